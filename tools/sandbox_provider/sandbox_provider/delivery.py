@@ -1,0 +1,117 @@
+"""Sending the stored webhooks: in order for each charge, again until they are accepted."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import httpcore
+from sqlalchemy import Row
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from sandbox_provider import store
+from sandbox_provider.db import transaction
+from sandbox_provider.signature import sign
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 32
+_TIME_LIMIT: Final = 15.0
+_SWEEP: Final = 0.5
+# What is committed or answered within this time shares its two statements.
+_LINGER: Final = 0.02
+
+
+class Deliverer:
+    """One task that finds what is due, sends up to 32 at once and writes the outcomes in batches.
+
+    A process killed before it wrote an outcome sends that webhook again; receivers tell
+    repeats by `webhook-id`.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, *, url: str, keys: list[bytes], retry_seconds: list[float]
+    ) -> None:
+        self._engine = engine
+        self._url = url
+        self._keys = keys
+        self._pauses = [timedelta(seconds=seconds) for seconds in retry_seconds]
+        self._woken = asyncio.Event()
+        self._busy: set[str] = set()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._outcomes: list[tuple[Row[Any], bool]] = []
+
+    def wake(self) -> None:
+        """Look at once: something was committed."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        async with httpcore.AsyncConnectionPool(max_connections=_AT_ONCE) as pool:
+            while True:
+                self._woken.clear()
+                for webhook in await self._turn():
+                    self._busy.add(webhook.lane)
+                    task = asyncio.create_task(self._send(pool, webhook))
+                    self._sending.add(task)
+                    task.add_done_callback(self._sending.discard)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_SWEEP):
+                        await self._woken.wait()
+                await asyncio.sleep(_LINGER)
+
+    async def _turn(self) -> Sequence[Row[Any]]:
+        """Write the outcomes that came in and return what is due next."""
+        outcomes, now = list(self._outcomes), datetime.now(UTC)
+        freed = {webhook.lane for webhook, _ in outcomes}
+        try:
+            async with transaction(self._engine) as connection:
+                if accepted := [webhook.id for webhook, fine in outcomes if fine]:
+                    await store.mark_delivered(connection, accepted, now)
+                for webhook, fine in outcomes:
+                    if not fine:
+                        pause = self._pauses[min(webhook.attempts, len(self._pauses) - 1)]
+                        await store.postpone(connection, webhook.id, now + pause)
+                still_busy = self._busy - freed
+                due = await store.list_due_webhooks(
+                    connection,
+                    now=now,
+                    busy=sorted(still_busy),
+                    limit=_AT_ONCE - len(still_busy),
+                )
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("webhooks wait for the database: %s", type(error).__name__)
+            return []
+        del self._outcomes[: len(outcomes)]
+        self._busy -= freed
+        return due
+
+    async def _send(self, pool: httpcore.AsyncConnectionPool, webhook: Row[Any]) -> None:
+        fine = True
+        for _ in range(webhook.copies):
+            fine = await self._post(pool, webhook) and fine
+        self._outcomes.append((webhook, fine))
+        self.wake()
+
+    async def _post(self, pool: httpcore.AsyncConnectionPool, webhook: Row[Any]) -> bool:
+        timestamp, body = int(time.time()), webhook.body.encode()
+        headers: dict[bytes | str, bytes | str] = {
+            "content-type": "application/json",
+            "webhook-id": webhook.id,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": sign(self._keys, webhook.id, timestamp, body),
+        }
+        try:
+            async with asyncio.timeout(_TIME_LIMIT):
+                answer = await pool.request("POST", self._url, headers=headers, content=body)
+        except (OSError, TimeoutError, httpcore.NetworkError, httpcore.ProtocolError) as error:
+            log.warning("webhook %s was not delivered: %s", webhook.id, type(error).__name__)
+            return False
+        if not 200 <= answer.status < 300:
+            log.warning("webhook %s was answered %d", webhook.id, answer.status)
+            return False
+        return True

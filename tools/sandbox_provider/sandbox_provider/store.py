@@ -1,0 +1,156 @@
+"""Every query of the provider."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sandbox_provider.domain import Charge, Method, Refund, Status
+from sandbox_provider.problems import NotFound
+from sandbox_provider.switches import Card
+from sandbox_provider.tables import charges, ledger_entries, payment_methods, refunds, webhooks
+
+_COLUMNS = [f.name for f in fields(Charge) if f.name in charges.c]
+_CHANGING = ["status", "captured_amount", "refunded_amount", "failed_refunds", "failure_code"]
+_CHANGING += ["version"]
+
+
+async def add_charge(connection: AsyncConnection, charge: Charge) -> None:
+    row = {name: getattr(charge, name) for name in _COLUMNS}
+    row["card"] = asdict(charge.card) if charge.card else None
+    await connection.execute(insert(charges), row)
+    await _add_entries(connection, charge)
+
+
+async def save_charge(connection: AsyncConnection, charge: Charge) -> None:
+    """Write what a step changed, with the ledger entries and refunds it caused."""
+    changes = {name: getattr(charge, name) for name in _CHANGING}
+    await connection.execute(update(charges).where(charges.c.id == charge.id).values(changes))
+    await _add_entries(connection, charge)
+    for announcement in charge.announcements:
+        if announcement.refund:
+            await _add_refund(connection, charge, announcement.refund)
+
+
+async def lock_charge(connection: AsyncConnection, charge_id: str) -> Charge:
+    """Take the row until commit, so that of two rival steps the second sees what the first did."""
+    query = select(charges).where(charges.c.id == charge_id).with_for_update()
+    return _charge((await connection.execute(query)).first())
+
+
+async def get_charge(connection: AsyncConnection, charge_id: str) -> Charge:
+    query = select(charges).where(charges.c.id == charge_id)
+    return _charge((await connection.execute(query)).first())
+
+
+async def list_charges(connection: AsyncConnection, reference: str, limit: int) -> list[Charge]:
+    """The charges of one reference, the newest first."""
+    query = (
+        select(charges)
+        .where(charges.c.reference == reference)
+        .order_by(charges.c.created_at.desc(), charges.c.id.desc())
+        .limit(limit)
+    )
+    return [_charge(row) for row in await connection.execute(query)]
+
+
+async def list_entries(
+    connection: AsyncConnection, *, after: int, reference: str | None, limit: int
+) -> Sequence[Row[Any]]:
+    """Ledger entries by id. No id at or below the last one returned can appear later."""
+    # Ids are taken before they are committed, so a reader could step over an entry in flight.
+    # The lock waits for the writers at work; the next ones wait for this short transaction.
+    await connection.execute(text("LOCK TABLE ledger_entries IN SHARE MODE"))
+    query = select(ledger_entries).where(ledger_entries.c.id > after)
+    if reference is not None:
+        query = query.where(ledger_entries.c.reference == reference)
+    return (await connection.execute(query.order_by(ledger_entries.c.id).limit(limit))).all()
+
+
+async def add_payment_method(
+    connection: AsyncConnection, method_id: str, type: Method, switch_name: str
+) -> None:
+    row = {"id": method_id, "type": type, "switch_name": switch_name}
+    await connection.execute(insert(payment_methods), row)
+
+
+async def find_payment_method(connection: AsyncConnection, method_id: str) -> Row[Any] | None:
+    query = select(payment_methods).where(
+        payment_methods.c.id == method_id, payment_methods.c.deleted_at.is_(None)
+    )
+    return (await connection.execute(query)).first()
+
+
+async def delete_payment_method(connection: AsyncConnection, method_id: str) -> None:
+    query = (
+        update(payment_methods)
+        .where(payment_methods.c.id == method_id, payment_methods.c.deleted_at.is_(None))
+        .values(deleted_at=func.now())
+    )
+    if not (await connection.execute(query)).rowcount:
+        raise NotFound("payment_method_not_found", "There is no such saved payment method.")
+
+
+async def add_webhooks(connection: AsyncConnection, rows: list[dict[str, object]]) -> None:
+    if rows:
+        await connection.execute(insert(webhooks), rows)
+
+
+async def list_due_webhooks(
+    connection: AsyncConnection, *, now: datetime, busy: Sequence[str], limit: int
+) -> Sequence[Row[Any]]:
+    """The first undelivered webhook of each lane that is not busy, where its time has come."""
+    first = (
+        select(webhooks)
+        .where(webhooks.c.delivered_at.is_(None), webhooks.c.lane.not_in(busy))
+        .distinct(webhooks.c.lane)
+        .order_by(webhooks.c.lane, webhooks.c.position)
+        .subquery()
+    )
+    due = select(first).where(first.c.next_attempt_at <= now)
+    return (await connection.execute(due.order_by(first.c.position).limit(limit))).all()
+
+
+async def mark_delivered(connection: AsyncConnection, ids: list[str], now: datetime) -> None:
+    query = update(webhooks).where(webhooks.c.id.in_(ids)).values(delivered_at=now)
+    await connection.execute(query)
+
+
+async def postpone(connection: AsyncConnection, webhook_id: str, until: datetime) -> None:
+    """Count a failed delivery and name the time of the next one."""
+    query = update(webhooks).where(webhooks.c.id == webhook_id)
+    attempts = webhooks.c.attempts + 1
+    await connection.execute(query.values(attempts=attempts, next_attempt_at=until))
+
+
+async def _add_entries(connection: AsyncConnection, charge: Charge) -> None:
+    if not charge.entries:
+        return
+    rows = [
+        {
+            "charge_id": charge.id,
+            "reference": charge.reference,
+            "currency": charge.currency,
+            "transfer": entry.transfer,
+            "account": entry.account,
+            "amount": entry.amount,
+        }
+        for entry in charge.entries
+    ]
+    await connection.execute(insert(ledger_entries), rows)
+
+
+async def _add_refund(connection: AsyncConnection, charge: Charge, refund: Refund) -> None:
+    await connection.execute(insert(refunds), {"charge_id": charge.id, **asdict(refund)})
+
+
+def _charge(row: Row[Any] | None) -> Charge:
+    if row is None:
+        raise NotFound("charge_not_found", "There is no such charge.")
+    values = {name: getattr(row, name) for name in _COLUMNS}
+    values["method"], values["status"] = Method(row.method), Status(row.status)
+    values["card"] = Card(**row.card) if row.card else None
+    return Charge(**values)
