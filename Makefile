@@ -1,0 +1,76 @@
+# Every task of this repository. `make` alone lists them.
+
+PYTHON := $(shell for name in python3.13 python3.12 python3.11 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+SUITE := .venv/bin/python -m suite
+
+.DEFAULT_GOAL := help
+.PHONY: help install up down status logs restart test check fmt bench topology migration lock check-lock clean
+
+help:
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^## / {printf "\n%s\n", substr($$0, 4)} \
+		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install:
+	@$(if $(PYTHON),,echo "Python 3.11 or newer is needed, as python3.13, python3.12, python3.11 or python3 on the PATH." >&2; exit 1)
+	@$(PYTHON) tools/suite/bootstrap.py
+
+## Run
+
+up: install ## install what is needed, start everything, seed the shop, place a first order
+	@$(SUITE) up
+
+down: install ## stop everything; the data stays
+	@$(SUITE) down
+
+status: install ## what runs, since when, and what memory it takes
+	@$(SUITE) status
+
+logs: install ## follow one service (S=orders) or all
+	@$(SUITE) logs $(S)
+
+restart: install ## restart one service (S=orders) with the code as it is now
+	@$(SUITE) restart $(S)
+
+clean: ## stop everything and remove its data, logs and secrets
+	@if [ -x .venv/bin/python ]; then $(SUITE) clean; fi
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+## Check
+
+test: install ## every test, on servers of its own (A="-k checkout -x" goes to pytest)
+	@$(SUITE) test -- $(A)
+
+check: install ## ruff, mypy, import contracts, broker topology
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(SUITE) topology --check
+
+bench: install ## orders per second through the gateway, and what they cost
+	@$(SUITE) bench $(A)
+
+## Change
+
+fmt: install ## rewrite the code in the house format
+	@.venv/bin/ruff check --fix-only --exit-zero .
+	@.venv/bin/ruff format .
+
+topology: install ## write the broker's definitions from what the services handle and send
+	@$(SUITE) topology
+
+migration: install ## a new migration (S=orders M="add lines")
+	@$(SUITE) migration $(S) "$(M)"
+
+lock: ## pin requirements.in anew; needs `uv` on the PATH
+	@uv pip compile requirements.in --universal --generate-hashes --python-version 3.11 \
+		--no-annotate --no-header --no-emit-index-url --quiet -o requirements.lock
+	@uv pip compile requirements.postgres.in --universal --generate-hashes --python-version 3.11 \
+		--no-annotate --no-header --no-emit-index-url --no-deps --quiet -o requirements.postgres.lock
+
+check-lock: ## the lock installs on every Python of 3.11 to 3.13 that is here
+	@for python in python3.11 python3.12 python3.13; do \
+		if $$python -c '' 2>/dev/null; then echo "· $$python" && \
+		$$python -m pip install --quiet --dry-run --ignore-installed --require-hashes -r requirements.lock; fi; done

@@ -1,0 +1,161 @@
+"""The commands of the runner: up, down, status, logs, test, restart, topology, env, clean."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from suite import logs, repository, status_table, testing, topology
+from suite.definitions import TRACKED
+from suite.environment import ADMIN_EMAIL, as_exports
+from suite.instance import Instance
+from suite.refusals import NotRunning, Refusal
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+console = Console(highlight=False)
+RUN = repository.ROOT / ".run"
+
+Folder = Annotated[
+    Path, typer.Option("--dir", help="The instance's folder: ports, secrets, logs and data.")
+]
+Service = Annotated[str, typer.Argument(help="A process as `status` lists it.")]
+
+
+def step(line: str) -> None:
+    console.print(f"  [dim]·[/] {line}", markup=True)
+
+
+def instance(folder: Path) -> Instance:
+    return Instance(folder, report=step)
+
+
+@app.command()
+def up(folder: Folder = RUN / "up") -> None:
+    """Start everything, wait until it is ready, seed the shop and place a first order."""
+    suite = instance(folder)
+    suite.start()
+    shop(suite)
+    console.print(f"\nThe shop is up:      {suite.url('gateway')}")
+    console.print(f"API documentation:   {suite.url('gateway')}/docs")
+    console.print(f"Mail catcher:        {suite.url('mailcatcher')}")
+    console.print(f"RabbitMQ management: {suite.environment.broker.management_url}")
+    console.print(
+        f"Administrator:       {ADMIN_EMAIL} / {suite.environment.secrets['admin:password']}"
+    )
+    console.print(
+        "\n`make status` shows what runs, `make logs S=orders` follows it, `make down` ends it."
+    )
+
+
+def shop(suite: Instance) -> None:
+    """Fill the shop and place the first order, once the tree holds the sample shop."""
+    if not (Path(__file__).parent / "shop").is_dir():
+        return
+    from suite import shop as sample  # noqa: PLC0415
+
+    sample.seed(suite)
+    sample.first_order(suite)
+
+
+@app.command()
+def down(folder: Folder = RUN / "up") -> None:
+    """Stop everything and leave nothing running; the data stays."""
+    suite = instance(folder)
+    suite.stop()
+    console.print("Nothing of the suite is running. `make up` starts it again with its data.")
+
+
+@app.command()
+def status(folder: Folder = RUN / "up") -> None:
+    """Show every process: its state, pid, port, age, restarts and memory."""
+    try:
+        console.print(status_table.of(instance(folder)))
+    except NotRunning:
+        console.print("The suite is not running: `make up` starts it.")
+        raise typer.Exit(3) from None
+
+
+@app.command(name="logs")
+def follow(
+    service: Annotated[
+        str, typer.Argument(help="A process as `status` lists it; all without.")
+    ] = "",
+    folder: Folder = RUN / "up",
+    *,
+    lines: Annotated[int, typer.Option(help="How many lines of the past to show first.")] = 50,
+    follow: Annotated[bool, typer.Option(help="Keep showing what is added.")] = True,
+) -> None:
+    """Show and follow the log of one process, or of all."""
+    logs.show(instance(folder).logs, service, lines=lines, follow=follow)
+
+
+@app.command()
+def restart(service: Service, folder: Folder = RUN / "up") -> None:
+    """Stop one process in good order and start it again, with the code as it is now."""
+    instance(folder).restart(service)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Run pytest on servers of its own; what stands after `--` goes to pytest."""
+    raise typer.Exit(testing.run(repository.ROOT, RUN / "test", context.args, step))
+
+
+@app.command(name="topology")
+def write_topology(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only compare; 1 when it differs.")
+    ] = False,
+) -> None:
+    """Write the broker's tracked definitions from what the services handle and send."""
+    current = topology.of_repository(repository.services(repository.ROOT))
+    if topology.is_current(repository.ROOT, current):
+        console.print(f"{TRACKED} is what the services handle and send.")
+    elif check:
+        raise Refusal(
+            f"{TRACKED} differs from what the services handle: `make topology` writes it."
+        )
+    else:
+        (repository.ROOT / TRACKED).write_text(topology.as_text(current))
+        console.print(f"{TRACKED} is written; `make up` brings it to the running broker.")
+
+
+@app.command()
+def env(
+    service: Annotated[str, typer.Argument(help="A service; without it what tests need.")] = "",
+    folder: Folder = RUN / "up",
+) -> None:
+    """Print the settings of a service, or of tests, as shell exports. They hold passwords."""
+    environment = instance(folder).environment
+    chosen = environment.of_service(service) if service else environment.of_tests()
+    print(as_exports(chosen))
+
+
+@app.command()
+def servers(folder: Folder = RUN / "up") -> None:
+    """Start PostgreSQL and RabbitMQ alone, to run a service or its tests by hand."""
+    instance(folder).start(servers_only=True)
+
+
+@app.command()
+def clean() -> None:
+    """Stop everything of this working tree and remove its data, logs and secrets."""
+    for folder in (RUN / "up", RUN / "test"):
+        Instance(folder).wipe()
+    shutil.rmtree(RUN, ignore_errors=True)
+    console.print("`.run/` is gone, and nothing of it is running.")
+
+
+def main() -> None:
+    """Run the command line; a refusal is a message and exit code 1, not a traceback."""
+    try:
+        app(prog_name="python -m suite")
+    except Refusal as refusal:
+        Console(stderr=True, highlight=False).print(f"[red]✗[/] {refusal}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

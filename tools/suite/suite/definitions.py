@@ -1,0 +1,52 @@
+"""RabbitMQ's definitions: the tracked topology, and its copy with a user for each service."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from suite.secrets import Secrets
+
+VHOST = "cartwright"
+TRACKED = Path("deploy/rabbitmq/definitions.json")
+
+
+def rendered(root: Path, services: Iterable[str], secrets: Secrets) -> dict[str, Any]:
+    """Return the tracked definitions with their users, whose permissions the tracked file holds."""
+    definitions: dict[str, Any] = json.loads((root / TRACKED).read_text())
+    known = {entry["user"] for entry in definitions["permissions"]}
+    users = [_user("admin", secrets["broker:admin"], tags=["administrator"])]
+    users += [_user(name, secrets[f"broker:{name}"]) for name in services if name in known]
+    names = {user["name"] for user in users}
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    return definitions | {
+        "users": users,
+        "permissions": [
+            {"user": "admin", "vhost": VHOST, **everything},
+            *(entry for entry in definitions["permissions"] if entry["user"] in names),
+        ],
+        "topic_permissions": [
+            entry for entry in definitions["topic_permissions"] if entry["user"] in names
+        ],
+    }
+
+
+def _user(name: str, password: str, tags: Iterable[str] = ()) -> dict[str, Any]:
+    return {
+        "name": name,
+        "password_hash": password_hash(password),
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": list(tags),
+    }
+
+
+def password_hash(password: str) -> str:
+    """Hash a generated password the way RabbitMQ stores it: base64(salt + SHA-256(salt + password)).
+
+    The salt is derived from the password, so that the same secrets render the same file; that is
+    safe only because the passwords are long and random.
+    """
+    salt = hashlib.sha256(b"salt" + password.encode()).digest()[:4]
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()

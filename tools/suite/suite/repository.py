@@ -1,0 +1,21 @@
+"""What the working tree holds: which services and tools there are, and where."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+POSTGRES_LOCK = Path("requirements.postgres.lock")
+
+
+def services(root: Path) -> list[str]:
+    """Return the names of all services: every folder of `services/` that is a package."""
+    return sorted(file.parent.name for file in (root / "services").glob("*/pyproject.toml"))
+
+
+def has_tool(root: Path, name: str) -> bool:
+    return (root / "tools" / name / "pyproject.toml").exists()
+
+
+def programs() -> Path:
+    """Return the folder of the environment's programs, `envoy` among them."""
+    return Path(sys.executable).parent

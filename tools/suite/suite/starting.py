@@ -1,0 +1,115 @@
+"""The steps of bringing an instance up, in their order."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from suite import control, definitions, plan, processes, ready, repository, strays
+from suite.environment import Environment
+from suite.plan import Process, Tier
+from suite.refusals import MigrationFailed
+
+MIGRATIONS_AT_ONCE = 3
+DEADLINE = 90.0
+LONGEST_LOG = 20_000_000
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of one instance: each step leaves alone what already runs."""
+
+    environment: Environment
+    root: Path
+    folder: Path
+    report: Callable[[str], None]
+
+    @property
+    def state(self) -> Path:
+        return self.environment.cluster.folder.parent
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def supervisor(self) -> None:
+        """Start the supervisor, detached, and wait until it takes commands."""
+        for log in self.logs.glob("*.log"):
+            if log.stat().st_size > LONGEST_LOG:
+                log.replace(log.with_suffix(".log.old"))
+        command = [sys.executable, "-m", "suite.supervisor", self.folder, self.state]
+        with (self.logs / "supervisor.log").open("ab") as log:
+            subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env=self.environment.inherited() | {strays.MARK: str(self.folder)}, check=True,
+            )  # fmt: skip
+        socket = Process("supervisor", [], "", health=f"unix://{self.state / control.SOCKET}")
+        ready.wait([socket], self.logs, DEADLINE, lambda _line: None, dict)
+
+    def servers(self) -> None:
+        """Start PostgreSQL and RabbitMQ and give them databases, roles and topology."""
+        names = repository.services(self.root)
+        wanted = definitions.rendered(self.root, names, self.environment.secrets)
+        table = processes.servers(self.environment, self.root, wanted, self.report)
+        others = self._planned(lambda process: process.tier != Tier.SERVER)
+        plan.write(self.folder / "plan.json", [*table, *others])
+        self._start(table)
+        with ThreadPoolExecutor() as pool:
+            databases = pool.submit(self.environment.cluster.provide, names)
+            self.environment.broker.apply(wanted)
+            databases.result()
+
+    def applications(self) -> None:
+        """Migrate what does not run yet, then start every service, tool and the gateway."""
+        table = processes.applications(self.environment, self.root, self.folder)
+        servers = self._planned(lambda process: process.tier == Tier.SERVER)
+        plan.write(self.folder / "plan.json", [*servers, *table])
+        running = control.statuses(self.state)
+        services = set(repository.services(self.root))
+        self._migrate(
+            name for name in sorted(services) if name not in running or not running[name].pid
+        )
+        self._start(table)
+
+    def _planned(self, belongs: Callable[[Process], bool]) -> list[Process]:
+        file = self.folder / "plan.json"
+        known = plan.read(file).values() if file.exists() else []
+        return [process for process in known if belongs(process)]
+
+    def _start(self, table: list[Process]) -> None:
+        before = control.statuses(self.state)
+        control.ask(self.state, "start", [process.name for process in table])
+        fresh = [p for p in table if p.name not in before or not before[p.name].pid]
+        if fresh:
+            self.report(f"starting {', '.join(process.name for process in fresh)}")
+        announced = tuple(process.name for process in fresh)
+
+        def restarts() -> dict[str, int]:
+            return {name: each.restarts for name, each in control.statuses(self.state).items()}
+
+        def report(line: str) -> None:
+            if line.startswith(announced):
+                self.report(line)
+
+        ready.wait(table, self.logs, DEADLINE, report, restarts)
+
+    def _migrate(self, services: Iterable[str]) -> None:
+        """Bring the databases to their newest form, a few at a time."""
+        with ThreadPoolExecutor(MIGRATIONS_AT_ONCE) as pool:
+            list(pool.map(self._migrate_one, services))
+
+    def _migrate_one(self, service: str) -> None:
+        log = self.logs / f"{service}.migrate.log"
+        with log.open("wb") as output:
+            answer = subprocess.run(
+                [sys.executable, "-m", service, "migrate"],
+                cwd=self.root / "services" / service,
+                env=self.environment.of_migration(service),
+                stdout=output, stderr=output, check=False,
+            )  # fmt: skip
+        if answer.returncode:
+            end = ready.tail(log, ready.LINES_SHOWN)
+            raise MigrationFailed(f"the database of {service} could not be migrated:\n{end}")
+        self.report(f"{service}'s database is migrated")

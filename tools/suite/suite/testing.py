@@ -1,0 +1,69 @@
+"""Running the tests on servers of their own, which end with them."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from suite.instance import Instance
+from suite.refusals import Refusal
+
+
+def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[str], None]) -> int:
+    """Start fresh servers, run pytest over the working tree, end the servers; return pytest's code.
+
+    Tests find the servers by TEST_POSTGRES_URL, TEST_BROKER_URL and TEST_BROKER_API, and the
+    instance, to start the whole suite in, by TEST_INSTANCE.
+    """
+    with _alone(folder), _ended_in_order():
+        suite = Instance(folder, "test", root=root, report=report)
+        suite.wipe()
+        try:
+            suite.start(servers_only=True)
+            settings = suite.environment.of_tests() | {"TEST_INSTANCE": str(folder)}
+            return _pytest(root, arguments, os.environ | settings)
+        finally:
+            suite.discard()
+
+
+def _pytest(root: Path, arguments: Sequence[str], environment: dict[str, str]) -> int:
+    """Run pytest to its end, also when we are interrupted: it has its own tidying to do."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", *arguments], cwd=root, env=environment
+    ) as tests:
+        while True:
+            try:
+                return tests.wait()
+            except KeyboardInterrupt:
+                tests.send_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder for one test run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "run.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refusal("the tests of this working tree are running already.") from None
+        yield
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that the servers end in both cases."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,174 @@
+"""The broker's topology, worked out from the messages the services handle and send."""
+
+import importlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from suite.definitions import TRACKED, VHOST
+
+TIERS = 4
+# How often a message may come back because its consumer died holding it; what fails in an
+# orderly way never gets this far, it goes through the retry tiers.
+DELIVERY_LIMIT = 10
+EXCHANGE_OF = {"event": "events", "command": "commands"}
+
+
+class MessageClass(Protocol):
+    """What the topology needs to know of a message class of the contracts."""
+
+    kind: str
+    senders: tuple[str, ...]
+
+    def routing_key(self) -> str: ...
+
+
+def definitions(
+    handled: dict[str, Iterable[MessageClass]], commands: Iterable[MessageClass]
+) -> dict[str, Any]:
+    """Return the tracked definitions: `handled` by service, and every command there is."""
+    services = sorted(handled)
+    allowed = {
+        name: [command.routing_key() for command in commands if name in command.senders]
+        for name in services
+    }
+    return {
+        "vhosts": [{"name": VHOST}],
+        "permissions": [_permission(name) for name in services],
+        "topic_permissions": [
+            entry for name in services for entry in _topic_permissions(name, allowed[name])
+        ],
+        "policies": [policy for name in services for policy in _policies(name)] + [_log_policy()],
+        "exchanges": [
+            _exchange("commands", "topic"),
+            _exchange("events", "topic"),
+            *(_exchange(f"svc.{name}.retry", "direct") for name in services),
+        ],
+        "queues": [queue for name in services for queue in _queues(name)]
+        + [_queue("events.log", "stream")],
+        "bindings": [binding for name in services for binding in _bindings(name, handled[name])]
+        + [_binding("events", "events.log", "#")],
+    }
+
+
+def of_repository(services: Iterable[str]) -> dict[str, Any]:
+    """Ask every service's bus what it handles, and the contracts who may send which command."""
+    handled = {
+        name: list(importlib.import_module(f"{name}.handlers").bus.handled) for name in services
+    }
+    registry = importlib.import_module("contracts.registry")
+    return definitions(handled, [each for each in registry.ALL if each.kind == "command"])
+
+
+def is_current(root: Path, current: dict[str, Any]) -> bool:
+    """Say whether the tracked file holds exactly these definitions."""
+    file = root / TRACKED
+    return file.exists() and file.read_text() == as_text(current)
+
+
+def as_text(entries: dict[str, Any]) -> str:
+    """Lay the file out with one entry a line, so that a change shows as the lines it concerns."""
+    sections = []
+    for section, rows in entries.items():
+        lines = ",\n".join(f"    {json.dumps(row)}" for row in rows)
+        sections.append(f'  "{section}": [\n{lines}\n  ]')
+    return "{\n" + ",\n".join(sections) + "\n}\n"
+
+
+def _permission(name: str) -> dict[str, Any]:
+    own = rf"svc\.{name}(\..*)?"
+    shared = "events|commands"
+    return {
+        "user": name,
+        "vhost": VHOST,
+        "configure": f"^{own}$",
+        "write": f"^({own}|{shared})$",
+        "read": f"^({own}|{shared})$",
+    }
+
+
+def _topic_permissions(name: str, may_send: Sequence[str]) -> list[dict[str, Any]]:
+    """Let a service say its own events, send its own commands, and bind to what concerns it."""
+    keys = "|".join(sorted(key.replace(".", r"\.") for key in may_send))
+    entry = {"user": name, "vhost": VHOST}
+    return [
+        {**entry, "exchange": "events", "write": rf"^{name}\.", "read": ".*"},
+        # An empty pattern would mean "everything"; this one matches nothing.
+        {
+            **entry,
+            "exchange": "commands",
+            "write": f"^({keys})$" if keys else "^$",
+            "read": rf"^{name}\.",
+        },
+    ]
+
+
+def _policies(name: str) -> list[dict[str, Any]]:
+    """Limits are policies and not arguments, so that they can change under live queues."""
+    never_lose = {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
+    work = {
+        "delivery-limit": DELIVERY_LIMIT,
+        "dead-letter-exchange": f"svc.{name}.retry",
+        "dead-letter-routing-key": "dead",
+    }
+    retry = {"dead-letter-exchange": "", "dead-letter-routing-key": f"svc.{name}"}
+    return [
+        _policy(f"svc.{name}", rf"^svc\.{name}$", work | never_lose),
+        _policy(f"svc.{name}.retry", rf"^svc\.{name}\.retry\.\d+$", retry | never_lose),
+    ]
+
+
+def _log_policy() -> dict[str, Any]:
+    return _policy("events.log", r"^events\.log$", {"max-age": "90D"})
+
+
+def _policy(name: str, pattern: str, definition: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "vhost": VHOST,
+        "name": name,
+        "pattern": pattern,
+        "apply-to": "queues",
+        "priority": 0,
+        "definition": definition,
+    }
+
+
+def _exchange(name: str, kind: str) -> dict[str, Any]:
+    flags = {"durable": True, "auto_delete": False, "internal": False, "arguments": {}}
+    return {"name": name, "vhost": VHOST, "type": kind, **flags}
+
+
+def _queues(name: str) -> list[dict[str, Any]]:
+    names = [f"svc.{name}", *_tiers(name), f"svc.{name}.dead"]
+    return [_queue(each, "quorum") for each in names]
+
+
+def _queue(name: str, kind: str) -> dict[str, Any]:
+    flags = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": kind}}
+    return {"name": name, "vhost": VHOST, **flags}
+
+
+def _bindings(name: str, handled: Iterable[MessageClass]) -> list[dict[str, Any]]:
+    heard = sorted((EXCHANGE_OF[message.kind], message.routing_key()) for message in handled)
+    retry = f"svc.{name}.retry"
+    return [
+        *(_binding(exchange, f"svc.{name}", key) for exchange, key in heard),
+        *(_binding(retry, queue, queue.rpartition(".")[2]) for queue in _tiers(name)),
+        _binding(retry, f"svc.{name}.dead", "dead"),
+    ]
+
+
+def _tiers(name: str) -> list[str]:
+    return [f"svc.{name}.retry.{tier}" for tier in range(1, TIERS + 1)]
+
+
+def _binding(source: str, destination: str, key: str) -> dict[str, Any]:
+    return {
+        "source": source,
+        "vhost": VHOST,
+        "destination": destination,
+        "destination_type": "queue",
+        "routing_key": key,
+        "arguments": {},
+    }
