@@ -1,0 +1,212 @@
+"""Who is calling: access tokens checked against identity's key set, permissions, and service callers."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+from uuid import UUID
+
+import httpx
+import jwt
+import structlog
+from fastapi import Depends, Header, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from chassis import context
+from chassis.errors import Forbidden, Unauthenticated, Unavailable
+
+log = structlog.get_logger()
+
+ALGORITHMS = ["ES256"]
+LEEWAY = 5
+REQUIRED = ["exp", "iat", "iss", "aud", "sub", "typ"]
+KEYS_KEPT = 300.0
+REFETCH_PAUSE = 2.0
+VERIFIED_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A signed-in user, as their access token says."""
+
+    id: UUID
+    customer_id: UUID
+    email: str = field(repr=False)
+    email_verified: bool
+    roles: frozenset[str]
+    permissions: frozenset[str]
+    session_id: UUID | None = None
+
+    def may(self, permission: str) -> bool:
+        """Whether the caller has a permission such as `orders:refund`."""
+        return permission in self.permissions
+
+    @property
+    def principal(self) -> str:
+        """The caller's name in idempotency keys and audit entries."""
+        return f"user:{self.id}"
+
+
+class KeySet:
+    """Identity's public keys, fetched when first needed, kept, and fetched again for an unknown key."""
+
+    def __init__(self, url: str, issuer: str, audience: str) -> None:
+        self.url = url
+        self.issuer = issuer
+        self.audience = audience
+        self._keys: dict[str, Any] = {}
+        self._fetched = 0.0
+        self._lock = asyncio.Lock()
+        self._verified: dict[str, dict[str, Any]] = {}
+
+    async def claims(self, token: str, typ: str) -> dict[str, Any]:
+        """The claims of a valid token of this `typ`; raises Unauthenticated otherwise."""
+        known = self._verified.get(token)
+        if known is None or known["exp"] + LEEWAY < time.time():
+            known = await self._verify(token)
+            if len(self._verified) >= VERIFIED_KEPT:
+                self._verified.clear()
+            self._verified[token] = known
+        if known["typ"] != typ:
+            raise Unauthenticated("This token is of another kind.", code="bad_token")
+        return known
+
+    async def _verify(self, token: str) -> dict[str, Any]:
+        try:
+            key_id = jwt.get_unverified_header(token).get("kid")
+            key = await self._key(key_id if isinstance(key_id, str) else "")
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=ALGORITHMS,
+                issuer=self.issuer,
+                audience=self.audience,
+                leeway=LEEWAY,
+                options={"require": REQUIRED},
+            )
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise Unauthenticated(
+                "The access token is not valid or has expired.",
+                code="token_expired" if isinstance(error, jwt.ExpiredSignatureError) else "bad_token",
+                headers={"WWW-Authenticate": "Bearer"},
+            ) from None
+        return claims
+
+    async def _key(self, key_id: str) -> Any:
+        stale = time.monotonic() - self._fetched
+        if (key_id not in self._keys and stale > REFETCH_PAUSE) or stale > KEYS_KEPT:
+            async with self._lock:
+                if time.monotonic() - self._fetched > REFETCH_PAUSE:
+                    await self._fetch()
+        try:
+            return self._keys[key_id]
+        except KeyError:
+            raise jwt.InvalidTokenError("unknown key") from None
+
+    async def _fetch(self) -> None:
+        try:
+            async with httpx.AsyncClient(timeout=3) as client:
+                answer = await client.get(self.url)
+                answer.raise_for_status()
+                keys = jwt.PyJWKSet.from_dict(answer.json()).keys
+        except (httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
+            log.warning("key set not fetched", error=repr(error))
+            if not self._keys:
+                raise Unavailable("Tokens cannot be checked just now; try again soon.") from None
+        else:
+            self._keys = {key.key_id: key.key for key in keys if key.key_id}
+        self._fetched = time.monotonic()
+
+
+def caller_of(claims: dict[str, Any]) -> Caller:
+    """The caller an access token speaks of; raises Unauthenticated when its claims are not ours."""
+    try:
+        session = claims.get("sid")
+        return Caller(
+            id=UUID(claims["sub"]),
+            customer_id=UUID(claims["cid"]),
+            email=str(claims["email"]),
+            email_verified=claims["email_verified"] is True,
+            roles=frozenset(claims["roles"]),
+            permissions=frozenset(claims["permissions"]),
+            session_id=UUID(session) if session else None,
+        )
+    except (KeyError, TypeError, ValueError):
+        raise Unauthenticated("The access token is not one of ours.", code="bad_token") from None
+
+
+_bearer = HTTPBearer(auto_error=False, description="An access token of POST /v1/auth/login")
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+async def _maybe_caller(request: Request, bearer: Bearer) -> Caller | None:
+    """The signed-in user, or None for a guest; a bad token is refused, never taken for a guest."""
+    if bearer is None:
+        if "authorization" in request.headers:
+            raise Unauthenticated("Authorization must be a bearer token.", code="bad_token")
+        return None
+    keys: KeySet = request.app.state.keys
+    caller = caller_of(await keys.claims(bearer.credentials, "access"))
+    context.act_as(caller.principal)
+    return caller
+
+
+MaybeCaller = Annotated[Caller | None, Depends(_maybe_caller)]
+
+
+async def _caller(caller: MaybeCaller) -> Caller:
+    if caller is None:
+        raise Unauthenticated(headers={"WWW-Authenticate": "Bearer"})
+    return caller
+
+
+SignedIn = Annotated[Caller, Depends(_caller)]
+
+
+def permitted(permission: str) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
+    """A dependency that lets only callers with the permission pass: `Depends(permitted("stock:write"))`."""
+
+    async def check(caller: SignedIn) -> Caller:
+        if not caller.may(permission):
+            raise Forbidden(f"You need the permission {permission}.")
+        return caller
+
+    return check
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCaller:
+    """Another service, and the user on whose behalf it asks (None for a guest)."""
+
+    name: str
+    on_behalf_of: Caller | None
+
+
+async def _service_caller(
+    request: Request,
+    bearer: Bearer,
+    token: Annotated[str | None, Header(alias="X-Caller-Token", include_in_schema=False)] = None,
+) -> ServiceCaller:
+    """Both must be right: the calling service's own token, and the caller's where there is one."""
+    if bearer is None:
+        raise Unauthenticated("This route is for services.")
+    keys: KeySet = request.app.state.keys
+    claims = await keys.claims(bearer.credentials, "service")
+    person = caller_of(await keys.claims(token, "access")) if token else None
+    context.act_as(person.principal if person else f"service:{claims['sub']}")
+    return ServiceCaller(str(claims["sub"]), person)
+
+
+Internal = Annotated[ServiceCaller, Depends(_service_caller)]
+
+
+def only_services(*names: str) -> Callable[[ServiceCaller], Coroutine[Any, Any, ServiceCaller]]:
+    """A dependency that lets only the named services pass."""
+
+    async def check(caller: Internal) -> ServiceCaller:
+        if caller.name not in names:
+            raise Forbidden("This service may not ask that.")
+        return caller
+
+    return check

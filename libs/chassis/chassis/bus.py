@@ -1,0 +1,213 @@
+"""The bus: which function handles which message, and how a batch of them becomes one transaction."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import inbox, outbox
+from chassis.context import Context, working_in
+from chassis.db import Database
+from chassis.outbox import Answer
+from chassis.settings import ServiceSettings
+from contracts.envelope import Envelope
+from contracts.message import Message
+
+S = TypeVar("S", bound=ServiceSettings)
+M = TypeVar("M", bound=Message)
+M_in = TypeVar("M_in", bound=Message, contravariant=True)
+Plan = TypeVar("Plan")
+Outcome = TypeVar("Outcome")
+
+One = Callable[[Any, AsyncSession], Awaitable[Answer]]
+Many = Callable[[Any, AsyncSession], Awaitable[Sequence[Answer] | None]]
+OneFunction = TypeVar("OneFunction", bound=One)
+ManyFunction = TypeVar("ManyFunction", bound=Many)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it arrived, decoded, with its envelope."""
+
+    message: Message
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Returned by `record` when there is nothing to call: the answer is known already."""
+
+    answer: Answer
+
+
+class ExternalCall(Protocol[M_in, Plan, Outcome]):
+    """The shape of a handler that must ask somebody outside: record → call → finish.
+
+    `record` stores the attempt with its idempotency key and commits; `call` asks, outside any
+    transaction and with a time limit; `finish` stores outcome and answer together with the inbox row.
+    A crash in between repeats the message, so `record` must find its attempt again and `call` must
+    send the same key.
+    """
+
+    async def record(self, command: M_in, tx: AsyncSession) -> Plan | Answered:
+        """Store what is about to be done, or answer at once."""
+
+    async def call(self, plan: Plan) -> Outcome:
+        """Ask the outside; raise to have the message delivered again later."""
+
+    async def finish(
+        self, command: M_in, plan: Plan, outcome: Outcome, tx: AsyncSession
+    ) -> Answer:
+        """Store the outcome and answer."""
+
+
+@dataclass
+class Bus(Generic[S]):
+    """The handlers of one service. `settings` and `resources` are filled in by its composition."""
+
+    service: str
+    one: dict[type[Message], One] = field(default_factory=dict)
+    many: dict[type[Message], Many] = field(default_factory=dict)
+    external: dict[type[Message], ExternalCall[Any, Any, Any]] = field(default_factory=dict)
+    resources: SimpleNamespace = field(default_factory=SimpleNamespace)
+    _settings: S | None = None
+
+    @property
+    def settings(self) -> S:
+        """The service's settings; only once the service is composed."""
+        if self._settings is None:
+            raise RuntimeError(f"{self.service} is not composed yet")
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: S) -> None:
+        self._settings = settings
+
+    @property
+    def handled(self) -> list[type[Message]]:
+        """The message classes this service's queue must be bound to."""
+        return [*self.one, *self.many, *self.external]
+
+    def handles(self, *messages: type[Message]) -> Callable[[OneFunction], OneFunction]:
+        """Handle messages one at a time: `async (message, tx) -> answer(s) or None`."""
+
+        def register(function: OneFunction) -> OneFunction:
+            for message in messages:
+                self._claim(message)
+                self.one[message] = function
+            return function
+
+        return register
+
+    def handles_many(self, message: type[Message]) -> Callable[[ManyFunction], ManyFunction]:
+        """Handle a run of messages with set-based statements.
+
+        `async (messages, tx) -> answers`, one entry per message in the same order, or None.
+        """
+
+        def register(function: ManyFunction) -> ManyFunction:
+            self._claim(message)
+            self.many[message] = function
+            return function
+
+        return register
+
+    def calls(self, message: type[Message]) -> Callable[[type[Any]], type[Any]]:
+        """Handle a message by an external call; decorates a class of the `ExternalCall` shape."""
+
+        def register(shape: type[Any]) -> type[Any]:
+            self._claim(message)
+            self.external[message] = shape()
+            return shape
+
+        return register
+
+    def _claim(self, message: type[Message]) -> None:
+        if message in self.handled:
+            raise TypeError(f"{message.__name__} already has a handler in {self.service}")
+
+    async def receive(self, database: Database, deliveries: Sequence[Delivery]) -> None:
+        """Handle deliveries in one transaction: inbox, business change and answers together.
+
+        Raises whatever a handler raised; nothing of the batch has then happened.
+        """
+
+        async def work(tx: AsyncSession) -> None:
+            fresh = await inbox.remember(tx, self.service, [d.envelope.id for d in deliveries])
+            wanted: dict[Any, Delivery] = {
+                d.envelope.id: d for d in deliveries if d.envelope.id in fresh
+            }
+            for run in runs(list(wanted.values())):
+                await self._handle(run, tx)
+
+        await database.repeat(work)
+
+    async def _handle(self, run: Sequence[Delivery], tx: AsyncSession) -> None:
+        kind = type(run[0].message)
+        if kind in self.many:
+            with working_in(Context.of(run[0].envelope)):
+                answers = await self.many[kind]([d.message for d in run], tx)
+            if answers is not None:
+                for delivery, answer in zip(run, answers, strict=True):
+                    with working_in(Context.of(delivery.envelope)):
+                        outbox.add(tx, *outbox.listed(answer))
+            return
+        for delivery in run:
+            with working_in(Context.of(delivery.envelope)):
+                answer = await self.one[kind](delivery.message, tx)
+                outbox.add(tx, *outbox.listed(answer))
+
+    async def receive_by_calling(self, database: Database, delivery: Delivery) -> None:
+        """Handle one delivery by record → call → finish."""
+        shape = self.external[type(delivery.message)]
+        with working_in(Context.of(delivery.envelope)):
+            plan = await database.repeat(lambda tx: self._record(shape, delivery, tx))
+            if isinstance(plan, Answered):
+                return
+            outcome = await shape.call(plan)
+            await database.repeat(lambda tx: self._finish(shape, delivery, plan, outcome, tx))
+
+    async def _record(
+        self, shape: ExternalCall[Any, Any, Any], delivery: Delivery, tx: AsyncSession
+    ) -> Any:
+        if await inbox.knows(tx, self.service, delivery.envelope.id):
+            return Answered(None)
+        plan = await shape.record(delivery.message, tx)
+        if isinstance(plan, Answered):
+            await inbox.remember(tx, self.service, [delivery.envelope.id])
+            outbox.add(tx, *outbox.listed(plan.answer))
+        return plan
+
+    async def _finish(
+        self,
+        shape: ExternalCall[Any, Any, Any],
+        delivery: Delivery,
+        plan: Any,
+        outcome: Any,
+        tx: AsyncSession,
+    ) -> None:
+        if await inbox.remember(tx, self.service, [delivery.envelope.id]):
+            answer = await shape.finish(delivery.message, plan, outcome, tx)
+            outbox.add(tx, *outbox.listed(cast(Answer, answer)))
+
+
+def runs(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
+    """Group deliveries by message class without moving two of the same process past each other."""
+    grouped: list[list[Delivery]] = []
+    last: dict[str, int] = {}
+    for delivery in deliveries:
+        keys = (delivery.envelope.correlation_id, delivery.envelope.subject)
+        earliest = max((last.get(key, 0) for key in keys), default=0)
+        kind = type(delivery.message)
+        place = next(
+            (i for i in range(earliest, len(grouped)) if type(grouped[i][0].message) is kind),
+            len(grouped),
+        )
+        if place == len(grouped):
+            grouped.append([])
+        grouped[place].append(delivery)
+        for key in keys:
+            last[key] = place
+    return grouped

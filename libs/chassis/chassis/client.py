@@ -1,0 +1,162 @@
+"""Asking another service: one client with a time limit, retries with jitter, a breaker and both tokens."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import structlog
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
+
+from chassis import context
+from chassis.errors import Problem, Unavailable
+
+log = structlog.get_logger()
+
+TIMEOUT = httpx.Timeout(5.0, connect=1.0)
+ATTEMPTS = 3
+BREAK_AFTER = 5
+BREAK_FOR = 2.0
+REFRESH_BEFORE = 30.0
+
+
+class PeerAway(Unavailable):
+    """A service this answer depends on is away; try again soon."""
+
+    code = "dependency_unavailable"
+
+
+@dataclass
+class Breaker:
+    """After so many failures in a row a peer is left alone for a moment."""
+
+    failures: int = 0
+    open_until: float = 0.0
+
+    def check(self, peer: str) -> None:
+        """Refuse at once while the peer is left alone."""
+        if time.monotonic() < self.open_until:
+            raise PeerAway(f"{peer} is away; try again soon.")
+
+    def note(self, *, failed: bool) -> None:
+        """Count an outcome."""
+        self.failures = self.failures + 1 if failed else 0
+        if self.failures >= BREAK_AFTER:
+            self.open_until = time.monotonic() + BREAK_FOR
+
+
+@dataclass
+class ServiceTokens:
+    """This service's own token from identity, cached until shortly before it expires."""
+
+    identity_url: str
+    client_id: str
+    secret: str = field(repr=False)
+    _token: str = field(default="", repr=False)
+    _good_until: float = 0.0
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def get(self, http: httpx.AsyncClient) -> str:
+        """A valid token; raises PeerAway when identity cannot be asked."""
+        async with self._lock:
+            if time.monotonic() < self._good_until:
+                return self._token
+            try:
+                answer = await http.post(
+                    f"{self.identity_url}/internal/token",
+                    json={"client_id": self.client_id, "client_secret": self.secret},
+                )
+                answer.raise_for_status()
+                body = answer.json()
+            except (httpx.HTTPError, ValueError) as error:
+                log.warning("no service token", error=repr(error))
+                raise PeerAway("identity is away; try again soon.") from None
+            self._token = body["access_token"]
+            self._good_until = time.monotonic() + float(body["expires_in"]) - REFRESH_BEFORE
+            return self._token
+
+
+@dataclass
+class Peers:
+    """Calls to the `/internal` routes of other services."""
+
+    tokens: ServiceTokens
+    http: httpx.AsyncClient = field(
+        default_factory=lambda: httpx.AsyncClient(
+            timeout=TIMEOUT, limits=httpx.Limits(max_connections=100, max_keepalive_connections=50)
+        )
+    )
+    _breakers: dict[str, Breaker] = field(default_factory=dict)
+
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        caller_token: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
+        """Call `url` and return its JSON. The call must be idempotent: it is repeated when a peer is away.
+
+        A refusal of the peer (4xx) is raised as the same problem; a peer that is away as PeerAway (503).
+        """
+        peer = httpx.URL(url).netloc.decode()
+        breaker = self._breakers.setdefault(peer, Breaker())
+        breaker.check(peer)
+        sent = {
+            "authorization": f"Bearer {await self.tokens.get(self.http)}",
+            "traceparent": context.child_of(context.current().traceparent),
+            "x-request-id": context.current().request_id or "",
+            **({"x-caller-token": caller_token} if caller_token else {}),
+            **(headers or {}),
+        }
+        try:
+            answer = await self._send(method, url, body, sent)
+        except (httpx.HTTPError, PeerAway) as error:
+            breaker.note(failed=True)
+            log.warning("peer away", url=url, error=repr(error))
+            raise PeerAway from None
+        breaker.note(failed=False)
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise refusal(answer)
+
+    async def _send(
+        self, method: str, url: str, body: Any, headers: dict[str, str]
+    ) -> httpx.Response:
+        async for attempt in AsyncRetrying(
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential_jitter(initial=0.05, max=0.5, jitter=0.05),
+            retry=retry_if_exception_type((httpx.TransportError, PeerAway)),
+            reraise=True,
+        ):
+            with attempt:
+                answer = await self.http.request(method, url, json=body, headers=headers)
+                if answer.status_code >= 500:  # noqa: PLR2004
+                    raise PeerAway
+                return answer
+        raise AssertionError("the last attempt either returned or raised")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.http.aclose()
+
+
+def refusal(answer: httpx.Response) -> Problem:
+    """A peer's problem document as the problem our own client shall see."""
+    try:
+        told = answer.json()
+        known = {"type", "title", "status", "code", "detail", "request_id"}
+        extra = {key: value for key, value in told.items() if key not in known}
+        problem = Problem(told["detail"], code=told["code"], **extra)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return PeerAway()
+    problem.status = answer.status_code
+    return problem

@@ -1,0 +1,236 @@
+"""The consumer: takes batches from the service's one work queue, acknowledges, retries, dead-letters."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractIncomingMessage, AbstractRobustQueue
+from aiormq.exceptions import AMQPError, ChannelInvalidStateError
+
+from chassis import inbox, incoming
+from chassis.broker import Broker
+from chassis.bus import Bus, Delivery
+from chassis.db import Database, is_away
+from chassis.incoming import Undeliverable
+from chassis.lanes import Lanes
+
+log = structlog.get_logger()
+
+PUBLISH_TIMEOUT = 5.0
+LONGEST_PAUSE = 5.0
+EXTERNAL_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A raw message with what was read from it."""
+
+    raw: AbstractIncomingMessage
+    delivery: Delivery
+
+
+@dataclass
+class Consumer:
+    """Consumes `svc.<service>`. Counters are since the start of the process."""
+
+    bus: Bus[Any]
+    database: Database
+    broker: Broker
+    retry_tiers: Sequence[float]
+    batch_size: int = 50
+    batch_linger: float = 0.005
+    prefetch: int = 200
+    handled: int = 0
+    retried: int = 0
+    dead: int = 0
+    _arrived: asyncio.Queue[AbstractIncomingMessage] = field(default_factory=asyncio.Queue)
+    _lanes: Lanes = field(default_factory=lambda: Lanes(EXTERNAL_AT_ONCE))
+    _queue: AbstractRobustQueue | None = None
+    _tag: str | None = None
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _oldest: UUID | None = None
+
+    @property
+    def is_consuming(self) -> bool:
+        """Whether the broker would hand this process a message now."""
+        return self._tag is not None and self.broker.is_up
+
+    async def run(self) -> None:
+        """Consume until cancelled. Raises TopologyMismatch when the queue is not as expected."""
+        self._idle.set()
+        await self._forget_old()
+        self._queue = await self.broker.queue(f"svc.{self.bus.service}", self.prefetch)
+        self._tag = await self._queue.consume(self._arrived.put)
+        log.info("consuming", queue=self._queue.name)
+        while True:
+            batch = await self._collect()
+            self._idle.clear()
+            await self._take(batch)
+            self._idle.set()
+
+    async def drain(self) -> None:
+        """Take no more messages and finish what is in flight; the rest goes back to the queue."""
+        if self._queue is not None and self._tag is not None:
+            tag, self._tag = self._tag, None
+            try:
+                await self._queue.cancel(tag)
+            except (AMQPError, OSError, RuntimeError) as error:
+                log.info("consumer was gone already", error=repr(error))
+        await self._idle.wait()
+        await self._lanes.finished()
+
+    async def _forget_old(self) -> None:
+        async with self.database.transaction() as session:
+            self._oldest = await inbox.oldest(session)
+
+    async def _collect(self) -> list[AbstractIncomingMessage]:
+        """The first message and what arrives within the linger, up to a batch."""
+        batch = [await self._arrived.get()]
+        if self.batch_linger and len(batch) + self._arrived.qsize() < self.batch_size:
+            await asyncio.sleep(self.batch_linger)
+        while len(batch) < self.batch_size and not self._arrived.empty():
+            batch.append(self._arrived.get_nowait())
+        return batch
+
+    async def _take(self, batch: Sequence[AbstractIncomingMessage]) -> None:
+        together: list[Arrival] = []
+        settled: list[AbstractIncomingMessage] = []
+        for raw in batch:
+            try:
+                delivery = self._read(raw)
+            except Undeliverable as error:
+                await self._fail(raw, error)
+                continue
+            if type(delivery.message) in self.bus.external:
+                arrival = Arrival(raw, delivery)
+                self._lanes.start(delivery.envelope.correlation_id, self._external(arrival))
+            else:
+                together.append(Arrival(raw, delivery))
+        if together:
+            settled = await self._together(together)
+        await self._acknowledge(settled)
+
+    def _read(self, raw: AbstractIncomingMessage) -> Delivery:
+        delivery = incoming.read(raw, self.bus)
+        if self._oldest is not None and delivery.envelope.id < self._oldest:
+            raise Undeliverable(f"the message is older than the inbox: {delivery.envelope.id}")
+        return delivery
+
+    async def _together(self, batch: Sequence[Arrival]) -> list[AbstractIncomingMessage]:
+        """Handle a batch in one transaction; if it fails, each alone, so that one poison fails alone."""
+        try:
+            deliveries = [arrival.delivery for arrival in batch]
+            await self._patiently(lambda: self.bus.receive(self.database, deliveries))
+        except Exception as error:  # noqa: BLE001
+            if len(batch) == 1:
+                await self._fail(batch[0].raw, error)
+                return []
+            log.info("batch replayed one by one", size=len(batch), error=repr(error))
+        else:
+            self.handled += len(batch)
+            return [arrival.raw for arrival in batch]
+        settled: list[AbstractIncomingMessage] = []
+        for arrival in batch:
+            settled += await self._together([arrival])
+        return settled
+
+    async def _patiently(self, handle: Callable[[], Awaitable[None]]) -> None:
+        """Handle; while the database is away keep the messages and try again, burning no attempts."""
+        pause = 0.1
+        while True:
+            try:
+                await handle()
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                log.warning("database away, messages kept", error=repr(error)[:200])
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                return
+
+    async def _external(self, arrival: Arrival) -> None:
+        try:
+            await self._patiently(
+                lambda: self.bus.receive_by_calling(self.database, arrival.delivery)
+            )
+        except Exception as error:  # noqa: BLE001
+            await self._fail(arrival.raw, error)
+        else:
+            self.handled += 1
+            await self._settle(arrival.raw)
+
+    async def _acknowledge(self, settled: Sequence[AbstractIncomingMessage]) -> None:
+        """One cumulative ack when nothing else of the channel is open, else one by one."""
+        if len(settled) > 1 and not self._lanes.busy:
+            channels = {id(raw.channel) for raw in settled}
+            if len(channels) == 1 and len(settled) == self._open_before(settled):
+                await self._settle(max(settled, key=lambda raw: raw.delivery_tag or 0), multiple=True)
+                return
+        for raw in settled:
+            await self._settle(raw)
+
+    def _open_before(self, settled: Sequence[AbstractIncomingMessage]) -> int:
+        """How many tags a cumulative ack up to the highest would cover beyond the lowest settled."""
+        tags = [raw.delivery_tag or 0 for raw in settled]
+        return max(tags) - min(tags) + 1
+
+    async def _settle(self, raw: AbstractIncomingMessage, *, multiple: bool = False) -> None:
+        try:
+            await raw.ack(multiple=multiple)
+        except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
+            # The effect is committed; the broker delivers again and the inbox knows the message.
+            log.info("ack lost, the inbox will notice the repeat", error=repr(error))
+
+    async def _fail(self, raw: AbstractIncomingMessage, error: BaseException) -> None:
+        """Send a message to its next retry tier, or to the dead letters, then take it off the queue."""
+        attempt = incoming.attempts_of(raw) + 1
+        final = isinstance(error, Undeliverable) or attempt > len(self.retry_tiers)
+        headers = {
+            key: value for key, value in raw.headers.items() if not key.startswith("x-death")
+        } | incoming.failure_headers(raw, error, self.bus.service)
+        message = aio_pika.Message(
+            raw.body,
+            headers=cast(dict[str, Any], headers),
+            message_id=raw.message_id,
+            type=raw.type,
+            content_type=raw.content_type,
+            user_id=self.bus.service,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            expiration=None if final else timedelta(seconds=self.retry_tiers[attempt - 1]),
+        )
+        try:
+            exchange = await self.broker.exchange(f"svc.{self.bus.service}.retry")
+            await exchange.publish(
+                message,
+                routing_key="dead" if final else str(attempt),
+                mandatory=True,
+                timeout=PUBLISH_TIMEOUT,
+            )
+        except Exception as publish_error:  # noqa: BLE001
+            # The broker keeps the unacknowledged message and delivers it again.
+            log.warning("retry not published", error=repr(publish_error))
+            await self._give_back(raw)
+            return
+        self.dead += final
+        self.retried += not final
+        log.log(
+            40 if final else 30,
+            "message dead-lettered" if final else "message will be retried",
+            message_id=raw.message_id,
+            attempt=attempt,
+            error=headers[incoming.ERROR],
+            detail=headers[incoming.ERROR_DETAIL],
+        )
+        await self._settle(raw)
+
+    async def _give_back(self, raw: AbstractIncomingMessage) -> None:
+        try:
+            await raw.reject(requeue=True)
+        except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
+            log.info("reject lost, the broker delivers again", error=repr(error))

@@ -1,0 +1,69 @@
+"""What a piece of work belongs to: its process, cause, actor and trace, carried along by the task."""
+
+import secrets
+from contextlib import contextmanager
+from contextvars import ContextVar
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from contracts.envelope import Envelope
+
+TRACEPARENT_LENGTH = 55
+
+
+def new_traceparent() -> str:
+    """A W3C trace context of a new, sampled trace."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def child_of(traceparent: str | None) -> str:
+    """A new span in the same trace; a new trace when the given one is not well formed."""
+    if traceparent is None or len(traceparent) != TRACEPARENT_LENGTH or traceparent.count("-") != 3:
+        return new_traceparent()
+    version, trace, _, flags = traceparent.split("-")
+    return f"{version}-{trace}-{secrets.token_hex(8)}-{flags}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """What the work at hand belongs to; the outbox writes it into each message's envelope."""
+
+    actor: str = "system"
+    traceparent: str = ""
+    correlation_id: str | None = None
+    causation_id: UUID | None = None
+    request_id: str | None = None
+
+    @classmethod
+    def of(cls, envelope: Envelope) -> "Context":
+        """The context in which a received message is handled."""
+        return cls(
+            actor=envelope.actor,
+            traceparent=child_of(envelope.traceparent),
+            correlation_id=envelope.correlation_id,
+            causation_id=envelope.id,
+        )
+
+
+_current: ContextVar[Context] = ContextVar("context", default=Context())
+
+
+def current() -> Context:
+    """The context of the task at hand."""
+    return _current.get()
+
+
+@contextmanager
+def working_in(context: Context) -> Iterator[None]:
+    """Do a piece of work in a context, and leave it again."""
+    token = _current.set(context)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def act_as(actor: str) -> None:
+    """Name the actor once authentication knows them."""
+    _current.set(replace(_current.get(), actor=actor))

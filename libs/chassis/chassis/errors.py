@@ -1,0 +1,112 @@
+"""Refusals over HTTP: each an exception that becomes a problem document (RFC 9457).
+
+Over messages a refusal is an answer, not an exception; there an exception means a fault.
+"""
+
+from typing import Any
+
+
+class Problem(Exception):
+    """A request that cannot be served. `code` is stable; the docstring's first line is the default detail.
+
+    extra: members added to the document; never an echo of what the client sent.
+    headers: added to the answer, such as `Retry-After`.
+    """
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        self.detail = detail or (type(self).__doc__ or "").split("\n")[0]
+        self.code = code or type(self).code
+        self.headers = headers or {}
+        self.extra = extra
+        super().__init__(self.detail)
+
+
+class Malformed(Problem):
+    """The request cannot be understood."""
+
+    status = 400
+    code = "malformed_request"
+
+
+class Unauthenticated(Problem):
+    """Sign in first."""
+
+    status = 401
+    code = "unauthenticated"
+
+
+class Forbidden(Problem):
+    """You may not do this."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(Problem):
+    """There is no such thing, or it is not yours."""
+
+    status = 404
+    code = "not_found"
+
+
+class Refused(Problem):
+    """The state of things does not allow this."""
+
+    status = 409
+    code = "conflict"
+
+
+class Changed(Problem):
+    """The resource changed since you read it; read it again."""
+
+    status = 412
+    code = "precondition_failed"
+
+
+class TooLarge(Problem):
+    """The request body is larger than this service accepts."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class WrongContentType(Problem):
+    """Send the body as application/json."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Invalid(Problem):
+    """The request is understood but breaks a rule."""
+
+    status = 422
+    code = "invalid_request"
+
+
+class IfMatchMissing(Problem):
+    """Send If-Match with the ETag of the version you read."""
+
+    status = 428
+    code = "precondition_required"
+
+
+class Unavailable(Problem):
+    """Something this answer depends on is away; try again soon."""
+
+    status = 503
+    code = "unavailable"
+
+    def __init__(self, detail: str | None = None, **extra: Any) -> None:
+        headers = {"Retry-After": "2", **extra.pop("headers", {})}
+        super().__init__(detail, headers=headers, **extra)

@@ -1,0 +1,177 @@
+"""Idempotency-Key: a POST that moves money or stock has its effect once, however often it is sent.
+
+The key is claimed in a short transaction of its own (running, with a lease); effect and stored answer
+commit together later. An expired lease is taken over with the same resource id, so a repeat finishes
+what a crash left. Semantics follow the IETF draft (400 missing, 422 other body, 409 still running).
+"""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.db import Database
+from chassis.errors import Invalid, Malformed, Problem, Refused
+from chassis.ids import new_id
+
+LEASE_SECONDS = 60
+KEPT_HOURS = 24
+FORM = re.compile(r"[A-Za-z0-9._:+/=-]{1,255}")
+
+CLAIM = text(
+    "insert into idempotency_keys "
+    "(principal, key, route, body_hash, state, lease_until, resource_id) "
+    "values (:principal, :key, :route, :body_hash, 'running', "
+    "clock_timestamp() + make_interval(secs => :lease), :resource_id) "
+    "on conflict (principal, key) do update set "
+    "lease_until = clock_timestamp() + make_interval(secs => :lease) "
+    "where idempotency_keys.state = 'running' "
+    "and idempotency_keys.lease_until < clock_timestamp() "
+    "and idempotency_keys.body_hash = excluded.body_hash "
+    "and idempotency_keys.route = excluded.route "
+    "returning resource_id"
+)
+READ = text(
+    "select route, body_hash, state, status, answer, resource_id from idempotency_keys "
+    "where principal = :principal and key = :key"
+)
+STORE = text(
+    "update idempotency_keys set state = 'done', status = :status, answer = :answer "
+    "where principal = :principal and key = :key"
+)
+FORGET = text(
+    "delete from idempotency_keys where principal = :principal and key = :key and state = 'running'"
+)
+EXPIRE = text(
+    "delete from idempotency_keys where ctid = any(array(select ctid from idempotency_keys "
+    "where created_at < now() - make_interval(hours => :hours) limit 1000))"
+)
+
+
+class StillRunning(Refused):
+    """A request with this Idempotency-Key is still being served; ask again in a moment."""
+
+    code = "idempotency_key_running"
+
+
+class KeyMissing(Malformed):
+    """This request needs an Idempotency-Key header."""
+
+    code = "idempotency_key_missing"
+
+
+class KeyReused(Invalid):
+    """This Idempotency-Key was used for another request."""
+
+    code = "idempotency_key_reused"
+
+
+class Replayed(Exception):
+    """The request was served before; carries the stored answer out of the route."""
+
+    def __init__(self, status: int, answer: bytes) -> None:
+        self.status = status
+        self.answer = answer
+        super().__init__(status)
+
+
+@dataclass
+class Claim:
+    """A key that is ours to serve. `resource_id` stays the same over repeats: use it as the new id."""
+
+    principal: str
+    key: str
+    resource_id: UUID
+    stored: bool = False
+
+    async def store(self, tx: AsyncSession, status: int, answer: BaseModel) -> Response:
+        """Keep the answer in the transaction of the effect, and send exactly the same bytes."""
+        body = answer.model_dump_json().encode()
+        await tx.execute(
+            STORE, {"principal": self.principal, "key": self.key, "status": status, "answer": body}
+        )
+        self.stored = True
+        return Response(body, status_code=status, media_type="application/json")
+
+
+async def claim(database: Database, principal: str, key: str, route: str, body: bytes) -> Claim:
+    """Claim a key. Raises Replayed, StillRunning or KeyReused."""
+    wanted = {
+        "principal": principal,
+        "key": key,
+        "route": route,
+        "body_hash": hashlib.sha256(body).hexdigest(),
+        "lease": LEASE_SECONDS,
+        "resource_id": new_id(),
+    }
+    async with database.transaction() as tx:
+        resource_id = (await tx.execute(CLAIM, wanted)).scalar_one_or_none()
+        if resource_id is not None:
+            return Claim(principal, key, resource_id)
+        found = (await tx.execute(READ, {"principal": principal, "key": key})).one()
+    if found.route != route or found.body_hash != wanted["body_hash"]:
+        raise KeyReused
+    if found.state == "running":
+        raise StillRunning(headers={"Retry-After": "1"})
+    raise Replayed(found.status, found.answer)
+
+
+async def release(database: Database, held: Claim) -> None:
+    """Let go of a key whose request was refused: refusals are not stored."""
+    async with database.transaction() as tx:
+        await tx.execute(FORGET, {"principal": held.principal, "key": held.key})
+
+
+async def expire(database: Database) -> None:
+    """Forget keys older than their retention."""
+    async with database.transaction() as tx:
+        await tx.execute(EXPIRE, {"hours": KEPT_HOURS})
+
+
+def idempotent(principal: Callable[..., Any]) -> Any:
+    """A dependency that claims the request's key for the principal another dependency names.
+
+    `async def place(claim: Annotated[Claim, idempotent(whoever)], tx: Tx)`; the route ends with
+    `return await claim.store(tx, 202, view)`.
+    """
+
+    async def hold(
+        request: Request,
+        who: Annotated[str, Depends(principal)],
+        key: Annotated[
+            str | None,
+            Header(
+                alias="Idempotency-Key",
+                description="Any unique text; repeat the request with the same key to be safe",
+            ),
+        ] = None,
+    ) -> AsyncIterator[Claim]:
+        if key is None:
+            raise KeyMissing
+        if not FORM.fullmatch(key):
+            raise Malformed(
+                "Idempotency-Key must be 1 to 255 letters, digits or ._:+/=- characters.",
+                code="bad_idempotency_key",
+            )
+        database: Database = request.app.state.database
+        route = f"{request.method} {request.scope['path']}"
+        held = await claim(database, who, key, route, await request.body())
+        try:
+            yield held
+        except (Problem, RequestValidationError):
+            # A refusal is known to have had no effect. After any other fault the lease stays, and a
+            # repeat takes it over with the same resource id.
+            await release(database, held)
+            raise
+        if not held.stored:
+            await release(database, held)
+
+    return Depends(hold, scope="function")

@@ -1,0 +1,21 @@
+"""Identifiers and the clock: UUIDv7 everywhere, UTC everywhere."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import uuid_utils
+
+
+def new_id() -> UUID:
+    """A fresh UUIDv7: sortable by the millisecond it was made in."""
+    return UUID(bytes=uuid_utils.uuid7().bytes)
+
+
+def utcnow() -> datetime:
+    """The time now, aware and in UTC. Rules never call this; they are handed `now`."""
+    return datetime.now(UTC)
+
+
+def made_at(identifier: UUID) -> datetime:
+    """The time inside a UUIDv7, to the millisecond (RFC 9562, section 5.7)."""
+    return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)

@@ -1,0 +1,78 @@
+"""Reading what the broker delivers: decode it, check its sender, or say why it must be set aside."""
+
+from datetime import UTC, datetime
+
+from aio_pika.abc import AbstractIncomingMessage
+from pydantic import ValidationError
+
+from chassis.bus import Bus, Delivery
+from contracts import registry
+from contracts.envelope import BadEnvelope, Envelope
+from contracts.message import Command
+
+ATTEMPTS = "x-attempts"
+SENDER = "x-sender"
+FIRST_FAILED = "x-first-failed-at"
+LAST_FAILED = "x-last-failed-at"
+ERROR = "x-error"
+ERROR_DETAIL = "x-error-detail"
+DETAIL_LENGTH = 500
+
+
+class Undeliverable(Exception):
+    """The message can never be handled: it goes straight to the dead letters."""
+
+
+def sender_of(message: AbstractIncomingMessage, service: str) -> str:
+    """Who sent it, as the broker verified; our own retries keep the first sender in a header."""
+    if message.user_id == service and SENDER in message.headers:
+        return str(message.headers[SENDER])
+    return message.user_id or ""
+
+
+def attempts_of(message: AbstractIncomingMessage) -> int:
+    """How often handling it has failed before."""
+    value = message.headers.get(ATTEMPTS, 0)
+    return value if isinstance(value, int) else 0
+
+
+def read(message: AbstractIncomingMessage, bus: Bus) -> Delivery:  # type: ignore[type-arg]
+    """Decode a message; raises Undeliverable when it cannot be, or comes from the wrong sender."""
+    try:
+        envelope = Envelope.of(message.headers)
+    except BadEnvelope as error:
+        raise Undeliverable(f"bad envelope: {error}") from None
+    kind = registry.find(envelope.type)
+    if kind is None or kind not in bus.handled:
+        raise Undeliverable(f"{bus.service} handles no message of type {envelope.type}")
+    sender = sender_of(message, bus.service)
+    allowed = kind.senders if issubclass(kind, Command) else (kind.owner(),)
+    if sender not in allowed:
+        raise Undeliverable(f"{sender or 'nobody'} may not send {envelope.type}")
+    try:
+        decoded = kind.decode(message.body)
+    except ValidationError as error:
+        faults = ", ".join(
+            ".".join(map(str, fault["loc"])) + ": " + fault["type"] for fault in error.errors()
+        )
+        raise Undeliverable(f"undecodable {envelope.type}: {faults}"[:DETAIL_LENGTH]) from None
+    if envelope.sequence is not None:
+        decoded._sequence = envelope.sequence  # noqa: SLF001
+    return Delivery(decoded, envelope)
+
+
+def failure_headers(
+    message: AbstractIncomingMessage, error: BaseException, service: str
+) -> dict[str, str | int]:
+    """The headers a failed message carries on: what failed, how often, since when, and who sent it."""
+    now = datetime.now(UTC).isoformat()
+    first = message.headers.get(FIRST_FAILED)
+    detail = str(error) if isinstance(error, Undeliverable) else repr(error)
+    return {
+        ATTEMPTS: attempts_of(message) + 1,
+        SENDER: sender_of(message, service),
+        FIRST_FAILED: str(first) if first else now,
+        LAST_FAILED: now,
+        ERROR: type(error).__name__,
+        ERROR_DETAIL: detail[:DETAIL_LENGTH],
+    }

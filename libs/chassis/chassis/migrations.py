@@ -1,0 +1,184 @@
+"""Schema migrations: Alembic run by `python -m <service> migrate`, and the chassis's own tables."""
+
+import asyncio
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from alembic import command, op
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.runtime.environment import EnvironmentContext
+from sqlalchemy import Connection, MetaData, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from chassis import tables
+
+LOCK = 7_201_116
+
+INBOX_FUNCTIONS = """
+-- The partition of a day begins at the lowest UUIDv7 of its first millisecond.
+create function inbox_bound(day date) returns uuid language sql immutable as $$
+  select (lpad(to_hex((extract(epoch from day::timestamp at time zone 'utc') * 1000)::bigint), 12, '0')
+          || '00000000000000000000')::uuid
+$$;
+
+-- The service's role owns no table, so partitions are made and dropped on its owner's behalf.
+create function inbox_roll(days integer) returns void
+language plpgsql security definer set search_path = public, pg_temp as $$
+declare day date; part text;
+begin
+  if days < 1 then raise exception 'the inbox must remember at least one day'; end if;
+  perform pg_advisory_xact_lock(7201117);
+  for day in select generate_series(current_date - days, current_date + 7, interval '1 day')::date loop
+    part := 'inbox_' || to_char(day, 'YYYYMMDD');
+    if to_regclass('public.' || part) is null then
+      execute format('create table %I partition of inbox for values from (%L) to (%L)',
+                     part, inbox_bound(day), inbox_bound(day + 1));
+    end if;
+  end loop;
+  for part in select relname from pg_class
+              where relname ~ '^inbox_[0-9]{8}$' and relkind = 'r'
+                and to_date(right(relname, 8), 'YYYYMMDD') < current_date - days loop
+    execute format('drop table %I', part);
+  end loop;
+end $$;
+
+create function inbox_oldest() returns uuid language sql stable as $$
+  select inbox_bound(min(to_date(right(relname, 8), 'YYYYMMDD')))
+  from pg_class where relname ~ '^inbox_[0-9]{8}$' and relkind = 'r'
+$$;
+"""
+
+
+def create_message_tables(days: int = 14) -> None:
+    """Make outbox, inbox and idempotency keys; the first thing in every service's first migration."""
+    tables.metadata.create_all(op.get_bind())
+    for statement in INBOX_FUNCTIONS.split("\n\n"):
+        op.execute(statement)
+    op.execute(text("select inbox_roll(:days)").bindparams(days=days))
+    # The outbox is written and emptied all the time; it is vacuumed early so that it stays small.
+    op.execute(
+        "alter table outbox set (autovacuum_vacuum_scale_factor = 0.01, "
+        "autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_limit = 2000)"
+    )
+
+
+def folder_of(service: str) -> Path:
+    """Where a service's migrations stand: inside its package when installed, else beside it."""
+    package = Path(str(files(service)))
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def _config(service: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(folder_of(service)))
+    config.set_main_option("version_locations", str(folder_of(service)))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _is_ours(name: str | None, kind: str, parents: Any) -> bool:
+    return not (kind == "table" and name is not None and name.startswith("inbox_2"))
+
+
+def _upgrade(connection: Connection, service: str) -> None:
+    config = _config(service)
+    script = ScriptDirectory(str(folder_of(service)), version_locations=[folder_of(service)])
+
+    def steps(revision: Any, _context: MigrationContext) -> Any:
+        return script._upgrade_revs("head", revision)  # noqa: SLF001
+
+    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    connection.execute(text("set local lock_timeout = '10s'"))
+    with EnvironmentContext(config, script, fn=steps) as environment:
+        environment.configure(connection=connection, transaction_per_migration=False)
+        environment.run_migrations()
+
+
+def _grant(connection: Connection, role: str) -> None:
+    preparer = connection.dialect.identifier_preparer
+    quoted = preparer.quote(role)
+    for statement in (
+        f"grant usage on schema public to {quoted}",
+        f"grant select, insert, update, delete on all tables in schema public to {quoted}",
+        f"grant usage on all sequences in schema public to {quoted}",
+        f"grant execute on all functions in schema public to {quoted}",
+    ):
+        connection.execute(text(statement))
+
+
+def differences(connection: Connection, metadata: MetaData) -> list[Any]:
+    """What the models say and the migrated database does not have, or the other way round."""
+    from alembic.autogenerate import compare_metadata
+
+    migration = MigrationContext.configure(
+        connection, opts={"include_name": _is_ours, "compare_type": True}
+    )
+    found: list[Any] = compare_metadata(migration, [metadata, tables.metadata])
+    return found
+
+
+async def migrate(service: str, url: str, role: str | None) -> None:
+    """Bring a database to the newest revision and grant its unprivileged role what it may do."""
+    engine = create_async_engine(url)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(_upgrade, service)
+            if role is not None and role != make_url(url).username:
+                await connection.run_sync(_grant, role)
+    finally:
+        await engine.dispose()
+
+
+async def write_revision(service: str, url: str, metadata: MetaData, message: str) -> None:
+    """Write a new migration from the difference between the models and a migrated database."""
+    engine = create_async_engine(url)
+
+    def write(connection: Connection) -> None:
+        config = _config(service)
+        script = ScriptDirectory(str(folder_of(service)), version_locations=[folder_of(service)])
+
+        def compared(revision: Any, context: Any) -> Any:
+            return []
+
+        config.attributes["connection"] = connection
+        from alembic.autogenerate import RevisionContext
+
+        revisions = RevisionContext(
+            config,
+            script,
+            {
+                "message": message,
+                "autogenerate": True,
+                "sql": False,
+                "head": "head",
+                "splice": False,
+                "branch_label": None,
+                "version_path": None,
+                "rev_id": f"{len(list(script.walk_revisions())) + 1:04d}",
+                "depends_on": None,
+            },
+        )
+
+        def retrieve(revision: Any, context: Any) -> Any:
+            revisions.run_autogenerate(revision, context)
+            return []
+
+        with EnvironmentContext(config, script, fn=retrieve) as environment:
+            environment.configure(
+                connection=connection,
+                target_metadata=[metadata, tables.metadata],
+                include_name=_is_ours,
+                compare_type=True,
+            )
+            environment.run_migrations()
+        list(revisions.generate_scripts())
+
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(write)
+    finally:
+        await engine.dispose()

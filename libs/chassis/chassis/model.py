@@ -1,0 +1,57 @@
+"""What mapped classes share: naming of constraints, timestamps, versions and numbered events."""
+
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import BigInteger, DateTime, MetaData, func
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from contracts.message import Event
+
+Said = TypeVar("Said", bound=Event)
+
+NAMING = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Model(DeclarativeBase):
+    """Subclass once in a service's domain (`class Base(Model): ...` with `__abstract__` and own metadata)."""
+
+    type_annotation_map = {datetime: DateTime(timezone=True), int: BigInteger}
+    metadata = MetaData(naming_convention=NAMING)
+
+
+def own_metadata() -> MetaData:
+    """A fresh metadata, so that two services in one test process never share a table."""
+    return MetaData(naming_convention=NAMING)
+
+
+class Stamped:
+    """Rows that say when they were made and last changed (UTC)."""
+
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+
+class Aggregate(Stamped):
+    """A row that is locked before it changes. `version` is its ETag; `sequence` numbers its events.
+
+    The row lock, not the version, keeps two writers apart.
+    """
+
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    sequence: Mapped[int] = mapped_column(server_default="0", default=0)
+
+    def say(self, event: Said) -> Said:
+        """Number an event of this aggregate; the row must be locked or new."""
+        self.sequence = (self.sequence or 0) + 1
+        return event.numbered(self.sequence)
+
+    def touch(self) -> None:
+        """Make the version move on; call it in every method that changes the aggregate."""
+        self.version = (self.version or 0) + 1

@@ -1,0 +1,97 @@
+"""The transactional outbox: messages become rows at the end of the transaction that caused them."""
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import context, tables
+from chassis.ids import new_id, utcnow
+from contracts.envelope import Envelope
+from contracts.message import Event, Message
+
+SHARDS = 16
+PENDING = "outbox"
+
+Answer = Message | Sequence[Message] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A message that waits for the end of its transaction, with the context it was said in."""
+
+    message: Message
+    context: context.Context
+
+
+def shard_of(subject: str) -> int:
+    """The shard that keeps one aggregate's messages in order."""
+    return zlib.crc32(subject.encode()) % SHARDS
+
+
+def listed(answer: Answer) -> Sequence[Message]:
+    """What a handler returned, as a list."""
+    if answer is None:
+        return ()
+    return (answer,) if isinstance(answer, Message) else answer
+
+
+def add(session: AsyncSession, *messages: Message) -> None:
+    """Send messages when this transaction commits, and not otherwise."""
+    now = context.current()
+    waiting: list[Pending] = session.info.setdefault(PENDING, [])
+    waiting.extend(Pending(message, now) for message in messages)
+
+
+async def write(session: AsyncSession) -> set[int]:
+    """Write what was added as rows, in one statement; returns the shards that got messages."""
+    waiting: list[Pending] = session.info.pop(PENDING, [])
+    if not waiting:
+        return set()
+    # The aggregates are flushed first: their row locks must be held before a sequence is taken.
+    await session.flush()
+    rows = [row(pending) for pending in waiting]
+    await session.execute(insert(tables.outbox), rows)
+    return {int(entry["shard"]) for entry in rows}  # type: ignore[call-overload]
+
+
+def row(pending: Pending) -> dict[str, object]:
+    """The outbox row of a message: its envelope as headers, its data as bytes."""
+    message, said_in = pending.message, pending.context
+    message_id: UUID = new_id()
+    subject = message.subject()
+    sequence = None
+    if isinstance(message, Event):
+        if message.sequence == 0:
+            raise ValueError(f"{message.type_name()} was never numbered by its aggregate")
+        sequence = message.sequence
+    envelope = Envelope(
+        id=message_id,
+        source=message.source(),
+        type=message.type_name(),
+        subject=subject,
+        time=utcnow(),
+        sequence=sequence,
+        correlation_id=said_in.correlation_id or subject,
+        causation_id=said_in.causation_id,
+        actor=said_in.actor,
+        traceparent=said_in.traceparent or context.new_traceparent(),
+    )
+    return {
+        "message_id": message_id,
+        "shard": shard_of(subject),
+        "subject": subject,
+        "exchange": message.exchange(),
+        "routing_key": message.routing_key(),
+        "headers": envelope.headers(),
+        "body": message.encode(),
+    }
+
+
+def add_all(session: AsyncSession, answers: Iterable[Answer]) -> None:
+    """Send every answer of several handlers."""
+    for answer in answers:
+        add(session, *listed(answer))

@@ -1,0 +1,245 @@
+"""Composition: a service's settings, routes, handlers and sweeps, run as api, worker, all or migrate."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, Generic, TypeVar
+
+import structlog
+import uvicorn
+import uvloop
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import MetaData, make_url, text
+
+from chassis import app as factory
+from chassis import edge, idempotency, inbox, logs, migrations, sweep
+from chassis.auth import KeySet
+from chassis.broker import Broker, TopologyMismatch
+from chassis.bus import Bus
+from chassis.client import Peers, ServiceTokens
+from chassis.consumer import Consumer
+from chassis.db import Database
+from chassis.relay import Relay
+from chassis.settings import ServiceSettings, load
+from chassis.sweep import Sweep
+
+log = structlog.get_logger()
+
+S = TypeVar("S", bound=ServiceSettings)
+KINDS = ("api", "worker", "all", "migrate", "revision", "openapi")
+CHECK_TIMEOUT = 2.0
+DRAIN_TIMEOUT = 15.0
+
+
+@dataclass
+class Running(Generic[S]):
+    """What a composed service has at hand; routes find it as `request.app.state`."""
+
+    settings: S
+    database: Database
+    broker: Broker
+    relay: Relay
+    keys: KeySet
+    peers: Peers
+    resources: SimpleNamespace
+
+
+@dataclass
+class Service(Generic[S]):
+    """One bounded context, ready to run.
+
+    on_start: called with what is running before the first request or message; may fill `resources`
+    and register closing with the exit stack.
+    """
+
+    name: str
+    settings: type[S]
+    metadata: MetaData
+    routers: Sequence[APIRouter]
+    bus: Bus[S]
+    sweeps: Sequence[Sweep] = ()
+    on_start: Callable[[Running[S], AsyncExitStack], Awaitable[None]] | None = None
+    on_migrate: Callable[[S], Awaitable[None]] | None = None
+    background: Sequence[Callable[[Running[S]], Awaitable[None]]] = field(default_factory=tuple)
+
+    def compose(self, settings: S) -> Running[S]:
+        """Wire the parts together; nothing connects before it is used."""
+        database = Database(
+            settings.database_url, pool_size=settings.pool_size, application_name=self.name
+        )
+        broker = Broker(settings.broker_url, self.name)
+        relay = Relay(database, broker, self.name, sweep_interval=settings.sweep_interval)
+        database.on_commit = relay.wake
+        tokens = ServiceTokens(settings.identity_url, self.name, settings.service_client_secret)
+        keys = KeySet(settings.jwks_url, settings.token_issuer, settings.token_audience)
+        self.bus.settings = settings
+        return Running(settings, database, broker, relay, keys, Peers(tokens), self.bus.resources)
+
+    def application(
+        self, running: Running[S], consumer: Consumer | None = None, **kwargs: Any
+    ) -> FastAPI:
+        """The HTTP side over what is running."""
+
+        async def checks() -> dict[str, str]:
+            wrong: dict[str, str] = {}
+            try:
+                async with asyncio.timeout(CHECK_TIMEOUT), running.database.engine.connect() as c:
+                    await c.execute(text("select 1"))
+            except Exception as error:  # noqa: BLE001
+                wrong["database"] = type(error).__name__
+            if consumer is not None and not consumer.is_consuming:
+                wrong["broker"] = "not consuming"
+            return wrong
+
+        app = factory.create_app(self.name, self.routers, checks, **kwargs)
+        for name in ("settings", "database", "keys", "peers", "relay", "broker", "resources"):
+            setattr(app.state, name, getattr(running, name))
+        return app
+
+    def main(self) -> None:
+        """The command line: `python -m <service> [api|worker|all|migrate|revision|openapi]`."""
+        parser = argparse.ArgumentParser(prog=f"python -m {self.name}")
+        parser.add_argument("kind", nargs="?", default="all", choices=KINDS)
+        parser.add_argument("-m", "--message", help="what a new revision does (revision only)")
+        arguments = parser.parse_args()
+        settings = load(self.settings)
+        logs.configure(self.name, settings.log_level)
+        if arguments.kind in ("migrate", "revision"):
+            asyncio.run(self._migrate(settings, arguments.message))
+        elif arguments.kind == "openapi":
+            print(json.dumps(self.application(self.compose(settings)).openapi()))  # noqa: T201
+        else:
+            sys.exit(uvloop.run(self._run(settings, arguments.kind)))
+
+    async def _migrate(self, settings: S, message: str | None) -> None:
+        url = settings.migrator_database_url or settings.database_url
+        await migrations.migrate(self.name, url, make_url(settings.database_url).username)
+        if message is not None:
+            await migrations.write_revision(self.name, url, self.metadata, message)
+        elif self.on_migrate is not None:
+            await self.on_migrate(settings)
+
+    async def _run(self, settings: S, kind: str) -> int:
+        running = self.compose(settings)
+        stopping = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(running.database.close)
+            stack.push_async_callback(running.broker.close)
+            stack.push_async_callback(running.peers.close)
+            if self.on_start is not None:
+                await self.on_start(running, stack)
+            return await self._serve(running, kind, stopping)
+
+    async def _serve(self, running: Running[S], kind: str, stopping: asyncio.Event) -> int:
+        settings = running.settings
+        consumer = None
+        if kind in ("worker", "all"):
+            consumer = Consumer(
+                self.bus,
+                running.database,
+                running.broker,
+                settings.retry_tiers,
+                batch_size=settings.batch_size,
+                batch_linger=settings.batch_linger,
+            )
+        tasks = [asyncio.create_task(running.relay.run(), name="relay")]
+        tasks += [asyncio.create_task(_awaited(work(running))) for work in self.background]
+        if consumer is not None:
+            tasks.append(asyncio.create_task(_consume(consumer), name="consumer"))
+            tasks += [
+                asyncio.create_task(sweep.run(each, running.database, settings.sweep_interval))
+                for each in (*self.sweeps, *self._own_sweeps(settings))
+            ]
+        application = self.application(running, consumer)
+        server = Server(
+            uvicorn.Config(
+                edge.wrap(application, settings.max_body_bytes),
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=10,
+            )
+        )
+        serving = asyncio.create_task(server.serve(), name="server")
+        stopped = asyncio.create_task(stopping.wait(), name="stop signal")
+        watched = [serving, stopped, *tasks]
+        done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        failure = next((t.exception() for t in done if not t.cancelled() and t.exception()), None)
+        if failure is not None:
+            log.error("stopping because a part failed", error=str(failure) or repr(failure))
+        await self._shut_down(running, server, serving, consumer, tasks)
+        stopped.cancel()
+        return 1 if failure is not None else 0
+
+    async def _shut_down(
+        self,
+        running: Running[S],
+        server: "Server",
+        serving: asyncio.Task[None],
+        consumer: Consumer | None,
+        tasks: Sequence[asyncio.Task[None]],
+    ) -> None:
+        """Drain: no new requests or messages, finish what is in flight, send what was committed."""
+        server.should_exit = True
+        try:
+            async with asyncio.timeout(DRAIN_TIMEOUT):
+                await asyncio.gather(serving, return_exceptions=True)
+                if consumer is not None:
+                    await consumer.drain()
+                if running.broker.is_up:
+                    await running.relay.drain()
+        except Exception as error:  # noqa: BLE001
+            # What was not finished is on the queue or in the outbox still.
+            log.warning("drain cut short", error=repr(error))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _own_sweeps(self, settings: S) -> Sequence[Sweep]:
+        async def roll(database: Database) -> None:
+            async with database.transaction() as tx:
+                await inbox.roll(tx, settings.inbox_days)
+
+        return (
+            Sweep("inbox partitions", roll, every=3600),
+            Sweep("idempotency keys", idempotency.expire, every=300),
+        )
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: the service decides when to stop."""
+
+    def install_signal_handlers(self) -> None:
+        """Nothing; see Service._run."""
+
+    def capture_signals(self) -> Any:
+        """Nothing; see Service._run."""
+        return nullcontext()
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
+
+
+async def _consume(consumer: Consumer) -> None:
+    """Consume, and start again after a fault, except when the topology is wrong."""
+    while True:
+        try:
+            await consumer.run()
+        except TopologyMismatch:
+            raise
+        except Exception as error:  # noqa: BLE001
+            log.warning("consumer restarts", error=repr(error))
+            await asyncio.sleep(1)

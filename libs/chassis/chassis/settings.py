@@ -1,0 +1,118 @@
+"""Settings from the environment, refused at start with words a person can act on."""
+
+import sys
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0, le=10**8)]
+
+
+class ServiceSettings(BaseSettings):
+    """What every service must be told; a service adds its own fields. Times are in seconds."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    host: str = Field("127.0.0.1", description="the address to listen on", examples=["0.0.0.0"])
+    port: int = Field(
+        ge=1, le=65535, description="the TCP port to listen on", examples=["8101"]
+    )
+    database_url: str = Field(
+        pattern=r"^postgresql\+asyncpg://",
+        description="the service's own database, as its unprivileged role",
+        examples=["postgresql+asyncpg://orders:secret@127.0.0.1:5432/orders"],
+    )
+    migrator_database_url: str | None = Field(
+        None,
+        pattern=r"^postgresql\+asyncpg://",
+        description="the same database as the role that owns its tables; only for `migrate`",
+        examples=["postgresql+asyncpg://migrator:secret@127.0.0.1:5432/orders"],
+    )
+    broker_url: str = Field(
+        pattern=r"^amqps?://",
+        description="RabbitMQ, as the service's own user",
+        examples=["amqp://orders:secret@127.0.0.1:5672/cartwright"],
+    )
+    jwks_url: str = Field(
+        pattern=r"^https?://",
+        description="identity's key set, by which access tokens are checked",
+        examples=["http://127.0.0.1:8101/.well-known/jwks.json"],
+    )
+    identity_url: str = Field(
+        pattern=r"^https?://",
+        description="identity's internal address",
+        examples=["http://127.0.0.1:8101"],
+    )
+    service_client_secret: str = Field(
+        min_length=16,
+        repr=False,
+        description="the secret by which this service gets its own tokens from identity",
+        examples=["a random text of at least 16 characters"],
+    )
+    token_issuer: str = Field(
+        "cartwright", min_length=1, description="the `iss` of access tokens", examples=["cartwright"]
+    )
+    token_audience: str = Field(
+        "cartwright", min_length=1, description="the `aud` of access tokens", examples=["cartwright"]
+    )
+    public_url: str = Field(
+        "http://127.0.0.1:8080",
+        pattern=r"^https?://",
+        description="where clients reach the gateway",
+        examples=["https://shop.example"],
+    )
+    log_level: str = Field(
+        "INFO",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="how much to log",
+        examples=["INFO"],
+    )
+    pool_size: int = Field(8, ge=2, le=100, description="database connections", examples=["8"])
+    retry_tiers: list[Seconds] = Field(
+        [5, 30, 300, 1800],
+        min_length=1,
+        max_length=4,
+        description="delays before a failed message is tried again, in seconds",
+        examples=["[5, 30, 300, 1800]"],
+    )
+    sweep_interval: Seconds = Field(
+        1.0, description="seconds between two sweeps of deadlines and the outbox", examples=["1"]
+    )
+    batch_size: int = Field(
+        50, ge=1, le=500, description="messages taken in one transaction", examples=["50"]
+    )
+    batch_linger: float = Field(
+        0.005, ge=0, le=1, description="seconds to wait for a batch to fill", examples=["0.005"]
+    )
+    inbox_days: int = Field(
+        14, ge=1, le=365, description="days for which received messages are known", examples=["14"]
+    )
+    max_body_bytes: int = Field(
+        1_048_576, ge=1024, description="largest request body, in bytes", examples=["1048576"]
+    )
+
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+def explain(settings: type[ServiceSettings], error: ValidationError) -> str:
+    """Say for each bad variable what it is for, what form it has and an example; never its value."""
+    lines = ["This service cannot start: its settings are not right."]
+    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+        name = str(fault["loc"][0])
+        field = settings.model_fields.get(name)
+        lines.append(f"  {name.upper()}: {fault['msg']}")
+        if field is not None:
+            example = (field.examples or [""])[0]
+            lines.append(f"      is {field.description}, for example {name.upper()}={example}")
+    return "\n".join(lines)
+
+
+def load(settings: type[Settings], **overrides: Any) -> Settings:
+    """Read the settings; on a missing or malformed one explain it on stderr and exit with 2."""
+    try:
+        return settings(**overrides)
+    except ValidationError as error:
+        print(explain(settings, error), file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None

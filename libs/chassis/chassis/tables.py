@@ -1,0 +1,70 @@
+"""The chassis's own tables, which every service's database holds: outbox, inbox, idempotency keys."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("message_id", Uuid, nullable=False),
+    Column("shard", SmallInteger, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("exchange", Text, nullable=False),
+    Column("routing_key", Text, nullable=False),
+    Column("headers", JSONB, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("last_error", Text),
+    Column("parked_at", DateTime(timezone=True)),
+    Index("ix_outbox_waiting", "shard", "seq", postgresql_where=text("parked_at is null")),
+)
+
+# Range-partitioned on the message id itself: a UUIDv7 sorts by time, so a repeat of a message lands
+# in the same partition however late it comes.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("consumer", Text, nullable=False),
+    Column("message_id", Uuid, nullable=False),
+    PrimaryKeyConstraint("consumer", "message_id", name="pk_inbox"),
+    postgresql_partition_by="RANGE (message_id)",
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("principal", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("body_hash", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("lease_until", DateTime(timezone=True), nullable=False),
+    Column("resource_id", Uuid, nullable=False),
+    Column("status", SmallInteger),
+    Column("answer", LargeBinary),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("principal", "key", name="pk_idempotency_keys"),
+    CheckConstraint("state in ('running', 'done')", name="ck_idempotency_keys_state"),
+    Index("ix_idempotency_keys_created_at", "created_at"),
+)

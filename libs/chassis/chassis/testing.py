@@ -1,0 +1,239 @@
+"""What a service's tests stand on: its own migrated PostgreSQL database, its app and its bus, no broker.
+
+Needs TEST_POSTGRES_URL, a superuser's address of a PostgreSQL made for tests (`make test` gives it).
+Use it in a service's conftest: `from chassis.testing import *` is not needed; call `service_fixture`.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from chassis import edge, migrations
+from chassis.bus import Delivery
+from chassis.context import new_traceparent
+from chassis.ids import new_id, utcnow
+from chassis.service import Running, Service
+from chassis.settings import ServiceSettings
+from contracts import registry
+from contracts.envelope import Envelope
+from contracts.message import Event, Message
+
+S = TypeVar("S", bound=ServiceSettings)
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+KEY_ID = "test"
+
+
+def postgres_url() -> str:
+    """The test server's address, for asyncpg."""
+    found = os.environ.get("TEST_POSTGRES_URL")
+    if not found:
+        raise RuntimeError("TEST_POSTGRES_URL is not set: run the tests with `make test`")
+    return found.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+async def _admin(statement: str) -> None:
+    engine = create_async_engine(postgres_url(), isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text(statement))
+    finally:
+        await engine.dispose()
+
+
+def database_url(name: str) -> str:
+    """The address of one database on the test server."""
+    return make_url(postgres_url()).set(database=name).render_as_string(hide_password=False)
+
+
+def template_of(service: Service[Any]) -> str:
+    """A freshly migrated database of the service, made once a test run; returns its name."""
+    name = f"template_{service.name}_{os.getpid()}"
+
+    async def make() -> None:
+        await _admin(f"drop database if exists {name}")
+        await _admin(f"create database {name}")
+        await migrations.migrate(service.name, database_url(name), None)
+
+    asyncio.run(make())
+    return name
+
+
+def access_token(
+    *,
+    user_id: UUID | None = None,
+    customer_id: UUID | None = None,
+    email: str = "ada@example.com",
+    email_verified: bool = True,
+    permissions: tuple[str, ...] = (),
+    roles: tuple[str, ...] = ("customer",),
+    **claims: Any,
+) -> str:
+    """An access token like identity's, signed with the tests' own key."""
+    now = int(time.time())
+    return jwt.encode(
+        {
+            "iss": "cartwright",
+            "aud": "cartwright",
+            "iat": now,
+            "exp": now + 600,
+            "typ": "access",
+            "sub": str(user_id or new_id()),
+            "cid": str(customer_id or new_id()),
+            "email": email,
+            "email_verified": email_verified,
+            "roles": list(roles),
+            "permissions": list(permissions),
+            **claims,
+        },
+        KEY,
+        algorithm="ES256",
+        headers={"kid": KEY_ID},
+    )
+
+
+def service_token(name: str) -> str:
+    """A token of another service, as it would get it from identity."""
+    now = int(time.time())
+    claims = {"iss": "cartwright", "aud": "cartwright", "iat": now, "exp": now + 600}
+    return jwt.encode(
+        {**claims, "typ": "service", "sub": name}, KEY, algorithm="ES256", headers={"kid": KEY_ID}
+    )
+
+
+@dataclass
+class Harness(Generic[S]):
+    """One service on a real database: ask its API, hand it messages, read what it said."""
+
+    service: Service[S]
+    running: Running[S]
+    client: httpx.AsyncClient
+    _numbers: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def signed_in(self, **claims: Any) -> dict[str, str]:
+        """Headers of a signed-in user; see `access_token`."""
+        return {"Authorization": f"Bearer {access_token(**claims)}"}
+
+    def transaction(self) -> Any:
+        """A transaction on the service's database: `async with harness.transaction() as tx`."""
+        return self.running.database.transaction()
+
+    async def hear(self, *messages: Message, message_id: UUID | None = None) -> None:
+        """Deliver messages as one batch, as the bus would. Events without a number get the next one."""
+        deliveries = [Delivery(self._numbered(m), self._envelope(m, message_id)) for m in messages]
+        external = [d for d in deliveries if type(d.message) in self.service.bus.external]
+        together = [d for d in deliveries if type(d.message) not in self.service.bus.external]
+        if together:
+            await self.service.bus.receive(self.running.database, together)
+        for delivery in external:
+            await self.service.bus.receive_by_calling(self.running.database, delivery)
+
+    def _numbered(self, message: Message) -> Message:
+        if isinstance(message, Event) and message.sequence == 0:
+            key = (message.source(), message.subject())
+            self._numbers[key] = self._numbers.get(key, 0) + 1
+            message.numbered(self._numbers[key])
+        return message
+
+    def _envelope(self, message: Message, message_id: UUID | None) -> Envelope:
+        return Envelope(
+            id=message_id or new_id(),
+            source=message.source(),
+            type=message.type_name(),
+            subject=message.subject(),
+            time=utcnow(),
+            sequence=message.sequence if isinstance(message, Event) else None,
+            correlation_id=message.subject(),
+            actor="test",
+            traceparent=new_traceparent(),
+        )
+
+    async def said(self, *kinds: type[Message]) -> list[Any]:
+        """The messages in the outbox, oldest first; only those of the given classes, if any."""
+        async with self.running.database.engine.connect() as connection:
+            rows = await connection.execute(text("select headers, body from outbox order by seq"))
+            found = []
+            for headers, body in rows:
+                kind = registry.find(headers["cloudEvents:type"])
+                assert kind is not None, headers
+                message = kind.decode(bytes(body))
+                message._sequence = headers.get("cloudEvents:sequence")  # noqa: SLF001
+                found.append(message)
+        return [message for message in found if not kinds or isinstance(message, kinds)]
+
+    async def forget_said(self) -> None:
+        """Empty the outbox, as the relay would."""
+        async with self.transaction() as tx:
+            await tx.execute(text("delete from outbox"))
+
+    async def sql(self, statement: str, **values: Any) -> list[Any]:
+        """Rows of a statement on the service's database, committed."""
+        async with self.running.database.engine.begin() as connection:
+            found = await connection.execute(text(statement), values)
+            return list(found.all()) if found.returns_rows else []
+
+
+async def running_service(
+    service: Service[S],
+    template: str,
+    *,
+    answers: Callable[[httpx.Request], Awaitable[httpx.Response]] | None = None,
+    **settings: Any,
+) -> AsyncIterator[Harness[S]]:
+    """A harness on a fresh copy of the template. `answers` serves what the service asks its peers."""
+    name = f"test_{new_id().hex}"
+    await _admin(f"create database {name} template {template}")
+    composed = service.compose(
+        service.settings(
+            port=1,
+            database_url=database_url(name),
+            broker_url="amqp://nobody:nothing@127.0.0.1:9/none",
+            jwks_url="http://127.0.0.1:9/jwks",
+            identity_url="http://127.0.0.1:9",
+            service_client_secret="a secret only for tests",
+            **settings,
+        )
+    )
+    composed.keys._keys = {KEY_ID: KEY.public_key()}  # noqa: SLF001
+    composed.keys._fetched = time.monotonic() + 10**6  # noqa: SLF001
+    if answers is not None:
+        composed.peers.http = httpx.AsyncClient(transport=httpx.MockTransport(answers))
+        composed.peers.tokens._token = "service token"  # noqa: S105, SLF001
+        composed.peers.tokens._good_until = time.monotonic() + 10**6  # noqa: SLF001
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(_admin, f"drop database {name} with (force)")
+        stack.push_async_callback(composed.database.close)
+        stack.push_async_callback(composed.peers.close)
+        if service.on_start is not None:
+            await service.on_start(composed, stack)
+        app = edge.wrap(service.application(composed), composed.settings.max_body_bytes)
+        transport = httpx.ASGITransport(app=app)
+        client = httpx.AsyncClient(transport=transport, base_url="http://service")
+        await stack.enter_async_context(client)
+        yield Harness(service, composed, client)
+
+
+def model_differences(service: Service[Any], template: str) -> list[Any]:
+    """What a service's models say and its migrations do not make, or the other way round."""
+
+    async def compare() -> list[Any]:
+        engine = create_async_engine(database_url(template))
+        try:
+            async with engine.connect() as connection:
+                return await connection.run_sync(migrations.differences, service.metadata)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(compare())

@@ -1,0 +1,167 @@
+"""The sample service: a jar per order, told to hold coins and announcing that it does."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chassis import etag, outbox
+from chassis.auth import Internal, SignedIn, permitted
+from chassis.bus import Answered, Bus
+from chassis.db import Tx
+from chassis.errors import NotFound
+from chassis.idempotency import Claim, idempotent
+from chassis.model import Aggregate, Model, own_metadata
+from chassis.pages import Page, Paged
+from chassis.service import Service
+from chassis.settings import ServiceSettings
+from chassis.wire import Body, Id, Name, View
+from contracts.inventory import ReleaseStock, ReserveStock, StockReleased, StockReserved
+from contracts.payments import CancelPayment, PaymentCancelled
+
+
+class Base(Model):
+    """The sample's own tables."""
+
+    __abstract__ = True
+    metadata = own_metadata()
+
+
+class Jar(Aggregate, Base):
+    """Coins, in whole pieces."""
+
+    __tablename__ = "jars"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    coins: Mapped[int]
+
+
+class JarBody(Body):
+    """A new jar."""
+
+    name: Name
+    coins: Annotated[int, Field(ge=0, le=1000)]
+    owner: Id | None = None
+
+
+class JarView(View):
+    """A jar."""
+
+    id: UUID
+    coins: int
+
+
+router = APIRouter(prefix="/v1/jars", tags=["jars"])
+bus: Bus[ServiceSettings] = Bus("sample")
+
+
+def principal(caller: SignedIn) -> str:
+    """Whose idempotency keys they are."""
+    return caller.principal
+
+
+@router.post("", status_code=201)
+async def make(body: JarBody, claim: Annotated[Claim, idempotent(principal)], tx: Tx) -> JarView:
+    """Make a jar."""
+    jar = Jar(id=claim.resource_id, coins=body.coins)
+    tx.add(jar)
+    outbox.add(tx, jar.say(StockReleased(order_id=jar.id)))
+    return await claim.store(tx, 201, JarView(id=jar.id, coins=jar.coins))  # type: ignore[return-value]
+
+
+@router.get("")
+async def list_jars(paging: Paged, tx: Tx) -> Page[JarView]:
+    """All jars."""
+    query = select(Jar).order_by(Jar.id).limit(paging.limit + 1)
+    position = paging.position(UUID)
+    if position is not None:
+        query = query.where(Jar.id > position[0])
+    rows = (await tx.scalars(query)).all()
+    return paging.page(rows, JarView.model_validate, lambda jar: [str(jar.id)])
+
+
+@router.put("/{jar_id}")
+async def change(jar_id: UUID, body: JarBody, expected: etag.IfMatch, tx: Tx) -> JarView:
+    """Change a jar."""
+    jar = await tx.get(Jar, jar_id, with_for_update=True)
+    if jar is None:
+        raise NotFound
+    etag.check(jar.version, expected)
+    jar.coins = body.coins
+    jar.touch()
+    return JarView.model_validate(jar)
+
+
+@router.delete("/{jar_id}", status_code=204, dependencies=[Depends(permitted("jars:write"))])
+async def drop(jar_id: UUID, tx: Tx) -> None:
+    """Drop a jar."""
+    await tx.delete(await tx.get_one(Jar, jar_id))
+
+
+internal = APIRouter(prefix="/internal", tags=["internal"])
+
+
+@internal.get("/whoami")
+async def whoami(caller: Internal) -> dict[str, str]:
+    """Who asks."""
+    return {"service": caller.name, "for": str(caller.on_behalf_of and caller.on_behalf_of.id)}
+
+
+@bus.handles_many(ReserveStock)
+async def reserve(commands: list[ReserveStock], tx: AsyncSession) -> list[StockReserved]:
+    """Hold coins for many orders at once."""
+    answers = []
+    for command in commands:
+        jar = Jar(id=command.order_id, coins=sum(line.quantity for line in command.lines))
+        if jar.coins == 666:  # noqa: PLR2004
+            raise ValueError("poison")
+        tx.add(jar)
+        answers.append(jar.say(StockReserved(order_id=jar.id, allocations=[])))
+    return answers
+
+
+@bus.handles(ReleaseStock)
+async def release(command: ReleaseStock, tx: AsyncSession) -> StockReleased:
+    """Empty the jar."""
+    jar = await tx.get(Jar, command.order_id, with_for_update=True)
+    if jar is None:
+        jar = Jar(id=command.order_id, coins=0)
+        tx.add(jar)
+    jar.coins = 0
+    return jar.say(StockReleased(order_id=command.order_id))
+
+
+@bus.calls(CancelPayment)
+class Cancel:
+    """Asks outside."""
+
+    async def record(self, command: CancelPayment, tx: AsyncSession) -> UUID | Answered:
+        """Nothing to store here."""
+        jar = await tx.get(Jar, command.order_id)
+        if jar is None:
+            tx.add(Jar(id=command.order_id, coins=0))
+        elif jar.coins < 0:
+            return Answered(None)
+        return command.order_id
+
+    async def call(self, plan: UUID) -> int:
+        """Count the calls."""
+        bus.resources.calls = getattr(bus.resources, "calls", 0) + 1
+        if getattr(bus.resources, "fails", 0):
+            bus.resources.fails -= 1
+            raise TimeoutError("the provider did not answer")
+        return 7
+
+    async def finish(
+        self, command: CancelPayment, plan: UUID, outcome: int, tx: AsyncSession
+    ) -> PaymentCancelled:
+        """Store the outcome."""
+        jar = await tx.get_one(Jar, plan, with_for_update=True)
+        jar.coins = outcome
+        return jar.say(PaymentCancelled(order_id=plan))
+
+
+service = Service("sample", ServiceSettings, Base.metadata, [router, internal], bus)

@@ -1,0 +1,86 @@
+"""The CloudEvents 1.0 attributes that travel around every message, and their form on AMQP."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+PREFIX = "cloudEvents:"
+SPEC_VERSION = "1.0"
+
+
+class BadEnvelope(ValueError):
+    """The headers of a message do not hold the attributes every message must carry."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """CloudEvents attributes with Cartwright's extensions.
+
+    id: UUIDv7, made when the outbox row is written and never changed by retry, redrive or replay.
+    sequence: place of an event in its aggregate's history, from 1; None on commands.
+    correlation_id: the order (or other process) everything belongs to.
+    causation_id: the message that made this one be sent, None when a request did.
+    actor: the person or service on whose behalf it happens, as `user:<id>`, `guest`, `service:<name>`.
+    """
+
+    id: UUID
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    sequence: int | None = None
+    correlation_id: str
+    causation_id: UUID | None = None
+    actor: str
+    traceparent: str
+
+    def headers(self) -> dict[str, str | int]:
+        """The attributes as AMQP headers `cloudEvents:*`."""
+        attributes: dict[str, str | int | None] = {
+            "specversion": SPEC_VERSION,
+            "id": str(self.id),
+            "source": self.source,
+            "type": self.type,
+            "subject": self.subject,
+            "time": self.time.astimezone(UTC).isoformat(),
+            "datacontenttype": "application/json",
+            "dataschema": f"urn:cartwright:schema:{self.type}",
+            "sequence": self.sequence,
+            "correlationid": self.correlation_id,
+            "causationid": str(self.causation_id) if self.causation_id else None,
+            "actor": self.actor,
+            "traceparent": self.traceparent,
+        }
+        return {PREFIX + key: value for key, value in attributes.items() if value is not None}
+
+    @classmethod
+    def of(cls, headers: Mapping[str, Any]) -> "Envelope":
+        """Read the attributes back from AMQP headers; raises BadEnvelope when they are not there."""
+
+        def text(name: str) -> str:
+            value = headers.get(PREFIX + name)
+            if isinstance(value, bytes):
+                value = value.decode(errors="replace")
+            if not isinstance(value, str) or not value:
+                raise BadEnvelope(f"the attribute {name} is missing")
+            return value
+
+        sequence = headers.get(PREFIX + "sequence")
+        cause = headers.get(PREFIX + "causationid")
+        try:
+            return cls(
+                id=UUID(text("id")),
+                source=text("source"),
+                type=text("type"),
+                subject=text("subject"),
+                time=datetime.fromisoformat(text("time")),
+                sequence=int(sequence) if sequence is not None else None,
+                correlation_id=text("correlationid"),
+                causation_id=UUID(text("causationid")) if cause else None,
+                actor=text("actor"),
+                traceparent=text("traceparent"),
+            )
+        except (TypeError, ValueError) as error:
+            raise BadEnvelope(str(error)) from None

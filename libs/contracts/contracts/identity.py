@@ -1,0 +1,44 @@
+"""What identity says: facts about users and customers, by id only."""
+
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from contracts.message import Event
+
+
+class UserEvent(Event):
+    """A fact about one user."""
+
+    kind: ClassVar[Literal["event", "command"]] = "event"
+    aggregate: ClassVar[str] = "user"
+    subject_field: ClassVar[str] = "user_id"
+    user_id: UUID
+    customer_id: UUID | None = None
+
+
+class UserRegistered(UserEvent):
+    """Somebody opened an account; the e-mail is not proven yet."""
+
+
+class EmailVerified(UserEvent):
+    """The user proved to own the e-mail address."""
+
+
+class UserStatusChanged(UserEvent):
+    """The account was opened, paused or banned."""
+
+    status: Literal["active", "inactive", "banned"]
+
+
+class UserErased(UserEvent):
+    """The person asked to be forgotten: whoever keeps something of them must erase it."""
+
+
+class CustomerChanged(Event):
+    """The state of a customer after a change."""
+
+    aggregate: ClassVar[str] = "customer"
+    subject_field: ClassVar[str] = "customer_id"
+    customer_id: UUID
+    user_id: UUID | None = None
+    status: Literal["active", "inactive", "blocked"]
