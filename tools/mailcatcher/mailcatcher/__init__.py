@@ -1,0 +1,1 @@
+"""A local SMTP server that keeps every mail for reading and sends none on."""

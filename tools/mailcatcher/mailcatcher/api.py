@@ -1,0 +1,139 @@
+"""The HTTP side: lists and shows the caught mails, to programs as JSON and to people as a page."""
+
+from datetime import datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader
+from pydantic import BaseModel, ConfigDict, Field
+
+from mailcatcher.mailbox import Caught, Mailbox
+
+router = APIRouter()
+
+_templates = Environment(loader=PackageLoader("mailcatcher"), autoescape=True, trim_blocks=True)
+_PAGE_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; base-uri 'none'"
+)
+# A mail is a stranger's page: no scripts, no forms, nothing fetched; links open in a new tab.
+_MAIL_POLICY: Final = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data:; "
+    "style-src 'unsafe-inline'"
+)
+_SHOWN: Final = 200
+
+
+async def mailbox_of(request: Request) -> Mailbox:
+    mailbox: Mailbox = request.app.state.mailbox
+    return mailbox
+
+
+TheMailbox = Annotated[Mailbox, Depends(mailbox_of)]
+Id = Annotated[int, Path(ge=1, le=2**53)]
+
+
+class MailSummary(BaseModel):
+    """`from` and `to` are those of the envelope; `received_at` is in UTC."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    id: int
+    sender: Annotated[str, Field(serialization_alias="from")]
+    to: list[str]
+    subject: str
+    message_id: str
+    received_at: datetime
+
+
+class Mail(MailSummary):
+    """A whole mail; a part it does not have is null."""
+
+    text: str | None
+    html: str | None
+    headers: list[tuple[str, str]]
+
+
+class Behaviour(BaseModel):
+    """How many of the next mails are refused with a temporary error (SMTP 451)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    refuse: Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+@router.get("/messages")
+async def list_messages(
+    mailbox: TheMailbox,
+    to: str | None = None,
+    subject: str | None = None,
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 100,
+) -> list[MailSummary]:
+    """Newest first: sent to `to`, `subject` in the subject line, caught after the mail `after`."""
+    found = mailbox.search(to=to, subject=subject, after=after, limit=limit)
+    return [_summary(caught) for caught in found]
+
+
+@router.get("/messages/{id}")
+async def get_message(id: Id, mailbox: TheMailbox) -> Mail:
+    caught = _get(mailbox, id)
+    return Mail(
+        **_summary(caught).model_dump(),
+        text=caught.part("plain"),
+        html=caught.part("html"),
+        headers=caught.headers,
+    )
+
+
+@router.get("/messages/{id}/html", include_in_schema=False)
+async def show_html(id: Id, mailbox: TheMailbox) -> HTMLResponse:
+    """The HTML part alone, for the frame of the page."""
+    part = _get(mailbox, id).part("html") or ""
+    opening = '<!doctype html><base target="_blank">'
+    return HTMLResponse(opening + part, headers={"Content-Security-Policy": _MAIL_POLICY})
+
+
+@router.delete("/messages", status_code=204)
+async def delete_messages(mailbox: TheMailbox) -> None:
+    mailbox.clear()
+
+
+@router.post("/behaviour")
+async def set_behaviour(behaviour: Behaviour, mailbox: TheMailbox) -> Behaviour:
+    mailbox.refuse = behaviour.refuse
+    return behaviour
+
+
+@router.get("/", include_in_schema=False)
+async def show_page(
+    mailbox: TheMailbox, id: Annotated[int | None, Query(ge=1, le=2**53)] = None
+) -> HTMLResponse:
+    """The newest mails, with the chosen one (else the newest) beside them."""
+    mails = mailbox.search(limit=_SHOWN)
+    chosen = _get(mailbox, id) if id else next(iter(mails), None)
+    page = _templates.get_template("mails.html").render(mails=mails, chosen=chosen)
+    return HTMLResponse(page, headers={"Content-Security-Policy": _PAGE_POLICY})
+
+
+@router.get("/livez", include_in_schema=False)
+@router.get("/readyz", include_in_schema=False)
+async def health() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+def _get(mailbox: Mailbox, id: int) -> Caught:
+    if caught := mailbox.find(id):
+        return caught
+    raise HTTPException(404, "There is no such mail.")
+
+
+def _summary(caught: Caught) -> MailSummary:
+    return MailSummary(
+        id=caught.id,
+        sender=caught.sender,
+        to=list(caught.recipients),
+        subject=caught.subject,
+        message_id=caught.message_id,
+        received_at=caught.received_at,
+    )
