@@ -1,0 +1,170 @@
+"""Which path belongs to which service: the only place that says so."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+PREFIXES: dict[str, tuple[str, ...]] = {
+    "identity": (
+        "/v1/auth",
+        "/v1/me",
+        "/v1/countries",
+        "/v1/admin/users",
+        "/v1/admin/customers",
+        "/v1/admin/roles",
+    ),
+    "catalog": (
+        "/v1/categories",
+        "/v1/products",
+        "/v1/admin/products",
+        "/v1/admin/categories",
+        "/v1/admin/reviews",
+    ),
+    "cart": ("/v1/carts", "/v1/me/wishlists", "/v1/admin/tax-rates"),
+    "promotions": (
+        "/v1/advertisements",
+        "/v1/me/loyalty",
+        "/v1/admin/coupons",
+        "/v1/admin/discounts",
+        "/v1/admin/campaigns",
+        "/v1/admin/advertisements",
+    ),
+    "orders": (
+        "/v1/orders",
+        "/v1/returns",
+        "/v1/reference/order-statuses",
+        "/v1/admin/orders",
+        "/v1/admin/sagas",
+    ),
+    "payments": (
+        "/v1/me/payment-methods",
+        "/v1/payments",
+        "/v1/subscription-plans",
+        "/v1/subscriptions",
+        "/v1/webhooks/payments",
+        "/v1/reference/payment-methods",
+        "/v1/reference/payment-statuses",
+        "/v1/admin/payments",
+        "/v1/admin/disputes",
+    ),
+    "inventory": ("/v1/admin/warehouses", "/v1/admin/stock"),
+    "shipping": (
+        "/v1/shipping-methods",
+        "/v1/shipments",
+        "/v1/webhooks/shipping",
+        "/v1/reference/shipping-statuses",
+        "/v1/admin/shipments",
+        "/v1/admin/shipping-providers",
+        "/v1/admin/shipping-methods",
+    ),
+    "sellers": ("/v1/sellers", "/v1/seller", "/v1/admin/sellers"),
+    "notifications": ("/v1/me/notifications", "/v1/me/preferences", "/v1/webhook-endpoints"),
+    "support": ("/v1/tickets", "/v1/reference/ticket-statuses", "/v1/admin/tickets"),
+    "analytics": ("/v1/page-views", "/v1/admin/reports", "/v1/admin/audit"),
+}
+
+# Nothing of a request was processed yet, so any method may be sent again.
+RETRY_UNSENT = {
+    "retry_on": "connect-failure,refused-stream",
+    "num_retries": 2,
+    "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
+}
+# A read may also be repeated when the service went away in the middle of it.
+RETRY_READ = {**RETRY_UNSENT, "retry_on": "connect-failure,refused-stream,reset"}
+READS = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
+
+
+def all_routes(services: list[str], pages: list[str], durations: dict[str, str]) -> list[Json]:
+    """List Envoy's routes, first match wins: the longest path first, and nothing that is not named.
+
+    services: those that run; the paths of others stay unknown (404).
+    pages: the browser pages on offer, of `docs`, `sandbox` and `mail`.
+    durations: `answer` and `wait`, as Envoy writes them.
+    """
+    browser_pages = {
+        "docs": [redirect("/", "/docs"), *reads_and_writes("/docs", "docs", durations["answer"])],
+        # Where a customer is sent when a payment needs their word.
+        "sandbox": reads_and_writes("/pay", "sandbox", durations["answer"]),
+        "mail": [redirect("/mail", "/mail/"), mail_page(durations["answer"])],
+    }
+    return [
+        liveness(),
+        key_set(durations["answer"]),
+        *([progress_stream()] if "orders" in services else []),
+        *service_routes(services, durations),
+        *(route for page in pages for route in browser_pages[page]),
+    ]
+
+
+def service_routes(services: list[str], durations: dict[str, str]) -> list[Json]:
+    """Route each service's prefixes and its own operations, the longest first."""
+    owners = {
+        prefix: service
+        for service in services
+        for prefix in (*PREFIXES[service], f"/v1/admin/ops/{service}")
+    }
+    longest_first = sorted(owners, key=lambda prefix: (-prefix.count("/"), prefix))
+    return [
+        route
+        for prefix in longest_first
+        for route in reads_and_writes(
+            prefix, owners[prefix], durations["wait" if prefix == "/v1/orders" else "answer"]
+        )
+    ]
+
+
+def reads_and_writes(prefix: str, cluster: str, timeout: str) -> list[Json]:
+    """Route a prefix twice, since reads are retried more freely than writes."""
+    match = {"path_separated_prefix": prefix}
+    return [
+        {"match": {**match, "headers": [READS]}, "route": to(cluster, timeout, RETRY_READ)},
+        {"match": match, "route": to(cluster, timeout, RETRY_UNSENT)},
+    ]
+
+
+def progress_stream() -> Json:
+    """Route the one endless answer: server-sent events, which no clock may cut."""
+    return {
+        "match": {"safe_regex": {"regex": "/v1/orders/[^/]+/progress"}, "headers": [READS]},
+        "route": {**to("orders", "0s", RETRY_UNSENT), "idle_timeout": "0s"},
+    }
+
+
+def key_set(timeout: str) -> Json:
+    """Route the public keys, for whoever else wants to check a token."""
+    return {
+        "match": {"path": "/.well-known/jwks.json"},
+        "route": to("identity", timeout, RETRY_READ),
+    }
+
+
+def mail_page(timeout: str) -> Json:
+    """Route the mail catcher, which knows nothing of the prefix it is served below."""
+    return {
+        "match": {"prefix": "/mail/"},
+        "route": {**to("mail", timeout, RETRY_UNSENT), "prefix_rewrite": "/"},
+    }
+
+
+def liveness() -> Json:
+    """Answer `/livez` of the gateway itself; `/readyz` is a filter's, which knows of draining."""
+    content_type = {"key": "content-type", "value": "application/json"}
+    overwrite = {"header": content_type, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    return {
+        "match": {"path": "/livez"},
+        "direct_response": {"status": 200, "body": {"inline_string": '{"status":"ok"}'}},
+        "response_headers_to_add": [overwrite],
+    }
+
+
+def redirect(path: str, target: str) -> Json:
+    """Send a browser on to another path of the gateway."""
+    return {
+        "match": {"path": path},
+        "redirect": {"path_redirect": target, "response_code": "TEMPORARY_REDIRECT"},
+    }
+
+
+def to(cluster: str, timeout: str, retry_policy: Json) -> Json:
+    """Pass a request on to a service."""
+    return {"cluster": cluster, "timeout": timeout, "retry_policy": retry_policy}
