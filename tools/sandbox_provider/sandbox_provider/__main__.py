@@ -10,6 +10,7 @@ from sandbox_provider.settings import load_settings
 
 
 def main() -> None:
+    """Serve until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load_settings()
     uvicorn.run(

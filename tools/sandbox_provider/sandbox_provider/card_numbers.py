@@ -53,22 +53,26 @@ class CardNumberGuard:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the body or hand it on."""
         if scope["type"] != "http" or scope["method"] == "GET":
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         body = bytearray()
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return None
+                return
             body += message.get("body", b"")
             if len(body) > _LONGEST_BODY:
                 refusal = problem(413, "body_too_large", f"At most {_LONGEST_BODY} bytes.")
-                return await refusal(scope, receive, send)
+                await refusal(scope, receive, send)
+                return
             if not message.get("more_body"):
                 break
         if holds_card_number(bytes(body)):
             refusal = problem(400, "card_number", "Card numbers are never accepted: use a token.")
-            return await refusal(scope, receive, send)
+            await refusal(scope, receive, send)
+            return
         await self._app(scope, _replay(bytes(body), receive), send)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 import httpcore
@@ -111,7 +112,7 @@ class Deliverer:
         except (OSError, TimeoutError, httpcore.NetworkError, httpcore.ProtocolError) as error:
             log.warning("webhook %s was not delivered: %s", webhook.id, type(error).__name__)
             return False
-        if not 200 <= answer.status < 300:
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             log.warning("webhook %s was answered %d", webhook.id, answer.status)
             return False
         return True

@@ -12,6 +12,8 @@ from sandbox_provider.switches import Card, Switch, switch_of
 
 
 class Method(StrEnum):
+    """How the customer pays."""
+
     CARD = "card"
     PAYPAL = "paypal"
     WALLET = "wallet"
@@ -19,6 +21,8 @@ class Method(StrEnum):
 
 
 class Status(StrEnum):
+    """Where a charge stands; a late bank transfer still turns voided into succeeded."""
+
     PENDING = "pending"
     REQUIRES_ACTION = "requires_action"
     AUTHORIZED = "authorized"
@@ -36,6 +40,8 @@ class Account(StrEnum):
 
 
 class Transfer(StrEnum):
+    """The ways money moves between accounts."""
+
     CHARGE = "charge"
     CAPTURE = "capture"
     VOID = "void"
@@ -116,14 +122,17 @@ class Charge:
 
     @cached_property
     def switch(self) -> Switch:
+        """How things done with this charge's token go."""
         return switch_of(self.switch_name)
 
     @property
     def awaits_transfer(self) -> bool:
+        """Whether a bank transfer is still to come."""
         return self.method is Method.BANK_TRANSFER and self.status is Status.PENDING
 
     @property
     def awaits_customer(self) -> bool:
+        """Whether the charge waits for its customer."""
         return self.status is Status.REQUIRES_ACTION or self.awaits_transfer
 
     def open(self) -> None:
@@ -198,7 +207,7 @@ class Charge:
         self._announce("charge.succeeded")
 
     def _refunded(
-        self, type: str, amount: int, reference: str | None, failure_code: str | None = None
+        self, event: str, amount: int, reference: str | None, failure_code: str | None = None
     ) -> Refund:
         status = "failed" if failure_code else "succeeded"
         refund = Refund(
@@ -208,7 +217,7 @@ class Charge:
             failure_code=failure_code,
             reference=reference,
         )
-        self._announce(type, refund)
+        self._announce(event, refund)
         return refund
 
     def _collect(self) -> None:
@@ -240,6 +249,6 @@ class Charge:
         source, target = ROUTES[transfer]
         self.entries += [Entry(transfer, source, -amount), Entry(transfer, target, amount)]
 
-    def _announce(self, type: str, refund: Refund | None = None) -> None:
+    def _announce(self, event: str, refund: Refund | None = None) -> None:
         self.version += 1
-        self.announcements.append(Announcement(type, copy.copy(self), refund))
+        self.announcements.append(Announcement(event, copy.copy(self), refund))

@@ -20,6 +20,7 @@ class DroppableProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, which lets a response close the connection unanswered."""
 
     def on_message_begin(self) -> None:
+        """Leave the transport where a response finds it."""
         super().on_message_begin()
         self.scope["state"][_TRANSPORT] = self.transport
 
@@ -28,6 +29,7 @@ class DroppedConnection(Response):
     """No answer: the connection is closed under the client's feet."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Close, and wait until the server knows."""
         scope["state"][_TRANSPORT].abort()
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -21,7 +22,12 @@ class Answer:
     replayed: bool = False
 
     def response(self) -> Response:
-        kind = "application/json" if self.status < 400 else "application/problem+json"
+        """Make it a response of HTTP."""
+        kind = (
+            "application/json"
+            if self.status < HTTPStatus.BAD_REQUEST
+            else "application/problem+json"
+        )
         replayed = {"Idempotent-Replayed": "true"} if self.replayed else None
         return Response(self.body, self.status, replayed, kind)
 
@@ -35,6 +41,7 @@ class Keyed:
 
     @classmethod
     def of(cls, key: str, path: str, body: str) -> "Keyed":
+        """Know the request by its path and its body."""
         return cls(key, hashlib.sha256(f"{path}\n{body}".encode()).digest())
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,8 +19,12 @@ from sandbox_provider.problems import Problem, problem
 from sandbox_provider.provider import Provider
 from sandbox_provider.settings import Settings
 
+_CODES: Final = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed"}
+
 
 def create_app(settings: Settings) -> FastAPI:
+    """Build the application; it makes its tables when it starts."""
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = connect(settings.database_url)
@@ -65,7 +70,8 @@ async def _invalid(_: Request, error: RequestValidationError) -> Response:
 
 
 async def _http(_: Request, error: HTTPException) -> Response:
-    return problem(error.status_code, "http_error", error.detail)
+    code = _CODES.get(error.status_code, "refused")
+    return problem(error.status_code, code, "The request cannot be served as it is.")
 
 
 async def _database_away(_: Request, error: Exception) -> Response:

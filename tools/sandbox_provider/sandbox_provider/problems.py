@@ -19,22 +19,30 @@ class Problem(Exception):
 
 
 class NotFound(Problem):
+    """There is nothing of that name."""
+
     status = 404
 
 
 class Unauthorized(Problem):
+    """The caller did not show the API key."""
+
     status = 401
 
 
 class KeyReused(Problem):
+    """The Idempotency-Key belongs to another request."""
+
     status = 422
 
 
 def problem_body(status: int, code: str, detail: str, errors: Errors | None = None) -> str:
+    """Write the document."""
     document = {"type": "about:blank", "status": status, "code": code, "detail": detail}
     return json.dumps(document | ({"errors": errors} if errors else {}))
 
 
 def problem(status: int, code: str, detail: str, errors: Errors | None = None) -> Response:
+    """Make the document a response."""
     body = problem_body(status, code, detail, errors)
     return Response(body, status, media_type="application/problem+json")

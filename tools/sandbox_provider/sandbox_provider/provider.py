@@ -20,6 +20,8 @@ from sandbox_provider.views import ChargeView, webhook_rows
 
 @dataclass(frozen=True, slots=True)
 class Provider:
+    """The settings, the database and the one who sends webhooks."""
+
     settings: Settings
     engine: AsyncEngine
     deliverer: Deliverer
@@ -81,6 +83,7 @@ class Provider:
 
 
 async def provider_of(request: Request) -> Provider:
+    """Find the provider of this process."""
     provider: Provider = request.app.state.provider
     return provider
 

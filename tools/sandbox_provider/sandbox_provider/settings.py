@@ -65,11 +65,11 @@ def load_settings() -> Settings:
     """Read the environment, or end the process naming each variable that is not as it must be."""
     try:
         # The environment supplies what has no default.
-        return Settings()  # type: ignore[call-arg]
+        return Settings()
     except ValidationError as invalid:
         for error in invalid.errors(include_url=False, include_input=False):
             name = str(error["loc"][0])
             field = Settings.model_fields[name]
             example = f" (for example {field.examples[0]})" if field.examples else ""
-            print(f"{name.upper()}: {error['msg']}{example}", file=sys.stderr)
+            sys.stderr.write(f"{name.upper()}: {error['msg']}{example}\n")
         raise SystemExit(2) from None

@@ -19,6 +19,7 @@ _CHANGING += ["version"]
 
 
 async def add_charge(connection: AsyncConnection, charge: Charge) -> None:
+    """Write a new charge and its ledger entries."""
     row = {name: getattr(charge, name) for name in _COLUMNS}
     row["card"] = asdict(charge.card) if charge.card else None
     await connection.execute(insert(charges), row)
@@ -42,6 +43,7 @@ async def lock_charge(connection: AsyncConnection, charge_id: str) -> Charge:
 
 
 async def get_charge(connection: AsyncConnection, charge_id: str) -> Charge:
+    """Read a charge."""
     query = select(charges).where(charges.c.id == charge_id)
     return _charge((await connection.execute(query)).first())
 
@@ -71,13 +73,15 @@ async def list_entries(
 
 
 async def add_payment_method(
-    connection: AsyncConnection, method_id: str, type: Method, switch_name: str
+    connection: AsyncConnection, method_id: str, method: Method, switch_name: str
 ) -> None:
-    row = {"id": method_id, "type": type, "switch_name": switch_name}
+    """Keep what a token stands for."""
+    row = {"id": method_id, "type": method, "switch_name": switch_name}
     await connection.execute(insert(payment_methods), row)
 
 
 async def find_payment_method(connection: AsyncConnection, method_id: str) -> Row[Any] | None:
+    """Find a saved method that was not deleted."""
     query = select(payment_methods).where(
         payment_methods.c.id == method_id, payment_methods.c.deleted_at.is_(None)
     )
@@ -85,6 +89,7 @@ async def find_payment_method(connection: AsyncConnection, method_id: str) -> Ro
 
 
 async def delete_payment_method(connection: AsyncConnection, method_id: str) -> None:
+    """Forget a saved method."""
     query = (
         update(payment_methods)
         .where(payment_methods.c.id == method_id, payment_methods.c.deleted_at.is_(None))
@@ -95,6 +100,7 @@ async def delete_payment_method(connection: AsyncConnection, method_id: str) -> 
 
 
 async def add_webhooks(connection: AsyncConnection, rows: list[dict[str, object]]) -> None:
+    """Write what is to be sent."""
     if rows:
         await connection.execute(insert(webhooks), rows)
 
@@ -115,6 +121,7 @@ async def list_due_webhooks(
 
 
 async def mark_delivered(connection: AsyncConnection, ids: list[str], now: datetime) -> None:
+    """Write that webhooks were accepted."""
     query = update(webhooks).where(webhooks.c.id.in_(ids)).values(delivered_at=now)
     await connection.execute(query)
 

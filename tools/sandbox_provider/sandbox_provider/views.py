@@ -38,6 +38,8 @@ class Request(BaseModel):
 
 
 class NewCharge(Request):
+    """A charge to make; `token` is a test token or a saved method."""
+
     amount: Amount
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     method: Annotated[Method, Field(strict=False)]
@@ -55,6 +57,8 @@ class AmountOnly(Request):
 
 
 class NewRefund(AmountOnly):
+    """A refund to make, under a name of the merchant's own if wanted."""
+
     reference: Reference | None = None
 
 
@@ -63,15 +67,21 @@ class NoBody(Request):
 
 
 class NewPaymentMethod(Request):
+    """A token to keep."""
+
     type: Literal["card", "paypal", "wallet"]
     token: Token
 
 
 class View(BaseModel):
+    """What is shown of a row or an object of the same fields."""
+
     model_config = ConfigDict(from_attributes=True)
 
 
 class CardView(View):
+    """What may be shown of a card; `exp` is `YYYY-MM`."""
+
     brand: str
     last_four: str
     exp: str
@@ -94,6 +104,8 @@ class NextAction(View):
 
 
 class RefundView(View):
+    """A refund, succeeded or failed."""
+
     id: str
     amount: int
     status: Literal["succeeded", "failed"]
@@ -124,6 +136,7 @@ class ChargeView(View):
 
     @classmethod
     def of(cls, charge: Charge, base_url: str, refund: Refund | None = None) -> "ChargeView":
+        """Show a charge, and the refund it is about."""
         return cls(
             **{name: getattr(charge, name) for name in _PLAIN},
             created=charge.created_at,
@@ -151,6 +164,8 @@ class EntryView(View):
 
 
 class WebhookView(View):
+    """One webhook: what happened, and the charge as it stood then."""
+
     id: str
     type: str
     created: datetime

@@ -19,6 +19,7 @@ async def authenticated(request: Request) -> None:
 
 
 async def idempotency_key(idempotency_key: Annotated[str | None, Header()] = None) -> str:
+    """Read the Idempotency-Key; 400 without one."""
     if not idempotency_key:
         raise Problem("idempotency_key_missing", "Send an Idempotency-Key with every POST.")
     if len(idempotency_key) > _KEY_LENGTH or not idempotency_key.isascii():

@@ -91,6 +91,7 @@ async def refund_charge(
 
 @router.get("/{charge_id}", response_model=ChargeView)
 async def get_charge(charge_id: ChargeId, provider: TheProvider) -> Response:
+    """Show a charge as it stands."""
     async with transaction(provider.engine) as connection:
         charge = await store.get_charge(connection, charge_id)
     return Response(provider.view(charge), media_type="application/json")

@@ -29,6 +29,7 @@ _MINOR_DIGITS: Final = dict.fromkeys(("JPY", "KRW", "VND", "CLP", "ISK"), 0) | d
 
 @router.get("/{charge_id}")
 async def show(charge_id: ChargeId, provider: TheProvider) -> HTMLResponse:
+    """Show what is asked, or how it ended."""
     async with transaction(provider.engine) as connection:
         charge = await store.get_charge(connection, charge_id)
     page = _templates.get_template("pay.html").render(charge=charge, price=_price(charge))
@@ -37,12 +38,14 @@ async def show(charge_id: ChargeId, provider: TheProvider) -> HTMLResponse:
 
 @router.post("/{charge_id}/confirm")
 async def confirm(charge_id: ChargeId, provider: TheProvider) -> RedirectResponse:
+    """Confirm, as often as the button is pressed."""
     await provider.change(charge_id, Charge.confirm)
     return RedirectResponse(f"/pay/{charge_id}", status_code=303)
 
 
 @router.post("/{charge_id}/decline")
 async def decline(charge_id: ChargeId, provider: TheProvider) -> RedirectResponse:
+    """Decline, as often as the button is pressed."""
     await provider.change(charge_id, Charge.decline)
     return RedirectResponse(f"/pay/{charge_id}", status_code=303)
 
