@@ -64,8 +64,10 @@ class Edge:
                 raise
             await problems.answer(problem)(scope, receive, stamped)
         except Exception as error:
-            if status:
+            if 0 < status < 500:  # noqa: PLR2004
                 raise
+            if status:
+                return  # Starlette answered with a problem document, and raises all the same.
             await problems.of_fault(error)(scope, receive, stamped)
         finally:
             took = round((time.perf_counter() - began) * 1000, 1)

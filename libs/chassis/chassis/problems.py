@@ -108,6 +108,10 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     )
 
 
+async def _fault(_request: Request, error: Exception) -> JSONResponse:
+    return of_fault(error)
+
+
 def of_fault(error: BaseException) -> JSONResponse:
     """The answer to a fault of ours: 503 when the database is away, else 500 and a log line."""
     away = as_problem(error)
@@ -124,3 +128,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Replayed, _replayed)
+    app.add_exception_handler(Exception, _fault)

@@ -1,0 +1,60 @@
+"""The broker topology of one service, declared on the tests' broker and removed after them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aio_pika
+import httpx
+from aio_pika.abc import AbstractChannel
+
+TIERS = 4
+
+
+async def declare(channel: AbstractChannel, service: str, keys: list[tuple[str, str]]) -> None:
+    """What deploy/rabbitmq/definitions.json holds for one service; `keys` are (exchange, key)."""
+    for name in ("events", "commands"):
+        await channel.declare_exchange(name, aio_pika.ExchangeType.TOPIC, durable=True)
+    retry = await channel.declare_exchange(f"svc.{service}.retry", durable=True)
+    work = await channel.declare_queue(
+        f"svc.{service}", durable=True, arguments={"x-queue-type": "quorum"}
+    )
+    for exchange, key in keys:
+        await work.bind(exchange, key)
+    for tier in range(1, TIERS + 1):
+        waiting = await channel.declare_queue(
+            f"svc.{service}.retry.{tier}",
+            durable=True,
+            arguments={
+                "x-queue-type": "quorum",
+                "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": f"svc.{service}",
+            },
+        )
+        await waiting.bind(retry, str(tier))
+    dead = await channel.declare_queue(
+        f"svc.{service}.dead", durable=True, arguments={"x-queue-type": "quorum"}
+    )
+    await dead.bind(retry, "dead")
+
+
+async def remove(channel: AbstractChannel, service: str) -> None:
+    """Take the queues and the retry exchange away again."""
+    for suffix in ("", ".dead", *(f".retry.{tier}" for tier in range(1, TIERS + 1))):
+        await channel.queue_delete(f"svc.{service}{suffix}")
+    await channel.exchange_delete(f"svc.{service}.retry")
+
+
+async def user(api: str, name: str) -> None:
+    """A broker user that may do everything: permissions are the definitions' tests."""
+    async with httpx.AsyncClient(base_url=api) as client:
+        await client.put(f"/api/users/{name}", json={"password": name, "tags": ""})
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        await client.put(f"/api/permissions/cartwright/{name}", json=everything)
+
+
+@asynccontextmanager
+async def channel(url: str) -> AsyncIterator[AbstractChannel]:
+    """A channel of the tests' own."""
+    connection = await aio_pika.connect(url)
+    async with connection:
+        yield await connection.channel(on_return_raises=True)
