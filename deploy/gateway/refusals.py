@@ -5,26 +5,26 @@ from routes import Json
 EXPRESSION = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
 HEADERS = {503: {"retry-after": "2"}}
 
-# status: (code, title, detail). The codes are those of the services where both refuse the same.
+# status: (code, title, detail). Codes and titles are the services' where both refuse.
 REFUSALS = {
-    400: ("malformed_request", "Bad Request", "The request cannot be understood."),
-    401: ("invalid_token", "Unauthorized", "The access token is not valid; sign in again."),
-    403: ("forbidden", "Forbidden", "You may not do this."),
-    404: ("not_found", "Not Found", "There is nothing at this path."),
-    408: ("request_timeout", "Request Timeout", "The request took too long to arrive."),
-    413: ("body_too_large", "Content Too Large", "A request body may hold at most 1 MiB."),
-    426: ("upgrade_required", "Upgrade Required", "Speak HTTP/1.1 or HTTP/2."),
-    429: ("rate_limited", "Too Many Requests", "Wait as long as Retry-After says, then go on."),
+    400: ("malformed_request", "Bad request", "The request cannot be understood."),
+    401: ("invalid_token", "Not signed in", "The access token is not valid; sign in again."),
+    403: ("forbidden", "Not allowed", "You may not do this."),
+    404: ("not_found", "Not found", "There is nothing at this path."),
+    408: ("request_timeout", "Too slow", "The request took too long to arrive."),
+    413: ("body_too_large", "Too large", "A request body may hold at most 1 MiB."),
+    426: ("upgrade_required", "Upgrade required", "Speak HTTP/1.1 or HTTP/2."),
+    429: ("rate_limited", "Too many requests", "Wait as long as Retry-After says, then go on."),
     431: (
         "headers_too_large",
-        "Request Header Fields Too Large",
+        "Headers too large",
         "The headers may hold at most 16 KiB and 100 lines.",
     ),
-    500: ("internal_error", "Internal Server Error", "The gateway failed; try again."),
-    501: ("not_implemented", "Not Implemented", "The gateway knows no such transfer encoding."),
-    502: ("bad_gateway", "Bad Gateway", "The service gave an answer that makes no sense."),
-    503: ("unavailable", "Service Unavailable", "The service is away; try again soon."),
-    504: ("gateway_timeout", "Gateway Timeout", "The service took too long to answer."),
+    500: ("internal_error", "Internal error", "The gateway failed; try again."),
+    501: ("not_implemented", "Not implemented", "The gateway knows no such transfer encoding."),
+    502: ("bad_gateway", "Bad gateway", "The service gave an answer that makes no sense."),
+    503: ("unavailable", "Unavailable", "The service is away; try again soon."),
+    504: ("gateway_timeout", "Gateway timeout", "The service took too long to answer."),
 }
 
 
@@ -58,7 +58,7 @@ def problem(status: int, headers: dict[str, str]) -> Json:
         "body_format_override": {
             "content_type": "application/problem+json",
             "json_format": {
-                "type": "about:blank",
+                "type": f"urn:cartwright:problem:{code}",
                 "title": title,
                 "status": status,
                 "code": code,

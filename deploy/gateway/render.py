@@ -120,7 +120,7 @@ def cluster(name: str, host: str, port: int) -> Json:
                 }
             ]
         },
-        # Shorter than uvicorn's 5 seconds, else a request goes out on a connection being closed.
+        # Shorter than uvicorn's 5 seconds, else a request meets a connection just being closed.
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions",
