@@ -7,7 +7,7 @@ from typing import Any
 
 import jwt
 import pytest
-
+from chassis.auth import KeySet
 from chassis.ids import new_id
 from chassis.testing import KEY, Harness, access_token, model_differences, service_token
 from sample.service import service
@@ -146,6 +146,12 @@ async def test_a_bad_token_is_refused(sample: Harness[Any], token: str) -> None:
     answer = await sample.client.post("/v1/jars", json=JAR, headers=headers)
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_pinned_key_is_trusted_without_asking_anybody() -> None:
+    keys = KeySet("http://127.0.0.1:9/jwks", "cartwright", "cartwright")
+    keys.pin({"test": KEY.public_key()})
+    assert (await keys.claims(access_token(), "access"))["typ"] == "access"
 
 
 async def test_services_and_users_do_not_pass_for_one_another(sample: Harness[Any]) -> None:
