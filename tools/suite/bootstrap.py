@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,13 +41,17 @@ def _works() -> bool:
 
 
 def _run(*command: object) -> bool:
-    return not subprocess.run([str(part) for part in command], capture_output=True).returncode
+    return not subprocess.run(
+        [str(part) for part in command], capture_output=True, check=False
+    ).returncode
 
 
 def _make() -> None:
     print("· making .venv", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
-    made = subprocess.run([sys.executable, "-m", "venv", VENV], capture_output=True, text=True)
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", VENV], capture_output=True, text=True, check=False
+    )
     if made.returncode:
         shutil.rmtree(VENV, ignore_errors=True)
         sys.exit(
@@ -69,7 +74,7 @@ def _packages() -> list[Path]:
     return [file.relative_to(ROOT) for pattern in patterns for file in ROOT.glob(pattern)]
 
 
-def _once(name: str, wanted: str, title: str, install: object) -> None:
+def _once(name: str, wanted: str, title: str, install: Callable[[], None]) -> None:
     stamp = VENV / f".installed-{name}"
     if stamp.exists() and stamp.read_text() == wanted:
         return
@@ -84,7 +89,7 @@ def _once(name: str, wanted: str, title: str, install: object) -> None:
 def _pip(*arguments: object) -> None:
     quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
     command = [str(part) for part in (PYTHON, "-m", "pip", "install", "--quiet", *arguments)]
-    if subprocess.run(command, cwd=ROOT, env=os.environ | quiet).returncode:
+    if subprocess.run(command, cwd=ROOT, env=os.environ | quiet, check=False).returncode:
         sys.exit("pip could not install what is needed; its message is above. Then try again.")
 
 

@@ -1,1 +1,1 @@
-"""The native runner: a private PostgreSQL and RabbitMQ, every service and the gateway, on one machine."""
+"""The native runner: private servers, every service and the gateway on one machine."""

@@ -7,10 +7,11 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from suite.refusals import Refusal
 
-# A Unix socket's path may hold 107 bytes; the longest name the suite puts below is far shorter than the rest.
+# A Unix socket's path may hold 107 bytes, and the socket's own name needs some of them.
 LONGEST_STATE_PATH = 90
 
 
@@ -24,18 +25,24 @@ class Account:
 
     @property
     def is_ours(self) -> bool:
+        """Whether we run as this account ourselves."""
         return self.uid == os.geteuid()
 
-    def run(self, *command: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What `subprocess` needs to start a process as this account."""
+        return {} if self.is_ours else {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def run(self, *command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         """Run a command to its end as this account, with its output captured as text."""
-        identity = {} if self.is_ours else {"user": self.uid, "group": self.gid, "extra_groups": []}
-        return subprocess.run(  # type: ignore[call-overload,no-any-return]
-            [str(part) for part in command], capture_output=True, text=True, **identity, **options
+        words = [str(word) for word in command]
+        return subprocess.run(
+            words, capture_output=True, text=True, check=False, cwd=cwd, **self.identity
         )
 
     def can(self, right: str, path: Path) -> bool:
-        """Say whether the account has the right `r`, `w` or `x` on the path, its parents included."""
-        return self.run("/usr/bin/test", f"-{right}", path, cwd="/").returncode == 0
+        """Say whether the account has the right `r`, `w` or `x` on the path and may reach it."""
+        return self.run("/usr/bin/test", f"-{right}", path, cwd=Path("/")).returncode == 0
 
     def make_folder(self, path: Path) -> None:
         """Make a folder that only this account may enter."""
@@ -43,6 +50,7 @@ class Account:
         self.give(path)
 
     def give(self, path: Path) -> None:
+        """Make the account the owner of a path."""
         if not self.is_ours:
             os.chown(path, self.uid, self.gid)
 
@@ -74,7 +82,7 @@ def state_folder(instance: Path, account: Account) -> Path:
     folder.chmod(0o711)
     if len(os.fsencode(folder)) > LONGEST_STATE_PATH or not account.can("x", folder):
         folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="cartwright-", dir="/var/tmp"))  # noqa: S108
+        folder = Path(tempfile.mkdtemp(prefix="cartwright-", dir="/var/tmp"))
         folder.chmod(0o711)
     record.write_text(f"{folder}\n")
     return folder

@@ -1,5 +1,6 @@
 """The commands of the runner: up, down, status, logs, test, restart, topology, env, clean."""
 
+import importlib
 import shutil
 import sys
 from pathlib import Path
@@ -25,10 +26,12 @@ Service = Annotated[str, typer.Argument(help="A process as `status` lists it.")]
 
 
 def step(line: str) -> None:
+    """Show one step that was done."""
     console.print(f"  [dim]·[/] {line}", markup=True)
 
 
 def instance(folder: Path) -> Instance:
+    """Return the instance in a folder, telling its steps."""
     return Instance(folder, report=step)
 
 
@@ -54,8 +57,7 @@ def shop(suite: Instance) -> None:
     """Fill the shop and place the first order, once the tree holds the sample shop."""
     if not (Path(__file__).parent / "shop").is_dir():
         return
-    from suite import shop as sample  # noqa: PLC0415
-
+    sample = importlib.import_module("suite.shop")
     sample.seed(suite)
     sample.first_order(suite)
 

@@ -43,7 +43,7 @@ def _user(name: str, password: str, tags: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def password_hash(password: str) -> str:
-    """Hash a generated password the way RabbitMQ stores it: base64(salt + SHA-256(salt + password)).
+    """Hash a generated password as RabbitMQ does: base64(salt + SHA-256(salt + password)).
 
     The salt is derived from the password, so that the same secrets render the same file; that is
     safe only because the passwords are long and random.

@@ -11,8 +11,8 @@ from suite.postgres import Cluster
 from suite.rabbitmq import Broker
 from suite.secrets import Secrets
 
-TOKEN_ISSUER = "https://identity.cartwright.example"
-TOKEN_AUDIENCE = "cartwright"
+TOKEN_ISSUER = "https://identity.cartwright.example"  # noqa: S105
+TOKEN_AUDIENCE = "cartwright"  # noqa: S105
 ADMIN_EMAIL = "admin@cartwright.example"
 MAIL_FROM = "Cartwright <shop@cartwright.example>"
 PEERS = ("cart", "promotions", "shipping", "orders")
@@ -85,6 +85,7 @@ class Environment:
         return self.inherited() | settings | self._changed("sandbox_provider")
 
     def of_mailcatcher(self) -> dict[str, str]:
+        """Return where the mail catcher takes mail and shows it."""
         settings = {
             "HOST": "127.0.0.1",
             "PORT": str(self.ports["mailcatcher"]),
@@ -120,6 +121,7 @@ class Environment:
         }
 
     def database_url(self, database: str, role: str) -> str:
+        """Return the URL of a database in the form SQLAlchemy takes."""
         dsn = self.cluster.dsn(database, role)
         return dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class Instance:
 
     @property
     def logs(self) -> Path:
+        """The folder of all log files."""
         return self.folder / "logs"
 
     def log(self, name: str) -> Path:
@@ -80,7 +82,7 @@ class Instance:
         )
 
     def url(self, name: str) -> str:
-        """Return the base URL of a service, `gateway`, `docs`, `sandbox_provider`, `mailcatcher`."""
+        """Return the base URL of a service, `gateway`, `sandbox_provider` or `mailcatcher`."""
         return self.environment.url(name)
 
     def dsn(self, service: str, role: str | None = None) -> str:
@@ -101,13 +103,13 @@ class Instance:
     # The whole.
 
     def start(self, *, servers_only: bool = False) -> None:
-        """Bring everything up and wait until it is ready; mends what is half up, leaves what is well.
+        """Bring everything up and wait until it is ready; what is half up is mended.
 
         Raises Refusal, which says what to do; whatever runs by then keeps running, to be looked at.
         """
         self.logs.mkdir(parents=True, exist_ok=True)
         with control.holding(self.folder / "start.lock"):
-            running = control.is_held(self.folder / control.LOCK)
+            running = self._is_supervised()
             if not running:
                 strays.end(self.folder)
             services = repository.services(self.root)
@@ -125,7 +127,7 @@ class Instance:
         if not self.folder.exists():
             return
         with control.holding(self.folder / "start.lock"):
-            if control.is_held(self.folder / control.LOCK):
+            if self._is_supervised():
                 control.ask(self._state(), "shutdown")
                 # The supervisor lets go of its lock when it has stopped everything.
                 with control.holding(self.folder / control.LOCK):
@@ -189,6 +191,19 @@ class Instance:
     def processes(self) -> dict[str, Process]:
         """Return what the supervisor was told to run, by name."""
         return plan.read(self.folder / "plan.json")
+
+    def _is_supervised(self) -> bool:
+        """Say whether a supervisor takes commands; one that is on its way out is waited for."""
+        lock = self.folder / control.LOCK
+        patience = time.monotonic() + READY_DEADLINE
+        while control.is_held(lock) and time.monotonic() < patience:
+            try:
+                self.status()
+            except NotRunning:
+                time.sleep(ready.POLL)
+            else:
+                return True
+        return False
 
     def _restarts(self) -> dict[str, int]:
         return {name: each.restarts for name, each in self.status().items()}

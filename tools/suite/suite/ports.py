@@ -55,7 +55,7 @@ def assign(file: Path, services: Iterable[str], *, running: bool) -> dict[str, i
     services = list(services)
     known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
     offsets = _offsets(known, services)
-    base = known["base"] if known else FIRST_BASE
+    base = known.get("base", FIRST_BASE)
     if not running:
         base = _first_free(base, offsets.values())
     ports = {name: base + offset for name, offset in offsets.items()}
@@ -72,7 +72,8 @@ def _offsets(known: dict[str, int], services: Iterable[str]) -> dict[str, int]:
 
 def _first_free(base: int, offsets: Iterable[int]) -> int:
     wanted = list(offsets)
-    for candidate in [base, *range(FIRST_BASE, LAST_BASE, BLOCK)]:
+    candidates: Iterable[int] = (base, *range(FIRST_BASE, LAST_BASE, BLOCK))
+    for candidate in candidates:
         if all(is_free(candidate + offset) for offset in wanted):
             return candidate
     raise NoFreePorts(f"every block of {BLOCK} ports from {FIRST_BASE} to {LAST_BASE} is in use.")

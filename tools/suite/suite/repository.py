@@ -13,6 +13,7 @@ def services(root: Path) -> list[str]:
 
 
 def has_tool(root: Path, name: str) -> bool:
+    """Say whether the tree holds the tool."""
     return (root / "tools" / name / "pyproject.toml").exists()
 
 

@@ -1,7 +1,6 @@
 """The generated secrets of an instance: passwords, keys and the files services read them from."""
 
 import json
-import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 @dataclass(frozen=True)
 class Secrets:
-    """Passwords by purpose (`database:orders`), made at first use; readable by their owner alone."""
+    """Passwords by purpose (`database:orders`), readable by their owner alone."""
 
     values: dict[str, str]
     signing_key_file: Path
@@ -26,8 +25,9 @@ class Secrets:
 def write_private(path: Path, text: str) -> None:
     """Write a file that nobody but its owner can read, replacing the old one at once."""
     fresh = path.with_name(f"{path.name}.new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(text)
     fresh.replace(path)
 
 

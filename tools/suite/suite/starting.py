@@ -28,18 +28,20 @@ class Start:
 
     @property
     def state(self) -> Path:
+        """The folder of data and sockets."""
         return self.environment.cluster.folder.parent
 
     @property
     def logs(self) -> Path:
+        """The folder of all log files."""
         return self.folder / "logs"
 
     def supervisor(self) -> None:
         """Start the supervisor, detached, and wait until it takes commands."""
-        for log in self.logs.glob("*.log"):
-            if log.stat().st_size > LONGEST_LOG:
-                log.replace(log.with_suffix(".log.old"))
-        command = [sys.executable, "-m", "suite.supervisor", self.folder, self.state]
+        for file in self.logs.glob("*.log"):
+            if file.stat().st_size > LONGEST_LOG:
+                file.replace(file.with_suffix(".log.old"))
+        command = [sys.executable, "-m", "suite.supervisor", str(self.folder), str(self.state)]
         with (self.logs / "supervisor.log").open("ab") as log:
             subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,

@@ -1,4 +1,4 @@
-"""The detached process that starts the suite's processes, restarts what dies, and stops them all."""
+"""The detached process that keeps all others running, and stops them."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,10 @@ class Child:
         # A keeper cancelled between making a process and noting it would lose it.
         self.spawning = asyncio.Lock()
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Begin to keep the process running; what waits for its next try gets it now."""
+        if self.state == "waiting":
+            await self.stop()
         if self.keeper is None or self.keeper.done():
             self.restarts = 0
             self.keeper = asyncio.create_task(self._keep())
@@ -63,7 +66,7 @@ class Child:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         identity: dict[str, Any] = {}
-        if os.geteuid() == 0 and self.spec.user:
+        if os.geteuid() == 0 and self.spec.user is not None:
             identity = {"user": self.spec.user, "group": self.spec.group, "extra_groups": []}
         with (self.instance / "logs" / f"{self.spec.name}.log").open("ab") as log:
             return await asyncio.create_subprocess_exec(
@@ -78,7 +81,7 @@ class Child:
             )
 
     async def stop(self) -> None:
-        """Ask the process to leave; after its grace end it, and whatever it left behind, by force."""
+        """Ask the process to leave; after its grace end it, and what it left behind, by force."""
         if self.keeper:
             async with self.spawning:
                 self.keeper.cancel()
@@ -95,6 +98,7 @@ class Child:
         self.process, self.state, self.since = None, "stopped", None
 
     def status(self) -> dict[str, Any]:
+        """Return the fields of control.ProcessStatus."""
         running = self.process is not None and self.process.returncode is None
         return {
             "state": self.state,
@@ -145,6 +149,8 @@ class Supervisor:
                 await writer.drain()
 
     async def _obey(self, command: str, names: list[str]) -> dict[str, Any]:
+        if self.over.is_set():
+            return {"refused": "the suite is being stopped."}
         match command:
             case "status":
                 pass
@@ -175,7 +181,7 @@ class Supervisor:
             if child.spec != specs[name]:
                 await child.stop()
                 child.spec = specs[name]
-            child.start()
+            await child.start()
 
     async def _stop(self, children: Iterable[Child]) -> None:
         await asyncio.gather(*(child.stop() for child in children))

@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,11 +21,13 @@ class MessageClass(Protocol):
     kind: str
     senders: tuple[str, ...]
 
-    def routing_key(self) -> str: ...
+    def routing_key(self) -> str:
+        """Return owner and name: `orders.OrderPlaced`."""
+        ...
 
 
 def definitions(
-    handled: dict[str, Iterable[MessageClass]], commands: Iterable[MessageClass]
+    handled: Mapping[str, Iterable[MessageClass]], commands: Iterable[MessageClass]
 ) -> dict[str, Any]:
     """Return the tracked definitions: `handled` by service, and every command there is."""
     services = sorted(handled)

@@ -1,0 +1,56 @@
+"""Where the RabbitMQ programs come from: this machine, else the system's package."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from suite.programs import attempt, folders
+from suite.refusals import MissingProgram
+
+# The wrappers in /usr/sbin refuse every user but their own, so the scripts behind them are used.
+PACKAGED = (
+    "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin",
+    "/opt/homebrew/opt/rabbitmq/sbin",
+    "/opt/rabbitmq/sbin",
+)
+ERLANG = ("/usr/lib/erlang/bin", "/usr/lib/erlang/erts-*/bin", "/opt/homebrew/opt/erlang/bin")
+INSTALL = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", "rabbitmq-server")
+
+
+def find(report: Callable[[str], None]) -> Path:
+    """Return the folder of `rabbitmq-server`, installed first when it is missing."""
+    if found := folders(*PACKAGED):
+        return found[-1]
+    privilege = _privilege()
+    if privilege is None or not shutil.which("apt-get"):
+        raise MissingProgram(
+            f"RabbitMQ is needed and may not be installed from here; type:\n"
+            f"    sudo {' '.join(INSTALL)}\n"
+            "(or your system's way to install RabbitMQ 3.10 or newer), then try again."
+        )
+    report(f"RabbitMQ is not on this machine: {' '.join(INSTALL)} (half a minute)")
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    attempt(*privilege, "apt-get", "update", "-qq")
+    installed = attempt(*privilege, *INSTALL)
+    if found := folders(*PACKAGED):
+        return found[-1]
+    raise MissingProgram(f"RabbitMQ could not be installed:\n{installed.stderr.strip()}")
+
+
+def erlang(program: str) -> Path:
+    """Return the path of one of Erlang's programs, which RabbitMQ runs on."""
+    if on_path := shutil.which(program):
+        return Path(on_path)
+    for folder in folders(*ERLANG):
+        if (folder / program).exists():
+            return folder / program
+    raise MissingProgram(f"RabbitMQ is here, but Erlang's `{program}` is not on the PATH.")
+
+
+def _privilege() -> list[str] | None:
+    """Return what to put before a command to install packages, or None when it is not allowed."""
+    if os.geteuid() == 0:
+        return []
+    allowed = shutil.which("sudo") and attempt("sudo", "-n", "true").returncode == 0
+    return ["sudo", "-n"] if allowed else None

@@ -1,0 +1,90 @@
+"""A working tree with two tiny services, and instances of the suite that run it for real."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suite import topology
+from suite.definitions import TRACKED
+from suite.instance import Instance
+from suite.repository import POSTGRES_LOCK, ROOT
+
+SERVICE = Path(__file__).parent / "placeholder/service.py"
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A message class as the topology sees it."""
+
+    kind: str
+    key: str
+    senders: tuple[str, ...] = ()
+
+    def routing_key(self) -> str:
+        return self.key
+
+
+class Bakery:
+    """Two services: the waiter sends the command to bake, the baker says that it baked."""
+
+    bake = Heard("command", "baker.Bake", senders=("waiter",))
+    baked = Heard("event", "baker.Baked")
+
+    def definitions(self, *, waiter_listens: bool = True) -> dict[str, Any]:
+        heard = [self.baked] if waiter_listens else []
+        return topology.definitions({"waiter": heard, "baker": [self.bake]}, [self.bake])
+
+    def write(self, root: Path, *, waiter_listens: bool = True) -> None:
+        file = root / TRACKED
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(topology.as_text(self.definitions(waiter_listens=waiter_listens)))
+
+
+def plant(root: Path) -> Path:
+    """Make a working tree with the services of the bakery."""
+    for name in ("baker", "waiter"):
+        package = root / "services" / name / name
+        package.mkdir(parents=True)
+        (package.parent / "pyproject.toml").touch()
+        (package / "__init__.py").touch()
+        shutil.copy(SERVICE, package / "__main__.py")
+    Bakery().write(root)
+    shutil.copy(ROOT / POSTGRES_LOCK, root / POSTGRES_LOCK)
+    return root
+
+
+@pytest.fixture(scope="session")
+def bakery() -> Bakery:
+    return Bakery()
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return plant(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture(scope="session")
+def suite(tree: Path) -> Iterator[Instance]:
+    """A running instance of the tree; every test leaves it running."""
+    instance = Instance(tree / ".run/up", root=tree)
+    instance.start()
+    yield instance
+    instance.wipe()
+
+
+@pytest.fixture
+def make_instance() -> Iterator[Callable[..., Instance]]:
+    """Make instances that end with the test, whatever becomes of it."""
+    made: list[Instance] = []
+
+    def make(folder: Path, root: Path, **options: object) -> Instance:
+        made.append(Instance(folder, root=root, **options))
+        return made[-1]
+
+    yield make
+    for instance in made:
+        instance.wipe()

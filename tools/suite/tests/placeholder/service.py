@@ -1,0 +1,35 @@
+"""The smallest service there can be: it migrates a table, writes to it, and answers for its health."""
+
+import asyncio
+import os
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import asyncpg
+
+
+class Health(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Write nothing: the log shows the service's own lines."""
+
+
+async def execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(os.environ[url].replace("+asyncpg", ""))
+    await connection.execute(statement)
+    await connection.close()
+
+
+if os.environ.get("BROKEN"):
+    sys.exit("the setting BROKEN forbids to start")
+if sys.argv[1] == "migrate":
+    made = "create table if not exists starts (at timestamptz not null default now())"
+    asyncio.run(execute("MIGRATOR_DATABASE_URL", made))
+else:
+    asyncio.run(execute("DATABASE_URL", "insert into starts default values"))
+    server = ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Health)
+    print("serving", flush=True)
+    server.serve_forever()

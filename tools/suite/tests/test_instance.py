@@ -1,0 +1,143 @@
+"""A whole suite of two tiny services: started, hurt, mended and ended."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from suite import control, strays
+from suite.instance import Instance
+from suite.refusals import NotReady, NotRunning
+
+EVERYTHING = {"postgres", "epmd", "rabbitmq", "baker", "waiter"}
+
+
+def marked(instance: Instance) -> set[int]:
+    return {process.pid for process in strays.of(instance.folder)}
+
+
+def test_everything_answers_after_a_start(suite: Instance) -> None:
+    assert set(suite.pids) == EVERYTHING
+    for name in ("baker", "waiter"):
+        assert httpx.get(f"{suite.url(name)}/readyz").status_code == 200
+
+
+def test_a_second_start_changes_nothing(suite: Instance) -> None:
+    before = suite.pids
+
+    Instance(suite.folder, root=suite.root).start()
+
+    assert suite.pids == before
+
+
+def test_a_killed_service_is_started_again(suite: Instance) -> None:
+    before = suite.pids["baker"]
+
+    suite.kill("baker")
+    suite.wait_ready("baker")
+
+    assert suite.pids["baker"] != before
+    assert suite.status()["baker"].restarts >= 1
+
+
+def test_killed_servers_are_started_again(suite: Instance) -> None:
+    before = suite.pids
+
+    for name in ("postgres", "rabbitmq"):
+        suite.kill(name)
+    suite.wait_ready()
+
+    assert all(suite.pids[name] != before[name] for name in ("postgres", "rabbitmq"))
+
+
+def test_a_stopped_process_stays_stopped_until_it_is_started(suite: Instance) -> None:
+    suite.stop_process("waiter")
+    assert "waiter" not in suite.pids
+
+    suite.start_process("waiter")
+    assert httpx.get(f"{suite.url('waiter')}/readyz").status_code == 200
+
+
+def test_a_restart_gives_a_new_process(suite: Instance) -> None:
+    before = suite.pids["waiter"]
+
+    suite.restart("waiter")
+
+    assert suite.pids["waiter"] != before
+    assert not psutil.pid_exists(before)
+
+
+def test_an_unknown_process_is_named_in_the_refusal(suite: Instance) -> None:
+    with pytest.raises(NotRunning, match="'butcher'"):
+        suite.restart("butcher")
+
+
+def test_a_half_started_suite_is_mended(suite: Instance) -> None:
+    """The supervisor and a service are gone, the rest runs on without anybody looking after it."""
+    orphans = marked(suite)
+    os.kill(suite.pids["waiter"], signal.SIGKILL)
+    os.kill(int((suite.folder / "supervisor.pid").read_text()), signal.SIGKILL)
+
+    suite.start()
+
+    assert set(suite.pids) == EVERYTHING
+    assert not orphans & marked(suite)
+
+
+def test_a_changed_setting_restarts_only_the_service_it_concerns(suite: Instance) -> None:
+    before = suite.pids
+
+    changed = Instance(suite.folder, root=suite.root, overrides={"baker": {"LOG_LEVEL": "debug"}})
+    changed.start()
+
+    after = suite.pids
+    assert {name for name in EVERYTHING if before[name] != after[name]} == {"baker"}
+
+
+def test_stopping_leaves_nothing_running_and_keeps_the_data(suite: Instance) -> None:
+    ports = [suite.environment.ports[name] for name in ("postgres", "rabbitmq", "epmd", "baker")]
+
+    suite.stop()
+
+    assert marked(suite) == set()
+    for port in ports:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=1)
+    with pytest.raises(NotRunning):
+        suite.status()
+    suite.stop()
+
+    suite.start()
+    assert not control.is_held(suite.folder / "start.lock")
+    assert set(suite.pids) == EVERYTHING
+
+
+def test_a_service_that_cannot_start_is_named_with_the_end_of_its_log(
+    suite: Instance, make_instance: Callable[..., Instance]
+) -> None:
+    broken = Instance(suite.folder, root=suite.root, overrides={"waiter": {"BROKEN": "yes"}})
+
+    with pytest.raises(NotReady, match=r"(?s)waiter is not ready.*the setting BROKEN forbids"):
+        broken.start()
+    assert "baker" in suite.pids
+
+    suite.start()
+    assert set(suite.pids) == EVERYTHING
+
+
+def test_a_taken_port_moves_a_new_instance_on(
+    suite: Instance, tree: Path, tmp_path: Path, make_instance: Callable[..., Instance]
+) -> None:
+    """Two working trees run side by side, each on its own block."""
+    second = make_instance(tmp_path / "up", tree)
+
+    second.start()
+
+    assert set(second.pids) == EVERYTHING
+    assert not set(second.environment.ports.values()) & set(suite.environment.ports.values())
+    assert set(suite.pids) == EVERYTHING

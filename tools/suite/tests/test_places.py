@@ -1,0 +1,82 @@
+"""Where an instance may live and who may run it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from suite.account import server_account
+from suite.instance import Instance
+from suite.postgres_programs import SOURCE_SETTING
+from suite.repository import ROOT
+
+MakeInstance = Callable[..., Instance]
+TALK = """
+import sys
+from pathlib import Path
+from suite.instance import Instance
+
+suite = Instance(Path(sys.argv[1]), root=Path(sys.argv[2]), report=print)
+suite.start()
+print("state in", suite.environment.cluster.folder.parent)
+suite.stop()
+"""
+
+
+def test_a_long_path_under_a_closed_folder_keeps_its_data_in_a_short_private_one(
+    tree: Path, tmp_path: Path, make_instance: MakeInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The embedded PostgreSQL, forced here, goes along when its account cannot reach it."""
+    monkeypatch.setenv(SOURCE_SETTING, "embedded")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    root = closed / ("a-rather-long-name-" * 8)
+    shutil.copytree(tree, root, ignore=shutil.ignore_patterns(".run"))
+    suite = make_instance(root / ".run/up", root)
+
+    suite.start()
+
+    state = Path((suite.folder / "state-folder").read_text().strip())
+    assert set(suite.pids) >= {"postgres", "rabbitmq", "baker", "waiter"}
+    assert not state.is_relative_to(closed)
+    assert state.stat().st_mode & 0o077 == 0o011
+    for data in ("postgres", "rabbitmq"):
+        assert (state / data).stat().st_mode & 0o077 == 0
+    assert int((state / "postgres/data/PG_VERSION").read_text()) >= 18
+
+    suite.wipe()
+    assert not state.exists()
+
+
+def test_an_ordinary_user_runs_the_suite(tree: Path, tmp_path: Path) -> None:
+    """Root steps down to nobody; an ordinary user is one already."""
+    root = tmp_path / "theirs"
+    shutil.copytree(tree, root, ignore=shutil.ignore_patterns(".run"))
+    step_down: list[str] = []
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-R", "nobody", tmp_path], check=True)
+        for parent in tmp_path.parents[:3]:
+            parent.chmod(parent.stat().st_mode | 0o011)
+        # The interpreter may lie in a folder of root's; reading is all that nobody may more.
+        step_down = ["setpriv", "--reuid=nobody", "--clear-groups"]
+        step_down += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+
+    told = subprocess.run(
+        [*step_down, sys.executable, "-c", TALK, root / ".run/up", root],
+        env=os.environ | {"HOME": str(tmp_path)},
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert told.returncode == 0, told.stderr
+    assert "waiter is ready" in told.stdout
+    assert f"state in {root}" in told.stdout
+    owner = {process.stat().st_uid for process in (root / ".run/up/state").iterdir()}
+    assert owner == {(root / ".run/up").stat().st_uid}
+
+
+def test_root_runs_the_servers_as_somebody_else() -> None:
+    assert server_account().uid != 0

@@ -1,0 +1,42 @@
+"""Secrets are generated, kept, and readable by their owner alone."""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from suite import secrets
+from suite.definitions import password_hash
+
+
+def test_nobody_else_can_read_a_secret(tmp_path: Path) -> None:
+    secrets.ensure(tmp_path, ["orders"])
+
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_secrets_stay_the_same_and_a_new_service_gets_its_own(tmp_path: Path) -> None:
+    before = secrets.ensure(tmp_path, ["orders"])
+    after = secrets.ensure(tmp_path, ["orders", "cart"])
+
+    assert before.values.items() <= after.values.items()
+    assert len(set(after.values.values())) == len(after.values)
+    clients = json.loads(after.service_clients_file.read_text())
+    assert clients == {"orders": after["client:orders"], "cart": after["client:cart"]}
+
+
+def test_the_signing_key_fits_es256(tmp_path: Path) -> None:
+    key = load_pem_private_key(secrets.ensure(tmp_path, []).signing_key_file.read_bytes(), None)
+
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    assert isinstance(key.curve, ec.SECP256R1)
+
+
+def test_a_broker_password_is_hashed_with_its_salt_in_front() -> None:
+    stored = base64.b64decode(password_hash("long and random"))
+
+    assert stored[4:] == hashlib.sha256(stored[:4] + b"long and random").digest()
+    assert password_hash("long and random") == password_hash("long and random")

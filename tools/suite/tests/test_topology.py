@@ -1,0 +1,93 @@
+"""The tracked definitions follow from what the services handle and send."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suite import topology
+from suite.definitions import TRACKED
+from suite.repository import ROOT
+
+Definitions = dict[str, Any]
+
+
+@pytest.fixture
+def shop(bakery: Any) -> Definitions:
+    return bakery.definitions()
+
+
+def only(rows: list[Definitions], **wanted: str) -> Definitions:
+    (found,) = [row for row in rows if wanted.items() <= row.items()]
+    return found
+
+
+def test_a_queue_hears_what_its_service_handles_and_nothing_else(shop: Definitions) -> None:
+    heard = {
+        (row["source"], row["routing_key"], row["destination"])
+        for row in shop["bindings"]
+        if row["source"] in {"events", "commands"}
+    }
+
+    assert heard == {
+        ("commands", "baker.Bake", "svc.baker"),
+        ("events", "baker.Baked", "svc.waiter"),
+        ("events", "#", "events.log"),
+    }
+
+
+def test_a_service_says_its_own_events_and_the_commands_it_may_send(shop: Definitions) -> None:
+    waiter = only(shop["topic_permissions"], user="waiter", exchange="commands")
+    baker = only(shop["topic_permissions"], user="baker", exchange="commands")
+    events = only(shop["topic_permissions"], user="baker", exchange="events")
+
+    assert re.match(waiter["write"], "baker.Bake")
+    assert not re.match(waiter["write"], "baker.BakeAll")
+    assert not re.match(baker["write"], "baker.Bake")
+    assert re.match(events["write"], "baker.Baked")
+    assert not re.match(events["write"], "waiter.Served")
+
+
+def test_a_service_reaches_its_own_queues_alone(shop: Definitions) -> None:
+    allowed = only(shop["permissions"], user="baker")
+
+    for name in ("svc.baker", "svc.baker.retry.1", "svc.baker.dead", "svc.baker.progress.7"):
+        assert re.match(allowed["configure"], name)
+    for name in ("svc.waiter", "svc.bakery", "events", "events.log"):
+        assert not re.match(allowed["configure"], name)
+    assert not re.match(allowed["read"], "events.log")
+
+
+def test_work_queues_never_drop_and_retries_return_to_them(shop: Definitions) -> None:
+    work = only(shop["policies"], name="svc.baker")
+    retry = only(shop["policies"], name="svc.baker.retry")
+
+    assert re.match(work["pattern"], "svc.baker")
+    assert not re.match(work["pattern"], "svc.baker.retry.1")
+    assert re.match(retry["pattern"], "svc.baker.retry.4")
+    assert not re.match(retry["pattern"], "svc.baker.dead")
+    assert work["definition"]["dead-letter-exchange"] == "svc.baker.retry"
+    assert retry["definition"]["dead-letter-routing-key"] == "svc.baker"
+    for policy in (work, retry):
+        assert policy["definition"]["dead-letter-strategy"] == "at-least-once"
+        assert policy["definition"]["overflow"] == "reject-publish"
+        assert "max-length" not in policy["definition"]
+
+
+def test_the_tracked_file_is_compared_as_it_would_be_written(
+    bakery: Any, shop: Definitions, tmp_path: Path
+) -> None:
+    bakery.write(tmp_path)
+
+    assert topology.is_current(tmp_path, shop)
+    assert json.loads((tmp_path / TRACKED).read_text()) == shop
+    assert not topology.is_current(tmp_path, topology.definitions({"baker": []}, []))
+
+
+def test_the_tracked_file_of_this_repository_names_no_user_and_no_password() -> None:
+    tracked = json.loads((ROOT / TRACKED).read_text())
+
+    assert "users" not in tracked
+    assert "password" not in json.dumps(tracked)
