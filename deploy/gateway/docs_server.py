@@ -93,7 +93,7 @@ def create_app(addresses: dict[str, str]) -> Starlette:
         if not (found := ASSETS.get(request.path_params["name"])):
             return problem(404, "not_found", "Not found", "There is no such file.")
         path, media_type = found
-        headers = PAGE_HEADERS | {"Cache-Control": "public, max-age=3600"}
+        headers = PAGE_HEADERS | {"Cache-Control": "public, max-age=600"}
         return Response(path.read_bytes(), media_type=media_type, headers=headers)
 
     async def whole(_: Request) -> Response:

@@ -90,10 +90,30 @@ def all_routes(services: list[str], pages: list[str], durations: dict[str, str])
     return [
         liveness(),
         key_set(durations["answer"]),
+        strange_credentials(),
         *([progress_stream()] if "orders" in services else []),
         *service_routes(services, durations),
         *(route for page in pages for route in browser_pages[page]),
     ]
+
+
+def strange_credentials() -> Json:
+    """Refuse what a service might take for a token although the gateway did not look at it."""
+    name = "authorization"
+    looked_at = {"safe_regex": {"regex": "[Bb]earer [^, ]+"}}
+    return {
+        "match": {
+            "path_separated_prefix": "/v1",
+            "headers": [
+                {"name": name, "present_match": True},
+                {"name": name, "string_match": looked_at, "invert_match": True},
+            ],
+        },
+        "direct_response": {"status": 401},
+        "response_headers_to_add": [
+            {"header": {"key": "www-authenticate", "value": 'Bearer realm="cartwright"'}}
+        ],
+    }
 
 
 def service_routes(services: list[str], durations: dict[str, str]) -> list[Json]:

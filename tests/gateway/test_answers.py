@@ -5,7 +5,8 @@ import time
 import httpx
 import pytest
 
-from .conftest import Gateway, Identity, StartGateway, Upstream, until
+from .conftest import Gateway, StartGateway
+from .upstream import Identity, Upstream, until
 
 SHOP, STRANGER = "https://shop.example", "https://shop.example.evil.example"
 
@@ -59,6 +60,17 @@ def test_a_trace_is_continued_or_begun(gateway: Gateway) -> None:
         begun = client.delete("/v1/orders/1").json()["headers"]["traceparent"]
     assert seen.split("-")[1] == trace_id
     assert [len(part) for part in begun.split("-")] == [2, 32, 16, 2]
+
+
+def test_spans_go_to_the_collector_where_there_is_one(
+    start_gateway: StartGateway, upstream: Upstream
+) -> None:
+    traced = start_gateway(collector_port=upstream.ports["docs"])
+    with traced.client() as client:
+        for _ in range(10):
+            begun = client.delete("/v1/orders/1").json()["headers"]["traceparent"]
+    assert begun.endswith("-01")
+    assert upstream.spans_received.wait(10)
 
 
 def test_a_page_of_the_shop_may_call(gateway: Gateway) -> None:

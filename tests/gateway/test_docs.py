@@ -18,7 +18,8 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
-from .conftest import GATEWAY, answers, listening, until
+from .conftest import GATEWAY, answers
+from .upstream import listening, until
 
 
 class Money(BaseModel):

@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 
-from .conftest import Gateway, StartGateway, Upstream, listening
+from .conftest import Gateway, StartGateway
+from .upstream import Upstream, listening
 
 
 class Cart(HTTPServer):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from .conftest import Gateway, Identity, StartGateway, Upstream
+from .conftest import Gateway, StartGateway
+from .upstream import Identity, Upstream
 
 MIB = 1024 * 1024
 

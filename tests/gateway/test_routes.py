@@ -5,7 +5,8 @@ from http.client import HTTPConnection
 
 import pytest
 
-from .conftest import Gateway, StartGateway, Upstream
+from .conftest import Gateway, StartGateway
+from .upstream import Upstream
 
 OWNERS = {
     "/v1/auth/login": "identity",

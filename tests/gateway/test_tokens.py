@@ -10,7 +10,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from .conftest import AUDIENCE, ISSUER, Gateway, Identity, StartGateway, Upstream, until
+from .conftest import Gateway, StartGateway
+from .upstream import AUDIENCE, ISSUER, Identity, Upstream, until
 
 
 def get(gateway: Gateway, token: str | None, path: str = "/v1/orders/1") -> httpx.Response:
@@ -90,6 +91,27 @@ def test_every_claim_must_fit(gateway: Gateway, identity: Identity, wrong: dict[
 @pytest.mark.parametrize("nonsense", ["x", "a.b.c", "a.b", "....", "e30.e30.e30", "x" * 5000])
 def test_nonsense_is_refused(gateway: Gateway, nonsense: str) -> None:
     refused(get(gateway, nonsense))
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEARER", "Bearer  ", "Basic", "x"])
+def test_no_spelling_gets_a_token_past_the_gateway(gateway: Gateway, scheme: str) -> None:
+    with gateway.client() as client:
+        headers = {"Authorization": f"{scheme} {Identity().token()}"}
+        refused(client.delete("/v1/orders/1", headers=headers))
+
+
+def test_a_lower_case_scheme_is_as_good(gateway: Gateway, identity: Identity) -> None:
+    with gateway.client() as client:
+        headers = {"Authorization": f"bearer {identity.token()}"}
+        assert client.delete("/v1/orders/1", headers=headers).status_code == 200
+
+
+def test_a_forged_token_beside_a_valid_one_is_refused(gateway: Gateway, identity: Identity) -> None:
+    tokens = [identity.token(), Identity().token()]
+    for order in (tokens, tokens[::-1]):
+        headers = [("Authorization", f"Bearer {token}") for token in order]
+        with gateway.client() as client:
+            assert client.delete("/v1/orders/1", headers=headers).status_code == 401
 
 
 def test_a_clock_may_be_off_by_five_seconds_and_no_more(
