@@ -111,7 +111,8 @@ class Instance:
         with control.holding(self.folder / "start.lock"):
             running = self._is_supervised()
             if not running:
-                strays.end(self.folder)
+                # Nobody looks after what is left of an earlier start; it is made to survive this.
+                strays.end(self.folder, by_force=True)
             services = repository.services(self.root)
             file = self.folder / "ports.json"
             self._known = self._environment(ports.assign(file, services, running=running))

@@ -14,6 +14,10 @@ from suite.instance import Instance
 from suite.refusals import Refusal
 
 
+class Terminated(KeyboardInterrupt):
+    """Somebody asked us to end, with SIGTERM."""
+
+
 def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[str], None]) -> int:
     """Start fresh servers, run pytest over the working tree, end the servers; return pytest's code.
 
@@ -39,8 +43,11 @@ def _pytest(root: Path, arguments: Sequence[str], environment: dict[str, str]) -
         while True:
             try:
                 return tests.wait()
-            except KeyboardInterrupt:
+            except Terminated:
                 tests.send_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                # The terminal interrupts the whole group, pytest included.
+                continue
 
 
 @contextlib.contextmanager
@@ -57,10 +64,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that the servers end in both cases."""
+    """Raise Terminated on SIGTERM, so that the servers end then as well."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise Terminated
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

@@ -23,7 +23,7 @@ from suite.instance import Instance
 suite = Instance(Path(sys.argv[1]), root=Path(sys.argv[2]), report=print)
 suite.start()
 print("state in", suite.environment.cluster.folder.parent)
-suite.stop()
+suite.discard()
 """
 
 
@@ -74,8 +74,6 @@ def test_an_ordinary_user_runs_the_suite(tree: Path, tmp_path: Path) -> None:
     assert told.returncode == 0, told.stderr
     assert "waiter is ready" in told.stdout
     assert f"state in {root}" in told.stdout
-    owner = {process.stat().st_uid for process in (root / ".run/up/state").iterdir()}
-    assert owner == {(root / ".run/up").stat().st_uid}
 
 
 def test_root_runs_the_servers_as_somebody_else() -> None:

@@ -1,0 +1,65 @@
+"""The tests get servers of their own, which end with them."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from suite import strays
+from suite.refusals import Refusal
+
+RUN = """
+import sys
+from pathlib import Path
+from suite import testing
+
+sys.exit(testing.run(Path(sys.argv[1]), Path(sys.argv[2]), ["-v"], print))
+"""
+TESTS = """
+import asyncio, os, pathlib, time
+import aio_pika, asyncpg, httpx
+
+
+def test_the_servers_are_found_by_the_environment():
+    async def look():
+        database = await asyncpg.connect(os.environ["TEST_POSTGRES_URL"])
+        await database.execute("create database template_of_a_test")
+        await database.close()
+        broker = await aio_pika.connect(os.environ["TEST_BROKER_URL"])
+        await broker.close()
+
+    asyncio.run(look())
+    assert httpx.get(os.environ["TEST_BROKER_API"] + "/api/whoami").json()["name"] == "admin"
+    assert pathlib.Path(os.environ["TEST_INSTANCE"], "ports.json").exists()
+
+
+def test_that_takes_long():
+    pathlib.Path("reached").touch()
+    time.sleep(600)
+"""
+
+
+def test_servers_end_with_the_tests_also_when_those_are_interrupted(
+    tree: Path, tmp_path: Path
+) -> None:
+    root, folder = tmp_path, tmp_path / ".run/test"
+    (root / "deploy").symlink_to(tree / "deploy")
+    (root / "test_example.py").write_text(TESTS)
+    command = [sys.executable, "-c", RUN, root, folder]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tests:
+        patience = time.monotonic() + 60
+        while not (root / "reached").exists() and time.monotonic() < patience:
+            time.sleep(0.05)
+        second = subprocess.run(command, capture_output=True, text=True, check=False)
+        tests.terminate()
+        told, _ = tests.communicate(timeout=30)
+
+    assert Refusal.__name__ in second.stderr
+    assert "running already" in second.stderr
+    assert "test_the_servers_are_found_by_the_environment PASSED" in told
+    assert "KeyboardInterrupt" in told
+    assert tests.returncode == 2
+    assert list(strays.of(folder)) == []
+    assert not (folder / "state").exists()
+    assert any((folder / "logs").iterdir())
