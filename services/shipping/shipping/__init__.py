@@ -1,0 +1,1 @@
+"""Shipping: providers, methods, rates, and the parcels of each order."""

@@ -1,0 +1,5 @@
+"""`python -m shipping api|worker|all|migrate`."""
+
+from shipping.main import service
+
+service.main()
