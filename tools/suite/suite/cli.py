@@ -2,6 +2,7 @@
 
 import importlib
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -124,6 +125,21 @@ def write_topology(
     else:
         (repository.ROOT / TRACKED).write_text(topology.as_text(current))
         console.print(f"{TRACKED} is written; `make up` brings it to the running broker.")
+
+
+@app.command()
+def migration(
+    service: Annotated[str, typer.Argument(help="The service whose models have changed.")],
+    message: Annotated[str, typer.Argument(help='What changes, as in "add lines".')],
+    folder: Folder = RUN / "up",
+) -> None:
+    """Write a new migration from what a service's models say and its database does not have."""
+    suite = instance(folder)
+    suite.start(servers_only=True)
+    home = repository.ROOT / "services" / service
+    command = [sys.executable, "-m", service, "revision", message]
+    settings = suite.environment.of_migration(service)
+    raise typer.Exit(subprocess.run(command, cwd=home, env=settings, check=False).returncode)
 
 
 @app.command()

@@ -94,7 +94,11 @@ class Cluster:
         (self.folder / "made").touch()
 
     def provide(self, services: Iterable[str]) -> None:
-        """Make every database and role that is missing; harmless to repeat."""
+        """Make every database and role that is missing; harmless to repeat.
+
+        A service's role may connect to its own database and owns nothing; what it may do with a
+        table is granted by the migration that makes the table.
+        """
         in_a_loop_of_its_own(self._provide(list(services)))
 
     async def _provide(self, services: list[str]) -> None:
@@ -114,27 +118,11 @@ class Cluster:
             await admin.execute("revoke connect on database postgres, template1 from public")
         finally:
             await admin.close()
-        await asyncio.gather(*(self._grant(name) for name in services))
 
     async def _role(self, admin: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
         if not await admin.fetchval("select true from pg_roles where rolname = $1", name):
             password = self.secrets[f"database:{name}"]
             await admin.execute(f"create role \"{name}\" login password '{password}'")
-
-    async def _grant(self, service: str) -> None:
-        """Let the service read and write what the migrator makes, and make nothing itself."""
-        owner = await asyncpg.connect(self.dsn(service, "migrator"))
-        try:
-            for rights, objects in (
-                ("select, insert, update, delete", "tables"),
-                ("usage, select", "sequences"),
-                ("execute", "functions"),
-            ):
-                await owner.execute(
-                    f'alter default privileges grant {rights} on {objects} to "{service}"'
-                )
-        finally:
-            await owner.close()
 
 
 def in_a_loop_of_its_own(work: Coroutine[None, None, Answer]) -> Answer:

@@ -1,6 +1,6 @@
 """The broker's topology, worked out from the messages the services handle and send."""
 
-import importlib
+import importlib.util
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -56,11 +56,16 @@ def definitions(
 
 def of_repository(services: Iterable[str]) -> dict[str, Any]:
     """Ask every service's bus what it handles, and the contracts who may send which command."""
-    handled = {
-        name: list(importlib.import_module(f"{name}.handlers").bus.handled) for name in services
-    }
-    registry = importlib.import_module("contracts.registry")
-    return definitions(handled, [each for each in registry.ALL if each.kind == "command"])
+    contracts = importlib.import_module("contracts.registry").everything().values()
+    commands = [message for message in contracts if message.kind == "command"]
+    return definitions({name: _handled(name) for name in services}, commands)
+
+
+def _handled(service: str) -> list[MessageClass]:
+    """Return what the service's bus handles; a service without handlers hears nothing."""
+    if importlib.util.find_spec(f"{service}.handlers") is None:
+        return []
+    return list(importlib.import_module(f"{service}.handlers").bus.handled)
 
 
 def is_current(root: Path, current: dict[str, Any]) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -26,8 +27,10 @@ async def execute(url: str, statement: str) -> None:
 if os.environ.get("BROKEN"):
     sys.exit("the setting BROKEN forbids to start")
 if sys.argv[1] == "migrate":
-    made = "create table if not exists starts (at timestamptz not null default now())"
-    asyncio.run(execute("MIGRATOR_DATABASE_URL", made))
+    role = urlsplit(os.environ["DATABASE_URL"]).username
+    made = "create table if not exists starts (at timestamptz not null default now());"
+    granted = f"grant select, insert on starts to {role}"
+    asyncio.run(execute("MIGRATOR_DATABASE_URL", made + granted))
 else:
     asyncio.run(execute("DATABASE_URL", "insert into starts default values"))
     server = ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Health)
