@@ -21,6 +21,7 @@ def main() -> None:
         http=DroppableProtocol,
         access_log=False,
         log_config=None,
+        proxy_headers=False,
         timeout_graceful_shutdown=3,
     )
 

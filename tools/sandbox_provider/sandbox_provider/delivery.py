@@ -3,14 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import httpcore
-from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,9 +21,21 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 32
 _TIME_LIMIT: Final = 15.0
-_SWEEP: Final = 0.5
-# What is committed or answered within this time shares its two statements.
-_LINGER: Final = 0.02
+# How often the table is looked at unasked, and how long an outcome may wait to be written with
+# others: a first webhook is sent from memory, so that under load the statements are few.
+_SWEEP: Final = 1.0
+_FLUSH: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A stored webhook whose turn has come."""
+
+    id: str
+    lane: str
+    body: str
+    copies: int
+    attempts: int = 0
 
 
 class Deliverer:
@@ -44,28 +55,39 @@ class Deliverer:
         self._woken = asyncio.Event()
         self._busy: set[str] = set()
         self._sending: set[asyncio.Task[None]] = set()
-        self._outcomes: list[tuple[Row[Any], bool]] = []
+        self._outcomes: list[tuple[Due, bool]] = []
+        self._pool = httpcore.AsyncConnectionPool(max_connections=_AT_ONCE)
 
     def wake(self) -> None:
         """Look at once: something was committed."""
         self._woken.set()
 
+    def offer(self, first: Due) -> None:
+        """Send at once what was just committed; nothing older may wait in its lane."""
+        if len(self._sending) < _AT_ONCE:
+            self._start(first)
+        else:
+            self.wake()
+
     async def run(self) -> None:
         """Deliver until cancelled."""
-        async with httpcore.AsyncConnectionPool(max_connections=_AT_ONCE) as pool:
+        async with self._pool:
             while True:
                 self._woken.clear()
                 for webhook in await self._turn():
-                    self._busy.add(webhook.lane)
-                    task = asyncio.create_task(self._send(pool, webhook))
-                    self._sending.add(task)
-                    task.add_done_callback(self._sending.discard)
+                    if webhook.lane not in self._busy:
+                        self._start(webhook)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_SWEEP):
+                    async with asyncio.timeout(_FLUSH if self._busy else _SWEEP):
                         await self._woken.wait()
-                await asyncio.sleep(_LINGER)
 
-    async def _turn(self) -> Sequence[Row[Any]]:
+    def _start(self, webhook: Due) -> None:
+        self._busy.add(webhook.lane)
+        task = asyncio.create_task(self._send(webhook))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _turn(self) -> list[Due]:
         """Write the outcomes that came in and return what is due next."""
         outcomes, now = list(self._outcomes), datetime.now(UTC)
         freed = {webhook.lane for webhook, _ in outcomes}
@@ -82,23 +104,24 @@ class Deliverer:
                     connection,
                     now=now,
                     busy=sorted(still_busy),
-                    limit=_AT_ONCE - len(still_busy),
+                    limit=max(0, _AT_ONCE - len(self._sending)),
                 )
         except (SQLAlchemyError, OSError) as error:
             log.warning("webhooks wait for the database: %s", type(error).__name__)
             return []
         del self._outcomes[: len(outcomes)]
         self._busy -= freed
-        return due
+        return [Due(row.id, row.lane, row.body, row.copies, row.attempts) for row in due]
 
-    async def _send(self, pool: httpcore.AsyncConnectionPool, webhook: Row[Any]) -> None:
+    async def _send(self, webhook: Due) -> None:
         fine = True
         for _ in range(webhook.copies):
-            fine = await self._post(pool, webhook) and fine
+            fine = await self._post(webhook) and fine
         self._outcomes.append((webhook, fine))
-        self.wake()
+        if len(self._sending) >= _AT_ONCE:
+            self.wake()
 
-    async def _post(self, pool: httpcore.AsyncConnectionPool, webhook: Row[Any]) -> bool:
+    async def _post(self, webhook: Due) -> bool:
         timestamp, body = int(time.time()), webhook.body.encode()
         headers: dict[bytes | str, bytes | str] = {
             "content-type": "application/json",
@@ -108,7 +131,7 @@ class Deliverer:
         }
         try:
             async with asyncio.timeout(_TIME_LIMIT):
-                answer = await pool.request("POST", self._url, headers=headers, content=body)
+                answer = await self._pool.request("POST", self._url, headers=headers, content=body)
         except (OSError, TimeoutError, httpcore.NetworkError, httpcore.ProtocolError) as error:
             log.warning("webhook %s was not delivered: %s", webhook.id, type(error).__name__)
             return False

@@ -20,6 +20,8 @@ from sandbox_provider.provider import Provider
 from sandbox_provider.settings import Settings
 
 _CODES: Final = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed"}
+# SQLSTATE classes of PostgreSQL: connection, too few resources, starting or stopping.
+_AWAY: Final = ("08", "53", "57")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -76,5 +78,7 @@ async def _http(_: Request, error: HTTPException) -> Response:
 
 async def _database_away(_: Request, error: Exception) -> Response:
     if isinstance(error, DBAPIError) and not error.connection_invalidated:
-        raise error
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if not state.startswith(_AWAY):
+            raise error
     return problem(503, "unavailable", "Try again in a moment, with the same key.")

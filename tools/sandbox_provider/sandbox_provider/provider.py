@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sandbox_provider import store
 from sandbox_provider.db import transaction
-from sandbox_provider.delivery import Deliverer
+from sandbox_provider.delivery import Deliverer, Due
 from sandbox_provider.domain import Charge, Refund, Refused
 from sandbox_provider.idempotency import Answer, Keyed, claim, settle
 from sandbox_provider.problems import problem_body
 from sandbox_provider.settings import Settings
-from sandbox_provider.views import ChargeView, webhook_rows
+from sandbox_provider.views import ChargeView, WebhookRow, webhook_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,13 @@ class Provider:
         """The charge as JSON."""
         return ChargeView.of(charge, self.settings.base_url, refund).model_dump_json()
 
-    async def announce(self, connection: AsyncConnection, charge: Charge) -> None:
+    async def announce(self, connection: AsyncConnection, charge: Charge) -> list[WebhookRow]:
         """Store the webhooks of a charge; they go out after the commit."""
         now = datetime.now(UTC)
         late = now + timedelta(seconds=self.settings.late_webhook_seconds)
         rows = webhook_rows(charge, self.settings.base_url, now=now, late=late)
         await store.add_webhooks(connection, rows)
+        return rows
 
     async def open(self, request: Keyed, charge: Charge, answer: Answer) -> Answer:
         """Make a charge, or return what was answered to the same request before."""
@@ -43,8 +44,10 @@ class Provider:
             if stored := await claim(connection, request, answer):
                 return stored
             await store.add_charge(connection, charge)
-            await self.announce(connection, charge)
-        self.deliverer.wake()
+            rows = await self.announce(connection, charge)
+        for row in rows:
+            if row["next_attempt_at"] <= datetime.now(UTC):
+                self.deliverer.offer(Due(row["id"], row["lane"], row["body"], row["copies"]))
         return answer
 
     async def change(

@@ -12,6 +12,7 @@ from sandbox_provider.domain import Charge, Method, Refund, Status
 from sandbox_provider.problems import NotFound
 from sandbox_provider.switches import Card
 from sandbox_provider.tables import charges, ledger_entries, payment_methods, refunds, webhooks
+from sandbox_provider.views import WebhookRow
 
 _COLUMNS = [f.name for f in fields(Charge) if f.name in charges.c]
 _CHANGING = ["status", "captured_amount", "refunded_amount", "failed_refunds", "failure_code"]
@@ -99,10 +100,10 @@ async def delete_payment_method(connection: AsyncConnection, method_id: str) -> 
         raise NotFound("payment_method_not_found", "There is no such saved payment method.")
 
 
-async def add_webhooks(connection: AsyncConnection, rows: list[dict[str, object]]) -> None:
+async def add_webhooks(connection: AsyncConnection, rows: Sequence[WebhookRow]) -> None:
     """Write what is to be sent."""
     if rows:
-        await connection.execute(insert(webhooks), rows)
+        await connection.execute(insert(webhooks), [dict(row) for row in rows])
 
 
 async def list_due_webhooks(

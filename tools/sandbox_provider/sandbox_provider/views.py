@@ -1,7 +1,7 @@
 """What the provider takes and shows: requests, the charge and the webhook around it."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypedDict
 
 from fastapi import Path
 from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field
@@ -172,11 +172,22 @@ class WebhookView(View):
     data: ChargeView
 
 
+class WebhookRow(TypedDict):
+    """A webhook as it is stored."""
+
+    id: str
+    charge_id: str
+    lane: str
+    body: str
+    copies: int
+    next_attempt_at: datetime
+
+
 def webhook_rows(
     charge: Charge, base_url: str, *, now: datetime, late: datetime
-) -> list[dict[str, Any]]:
+) -> list[WebhookRow]:
     """Rows to store for what a charge has to announce; `late` is when a late one may go out."""
-    rows: list[dict[str, Any]] = []
+    rows: list[WebhookRow] = []
     for announcement in charge.announcements:
         view = _webhook(announcement, base_url, now)
         overtaken = charge.switch.reversed_webhooks and announcement.type == "charge.authorized"

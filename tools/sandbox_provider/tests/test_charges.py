@@ -89,7 +89,9 @@ def test_a_capture_is_refused_beyond_the_hold_and_a_second_time(provider: Provid
 
 
 @pytest.mark.parametrize("capture", [True, False])
-def test_a_capture_that_fails_gives_the_hold_back(provider: ProviderProcess, capture: bool) -> None:
+def test_a_capture_that_fails_gives_the_hold_back(
+    provider: ProviderProcess, *, capture: bool
+) -> None:
     charge = provider.charge("tok_capture_fails", capture=capture)
     if not capture:
         charge = provider.act(charge, "capture", amount=1999)
