@@ -3,8 +3,6 @@
 from collections import Counter
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from chassis.bus import Bus
 from chassis.ids import utcnow
 from contracts.shipping import (
@@ -17,6 +15,8 @@ from contracts.shipping import (
     ShipmentsCreated,
     ShipmentsPartlyCancelled,
 )
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from shipping.domain import lines_of, parcels_of, refusal
 from shipping.domain.fulfilment import rows_of
 from shipping.settings import ShippingSettings
@@ -46,9 +46,7 @@ async def create_shipments(commands: list[CreateShipments], tx: AsyncSession) ->
     for command, reason in zip(commands, reasons, strict=True):
         order_id, fulfilment = command.order_id, claimed[command.order_id]
         if fulfilment.status == "impossible" and fulfilment.operation_id != command.operation_id:
-            fulfilment.become(
-                command.operation_id, "impossible" if reason else "created", reason
-            )
+            fulfilment.become(command.operation_id, "impossible" if reason else "created", reason)
         if fulfilment.status == "created" and order_id not in parcels:
             parcels[order_id] = parcels_of(command)
             provider = offered[command.shipping_method_id][0]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from chassis.errors import Unauthenticated
+
 from shipping.settings import SECRET_PREFIX
 
 
@@ -40,9 +41,7 @@ def verify(
     given = [each.encode() for each in signatures.split(" ")]
     matches = [
         hmac.compare_digest(b"v1," + base64.b64encode(digest), each)
-        for digest in (
-            hmac.digest(key_of(secret), signed, hashlib.sha256) for secret in secrets
-        )
+        for digest in (hmac.digest(key_of(secret), signed, hashlib.sha256) for secret in secrets)
         for each in given
     ]
     if not any(matches):

@@ -5,10 +5,6 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Response
-from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from chassis import etag
 from chassis.auth import MaybeCaller, permitted
 from chassis.db import Tx
@@ -17,6 +13,9 @@ from chassis.pages import Page, Paged
 from chassis.wire import View
 from contracts.money import Money
 from contracts.shipping import ShipmentStatus
+from fastapi import APIRouter, Depends, Header, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from shipping.domain import Shipment, TrackingEvent
 from shipping.store import shipments as store
 from shipping.store.shipments import STAFF, Reader
@@ -154,9 +153,7 @@ async def list_shipments_of_order(
 
 
 @router.get("/{shipment_id}")
-async def get_shipment(
-    shipment_id: UUID, who: Reading, tx: Tx, response: Response
-) -> ShipmentView:
+async def get_shipment(shipment_id: UUID, who: Reading, tx: Tx, response: Response) -> ShipmentView:
     """One parcel and how it travels."""
     shipment = await store.get_shipment(tx, shipment_id, who)
     etag.show(response, shipment.version)

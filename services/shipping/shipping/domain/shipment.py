@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chassis.errors import Refused
+from chassis.model import Aggregate
+from contracts.shipping import ShipmentHandedOver, ShipmentUpdated, ShippedLine
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.dialects.postgresql import CHAR, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.errors import Refused
-from chassis.model import Aggregate
-from contracts.shipping import ShipmentHandedOver, ShipmentUpdated, ShippedLine
 from shipping.domain.tables import Base, one_of
 from shipping.domain.tracking import HANDED_OVER_BY, Report, moved
 
@@ -49,8 +49,7 @@ class Shipment(Aggregate, Base):
         CheckConstraint("scheduled_for >= placed_at", name="scheduled_for"),
         CheckConstraint("jsonb_array_length(lines) > 0", name="lines"),
         CheckConstraint(
-            "(shipped_at is null) = "
-            "(status in ('pending', 'scheduled', 'packed', 'cancelled'))",
+            "(shipped_at is null) = (status in ('pending', 'scheduled', 'packed', 'cancelled'))",
             name="shipped_at",
         ),
         CheckConstraint("status <> 'delivered' or delivered_at is not null", name="delivered_at"),
@@ -102,9 +101,7 @@ class Shipment(Aggregate, Base):
         self.status, self.status_at = "cancelled", now
         self.touch()
 
-    def track(
-        self, report: Report, open_others: int
-    ) -> list[ShipmentHandedOver | ShipmentUpdated]:
+    def track(self, report: Report, open_others: int) -> list[ShipmentHandedOver | ShipmentUpdated]:
         """Take in what the carrier or the warehouse reports; refuses a cancelled parcel.
 
         A late report never moves a newer status back; it is told all the same. `open_others` counts
