@@ -9,6 +9,7 @@ from mailcatcher.settings import Settings
 
 
 def main() -> None:
+    """Serve SMTP and HTTP until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # One line per SMTP command would drown the rest.
     logging.getLogger("mail.log").setLevel(logging.WARNING)

@@ -25,12 +25,13 @@ _SHOWN: Final = 200
 
 
 async def mailbox_of(request: Request) -> Mailbox:
+    """Find the mailbox of this process."""
     mailbox: Mailbox = request.app.state.mailbox
     return mailbox
 
 
 TheMailbox = Annotated[Mailbox, Depends(mailbox_of)]
-Id = Annotated[int, Path(ge=1, le=2**53)]
+MailId = Annotated[int, Path(ge=1, le=2**53)]
 
 
 class MailSummary(BaseModel):
@@ -75,9 +76,10 @@ async def list_messages(
     return [_summary(caught) for caught in found]
 
 
-@router.get("/messages/{id}")
-async def get_message(id: Id, mailbox: TheMailbox) -> Mail:
-    caught = _get(mailbox, id)
+@router.get("/messages/{mail_id}")
+async def get_message(mail_id: MailId, mailbox: TheMailbox) -> Mail:
+    """Show one mail whole."""
+    caught = _get(mailbox, mail_id)
     return Mail(
         **_summary(caught).model_dump(),
         text=caught.part("plain"),
@@ -86,32 +88,35 @@ async def get_message(id: Id, mailbox: TheMailbox) -> Mail:
     )
 
 
-@router.get("/messages/{id}/html", include_in_schema=False)
-async def show_html(id: Id, mailbox: TheMailbox) -> HTMLResponse:
+@router.get("/messages/{mail_id}/html", include_in_schema=False)
+async def show_html(mail_id: MailId, mailbox: TheMailbox) -> HTMLResponse:
     """The HTML part alone, for the frame of the page."""
-    part = _get(mailbox, id).part("html") or ""
+    part = _get(mailbox, mail_id).part("html") or ""
     opening = '<!doctype html><base target="_blank">'
     return HTMLResponse(opening + part, headers={"Content-Security-Policy": _MAIL_POLICY})
 
 
 @router.delete("/messages", status_code=204)
 async def delete_messages(mailbox: TheMailbox) -> None:
+    """Forget every mail."""
     mailbox.clear()
 
 
 @router.post("/behaviour")
 async def set_behaviour(behaviour: Behaviour, mailbox: TheMailbox) -> Behaviour:
+    """Refuse the next mails, or none when `refuse` is 0."""
     mailbox.refuse = behaviour.refuse
     return behaviour
 
 
 @router.get("/", include_in_schema=False)
 async def show_page(
-    mailbox: TheMailbox, id: Annotated[int | None, Query(ge=1, le=2**53)] = None
+    mailbox: TheMailbox,
+    mail_id: Annotated[int | None, Query(alias="id", ge=1, le=2**53)] = None,
 ) -> HTMLResponse:
     """The newest mails, with the chosen one (else the newest) beside them."""
     mails = mailbox.search(limit=_SHOWN)
-    chosen = _get(mailbox, id) if id else next(iter(mails), None)
+    chosen = _get(mailbox, mail_id) if mail_id else next(iter(mails), None)
     page = _templates.get_template("mails.html").render(mails=mails, chosen=chosen)
     return HTMLResponse(page, headers={"Content-Security-Policy": _PAGE_POLICY})
 
@@ -119,11 +124,12 @@ async def show_page(
 @router.get("/livez", include_in_schema=False)
 @router.get("/readyz", include_in_schema=False)
 async def health() -> dict[str, str]:
+    """Answer: whoever answers is alive and ready."""
     return {"status": "ok"}
 
 
-def _get(mailbox: Mailbox, id: int) -> Caught:
-    if caught := mailbox.find(id):
+def _get(mailbox: Mailbox, mail_id: int) -> Caught:
+    if caught := mailbox.find(mail_id):
         return caught
     raise HTTPException(404, "There is no such mail.")
 

@@ -25,19 +25,23 @@ class Caught:
 
     @cached_property
     def message(self) -> EmailMessage:
+        """The parsed mail."""
         return BytesParser(EmailMessage, policy=default).parsebytes(self.source)
 
     @property
     def subject(self) -> str:
-        return _readable(self.message["subject"] or "")
+        """The subject line, empty where there is none."""
+        return self._header("subject")
 
     @property
     def message_id(self) -> str:
-        return _readable(self.message["message-id"] or "").strip()
+        """The Message-ID with its brackets, empty where there is none."""
+        return self._header("message-id").strip()
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        return [(name, _readable(value)) for name, value in self.message.items()]
+        """Names and values in the order of the mail, the values as they came."""
+        return [(name, _readable(value)) for name, value in self.message.raw_items()]
 
     def part(self, subtype: str) -> str | None:
         """The first text part of that subtype (`plain` or `html`), None where there is none."""
@@ -51,6 +55,14 @@ class Caught:
             return source.decode(found.get_content_charset("utf-8"), "replace")
         except LookupError:
             return source.decode("utf-8", "replace")
+
+    def _header(self, name: str) -> str:
+        try:
+            return _readable(self.message[name] or "")
+        except (IndexError, ValueError, LookupError):
+            # Python's parser stumbles over some headers it calls malformed, such as an empty id.
+            raw = (value for key, value in self.message.raw_items() if key.lower() == name)
+            return _readable(next(raw))
 
 
 def _readable(header: object) -> str:
@@ -82,8 +94,9 @@ class Mailbox:
             self._bytes -= len(self._caught.pop().source)
         return caught
 
-    def find(self, id: int) -> Caught | None:
-        return next((caught for caught in self._caught if caught.id == id), None)
+    def find(self, mail_id: int) -> Caught | None:
+        """Find a mail by its id."""
+        return next((caught for caught in self._caught if caught.id == mail_id), None)
 
     def search(
         self, *, to: str | None = None, subject: str | None = None, after: int = 0, limit: int

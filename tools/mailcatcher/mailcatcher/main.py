@@ -12,6 +12,8 @@ from mailcatcher.smtp import listen
 
 
 def create_app(settings: Settings) -> FastAPI:
+    """Build the application; both listeners open when it starts."""
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.mailbox = Mailbox()

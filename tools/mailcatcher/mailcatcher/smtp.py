@@ -17,7 +17,10 @@ class Catching:
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802  (aiosmtpd looks for this name)
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        """Keep the mail, or refuse it for now with 451."""
         content = envelope.content or b""
         source = content.encode() if isinstance(content, str) else content
         recipients = tuple(envelope.rcpt_tos)

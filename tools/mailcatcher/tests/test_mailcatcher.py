@@ -1,0 +1,188 @@
+"""Mails sent over real SMTP and read over real HTTP from a catcher in a process of its own."""
+
+import os
+import smtplib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import httpx
+import mailcatcher
+import pytest
+from mailcatcher.mailbox import MOST_BYTES, MOST_MESSAGES, Mailbox
+
+
+class Catcher:
+    def __init__(self) -> None:
+        with socket.socket() as first, socket.socket() as second:
+            for probe in (first, second):
+                probe.bind(("127.0.0.1", 0))
+            self.smtp_port, port = first.getsockname()[1], second.getsockname()[1]
+        path = [str(Path(mailcatcher.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        environment = {
+            "SMTP_PORT": str(self.smtp_port),
+            "PORT": str(port),
+            "PYTHONPATH": os.pathsep.join(path),
+        }
+        command = [sys.executable, "-m", "mailcatcher"]
+        self.process = subprocess.Popen(command, env=os.environ | environment)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}")
+        give_up = time.monotonic() + 20
+        while not self._ready():
+            assert self.process.poll() is None
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+
+    def send(self, subject: str, to: str = "ada@example.com", html: str | None = None) -> None:
+        mail = EmailMessage()
+        mail["From"] = "Cartwright <shop@example.com>"
+        mail["To"] = to
+        mail["Subject"] = subject
+        mail["Message-ID"] = f"<{len(subject)}@example.com>"
+        mail.set_content("Thank you — danke schön.\n")
+        if html is not None:
+            mail.add_alternative(html, subtype="html")
+        with smtplib.SMTP("127.0.0.1", self.smtp_port) as smtp:
+            smtp.send_message(mail)
+
+    def list(self, **query: Any) -> list[dict[str, Any]]:
+        answer = self.http.get("/messages", params=query)
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()
+        return found
+
+    def close(self) -> None:
+        self.http.close()
+        self.process.terminate()
+        self.process.wait(10)
+
+    def _ready(self) -> bool:
+        try:
+            return self.http.get("/readyz").is_success
+        except httpx.TransportError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Catcher]:
+    catcher = Catcher()
+    yield catcher
+    catcher.close()
+
+
+@pytest.fixture
+def catcher(running: Catcher) -> Catcher:
+    running.http.delete("/messages").raise_for_status()
+    return running
+
+
+def test_a_mail_is_kept_as_it_was_sent(catcher: Catcher) -> None:
+    catcher.send("Your order ✓", html="<h1>Thank you</h1>")
+
+    (summary,) = catcher.list()
+    mail = catcher.http.get(f"/messages/{summary['id']}").json()
+
+    assert summary["from"] == "shop@example.com"
+    assert summary["to"] == ["ada@example.com"]
+    assert summary["subject"] == "Your order ✓"
+    assert summary["message_id"] == "<12@example.com>"
+    assert mail["text"].strip() == "Thank you — danke schön."
+    assert mail["html"].strip() == "<h1>Thank you</h1>"
+    assert ["To", "ada@example.com"] in mail["headers"]
+    assert datetime.fromisoformat(mail["received_at"]).utcoffset() is not None
+
+
+def test_mails_are_found_by_recipient_words_of_the_subject_and_age(catcher: Catcher) -> None:
+    catcher.send("Order confirmed")
+    catcher.send("Order shipped", to="grace@example.com")
+    catcher.send("Order shipped")
+
+    newest, _, oldest = catcher.list()
+
+    assert [newest["subject"], oldest["subject"]] == ["Order shipped", "Order confirmed"]
+    assert catcher.list(to="ADA@example.com", subject="ship") == [newest]
+    assert catcher.list(after=oldest["id"], to="ada@example.com") == [newest]
+    assert catcher.list(after=newest["id"]) == []
+    assert catcher.list(limit=1) == [newest]
+
+
+def test_ids_go_on_rising_after_the_mails_were_forgotten(catcher: Catcher) -> None:
+    catcher.send("One")
+    (first,) = catcher.list()
+    catcher.http.delete("/messages")
+    catcher.send("Two")
+
+    assert [mail["subject"] for mail in catcher.list(after=first["id"])] == ["Two"]
+    assert catcher.http.get(f"/messages/{first['id']}").status_code == 404
+
+
+def test_mail_can_be_refused_for_a_while(catcher: Catcher) -> None:
+    catcher.http.post("/behaviour", json={"refuse": 2}).raise_for_status()
+
+    for _ in range(2):
+        with pytest.raises(smtplib.SMTPDataError) as refused:
+            catcher.send("Not now")
+        assert refused.value.smtp_code == 451
+    catcher.send("Now")
+
+    assert [mail["subject"] for mail in catcher.list()] == ["Now"]
+
+
+def test_the_page_shows_the_mail_but_lets_it_do_nothing(catcher: Catcher) -> None:
+    catcher.send("<b>Hello</b>", html="<script>alert(1)</script><p>Hi</p>")
+    (mail,) = catcher.list()
+
+    page = catcher.http.get("/", params={"id": mail["id"]})
+    frame = catcher.http.get(f"/messages/{mail['id']}/html")
+
+    assert "&lt;b&gt;Hello&lt;/b&gt;" in page.text
+    assert "<script>" not in page.text
+    assert f'src="/messages/{mail["id"]}/html"' in page.text
+    assert "<p>Hi</p>" in frame.text
+    policy = frame.headers["content-security-policy"]
+    assert policy.startswith("sandbox ")
+    assert "allow-scripts" not in policy
+    assert "default-src 'none'" in policy
+
+
+def test_an_empty_catcher_has_a_page_too(catcher: Catcher) -> None:
+    assert "No mail has come in yet." in catcher.http.get("/").text
+
+
+def test_an_odd_mail_is_shown_as_far_as_it_can_be_read(catcher: Catcher) -> None:
+    odd = b"Subject: \xff odd\r\nMessage-ID: <\r\nContent-Type: text/plain; charset=nonsense\r\n\r\ncaf\xc3\xa9 \xff"
+    with smtplib.SMTP("127.0.0.1", catcher.smtp_port) as smtp:
+        smtp.sendmail("a@example.com", ["b@example.com"], odd)
+
+    (summary,) = catcher.list(subject="odd")
+    mail = catcher.http.get(f"/messages/{summary['id']}").json()
+
+    assert mail["text"].strip() == "café \ufffd"
+    assert mail["html"] is None
+    assert "caf" in catcher.http.get("/").text
+
+
+@pytest.mark.parametrize(
+    "path", ["/messages/0", "/messages/x", "/messages?after=-1", "/messages?limit=9999", "/?id=0"]
+)
+def test_a_malformed_question_is_refused(catcher: Catcher, path: str) -> None:
+    assert catcher.http.get(path).status_code == 422
+
+
+def test_memory_is_bounded_by_number_and_by_size() -> None:
+    mailbox, now = Mailbox(), datetime.now(UTC)
+    for _ in range(MOST_MESSAGES + 1):
+        mailbox.catch("a@example.com", ("b@example.com",), b"x", now=now)
+    assert len(mailbox.search(limit=2 * MOST_MESSAGES)) == MOST_MESSAGES
+    assert mailbox.find(1) is None
+
+    large = b"x" * (MOST_BYTES // 4)
+    for _ in range(6):
+        mailbox.catch("a@example.com", ("b@example.com",), large, now=now)
+    assert len(mailbox.search(limit=2 * MOST_MESSAGES)) == 4
