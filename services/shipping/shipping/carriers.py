@@ -8,7 +8,7 @@ class Carrier(Protocol):
     """What shipping needs from a provider; an adapter is chosen by the provider's `adapter`."""
 
     def tracking_number(self, shipment_id: UUID) -> str | None:
-        """The number under which a parcel is announced when packed; None when people enter it.
+        """Give the number of a parcel when it is packed; None when people enter it.
 
         The same parcel always gets the same number, so that announcing it again is harmless.
         """
@@ -26,7 +26,7 @@ class Sandbox:
     """A carrier for trying things out: it carries nothing and numbers everything."""
 
     def tracking_number(self, shipment_id: UUID) -> str | None:
-        """The random part of the parcel's id."""
+        """Use the random part of the parcel's id."""
         return f"SBX{shipment_id.hex[-16:].upper()}"
 
 

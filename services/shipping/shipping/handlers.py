@@ -76,7 +76,7 @@ async def _claim(
 
 
 def _created(command: CreateShipments, fulfilment: Claimed, parcels: list[Parcel]) -> Created:
-    """The answer that a fulfilment's state calls for."""
+    """Answer as a fulfilment's state calls for."""
     number = fulfilment.number()
     if fulfilment.status == "created":
         return ShipmentsCreated(order_id=command.order_id, shipments=parcels).numbered(number)

@@ -53,5 +53,5 @@ def verify(
 
 
 def key_of(secret: str) -> bytes:
-    """The key inside a `whsec_…` secret; its form was checked at start."""
+    """Take the key out of a `whsec_…` secret; its form was checked at start."""
     return base64.b64decode(secret.removeprefix(SECRET_PREFIX))

@@ -20,7 +20,9 @@ BY_VALUE = [{"up_to": 5000, "price_amount": 590}, {"up_to": None, "price_amount"
     ],
 )
 def test_a_zone_without_states_is_the_whole_country(
-    country: str, state: str | None, is_served: bool
+    country: str,
+    state: str | None,
+    is_served: bool,  # noqa: FBT001
 ) -> None:
     assert Tariff(ZONES, "value", BY_VALUE).serves(country, state) is is_served
 

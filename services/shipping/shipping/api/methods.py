@@ -122,7 +122,7 @@ async def create_method(body: MethodBody, tx: Tx, response: Response) -> MethodV
 async def list_methods(paging: Paged, tx: Tx) -> Page[MethodView]:
     """All shipping methods, retired ones too."""
     position = paging.position(UUID)
-    rows = await store.list_methods(tx, paging.limit + 1, position and position[0])
+    rows = await store.list_methods(tx, paging.limit + 1, position[0] if position else None)
     return paging.page(rows, MethodView.model_validate, lambda row: [str(row.id)])
 
 

@@ -80,7 +80,7 @@ async def create_provider(body: NewProviderBody, tx: Tx, response: Response) -> 
 async def list_providers(paging: Paged, tx: Tx) -> Page[ProviderView]:
     """All providers."""
     position = paging.position(UUID)
-    rows = await store.list_providers(tx, paging.limit + 1, position and position[0])
+    rows = await store.list_providers(tx, paging.limit + 1, position[0] if position else None)
     return paging.page(rows, ProviderView.model_validate, lambda row: [str(row.id)])
 
 

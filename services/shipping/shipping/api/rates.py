@@ -80,12 +80,12 @@ async def rates(tx: Tx, wanted: RatesBody) -> RatesView:
 
 @internal.post("/rates")
 async def rates_for_cart(body: RatesBody, tx: Tx) -> RatesView:
-    """What the cart may offer and must charge."""
+    """Tell the cart what it may offer and must charge."""
     return await rates(tx, body)
 
 
 @router.get("/shipping-methods")
-async def list_shipping_methods(
+async def list_shipping_methods(  # noqa: PLR0917  (query parameters, passed by name)
     request: Request,
     tx: Tx,
     country: Annotated[Country, Query()],
@@ -94,7 +94,7 @@ async def list_shipping_methods(
     subtotal_amount: Annotated[int, Query(ge=0, le=MAX_AMOUNT)] = 0,
     weight_grams: Annotated[Grams, Query()] = 0,
 ) -> RatesView:
-    """The ways of sending something to a country and state, with their prices."""
+    """List the ways of sending something to a country and state, with their prices."""
     wanted = RatesBody(
         country=country,
         state=state,

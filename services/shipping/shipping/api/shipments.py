@@ -67,7 +67,7 @@ class TrackingEventView(View):
 
 
 class ShipmentView(View):
-    """A parcel; `amount` is its share of the shipping charge, `collect` what is paid at the door."""
+    """A parcel; `amount` is its share of the shipping charge, `collect` is due at the door."""
 
     id: UUID
     order_id: UUID
@@ -92,7 +92,7 @@ class ShipmentView(View):
 
     @classmethod
     def of(cls, shipment: Shipment, events: list[TrackingEvent]) -> "ShipmentView":
-        """A parcel with what was reported of it."""
+        """Show a parcel with what was reported of it."""
         collects = shipment.collect_amount
         derived = {
             "amount": Money(amount=shipment.amount, currency=shipment.currency),
@@ -108,7 +108,7 @@ class ShipmentView(View):
 
 
 async def view(tx: AsyncSession, shipment: Shipment) -> ShipmentView:
-    """A parcel with what was reported of it."""
+    """Show a parcel with what was reported of it."""
     return (await views(tx, [shipment]))[0]
 
 
@@ -148,7 +148,7 @@ class ShipmentsView(View):
 async def list_shipments_of_order(
     order_id: Annotated[UUID, Query()], who: Reading, tx: Tx
 ) -> ShipmentsView:
-    """The parcels of an order; none for an order that is not yours."""
+    """List the parcels of an order; none for an order that is not yours."""
     return ShipmentsView(items=await views(tx, await store.list_of_order(tx, order_id, who)))
 
 
@@ -169,7 +169,7 @@ async def list_shipments(
 ) -> Page[ShipmentView]:
     """Parcels, the newest first."""
     position = paging.position(UUID)
-    after = position and position[0]
+    after = position[0] if position else None
     rows = await store.list_shipments(tx, paging.limit + 1, after, status, order_id)
     events = await store.list_tracking(tx, [row.id for row in rows])
     return paging.page(

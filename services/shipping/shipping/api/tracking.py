@@ -59,7 +59,7 @@ class TrackingBody(Body):
     carrier: Annotated[SafeText, Field(min_length=1, max_length=100)] | None = None
 
     def report(self, now: datetime) -> Report:
-        """The same as the rules know it."""
+        """Say the same as the rules know it."""
         return Report(
             milestone=self.type,
             occurred_at=self.occurred_at or now,
@@ -74,6 +74,7 @@ async def record(
     tx: AsyncSession,
     shipment_id: UUID,
     report: Report,
+    *,
     now: datetime,
     source: str,
     external_id: str | None = None,
@@ -111,7 +112,7 @@ async def record(
 
 
 async def _announced(tx: AsyncSession, shipment: Shipment, report: Report) -> Report:
-    """The report, with the number and name the carrier goes by from packing on."""
+    """Add to a report the number and name the carrier goes by from packing on."""
     if report.milestone == "order_received" or shipment.tracking_number is not None:
         return report
     provider = await methods.get_provider_by_code(tx, shipment.provider)
@@ -128,4 +129,4 @@ async def record_tracking_event(shipment_id: UUID, body: TrackingBody, tx: Tx) -
     """Record what happened to a parcel; the same moment recorded again changes nothing."""
     now = utcnow()
     actor = context.current().actor
-    return await view(tx, await record(tx, shipment_id, body.report(now), now, actor))
+    return await view(tx, await record(tx, shipment_id, body.report(now), now=now, source=actor))

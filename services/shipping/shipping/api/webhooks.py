@@ -71,4 +71,4 @@ async def receive_carrier_webhook(
         raise NotFound
     now = utcnow()
     source = f"carrier:{provider}"
-    await record(tx, shipment_id, body.report(now), now, source, webhook_id)
+    await record(tx, shipment_id, body.report(now), now=now, source=source, external_id=webhook_id)

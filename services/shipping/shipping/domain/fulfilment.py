@@ -70,7 +70,7 @@ def parcels_of(command: CreateShipments) -> list[Parcel]:
 def rows_of(
     command: CreateShipments, parcels: Sequence[Parcel], provider: str, now: datetime
 ) -> list[dict[str, Any]]:
-    """The rows of the parcels' table: shares of the charges, and the day to send at the earliest."""
+    """Make the parcels' rows, with shares of the charges and the earliest day to send."""
     ship_to = command.ship_to.model_dump()
     scheduled_for = command.placed_at + timedelta(days=max(command.lead_time_days, 0))
     amounts = shares(command.shipping.amount, len(parcels))

@@ -88,7 +88,7 @@ class Shipment(Aggregate, Base):
     lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
 
     def pieces(self) -> list[ShippedLine]:
-        """What is in the parcel."""
+        """Say what is in the parcel."""
         return [ShippedLine.model_validate(line) for line in self.lines]
 
     @property

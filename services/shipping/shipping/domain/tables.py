@@ -11,5 +11,5 @@ class Base(Model):
 
 
 def one_of(column: str, *values: str) -> str:
-    """The SQL of a CHECK that a text column holds one of the values."""
+    """Write the SQL of a CHECK that a text column holds one of the values."""
     return f"{column} in ({', '.join(repr(value) for value in values)})"

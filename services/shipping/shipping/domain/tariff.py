@@ -26,7 +26,7 @@ class Tariff:
         )
 
     def price(self, subtotal_amount: int, weight_grams: int) -> int | None:
-        """What sending costs in minor units; None when it is more than the method carries."""
+        """Say what sending costs in minor units; None when it is more than the method carries."""
         measure = weight_grams if self.priced_by == "weight" else subtotal_amount
         for tier in self.tiers:
             if tier["up_to"] is None or measure <= tier["up_to"]:

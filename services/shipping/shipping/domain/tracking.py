@@ -68,7 +68,7 @@ class Report:
 
 
 def moved(status: str, report: Report, since: datetime) -> str:
-    """The status after a report; the same when the report is late or changes nothing."""
+    """Find the status after a report; the same when the report is late or changes nothing."""
     becomes = MOVES.get(status, {}).get(report.milestone, status)
     if (status, report.milestone) in BY_TIME and report.occurred_at < since:
         return status
@@ -76,7 +76,7 @@ def moved(status: str, report: Report, since: datetime) -> str:
 
 
 class TrackingEvent(Base):
-    """A report as it was recorded; reporting the same milestone of the same moment again is no news."""
+    """A report as it was recorded; the same milestone of the same moment again is no news."""
 
     __tablename__ = "tracking_events"
     __table_args__ = (

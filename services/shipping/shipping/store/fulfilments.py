@@ -36,7 +36,7 @@ class Wish:
 
 @dataclass(slots=True)
 class Claimed:
-    """A fulfilment, locked until commit; `sequence` is the number of the last answer given before."""
+    """A fulfilment, locked until commit; `sequence` is the number of the last answer given."""
 
     operation_id: UUID
     status: str
@@ -46,7 +46,7 @@ class Claimed:
     changed: bool = False
 
     def number(self) -> int:
-        """The number of the next answer."""
+        """Give the next answer its number."""
         self.sequence += 1
         return self.sequence
 
@@ -89,7 +89,7 @@ async def save_fulfilments(tx: AsyncSession, claimed: dict[UUID, Claimed]) -> No
 
 
 async def get_offered(tx: AsyncSession, method_ids: Iterable[UUID]) -> Offered:
-    """The methods that exist, with their provider's code and whether they can be used."""
+    """Find the methods that exist, with their provider's code and whether they can be used."""
     rows = await tx.execute(
         select(
             ShippingMethod.id,
@@ -110,7 +110,7 @@ async def add_shipments(tx: AsyncSession, rows: Sequence[dict[str, Any]]) -> Non
 
 
 async def list_parcels(tx: AsyncSession, order_ids: Sequence[UUID]) -> dict[UUID, list[Parcel]]:
-    """The parcels of orders, without those kept back."""
+    """List the parcels of orders, without those kept back."""
     found: dict[UUID, list[Parcel]] = {order_id: [] for order_id in order_ids}
     if not order_ids:
         return found

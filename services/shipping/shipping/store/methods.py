@@ -15,7 +15,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A method that can be used now, with its provider's code; plain, for it is read at each checkout."""
+    """A method that can be used now; no mapped object, for it is read at each checkout."""
 
     id: UUID
     name: str
@@ -61,7 +61,7 @@ async def list_offers(tx: AsyncSession, currency: str) -> list[Offer]:
 async def list_providers(
     tx: AsyncSession, limit: int, after: UUID | None
 ) -> list[ShippingProvider]:
-    """Providers in the order they were made."""
+    """List providers in the order they were made."""
     query = select(ShippingProvider).order_by(ShippingProvider.id).limit(limit)
     if after is not None:
         query = query.where(ShippingProvider.id > after)
@@ -79,7 +79,7 @@ async def lock_provider(tx: AsyncSession, provider_id: UUID) -> ShippingProvider
 
 
 async def get_provider_by_code(tx: AsyncSession, code: str) -> ShippingProvider:
-    """The provider with a code."""
+    """Find the provider with a code."""
     return _found(await tx.scalar(select(ShippingProvider).where(ShippingProvider.code == code)))
 
 

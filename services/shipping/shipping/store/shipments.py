@@ -20,7 +20,7 @@ class Reader:
     sees_all: bool = False
 
     def owns(self) -> ColumnElement[bool]:
-        """The owner predicate, for inside a query."""
+        """Write the owner predicate, for inside a query."""
         if self.sees_all:
             return true()
         owned: ColumnElement[bool] = false()
@@ -43,7 +43,7 @@ async def get_shipment(tx: AsyncSession, shipment_id: UUID, reader: Reader) -> S
 
 
 async def list_of_order(tx: AsyncSession, order_id: UUID, reader: Reader) -> list[Shipment]:
-    """The parcels of an order that the reader may see."""
+    """List the parcels of an order that the reader may see."""
     query = select(Shipment).where(Shipment.order_id == order_id, reader.owns())
     return list(await tx.scalars(query.order_by(Shipment.id)))
 
@@ -63,7 +63,7 @@ async def list_shipments(
 
 
 async def get_order_id(tx: AsyncSession, shipment_id: UUID) -> UUID:
-    """The order a parcel belongs to; it never changes."""
+    """Find the order a parcel belongs to; it never changes."""
     found = await tx.scalar(select(Shipment.order_id).where(Shipment.id == shipment_id))
     if found is None:
         raise NotFound
@@ -73,7 +73,7 @@ async def get_order_id(tx: AsyncSession, shipment_id: UUID) -> UUID:
 async def find_shipment_id(
     tx: AsyncSession, provider: str, shipment_id: UUID | None, tracking_number: str | None
 ) -> UUID | None:
-    """The parcel that a provider speaks of, by our id or by its own number."""
+    """Find the parcel that a provider speaks of, by our id or by its own number."""
     query = select(Shipment.id).where(Shipment.provider == provider)
     if shipment_id is not None:
         query = query.where(Shipment.id == shipment_id)
@@ -91,7 +91,7 @@ async def lock_shipment(tx: AsyncSession, shipment_id: UUID) -> Shipment:
 async def list_tracking(
     tx: AsyncSession, shipment_ids: Sequence[UUID]
 ) -> dict[UUID, list[TrackingEvent]]:
-    """What was reported of parcels, in the order in which it happened."""
+    """List what was reported of parcels, in the order in which it happened."""
     found: dict[UUID, list[TrackingEvent]] = {each: [] for each in shipment_ids}
     rows = await tx.scalars(
         select(TrackingEvent)
