@@ -18,7 +18,8 @@ def show(response: Response, version: int) -> None:
     response.headers["ETag"] = etag(version)
 
 
-def _expected(if_match: Annotated[str | None, Header(alias="If-Match")] = None) -> int:
+def expected(if_match: Annotated[str | None, Header(alias="If-Match")] = None) -> int:
+    """The version an If-Match header names; call it where the header is needed only sometimes."""
     if if_match is None:
         raise IfMatchMissing
     found = re.fullmatch(r'(?:W/)?"([0-9]{1,18})"', if_match.strip())
@@ -27,7 +28,7 @@ def _expected(if_match: Annotated[str | None, Header(alias="If-Match")] = None) 
     return int(found[1])
 
 
-IfMatch = Annotated[int, Depends(_expected)]
+IfMatch = Annotated[int, Depends(expected)]
 """The version a change is based on; 428 when the header is missing."""
 
 
