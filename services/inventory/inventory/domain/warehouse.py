@@ -1,0 +1,52 @@
+"""A warehouse: where pieces lie, and in which order warehouses are emptied."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Boolean, CheckConstraint, Index, Integer, String, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chassis.errors import NotFound, Refused
+from chassis.model import Aggregate
+from inventory.domain.model import Base
+
+
+class WarehouseUnknown(NotFound):
+    """There is no such warehouse."""
+
+    code = "warehouse_unknown"
+
+
+class WarehouseCodeTaken(Refused):
+    """Another warehouse has this code."""
+
+    code = "warehouse_code_taken"
+
+
+class WarehouseInUse(Refused):
+    """Stock is or was kept in this warehouse; make it inactive instead."""
+
+    code = "warehouse_in_use"
+
+
+class Warehouse(Aggregate, Base):
+    """A place with shelves. `seller_id` None is the house; a lower `priority` is emptied first.
+
+    Stock in an inactive warehouse is not for sale: nothing new is promised from it.
+    """
+
+    __tablename__ = "warehouses"
+    __table_args__ = (
+        UniqueConstraint("code"),
+        CheckConstraint("priority between 0 and 10000", name="priority"),
+        Index("ix_warehouses_seller_id", "seller_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(String(50))
+    name: Mapped[str] = mapped_column(String(100))
+    address: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    priority: Mapped[int] = mapped_column(Integer)
+    is_active: Mapped[bool] = mapped_column(Boolean)
+    seller_id: Mapped[UUID | None]

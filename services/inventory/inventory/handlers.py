@@ -1,0 +1,186 @@
+"""What happens when an order, the carrier or the catalogue says something: stock is held, given
+back, committed, handed over or put back, for a whole batch at once.
+
+Locks are taken in one order everywhere: operations, warehouses, reservations, stock.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.bus import Bus
+from chassis.ids import utcnow
+from chassis.settings import ServiceSettings
+from contracts.catalog import ProductChanged
+from contracts.inventory import (
+    ReleaseStock,
+    ReserveStock,
+    RestockUnits,
+    StockEvent,
+    StockReleased,
+)
+from contracts.message import Message
+from contracts.orders import OrderConfirmed
+from contracts.shipping import ShipmentHandedOver
+from inventory.domain.model import LONGEST_REASON
+from inventory.domain.reservation import Hold
+from inventory.domain.shelves import Because, Stock
+from inventory.store import reservations, stock, warehouses
+
+bus: Bus[ServiceSettings] = Bus("inventory")
+
+Answers = list[list[Message]]
+
+
+class NeverPromised(Exception):
+    """A parcel holds pieces its order was not promised from this warehouse: people must look."""
+
+
+@bus.handles_many(ReserveStock)
+async def reserve_stock(commands: Sequence[ReserveStock], tx: AsyncSession) -> Answers:
+    """Promise each order all its lines or none, in the order of arrival; repeats hear it again."""
+    now = utcnow()
+    holds, undecided = await reservations.claim_holds(
+        tx, [command.order_id for command in commands], "held"
+    )
+    wanted = {
+        line.variant_id
+        for command in commands
+        if command.order_id in undecided and not command.is_expired(now)
+        for line in command.lines
+    }
+    locked = await stock.lock_stock(tx, wanted)
+    answers: Answers = []
+    for command in commands:
+        hold = holds[command.order_id]
+        if command.order_id in undecided:
+            undecided.remove(command.order_id)
+            decide(hold, command, locked, expired=command.is_expired(now))
+        answers.append([hold.outcome()])
+    await reservations.save_holds(tx, holds.values())
+    return tell(commands, answers, locked, await stock.save_stock(tx, locked))
+
+
+def decide(hold: Hold, command: ReserveStock, locked: Stock, *, expired: bool) -> None:
+    """All lines of the order, or none."""
+    if expired:
+        hold.reject("expired", [])
+    elif shortages := locked.shortages(command.lines):
+        hold.reject("insufficient", shortages)
+    else:
+        hold.promise(locked.hold(command.order_id, command.lines))
+
+
+@bus.handles_many(ReleaseStock)
+async def release_stock(commands: Sequence[ReleaseStock], tx: AsyncSession) -> Answers:
+    """Give back what is still in the warehouse; an order not heard of yet will be refused."""
+    holds, _ = await reservations.claim_holds(
+        tx, [command.order_id for command in commands], "released"
+    )
+    live = [hold for hold in holds.values() if hold.is_live]
+    locked = await stock.lock_stock(
+        tx, {line.variant_id for hold in live for line in hold.lines if line.remaining}
+    )
+    for hold in live:
+        for line in hold.lines:
+            if line.remaining:
+                shelf = locked.shelf(line.variant_id, line.warehouse_id)
+                locked.give_back(shelf, line.remaining, hold.order_id)
+        hold.state = "released"
+    answers: Answers = [
+        [holds[command.order_id].say(StockReleased(order_id=command.order_id))]
+        for command in commands
+    ]
+    await reservations.save_holds(tx, holds.values())
+    return tell(commands, answers, locked, await stock.save_stock(tx, locked))
+
+
+@bus.handles_many(OrderConfirmed)
+async def commit_stock(events: Sequence[OrderConfirmed], tx: AsyncSession) -> None:
+    """What confirmed orders hold stays theirs until it leaves the warehouse."""
+    await reservations.commit_holds(tx, [event.order_id for event in events])
+
+
+@bus.handles_many(ShipmentHandedOver)
+async def deduct_stock(events: Sequence[ShipmentHandedOver], tx: AsyncSession) -> Answers:
+    """Pieces left the warehouse: fewer are on hand and fewer promised; once per shipment."""
+    fresh = await reservations.first_time(
+        tx, {event.shipment_id: event.order_id for event in events}
+    )
+    new = [event for event in events if event.shipment_id in fresh]
+    holds = await reservations.lock_holds(tx, [event.order_id for event in new])
+    locked = await stock.lock_stock(tx, {line.variant_id for event in new for line in event.lines})
+    for event in new:
+        if event.shipment_id in fresh:
+            fresh.remove(event.shipment_id)
+            hand_over(holds, event, locked)
+    await reservations.save_holds(tx, holds.values())
+    answers: Answers = [[] for _ in events]
+    return tell(events, answers, locked, await stock.save_stock(tx, locked))
+
+
+def hand_over(holds: Mapping[UUID, Hold], event: ShipmentHandedOver, locked: Stock) -> None:
+    """Take a parcel's pieces off the shelves and off what its order holds."""
+    hold = holds.get(event.order_id)
+    held = (
+        {line.line_id: line for line in hold.lines if line.warehouse_id == event.warehouse_id}
+        if hold
+        else {}
+    )
+    for sent in event.lines:
+        line = held.get(sent.line_id)
+        if hold is None or line is None or not 0 < sent.quantity <= line.remaining:
+            raise NeverPromised(f"shipment {event.shipment_id}, line {sent.line_id}")
+        shelf = locked.shelf(line.variant_id, line.warehouse_id)
+        locked.hand_over(shelf, sent.quantity, hold.order_id, were_held=hold.is_live)
+        line.deducted += sent.quantity
+        line.is_changed = True
+    if hold is not None and hold.is_live and not any(line.remaining for line in hold.lines):
+        hold.state = "fulfilled"
+
+
+@bus.handles(RestockUnits)
+async def restock_units(command: RestockUnits, tx: AsyncSession) -> list[StockEvent]:
+    """Put pieces that came back onto their shelves; once per operation."""
+    if not await reservations.first_time(tx, {command.operation_id: command.order_id}):
+        return []
+    places = await warehouses.keep_warehouses(tx, {line.warehouse_id for line in command.lines})
+    locked = await stock.lock_stock(tx, {line.variant_id for line in command.lines})
+    reason = command.reason[:LONGEST_REASON] or "came back"
+    because = Because(reason, "return", command.order_id)
+    for line in command.lines:
+        if line.quantity < 1:
+            raise ValueError(f"line {line.line_id} brings back {line.quantity} pieces")
+        level = locked.level(line.variant_id)
+        shelf = locked.find_shelf(level.variant_id, line.warehouse_id) or locked.put_up(
+            level.variant_id, line.warehouse_id, is_active=places[line.warehouse_id].is_active
+        )
+        locked.restock(shelf, line.quantity, because)
+    news = await stock.save_stock(tx, locked)
+    return [event for events in news.values() for event in events]
+
+
+@bus.handles_many(ProductChanged)
+async def learn_variants(events: Sequence[ProductChanged], tx: AsyncSession) -> None:
+    """Know every variant that can be kept."""
+    await stock.learn_variants(tx, events)
+
+
+Ordered = ReserveStock | ReleaseStock | ShipmentHandedOver
+
+
+def tell(
+    messages: Iterable[Ordered],
+    answers: Answers,
+    locked: Stock,
+    news: Mapping[UUID, Sequence[StockEvent]],
+) -> Answers:
+    """Add what is told of each variant to the answer of the order that moved it last."""
+    place = {message.order_id: answer for message, answer in zip(messages, answers, strict=True)}
+    mover = {moved.variant_id: moved.because.reference_id for moved in locked.movements}
+    for variant_id, events in news.items():
+        order_id = mover.get(variant_id)
+        answer = place[order_id] if order_id is not None else answers[-1]
+        answer.extend(events)
+    return answers
