@@ -4,7 +4,6 @@ Each step is left out when nothing it depends on has changed since it last succe
 """
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -87,10 +86,11 @@ def _once(name: str, wanted: str, title: str, install: Callable[[], None]) -> No
 
 
 def _pip(*arguments: object) -> None:
-    quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+    """Install, showing what pip says only when it fails."""
     command = [str(part) for part in (PYTHON, "-m", "pip", "install", "--quiet", *arguments)]
-    if subprocess.run(command, cwd=ROOT, env=os.environ | quiet, check=False).returncode:
-        sys.exit("pip could not install what is needed; its message is above. Then try again.")
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        sys.exit(f"{answer.stderr}\npip could not install what is needed; try again once it can.")
 
 
 def _install_lock() -> None:
