@@ -133,7 +133,7 @@ class Peers:
     ) -> httpx.Response:
         async for attempt in AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential_jitter(initial=0.05, max=0.5, jitter=0.05),
+            wait=wait_exponential_jitter(multiplier=0.05, max=0.5, jitter=0.05),
             retry=retry_if_exception_type((httpx.TransportError, PeerAway)),
             reraise=True,
         ):
