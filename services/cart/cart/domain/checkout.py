@@ -1,0 +1,291 @@
+"""The lock: what an order asks of a cart, the questions its price depends on, and the frozen answer."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from cart.domain.basket import Basket, CurrencyMismatch, Line
+from cart.domain.pricing import Cost, Goods, cost
+from cart.domain.tax import Taxes
+from chassis.errors import Invalid, Refused
+from contracts.money import Money
+
+
+class EmailMissing(Invalid):
+    """A guest must leave an e-mail address."""
+
+    code = "email_missing"
+
+
+class AddressMissing(Invalid):
+    """Say where the parcel goes."""
+
+    code = "address_missing"
+
+
+class ShippingMethodMissing(Invalid):
+    """Choose a shipping method."""
+
+    code = "shipping_method_missing"
+
+
+class NoShippingZone(Invalid):
+    """We do not deliver to this address."""
+
+    code = "no_shipping_zone"
+
+
+class ShippingMethodUnavailable(Invalid):
+    """This shipping method is not offered for this cart and address; choose another."""
+
+    code = "shipping_method_unavailable"
+
+
+class TotalChanged(Refused):
+    """The total is not what was expected; `total` is what it is now. Nothing was locked."""
+
+    code = "total_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class RateQuestion:
+    """All that shipping rates depend on; equal questions have equal answers for a while."""
+
+    country: str
+    state: str
+    postal_code: str
+    currency: str
+    subtotal_amount: int
+    weight_grams: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A shipping method with its price for one question."""
+
+    id: UUID
+    name: str
+    provider: str
+    price_amount: int
+    estimated_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class CouponLine:
+    """A line as a coupon sees it: minor units before any discount."""
+
+    variant_id: UUID
+    product_id: UUID
+    category_ids: tuple[UUID, ...]
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class CouponQuestion:
+    """All that a coupon's worth depends on, as far as the cart knows."""
+
+    code: str
+    currency: str
+    customer_id: UUID | None
+    redeemer: str | None
+    lines: tuple[CouponLine, ...]
+    shipping_amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class CouponWorth:
+    """What a coupon takes off the goods, and whether it pays for the shipping."""
+
+    coupon_id: UUID
+    code: str
+    discount_amount: int
+    free_shipping: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """Who buys: a signed-in customer, or a guest known by an e-mail alone."""
+
+    customer_id: UUID | None = None
+    email: str | None = None
+
+    @property
+    def redeemer(self) -> str | None:
+        """The name under which coupon uses are counted; None while the guest is unknown."""
+        if self.customer_id is not None:
+            return f"customer:{self.customer_id}"
+        if self.email is not None:
+            return f"guest:{hashlib.sha256(self.email.lower().encode()).hexdigest()}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """What an order asks for in its one request; None leaves what the cart says."""
+
+    order_id: UUID
+    expected_total: Money | None = None
+    email: str | None = None
+    shipping_address: dict[str, str] | None = None
+    billing_address: dict[str, str] | None = None
+    shipping_method_id: UUID | None = None
+    coupon_code: str | None = None
+
+    def apply_to(self, basket: Basket) -> Basket:
+        """The cart as it would be after the request."""
+        return replace(
+            basket,
+            email=self.email or basket.email,
+            shipping_address=self.shipping_address or basket.shipping_address,
+            billing_address=self.billing_address or basket.billing_address,
+            shipping_method_id=self.shipping_method_id or basket.shipping_method_id,
+            coupon_code=self.coupon_code or basket.coupon_code,
+        )
+
+
+def rate_question(basket: Basket) -> RateQuestion | None:
+    """What to ask shipping; None without an address. The order's value is that before discounts."""
+    to = basket.shipping_address
+    if to is None:
+        return None
+    return RateQuestion(
+        country=to["country"],
+        state=to.get("state", ""),
+        postal_code=to.get("postal_code", ""),
+        currency=basket.currency,
+        subtotal_amount=basket.subtotal_amount,
+    )
+
+
+def coupon_question(basket: Basket, buyer: Buyer, shipping_amount: int) -> CouponQuestion | None:
+    """What to ask promotions; None without a coupon."""
+    if basket.coupon_code is None:
+        return None
+    return CouponQuestion(
+        code=basket.coupon_code,
+        currency=basket.currency,
+        customer_id=buyer.customer_id,
+        redeemer=buyer.redeemer,
+        lines=tuple(
+            CouponLine(
+                line.variant_id,
+                line.product_id,
+                line.offer.category_ids if line.offer else (),
+                line.amount,
+            )
+            for line in basket.lines
+        ),
+        shipping_amount=shipping_amount,
+    )
+
+
+def chosen(methods: Sequence[Method], method_id: UUID) -> Method:
+    """The chosen method among those offered."""
+    if not methods:
+        raise NoShippingZone
+    for method in methods:
+        if method.id == method_id:
+            return method
+    raise ShippingMethodUnavailable
+
+
+def price(
+    basket: Basket, method: Method | None, coupon: CouponWorth | None, taxes: Taxes
+) -> Cost:
+    """What the cart costs as it stands; without a method no shipping, without an address no tax."""
+    to = basket.shipping_address
+    is_free = coupon is not None and coupon.free_shipping
+    return cost(
+        [
+            Goods(line.amount, line.offer.category_ids if line.offer else ())
+            for line in basket.lines
+        ],
+        discount=coupon.discount_amount if coupon else 0,
+        shipping=0 if method is None or is_free else method.price_amount,
+        taxes=taxes.at(to["country"], to.get("state", "")) if to else None,
+    )
+
+
+def must_be_complete(basket: Basket, buyer: Buyer) -> None:
+    """Refuse a cart that cannot become an order yet."""
+    basket.must_be_active()
+    basket.must_be_sellable()
+    if buyer.customer_id is None and buyer.email is None:
+        raise EmailMissing
+    if basket.shipping_address is None:
+        raise AddressMissing
+    if basket.shipping_method_id is None:
+        raise ShippingMethodMissing
+
+
+def must_cost(total_amount: int, currency: str, expected: Money | None) -> None:
+    """Refuse when the customer expects to pay something else."""
+    if expected is None:
+        return
+    if expected.currency != currency:
+        raise CurrencyMismatch
+    if expected.amount != total_amount:
+        raise TotalChanged(total={"amount": total_amount, "currency": currency})
+
+
+def frozen(
+    basket: Basket, buyer: Buyer, method: Method, coupon: CouponWorth | None, costs: Cost
+) -> dict[str, Any]:
+    """Everything an order copies, as JSON: this is what was agreed, whatever changes afterwards."""
+    waived = method.price_amount - costs.shipping_amount
+    return {
+        "cart_id": str(basket.id),
+        "customer_id": _text(buyer.customer_id),
+        "email": buyer.email,
+        "currency": basket.currency,
+        "lines": [
+            _frozen_line(line, amounts.discount_amount, amounts.tax_amount, amounts.total_amount)
+            for line, amounts in zip(basket.lines, costs.lines, strict=True)
+        ],
+        "subtotal_amount": costs.subtotal_amount,
+        "discount_amount": costs.discount_amount,
+        "shipping_amount": costs.shipping_amount,
+        "tax_amount": costs.tax_amount,
+        "total_amount": costs.total_amount,
+        "coupon": coupon
+        and {
+            "coupon_id": str(coupon.coupon_id),
+            "code": coupon.code,
+            "discount_amount": costs.discount_amount + waived,
+        },
+        "redeemer": buyer.redeemer,
+        "shipping_method": {
+            "id": str(method.id),
+            "name": method.name,
+            "provider": method.provider,
+            "estimated_days": method.estimated_days,
+        },
+        "ship_to": basket.shipping_address,
+        "bill_to": basket.billing_address or basket.shipping_address,
+    }
+
+
+def _frozen_line(line: Line, discount: int, tax: int, total: int) -> Mapping[str, Any]:
+    offer = line.offer
+    return {
+        "line_id": str(line.id),
+        "variant_id": str(line.variant_id),
+        "product_id": str(line.product_id),
+        "seller_id": _text(offer and offer.seller_id),
+        "sku": line.sku,
+        "product_name": offer.product_name if offer else line.product_name,
+        "variant_description": offer.variant_description if offer else line.variant_description,
+        "unit_price_amount": line.unit_price_amount,
+        "quantity": line.quantity,
+        "discount_amount": discount,
+        "tax_amount": tax,
+        "total_amount": total,
+        "lead_time_days": offer.lead_time_days if offer else 0,
+        "customization": line.customization,
+    }
+
+
+def _text(identifier: UUID | None) -> str | None:
+    return str(identifier) if identifier is not None else None

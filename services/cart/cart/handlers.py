@@ -1,0 +1,38 @@
+"""What happens in the cart service when a message arrives."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from cart.settings import CartSettings
+from cart.store import locks, products
+from chassis.bus import Bus
+from contracts.catalog import ProductChanged
+from contracts.inventory import StockChanged
+from contracts.orders import OrderCancelled, OrderConfirmed
+
+bus: Bus[CartSettings] = Bus("cart")
+
+
+@bus.handles_many(StockChanged)
+async def keep_stock(events: Sequence[StockChanged], tx: AsyncSession) -> None:
+    """Know how many pieces can be promised."""
+    await products.keep_stock(tx, events)
+
+
+@bus.handles_many(ProductChanged)
+async def keep_products(events: Sequence[ProductChanged], tx: AsyncSession) -> None:
+    """Know what is sold, and for how much."""
+    await products.keep_products(tx, events)
+
+
+@bus.handles_many(OrderConfirmed)
+async def convert_carts(events: Sequence[OrderConfirmed], tx: AsyncSession) -> None:
+    """A cart that was bought is over."""
+    await locks.convert(tx, {event.cart_id: event.order_id for event in events})
+
+
+@bus.handles_many(OrderCancelled)
+async def reopen_carts(events: Sequence[OrderCancelled], tx: AsyncSession) -> None:
+    """A cart whose order came to nothing is the customer's again."""
+    await locks.unlock(tx, {event.cart_id: event.order_id for event in events})

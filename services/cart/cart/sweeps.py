@@ -1,0 +1,56 @@
+"""Work that time brings: locks whose order may be gone, and carts that were given up."""
+
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from cart.handlers import bus
+from cart.store import locks
+from chassis.client import PeerAway
+from chassis.db import Database
+from chassis.errors import Problem
+from chassis.sweep import Sweep
+
+log = structlog.get_logger()
+
+NOT_FOUND = 404
+
+
+async def check_locks(database: Database) -> int:
+    """Ask orders about old locks: one without a live order is given back; returns how many were asked."""
+    async with database.transaction() as tx:
+        stale = await locks.take_stale_locks(tx, bus.settings.lock_check_after)
+    for cart_id, order_id in stale:
+        try:
+            status = await _status_of(order_id)
+        except PeerAway:
+            return 0
+        async with database.transaction() as tx:
+            if status in (None, "cancelled"):
+                log.info("lock given back", cart_id=str(cart_id), order_id=str(order_id))
+                await locks.unlock(tx, {cart_id: order_id})
+            elif status != "pending":
+                await locks.convert(tx, {cart_id: order_id})
+    return len(stale)
+
+
+async def _status_of(order_id: UUID) -> str | None:
+    """The status of an order as orders tells it; None when there is no such order."""
+    url = f"{bus.settings.orders_url}/internal/orders/{order_id}"
+    try:
+        told: dict[str, Any] = await bus.resources.peers.ask("GET", url)
+    except Problem as refusal:
+        if refusal.status == NOT_FOUND:
+            return None
+        raise
+    return str(told["status"])
+
+
+async def abandon_carts(database: Database) -> int:
+    """Give up open carts that rested too long; returns how many."""
+    async with database.transaction() as tx:
+        return await locks.abandon(tx, bus.settings.abandon_after)
+
+
+sweeps = (Sweep("old locks", check_locks), Sweep("abandoned carts", abandon_carts, every=60))
