@@ -35,10 +35,15 @@ class UserErased(UserEvent):
 
 
 class CustomerChanged(Event):
-    """The state of a customer after a change."""
+    """The state of a customer after a change.
+
+    `merged_into` is the customer that its user has claimed instead: what belonged to this one
+    belongs to that one from now on.
+    """
 
     aggregate: ClassVar[str] = "customer"
     subject_field: ClassVar[str] = "customer_id"
     customer_id: UUID
     user_id: UUID | None = None
     status: Literal["active", "inactive", "blocked"]
+    merged_into: UUID | None = None

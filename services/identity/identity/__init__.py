@@ -1,0 +1,1 @@
+"""Identity: who somebody is, what they may do, and the customers and addresses of the shop."""

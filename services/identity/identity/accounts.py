@@ -1,0 +1,112 @@
+"""Accounts as a whole: opening one, proving its mailbox, and coming in by it."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import context, outbox
+from chassis.ids import new_id
+from contracts.identity import CustomerChanged
+from identity.domain.access import Access
+from identity.domain.customer import Customer
+from identity.domain.role import CUSTOMER
+from identity.domain.session import RefreshToken, Session
+from identity.domain.user import User
+from identity.settings import IdentitySettings
+from identity.store import customers, users
+
+
+async def open_account(
+    tx: AsyncSession,
+    *,
+    email: str,
+    password_hash: str,
+    first_name: str,
+    last_name: str,
+    phone: str | None,
+) -> tuple[User, Customer]:
+    """Make a user, not verified yet, and the customer that they are."""
+    user = User(
+        id=new_id(),
+        email=email,
+        password_hash=password_hash,
+        first_name=first_name,
+        last_name=last_name,
+        phone=phone,
+    )
+    by = f"user:{user.id}"
+    customer = Customer(
+        id=new_id(),
+        user_id=user.id,
+        email=email,
+        first_name=first_name,
+        last_name=last_name,
+        phone=phone,
+        status="active",
+        created_by=by,
+        updated_by=by,
+    )
+    tx.add(user)
+    await tx.flush()
+    tx.add(customer)
+    await users.add_roles(tx, user.id, [CUSTOMER])
+    outbox.add(tx, user.registered(customer.id), customer.changed())
+    return user, customer
+
+
+async def prove_mailbox(tx: AsyncSession, user: User, now: datetime) -> None:
+    """Take a locked user's address as proven, and claim the customer staff made for it."""
+    if user.is_verified:
+        return
+    own = await customers.lock_customer_of(tx, user.id)
+    waiting = await customers.lock_unclaimed_customer(tx, user.email)
+    # A blocked person must not become another customer by proving a mailbox.
+    if waiting is not None and own.status != "blocked":
+        outbox.add(tx, *await _claim(tx, user, own, waiting))
+        own = waiting
+    outbox.add(tx, *user.verify(own.id, now))
+
+
+async def _claim(tx: AsyncSession, user: User, own: Customer, waiting: Customer) -> list[CustomerChanged]:
+    by = context.current().actor
+    gone = own.merge_into(waiting, by)
+    # The user lets go of one customer before taking the other: each has one.
+    await tx.flush()
+    taken = waiting.claim(user.id, by)
+    await customers.move_addresses(tx, own.id, waiting.id)
+    return [gone, taken]
+
+
+async def begin_session(
+    tx: AsyncSession,
+    settings: IdentitySettings,
+    user_id: UUID,
+    *,
+    remember: bool,
+    ip_address: str,
+    user_agent: str,
+    now: datetime,
+) -> tuple[Access, RefreshToken]:
+    """Open a session for a user who has proven to be one."""
+    lifetime = settings.remembered_session_seconds if remember else settings.session_seconds
+    session, token = Session.begin(
+        session_id=new_id(),
+        user_id=user_id,
+        remember=remember,
+        lifetime=lifetime,
+        ip_address=ip_address,
+        user_agent=user_agent,
+        now=now,
+    )
+    tx.add(session)
+    await tx.flush()
+    return await users.get_access(tx, user_id, session.id), token
+
+
+async def check_may_come_in(tx: AsyncSession, user: User) -> None:
+    """Refuse whoever is paused, banned or blocked."""
+    user.check_may_come_in()
+    customer = await customers.find_customer_of(tx, user.id)
+    if customer is not None:
+        customer.check_may_come_in()

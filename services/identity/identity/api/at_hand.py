@@ -1,0 +1,71 @@
+"""What routes are handed: settings, keys, the hasher, and where a request comes from."""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from chassis.db import Database
+from identity.passwords import Passwords
+from identity.settings import IdentitySettings
+from identity.signing import Issuer
+
+
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+def _settings(request: Request) -> IdentitySettings:
+    settings: IdentitySettings = request.app.state.settings
+    return settings
+
+
+def _passwords(request: Request) -> Passwords:
+    passwords: Passwords = request.app.state.resources.passwords
+    return passwords
+
+
+def _issuer(request: Request) -> Issuer:
+    issuer: Issuer = request.app.state.resources.issuer
+    return issuer
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a request comes from, as far as it tells; the gateway vouches for the address."""
+
+    ip_address: str
+    user_agent: str
+
+
+def _device(request: Request) -> Device:
+    host = request.client.host if request.client is not None else ""
+    try:
+        address = str(ipaddress.ip_address(host.partition("%")[0]))
+    except ValueError:
+        address = ""
+    agent = request.headers.get("user-agent", "")
+    return Device(address, "".join(c for c in agent if c.isprintable())[:255])
+
+
+DatabaseAtHand = Annotated[Database, Depends(_database)]
+SettingsAtHand = Annotated[IdentitySettings, Depends(_settings)]
+PasswordsAtHand = Annotated[Passwords, Depends(_passwords)]
+IssuerAtHand = Annotated[Issuer, Depends(_issuer)]
+DeviceAtHand = Annotated[Device, Depends(_device)]
+
+
+@asynccontextmanager
+async def evenly(seconds: float) -> AsyncIterator[None]:
+    """Take at least this long, so that the time taken does not tell which addresses are known."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))

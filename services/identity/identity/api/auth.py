@@ -1,0 +1,181 @@
+"""Coming in and going out: login, refresh and logout."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from chassis import problems
+from chassis.auth import MaybeCaller
+from chassis.db import Database, Tx
+from chassis.errors import Unauthenticated
+from chassis.ids import utcnow
+from chassis.wire import Body, View
+from identity import accounts
+from identity.api.at_hand import (
+    DatabaseAtHand,
+    DeviceAtHand,
+    IssuerAtHand,
+    PasswordsAtHand,
+    SettingsAtHand,
+)
+from identity.api.fields import Email, Password, Token
+from identity.api.views import UserView
+from identity.domain.access import Access
+from identity.domain.session import RefreshToken, RefreshTokenReused, SessionEnded
+from identity.domain.user import User
+from identity.passwords import Passwords
+from identity.signing import Issuer
+from identity.store import attempts, sessions, users
+
+router = APIRouter(prefix="/v1/auth", tags=["auth"])
+
+
+class BadCredentials(Unauthenticated):
+    """The e-mail address or the password is not right."""
+
+    code = "bad_credentials"
+
+
+class LoginBody(Body):
+    """Who wants to come in. `remember` keeps the session for thirty days instead of one."""
+
+    email: Email
+    password: Password
+    remember: bool = False
+
+
+class RefreshBody(Body):
+    """The refresh token of the last answer."""
+
+    refresh_token: Token
+
+
+class LogoutBody(Body):
+    """Which session ends: the token's, or the caller's own; `everywhere` ends all of them."""
+
+    refresh_token: Token | None = None
+    everywhere: bool = False
+
+
+class TokensView(View):
+    """A short-lived access token, and the refresh token that gets the next one, once."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
+    expires_in: Annotated[int, Field(description="seconds the access token lives")]
+    refresh_token: str
+
+    @classmethod
+    def of(cls, issuer: Issuer, access: Access, token: RefreshToken) -> "TokensView":
+        """Sign the access token and show both."""
+        return cls(
+            access_token=issuer.access_token(access, utcnow()),
+            expires_in=int(issuer.access_token_seconds),
+            refresh_token=str(token),
+        )
+
+
+class LoginView(TokensView):
+    """Both tokens and the user they are for."""
+
+    user: UserView
+
+
+@router.post("/login")
+async def log_in(
+    body: LoginBody,
+    database: DatabaseAtHand,
+    settings: SettingsAtHand,
+    passwords: PasswordsAtHand,
+    issuer: IssuerAtHand,
+    device: DeviceAtHand,
+) -> LoginView:
+    """Log in with e-mail address and password."""
+    key = attempts.login_key(body.email, device.ip_address)
+    async with database.transaction() as tx:
+        # Counted before the password is checked, so that guesses sent at once count as well.
+        await attempts.count_attempt(
+            tx,
+            key,
+            most=settings.login_attempts,
+            window=settings.login_window_seconds,
+            now=utcnow(),
+        )
+        found = await users.find_user_by_email(tx, body.email)
+    stored = found.password_hash if found is not None else None
+    if not await passwords.check(body.password, stored) or found is None:
+        raise BadCredentials
+    async with database.transaction() as tx:
+        user = await users.hold_user(tx, found.id)
+        if user.password_hash != stored:
+            raise BadCredentials
+        await accounts.check_may_come_in(tx, user)
+        await attempts.forget_attempts(tx, key)
+        access, token = await accounts.begin_session(
+            tx,
+            settings,
+            user.id,
+            remember=body.remember,
+            ip_address=device.ip_address,
+            user_agent=device.user_agent,
+            now=utcnow(),
+        )
+    await _renew_hash(database, passwords, user, body.password)
+    tokens = TokensView.of(issuer, access, token)
+    view = UserView.of(user, access.customer_id, access.roles)
+    return LoginView(user=view, **tokens.model_dump())
+
+
+async def _renew_hash(
+    database: Database, passwords: Passwords, user: User, password: str
+) -> None:
+    """Hash a password anew when its hash was made with other costs than today's."""
+    if not passwords.is_outdated(user.password_hash):
+        return
+    renewed = await passwords.hash(password)
+    async with database.transaction() as tx:
+        locked = await users.lock_user(tx, user.id)
+        if locked.password_hash == user.password_hash:
+            locked.password_hash = renewed
+
+
+@router.post("/refresh", response_model=TokensView)
+async def refresh(
+    body: RefreshBody, tx: Tx, settings: SettingsAtHand, issuer: IssuerAtHand
+) -> TokensView | Response:
+    """Get the next access token; the refresh token is used up, and the answer holds its successor."""
+    token = RefreshToken.parse(body.refresh_token)
+    session = await sessions.lock_session(tx, token.session_id)
+    if session is None:
+        raise SessionEnded
+    following = session.use(token, grace=settings.refresh_grace_seconds, now=utcnow())
+    if following is None:
+        # Answered, not raised: an exception would roll the end of the session back.
+        return problems.answer(RefreshTokenReused())
+    await accounts.check_may_come_in(tx, await users.get_user(tx, session.user_id))
+    await tx.flush()
+    access = await users.get_access(tx, session.user_id, session.id)
+    return TokensView.of(issuer, access, following)
+
+
+@router.post("/logout", status_code=204)
+async def log_out(caller: MaybeCaller, tx: Tx, body: LogoutBody | None = None) -> None:
+    """End this session, or with `everywhere` every session of the user."""
+    now = utcnow()
+    wanted = body or LogoutBody()
+    if wanted.refresh_token is not None:
+        token = RefreshToken.parse(wanted.refresh_token)
+        session = await sessions.lock_session(tx, token.session_id)
+        if session is None:
+            raise SessionEnded
+        session.check_belongs(token)
+        user_id, session_id = session.user_id, session.id
+    elif caller is not None and caller.session_id is not None:
+        user_id, session_id = caller.id, caller.session_id
+    else:
+        raise Unauthenticated
+    if wanted.everywhere:
+        await sessions.revoke_sessions(tx, user_id, now)
+    else:
+        await sessions.revoke_session(tx, user_id, session_id, now)

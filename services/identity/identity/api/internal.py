@@ -1,0 +1,68 @@
+"""What other services and the gateway need: the key set and service tokens."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from chassis.db import Tx
+from chassis.ids import utcnow
+from chassis.wire import Body, View
+from identity.api.at_hand import IssuerAtHand
+from identity.domain.service_client import BadClient, ServiceClient, is_right
+from identity.signing import SERVICE_TOKEN_SECONDS
+
+well_known = APIRouter(prefix="/.well-known", tags=["keys"])
+router = APIRouter(prefix="/internal", tags=["internal"])
+
+
+class KeyView(View):
+    """A public key (RFC 7517); `kid` is its thumbprint (RFC 7638)."""
+
+    kty: str
+    crv: str
+    x: str
+    y: str
+    kid: str
+    alg: str
+    use: str
+
+
+class KeySetView(View):
+    """The keys by which access and service tokens are checked."""
+
+    keys: list[KeyView]
+
+
+class ClientBody(Body):
+    """A service and its secret."""
+
+    client_id: Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z_-]+$")]
+    client_secret: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
+
+
+class ServiceTokenView(View):
+    """A token that says which service its bearer is."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
+    expires_in: int
+
+
+@well_known.get("/jwks.json")
+async def key_set(issuer: IssuerAtHand, response: Response) -> KeySetView:
+    """Read the public keys that tokens are signed with, the current one first."""
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return KeySetView(keys=[KeyView(**key.document) for key in issuer.public_keys])
+
+
+@router.post("/token")
+async def service_token(body: ClientBody, tx: Tx, issuer: IssuerAtHand) -> ServiceTokenView:
+    """Get a token for calls between services."""
+    client = await tx.get(ServiceClient, body.client_id)
+    if not is_right(client, body.client_secret):
+        raise BadClient
+    return ServiceTokenView(
+        access_token=issuer.service_token(body.client_id, utcnow()),
+        expires_in=SERVICE_TOKEN_SECONDS,
+    )

@@ -1,0 +1,10 @@
+"""What identity knows: users, sessions, customers, addresses, roles and who serves whom."""
+
+from chassis.model import Model, own_metadata
+
+
+class Base(Model):
+    """Identity's own tables."""
+
+    __abstract__ = True
+    metadata = own_metadata()

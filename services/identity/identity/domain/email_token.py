@@ -1,0 +1,69 @@
+"""E-mail tokens: the secret in a mail's link, which proves that somebody reads that mailbox."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chassis.errors import Invalid
+from identity.domain import Base, secret
+
+Purpose = Literal["verification", "password_reset"]
+
+
+class BadEmailToken(Invalid):
+    """This link was used already, has expired, or never was one of ours; ask for a new one."""
+
+    code = "bad_email_token"
+
+
+class EmailToken(Base):
+    """One link in one mail: hashed, used once, and only while it lives."""
+
+    __tablename__ = "email_tokens"
+    __table_args__ = (
+        CheckConstraint("purpose in ('verification', 'password_reset')", name="purpose"),
+        Index("uq_email_tokens_token_hash", "token_hash", unique=True),
+        Index("ix_email_tokens_user_id_purpose", "user_id", "purpose"),
+        Index("ix_email_tokens_expires_at", "expires_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    purpose: Mapped[str] = mapped_column(String(20))
+    email: Mapped[str] = mapped_column(String(255))
+    token_hash: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    @classmethod
+    def issue(
+        cls,
+        *,
+        token_id: UUID,
+        user_id: UUID,
+        purpose: Purpose,
+        email: str,
+        lifetime: float,
+        now: datetime,
+    ) -> tuple["EmailToken", str]:
+        """Make a token of `lifetime` seconds for one mailbox; returns its secret beside it."""
+        text = secret.fresh()
+        token = cls(
+            id=token_id,
+            user_id=user_id,
+            purpose=purpose,
+            email=email,
+            token_hash=secret.hashed(text),
+            expires_at=now + timedelta(seconds=lifetime),
+        )
+        return token, text
+
+    def use(self, email: str, now: datetime) -> None:
+        """Use the token for the user's present address; refused the second time and when late."""
+        if self.used_at is not None or now >= self.expires_at or self.email != email:
+            raise BadEmailToken
+        self.used_at = now

@@ -1,0 +1,36 @@
+"""Queries over the tokens that travel in mails."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from identity.domain import secret
+from identity.domain.email_token import BadEmailToken, EmailToken, Purpose
+
+
+async def lock_email_token(tx: AsyncSession, text: str, purpose: Purpose) -> EmailToken:
+    """Take the row of a token's secret until commit; raises BadEmailToken when there is none."""
+    token = await tx.scalar(
+        select(EmailToken)
+        .where(EmailToken.token_hash == secret.hashed(text), EmailToken.purpose == purpose)
+        .with_for_update()
+    )
+    if token is None:
+        raise BadEmailToken
+    return token
+
+
+async def void_email_tokens(tx: AsyncSession, user_id: UUID, now: datetime) -> None:
+    """Make every link that a user was sent worthless."""
+    await tx.execute(
+        update(EmailToken)
+        .where(EmailToken.user_id == user_id, EmailToken.used_at.is_(None))
+        .values(used_at=now)
+    )
+
+
+async def delete_email_tokens_before(tx: AsyncSession, moment: datetime) -> None:
+    """Forget tokens that expired before a moment."""
+    await tx.execute(delete(EmailToken).where(EmailToken.expires_at < moment))

@@ -1,0 +1,179 @@
+"""Opening an account, proving its mailbox, and choosing a new password."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from contracts.identity import CustomerChanged, EmailVerified, UserRegistered
+
+PASSWORD = "the tide turns at seven past four"
+OTHER = "nine herons stand in the shallows"
+
+
+async def test_who_registers_can_log_in_at_once(desk: Any) -> None:
+    assert (await desk.register(phone="+49 30 901820")).status_code == 202
+
+    login = (await desk.log_in("ADA@Example.com")).json()
+    assert login["user"]["email"] == "ada@example.com"
+    assert login["user"]["email_verified"] is False
+    assert login["user"]["phone"] == "+4930901820"
+    assert login["user"]["roles"] == ["customer"]
+    [registered], [changed] = [
+        await desk.identity.said(kind) for kind in (UserRegistered, CustomerChanged)
+    ]
+    assert str(registered.user_id) == login["user"]["id"]
+    assert str(changed.customer_id) == login["user"]["customer_id"]
+    assert (registered.sequence, changed.sequence) == (1, 1)
+
+
+async def test_a_taken_address_gets_the_same_answer_and_its_owner_a_mail(desk: Any) -> None:
+    first = await desk.register()
+    again = await desk.register(email="Ada@Example.COM", password=OTHER, first_name="Eve")
+
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert [mail.type for mail in await desk.mails()] == ["verification", "password_reset"]
+    assert (await desk.log_in(password=OTHER)).status_code == 401
+    assert (await desk.log_in()).json()["user"]["first_name"] == "Ada"
+
+
+async def test_ten_equal_registrations_at_once_make_one_account(identity: Any, desk: Any) -> None:
+    answers = await asyncio.gather(*(desk.register() for _ in range(10)))
+
+    assert {answer.status_code for answer in answers} == {202, 429}
+    assert len(await identity.sql("select id from users")) == 1
+    assert len(await identity.said(UserRegistered)) == 1
+
+
+async def test_the_mailed_link_proves_the_address_once(identity: Any, desk: Any) -> None:
+    await desk.register()
+    [mail] = await desk.mails("verification")
+    assert mail.recipient == "ada@example.com"
+    assert mail.facts["link"].endswith(f"/verify-email?token={mail.facts['token']}")
+    assert mail.facts["token"] not in str(await identity.sql("select * from email_tokens"))
+
+    assert (await desk.verify()).status_code == 204
+    assert (await desk.verify()).json()["code"] == "bad_email_token"
+    assert (await desk.log_in()).json()["user"]["email_verified"] is True
+    assert len(await identity.said(EmailVerified)) == 1
+
+
+async def test_a_late_or_foreign_token_is_refused(identity: Any, desk: Any) -> None:
+    await desk.register()
+    await identity.sql("update email_tokens set expires_at = now()")
+    assert (await desk.verify()).json()["code"] == "bad_email_token"
+    token = (await desk.mails("verification"))[0].facts["token"]
+    body = {"token": token, "password": OTHER}
+    answer = await desk.post("/v1/auth/password-reset/confirm", body)
+    assert answer.json()["code"] == "bad_email_token"
+
+
+async def test_the_verification_mail_is_sent_again_only_while_it_is_needed(desk: Any) -> None:
+    await desk.register()
+    for email in ("ada@example.com", "nobody@example.com"):
+        assert (await desk.post("/v1/auth/verification", {"email": email})).status_code == 202
+    assert len(await desk.mails("verification")) == 2
+    assert (await desk.verify()).status_code == 204
+    await desk.post("/v1/auth/verification", {"email": "ada@example.com"})
+    assert len(await desk.mails("verification")) == 2
+
+
+async def test_a_new_password_ends_every_session_and_proves_the_address(desk: Any) -> None:
+    login = await desk.comes_in()
+    known = await desk.post("/v1/auth/password-reset", {"email": "ada@example.com"})
+    unknown = await desk.post("/v1/auth/password-reset", {"email": "nobody@example.com"})
+    assert (known.status_code, known.json()) == (unknown.status_code, unknown.json())
+    [mail] = await desk.mails("password_reset")
+    body = {"token": mail.facts["token"], "password": OTHER}
+
+    assert (await desk.post("/v1/auth/password-reset/confirm", body)).status_code == 204
+
+    again = await desk.post("/v1/auth/password-reset/confirm", body)
+    assert again.json()["code"] == "bad_email_token"
+    assert (await desk.refresh(login["refresh_token"])).json()["code"] == "session_ended"
+    assert (await desk.log_in()).status_code == 401
+    assert (await desk.log_in(password=OTHER)).json()["user"]["email_verified"] is True
+    assert (await desk.verify()).json()["code"] == "bad_email_token"
+
+
+async def test_who_registered_a_foreign_address_loses_it_to_the_mailboxs_owner(desk: Any) -> None:
+    squatter = await desk.comes_in()
+    await desk.register(password=OTHER)
+    [mail] = await desk.mails("password_reset")
+    body = {"token": mail.facts["token"], "password": OTHER}
+    assert (await desk.post("/v1/auth/password-reset/confirm", body)).status_code == 204
+
+    assert (await desk.log_in()).status_code == 401
+    assert (await desk.refresh(squatter["refresh_token"])).status_code == 401
+
+
+async def test_one_mailbox_is_not_flooded(desk: Any) -> None:
+    body = {"email": "nobody@example.com"}
+    answers = [await desk.post("/v1/auth/password-reset", body) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [202] * 5 + [429]
+    assert answers[-1].json()["code"] == "too_many_attempts"
+    assert 3500 < int(answers[-1].headers["Retry-After"]) <= 3600
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("fourteen chars", "password_too_short"),
+        ("passwordpassword", "password_too_common"),
+        ("P@ssw0rd!P@ssw0rd!", "password_too_common"),
+        ("123456789012345", "password_too_common"),
+        ("qwertyuiopasdfgh", "password_too_common"),
+        ("zzzzzzzzzzzzzzzzzzzz", "password_too_common"),
+        ("Password-2024-2025", "password_too_common"),
+        ("correct horse battery staple", "password_too_common"),
+        ("Ada Lovelace ada@example.com", "password_too_common"),
+    ],
+)
+async def test_a_password_that_is_tried_first_is_refused(
+    desk: Any, password: str, code: str
+) -> None:
+    answer = await desk.register(password=password)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"email": "not an address"},
+        {"email": "ada@localhost"},
+        {"email": "a\x00da@example.com"},
+        {"email": "é@example.com"},
+        {"email": "x" * 250 + "@example.com"},
+        {"email": None},
+        {"password": "x" * 257},
+        {"password": "the tide turns at seven\x00 past four"},
+        {"password": ["the tide turns at seven past four"]},
+        {"first_name": ""},
+        {"first_name": "x" * 101},
+        {"phone": "12"},
+        {"phone": "030 901820"},
+        {"role": "admin"},
+        {"is_admin": True},
+        {"status": "active"},
+        {"email_verified": True},
+    ],
+)
+async def test_a_bad_registration_is_refused(identity: Any, desk: Any, changes: Any) -> None:
+    answer = await desk.register(**changes)
+    assert answer.status_code == 422, answer.text
+    assert await identity.sql("select id from users") == []
+
+
+@pytest.mark.parametrize("token", ["", "x", "é", "x" * 201, "a b", None, 7, "\x00"])
+async def test_a_text_that_never_was_a_token_is_refused(desk: Any, token: Any) -> None:
+    assert (await desk.post("/v1/auth/verify", {"token": token})).status_code == 422
+
+
+async def test_the_answers_take_as_long_for_known_and_unknown(identity: Any, desk: Any) -> None:
+    from identity.api.at_hand import evenly
+
+    loop = asyncio.get_running_loop()
+    for work in (0.0, 0.02):
+        began = loop.time()
+        async with evenly(0.05):
+            await asyncio.sleep(work)
+        assert 0.05 <= loop.time() - began < 0.5
