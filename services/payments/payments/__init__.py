@@ -1,0 +1,1 @@
+"""Payments: the money of orders, taken and given back through providers."""

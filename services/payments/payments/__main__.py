@@ -1,0 +1,5 @@
+"""Runs the service: `python -m payments api|worker|all|migrate`."""
+
+from payments.main import service
+
+service.main()

@@ -1,0 +1,5 @@
+"""The HTTP side of payments, one module per noun."""
+
+from payments.api import admin, methods, payments, webhooks
+
+ROUTERS = [payments.router, methods.router, methods.saved, webhooks.router, admin.router]

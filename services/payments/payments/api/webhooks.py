@@ -1,0 +1,96 @@
+"""The route by which providers tell what happened; signed, de-duplicated, in any order."""
+
+import time
+
+import structlog
+from chassis import context, outbox
+from chassis.db import Tx
+from chassis.errors import Invalid, NotFound, Unauthenticated
+from chassis.ids import utcnow
+from fastapi import APIRouter, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from payments.bus import providers
+from payments.domain.charge import Charge
+from payments.domain.payment import OrderPayments, Payment, Step
+from payments.domain.provider_event import Effect
+from payments.providers.port import BadSignature, BadWebhook, Webhook
+from payments.store import payments, provider_events, refunds
+from payments.store.payments import Finished
+
+log = structlog.get_logger()
+
+router = APIRouter(prefix="/v1/webhooks/payments", tags=["webhooks"])
+
+
+@router.post("/{provider}", status_code=204)
+async def receive_webhook(provider: str, request: Request, tx: Tx) -> None:
+    """Take a signed webhook (Standard Webhooks); one about an unknown payment is kept and has no effect.
+
+    Once the signature holds the answer is 204 whatever the webhook says: asking the provider to
+    send it again would not change it.
+    """
+    speaker = providers().named(provider)
+    if speaker is None:
+        raise NotFound
+    try:
+        webhook = speaker.read_webhook(request.headers, await request.body(), time.time())
+    except BadSignature:
+        raise Unauthenticated(
+            "The webhook's signature is missing, wrong or too old.", code="bad_signature"
+        ) from None
+    except BadWebhook:
+        raise Invalid("The webhook cannot be read.", code="unreadable_webhook") from None
+    context.act_as(f"provider:{speaker.name}")
+    found = await _find(tx, speaker.name, webhook.charge)
+    if found is None:
+        if await provider_events.add_event(tx, speaker.name, webhook, None, "unknown_payment"):
+            log.warning("webhook about an unknown payment", event_id=webhook.id)
+        return
+    await _apply(tx, *found, webhook)
+
+
+async def _find(
+    tx: AsyncSession, provider: str, charge: Charge
+) -> tuple[OrderPayments, Payment] | None:
+    """The payment a charge belongs to, locked: by our own id in it, else by the provider's."""
+    for payment_id in (
+        charge.payment_id,
+        await payments.find_id_by_reference(tx, provider, charge.reference),
+    ):
+        if payment_id is None:
+            continue
+        try:
+            order, payment = await payments.lock(tx, payment_id)
+        except NotFound:
+            continue
+        if payment.provider == provider:
+            return order, payment
+    return None
+
+
+async def _apply(
+    tx: AsyncSession, order: OrderPayments, payment: Payment, webhook: Webhook
+) -> None:
+    """Move the payment on, or have the provider asked when its word does not fit."""
+    charge, now = webhook.charge, utcnow()
+    finished: Finished | None = None
+    effect: Effect = "known"
+    if (reason := payment.doubt(charge)) is not None:
+        log.warning("webhook does not fit", payment_id=payment.id, reason=reason)
+        payment.flag(reason)
+        payment.check_at = now
+        step = Step(changed=True)
+        effect = "doubtful"
+    else:
+        step = Step()
+        result = charge.refund
+        if result and (refund := await refunds.find_reserved(tx, payment.id, result.reference)):
+            step += refund.settle(payment, result, now)
+            finished = Finished(refund.key, "succeeded" if result.succeeded else "failed")
+        step += payment.learn(charge, now)
+        if step.changed:
+            effect = "applied"
+    is_new = await provider_events.add_event(tx, payment.provider, webhook, payment.id, effect)
+    if is_new and step.changed:
+        outbox.add(tx, *await payments.save(tx, order, payment, step, finished))

@@ -1,0 +1,1 @@
+"""Payment providers as adapters behind one port."""

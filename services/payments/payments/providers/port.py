@@ -1,0 +1,103 @@
+"""The port: what payments asks of any provider, and how a question can end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+from uuid import UUID
+
+from payments.domain.charge import Charge
+
+
+class OutcomeUnknown(Exception):
+    """Nobody can tell whether it happened: ask again with the same key."""
+
+
+class ProviderRefused(Exception):
+    """The provider certainly did nothing; `code` is its reason."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+class BadSignature(Exception):
+    """The webhook is not from the provider, was changed on the way, or is too old."""
+
+
+class BadWebhook(Exception):
+    """The webhook is signed but cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The payment a question is about; `reference` is the provider's own id of its charge."""
+
+    payment_id: UUID
+    order_id: UUID
+    amount: int
+    currency: str
+    reference: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCharge:
+    """A charge to make. `capture` tells whether to take the money at once."""
+
+    method: str
+    token: str | None = field(repr=False)
+    capture: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedMethod:
+    """What the provider keeps of a means of payment; `expires_at` is `YYYY-MM`."""
+
+    token: str = field(repr=False)
+    brand: str | None
+    last_four: str | None
+    paypal_email: str | None
+    expires_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A verified webhook."""
+
+    id: str
+    type: str
+    charge: Charge
+
+
+class Provider(Protocol):
+    """A payment provider. Each question raises OutcomeUnknown or ProviderRefused when it fails.
+
+    `key` is the idempotency key: the same question with the same key has one effect for good.
+    """
+
+    name: str
+
+    async def charge(self, target: Target, new: NewCharge, key: str) -> Charge:
+        """Charge the customer, or promise to."""
+
+    async def capture(self, target: Target, key: str) -> Charge:
+        """Take the whole promised amount."""
+
+    async def cancel(self, target: Target, key: str) -> Charge:
+        """Give the charge up; the answer tells what became of it, which may be that it was captured."""
+
+    async def refund(self, target: Target, amount: int, key: str) -> Charge:
+        """Give captured money back; `refund` of the answer tells whether it worked."""
+
+    async def find(self, target: Target) -> Charge | None:
+        """The charge as it stands now; None when the provider knows of none."""
+
+    async def save_method(
+        self, kind: Literal["card", "paypal", "wallet"], token: str
+    ) -> SavedMethod:
+        """Keep a means of payment for later."""
+
+    async def forget_method(self, token: str) -> None:
+        """Forget a kept means of payment; one unknown is forgotten already."""
+
+    def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> Webhook:
+        """Verify and read a webhook; `now` in seconds since 1970. Raises BadSignature, BadWebhook."""

@@ -1,0 +1,135 @@
+"""Sweeps: the provider is asked about what it never told, and reminded of what it must forget."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from chassis import outbox
+from chassis.context import Context, working_in
+from chassis.db import Database
+from chassis.ids import utcnow
+from chassis.sweep import Sweep
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from payments import refunding
+from payments.bus import bus, provider_of, providers, target_of
+from payments.domain.charge import Charge
+from payments.providers.port import OutcomeUnknown, ProviderRefused
+from payments.refunding import Plan, Wish
+from payments.store import payments, refunds, saved_methods
+
+log = structlog.get_logger()
+
+AT_ONCE = 20
+SELF = Context(actor="service:payments")
+
+
+def check_after() -> timedelta:
+    """How long something may stay without a result before the provider is asked."""
+    return timedelta(seconds=bus.settings.action_check_after)
+
+
+async def check_open_payments(database: Database) -> int:
+    """Ask about payments whose webhook never came, or told of something doubtful."""
+    now = utcnow()
+    async with database.transaction() as tx:
+        ids = await payments.take_to_check(tx, now, now + check_after(), AT_ONCE)
+    await asyncio.gather(*(_check(database, payment_id) for payment_id in ids))
+    return len(ids)
+
+
+async def _check(database: Database, payment_id: UUID) -> None:
+    async with database.transaction() as tx:
+        payment = await payments.find_payment(tx, payment_id)
+    if payment is None:
+        return
+    try:
+        charge = await provider_of(payment).find(target_of(payment))
+    except (OutcomeUnknown, ProviderRefused) as error:
+        log.warning("payment not checked", payment_id=payment_id, error=str(error))
+        return
+
+    async def work(tx: AsyncSession) -> None:
+        await _learn(tx, payment_id, charge)
+
+    with working_in(SELF):
+        await database.repeat(work)
+
+
+async def _learn(tx: AsyncSession, payment_id: UUID, charge: Charge | None) -> None:
+    """Move the payment on; without a charge it waits for its command, which is repeated."""
+    now = utcnow()
+    order, payment = await payments.lock(tx, payment_id)
+    step = payment.learn(charge, now) if charge else None
+    if payment.is_open:
+        payment.check_again(now, check_after())
+    else:
+        payment.check_at = None
+    if step is None or not step.changed:
+        await payments.schedule_check(tx, payment)
+        return
+    outbox.add(tx, *await payments.save(tx, order, payment, step))
+
+
+async def finish_refunds(database: Database) -> int:
+    """Ask again for refunds that got no answer, under the same key."""
+    async with database.transaction() as tx:
+        stale = await refunds.take_stale(tx, utcnow(), check_after(), AT_ONCE)
+    await asyncio.gather(*(_finish(database, operation_id) for operation_id in stale))
+    return len(stale)
+
+
+async def _finish(database: Database, operation_id: UUID) -> None:
+    async def plan_again(tx: AsyncSession) -> Plan | None:
+        refund = await refunds.find_refund(tx, operation_id)
+        if refund is None:
+            return None
+        order, payment = await payments.lock(tx, refund.payment_id)
+        await tx.refresh(refund)
+        if refund.state != "reserved":
+            return None
+        wish = Wish(operation_id, payment.money(refund.amount), refund.reason)
+        found = await refunding.reserve(tx, order, payment, wish)
+        return found if isinstance(found, Plan) else None
+
+    with working_in(SELF):
+        plan = await database.repeat(plan_again)
+        if plan is None:
+            return
+        try:
+            result = await refunding.call(plan)
+        except OutcomeUnknown as error:
+            log.warning("refund not finished", operation_id=operation_id, error=str(error))
+            return
+
+        async def work(tx: AsyncSession) -> None:
+            outbox.add(tx, *await refunding.settle(tx, plan, result))
+
+        await database.repeat(work)
+
+
+async def forget_deleted_methods(database: Database) -> int:
+    """Have the provider forget what its customer deleted."""
+    async with database.transaction() as tx:
+        deleted = await saved_methods.list_deleted(tx, utcnow(), AT_ONCE)
+    forgotten = 0
+    for method in deleted:
+        provider = providers().named(method.provider)
+        try:
+            if provider is not None:
+                await provider.forget_method(method.provider_token)
+        except (OutcomeUnknown, ProviderRefused) as error:
+            log.warning("saved method not forgotten", method_id=method.id, error=str(error))
+            break
+        async with database.transaction() as tx:
+            await saved_methods.drop_saved(tx, method.id)
+        forgotten += 1
+    return forgotten
+
+
+SWEEPS = (
+    Sweep("open payments", check_open_payments),
+    Sweep("unanswered refunds", finish_refunds),
+    Sweep("deleted payment methods", forget_deleted_methods),
+)

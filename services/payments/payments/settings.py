@@ -1,0 +1,50 @@
+"""What payments is told by its environment."""
+
+from chassis.settings import Seconds, ServiceSettings
+from pydantic import Field, field_validator
+
+from payments.providers.signature import key_of
+
+
+class PaymentsSettings(ServiceSettings):
+    """The provider's address, its secrets, and how long to wait for it."""
+
+    provider_url: str = Field(
+        pattern=r"^https?://",
+        description="the payment provider's API",
+        examples=["http://127.0.0.1:8190"],
+    )
+    provider_api_key: str = Field(
+        min_length=8,
+        repr=False,
+        description="the key by which the provider knows us",
+        examples=["sk_sandbox_3f9c1a"],
+    )
+    provider_webhook_secret: str = Field(
+        min_length=8,
+        repr=False,
+        description="what the provider signs webhooks with; several, parted by spaces, in rotation",
+        examples=["whsec_c2l4dGVlbiBieXRlcyBvaw=="],
+    )
+    provider_timeout: Seconds = Field(
+        10.0,
+        description="seconds the provider has to answer; less than the checkout's deadline",
+        examples=["10"],
+    )
+    action_check_after: Seconds = Field(
+        60.0,
+        description="seconds after which the provider is asked about a payment without a result",
+        examples=["60"],
+    )
+
+    @field_validator("provider_webhook_secret")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        for secret in value.split():
+            key_of(secret)
+        return value
+
+    @property
+    def webhook_keys(self) -> list[bytes]:
+        """The signing keys, any of which may have signed a webhook."""
+        return [key_of(secret) for secret in self.provider_webhook_secret.split()]

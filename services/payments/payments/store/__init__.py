@@ -1,0 +1,1 @@
+"""Every query of payments, as named functions, one module per noun."""

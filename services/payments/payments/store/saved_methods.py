@@ -1,0 +1,101 @@
+"""Saved means of payment, always looked up together with their owner."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from chassis.errors import NotFound
+from contracts.orders import PaymentMethod
+from sqlalchemy import any_, delete, func, literal, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from payments.domain.saved_method import PaymentMethodOffer, SavedPaymentMethod
+
+MEANS: Final = text(
+    "select m.enabled, s.provider_token, s.type, s.expires_at from payment_methods m "
+    "left join saved_payment_methods s on s.id = :saved_id and s.customer_id = :customer_id "
+    "and s.deleted_at is null where m.code = :method"
+)
+OWNED_LOCK: Final = text("select pg_advisory_xact_lock(hashtextextended(cast(:owner as text), 0))")
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What is known of how an order is to be paid; `token` None when no saved method was found."""
+
+    enabled: bool
+    token: str | None
+    type: str | None
+    expires_at: str | None
+
+
+async def find_means(
+    tx: AsyncSession, method: PaymentMethod, saved_id: UUID | None, customer_id: UUID | None
+) -> Means:
+    """Whether the kind is offered, and the customer's own saved method where one is named."""
+    values = {"method": method, "saved_id": saved_id, "customer_id": customer_id}
+    row = (await tx.execute(MEANS, values)).one_or_none()
+    return Means(*row) if row is not None else Means(False, None, None, None)
+
+
+async def list_offers(tx: AsyncSession, country: str | None) -> Sequence[PaymentMethodOffer]:
+    """The kinds of payment offered, to one country where it is named."""
+    query = select(PaymentMethodOffer).where(PaymentMethodOffer.enabled)
+    if country is not None:
+        countries = PaymentMethodOffer.countries
+        served = literal(country) == any_(countries)
+        query = query.where(or_(func.cardinality(countries) == 0, served))
+    return (await tx.scalars(query.order_by(PaymentMethodOffer.display_order))).all()
+
+
+async def list_saved(tx: AsyncSession, customer_id: UUID) -> Sequence[SavedPaymentMethod]:
+    """A customer's methods, the default first."""
+    query = (
+        select(SavedPaymentMethod)
+        .where(
+            SavedPaymentMethod.customer_id == customer_id, SavedPaymentMethod.deleted_at.is_(None)
+        )
+        .order_by(SavedPaymentMethod.is_default.desc(), SavedPaymentMethod.id)
+    )
+    return (await tx.scalars(query)).all()
+
+
+async def lock_owner(tx: AsyncSession, customer_id: UUID) -> None:
+    """Keep two changes of one customer's methods apart, even where there is no row yet."""
+    await tx.execute(OWNED_LOCK, {"owner": str(customer_id)})
+
+
+async def lock_saved(tx: AsyncSession, saved_id: UUID, customer_id: UUID) -> SavedPaymentMethod:
+    """One of the customer's methods, locked; raises NotFound."""
+    query = select(SavedPaymentMethod).where(
+        SavedPaymentMethod.id == saved_id,
+        SavedPaymentMethod.customer_id == customer_id,
+        SavedPaymentMethod.deleted_at.is_(None),
+    )
+    found = (await tx.scalars(query.with_for_update())).one_or_none()
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def clear_default(tx: AsyncSession, customer_id: UUID) -> None:
+    """Leave the customer without a default."""
+    statement = update(SavedPaymentMethod).where(
+        SavedPaymentMethod.customer_id == customer_id, SavedPaymentMethod.is_default
+    )
+    await tx.execute(statement.values(is_default=False))
+
+
+async def list_deleted(
+    tx: AsyncSession, before: datetime, most: int
+) -> Sequence[SavedPaymentMethod]:
+    """Methods deleted here that their provider may still keep."""
+    query = select(SavedPaymentMethod).where(SavedPaymentMethod.deleted_at < before)
+    return (await tx.scalars(query.order_by(SavedPaymentMethod.deleted_at).limit(most))).all()
+
+
+async def drop_saved(tx: AsyncSession, saved_id: UUID) -> None:
+    """Remove the last trace of a method."""
+    await tx.execute(delete(SavedPaymentMethod).where(SavedPaymentMethod.id == saved_id))

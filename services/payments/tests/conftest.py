@@ -1,0 +1,61 @@
+"""Payments on a database of its own, with the real provider process beside it.
+
+Webhooks land in the provider's own ear; tests hand them on when they want to, signed as they came.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from sandbox_provider.testing import API_KEY, WEBHOOK_SECRET, ProviderProcess, Receiver
+
+from chassis.testing import Harness, _admin, database_url, running_service, template_of
+from payments.main import service
+from payments.settings import PaymentsSettings
+
+
+@pytest.fixture(scope="session")
+def template() -> str:
+    return template_of(service)
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="session")
+def provider(receiver: Receiver) -> Iterator[ProviderProcess]:
+    name = f"sandbox_of_payments_{os.getpid()}"
+    asyncio.run(_admin(f"create database {name}"))
+    process = ProviderProcess(
+        database_url=database_url(name),
+        webhook_url=receiver.url,
+        SLOW_SECONDS="0.3",
+        HANG_SECONDS="30",
+        LATE_WEBHOOK_SECONDS="0.3",
+    )
+    process.start()
+    yield process
+    process.close()
+    asyncio.run(_admin(f"drop database {name} with (force)"))
+
+
+@pytest_asyncio.fixture
+async def payments(
+    template: str, provider: ProviderProcess
+) -> AsyncIterator[Harness[PaymentsSettings]]:
+    async for harness in running_service(
+        service,
+        template,
+        provider_url=provider.url,
+        provider_api_key=API_KEY,
+        provider_webhook_secret=f"whsec_YW5vdGhlciBzZWNyZXQ= {WEBHOOK_SECRET}",
+        provider_timeout=1.0,
+        action_check_after=0.05,
+    ):
+        yield harness

@@ -1,0 +1,223 @@
+"""CollectPayment against the real provider: once, whatever happens to the question or its answer."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sandbox_provider.testing import ProviderProcess
+
+from chassis.ids import new_id, utcnow
+from chassis.testing import Harness, model_differences
+from contracts.payments import (
+    PaymentActionRequired,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentFailed,
+)
+from payments.main import service
+from payments.providers.port import OutcomeUnknown
+
+from .commands import PRICE, cancel, collect
+
+Payments = Harness[Any]
+
+
+def test_the_migrations_make_what_the_models_say(template: str) -> None:
+    assert model_differences(service, template) == []
+
+
+async def test_a_good_card_is_charged_once(payments: Payments, provider: ProviderProcess) -> None:
+    command, message_id = collect(), new_id()
+    for _ in range(3):
+        await payments.hear(command, message_id=message_id)
+
+    [captured] = await payments.said()
+    assert captured == PaymentCaptured(
+        order_id=command.order_id,
+        payment_id=captured.payment_id,
+        amount=PRICE,
+        method="card",
+        captured=PRICE,
+        brand="visa",
+        last_four="4242",
+        reference=captured.reference,
+    )
+    assert captured.sequence == 1
+    assert provider.balances(str(command.order_id)) == {"customer": -1999, "merchant": 1999}
+    ledger = await payments.sql("select account, amount from ledger_entries order by amount")
+    assert [tuple(row) for row in ledger] == [("customer", -1999), ("merchant", 1999)]
+
+
+async def test_a_repeated_operation_hears_the_stored_outcome(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    command = collect()
+    await payments.hear(command)
+    await payments.hear(command)
+
+    assert [event.sequence for event in await payments.said(PaymentCaptured)] == [1, 2]
+    assert len(provider.charges_of(str(command.order_id))) == 1
+    assert len(await payments.sql("select * from ledger_entries")) == 2
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ("tok_declined", "card_declined"),
+        ("tok_insufficient_funds", "insufficient_funds"),
+        ("tok_expired", "expired_card"),
+        ("tok_nobody_knows", "invalid_token"),
+        ("tok_capture_fails", "capture_failed"),
+    ],
+)
+async def test_a_declined_card_is_a_failed_payment(
+    payments: Payments, token: str, reason: str
+) -> None:
+    command = collect(token)
+    await payments.hear(command)
+    await payments.hear(command)
+
+    assert [event.reason for event in await payments.said(PaymentFailed)] == [reason, reason]
+    assert await payments.sql("select * from ledger_entries") == []
+
+
+async def test_another_operation_may_try_again_after_a_decline(payments: Payments) -> None:
+    declined = collect("tok_declined")
+    await payments.hear(declined)
+    await payments.hear(collect(order_id=declined.order_id))
+
+    failed, captured = await payments.said()
+    assert isinstance(failed, PaymentFailed)
+    assert isinstance(captured, PaymentCaptured)
+    assert captured.sequence == 2
+
+
+async def test_an_order_is_never_paid_twice(payments: Payments, provider: ProviderProcess) -> None:
+    first = collect()
+    await payments.hear(first)
+    await payments.hear(collect(order_id=first.order_id))
+
+    assert len(await payments.said(PaymentCaptured)) == 2
+    assert len(provider.charges_of(str(first.order_id))) == 1
+
+
+@pytest.mark.parametrize(
+    "token", ["tok_timeout_after_charge", "tok_error_after_charge", "tok_drop_after_charge"]
+)
+async def test_a_lost_answer_is_asked_for_again_with_the_same_key(
+    payments: Payments, provider: ProviderProcess, token: str
+) -> None:
+    command, message_id = collect(token), new_id()
+    with pytest.raises(OutcomeUnknown):
+        await payments.hear(command, message_id=message_id)
+    assert await payments.said() == []
+
+    await payments.hear(command, message_id=message_id)
+    assert len(await payments.said(PaymentCaptured)) == 1
+    assert len(provider.charges_of(str(command.order_id))) == 1
+
+
+async def test_a_slow_provider_is_waited_for(payments: Payments) -> None:
+    await payments.hear(collect("tok_slow"))
+    assert len(await payments.said(PaymentCaptured)) == 1
+
+
+async def test_the_customer_is_asked_where_the_card_wants_it(payments: Payments) -> None:
+    command = collect("tok_action")
+    await payments.hear(command)
+
+    [asked] = await payments.said(PaymentActionRequired)
+    assert "url" not in asked.model_dump_json()
+    [row] = await payments.sql("select status, action_type, action_url from payments")
+    assert row.status == "action_required"
+    assert row.action_type == "redirect"
+
+
+async def test_a_result_that_comes_by_webhook_only_is_waited_for(payments: Payments) -> None:
+    await payments.hear(collect("tok_webhook_only"))
+    assert await payments.said() == []
+    assert (await payments.sql("select status from payments"))[0].status == "initiated"
+
+
+async def test_cash_on_delivery_is_promised_without_a_provider(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    command = collect(None, method="cod", capture="on_delivery")
+    await payments.hear(command)
+
+    [promised] = await payments.said()
+    assert isinstance(promised, PaymentAuthorized)
+    assert promised.capture == "on_delivery"
+    assert provider.charges_of(str(command.order_id)) == []
+
+
+async def test_money_is_only_promised_where_it_is_captured_on_shipment(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    command = collect(capture="on_shipment")
+    await payments.hear(command)
+
+    [promised] = await payments.said(PaymentAuthorized)
+    assert promised.last_four == "4242"
+    assert provider.balances(str(command.order_id)) == {"customer": -1999, "held": 1999}
+
+
+async def test_an_expired_command_charges_nobody(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    command = collect(expires_at=utcnow() - timedelta(seconds=1))
+    await payments.hear(command)
+    await payments.hear(command)
+
+    assert [event.reason for event in await payments.said(PaymentFailed)] == ["expired", "expired"]
+    assert provider.charges_of(str(command.order_id)) == []
+
+
+async def test_a_cancelled_order_is_not_charged_afterwards(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    command = collect()
+    await payments.hear(cancel(command.order_id))
+    await payments.hear(command)
+    await payments.hear(command)
+
+    reasons = [event.reason for event in await payments.said(PaymentFailed)]
+    assert reasons == ["cancelled", "cancelled"]
+    assert [event.sequence for event in await payments.said()] == [1, 2, 3]
+    assert provider.charges_of(str(command.order_id)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"token": None}, "token_missing"),
+        ({"token": "4242 4242 4242 4242"}, "card_number_refused"),
+        ({"token": None, "saved_method_id": new_id()}, "saved_method_unknown"),
+        ({"amount": PRICE.model_copy(update={"amount": 0})}, "amount_not_positive"),
+    ],
+)
+async def test_what_cannot_be_charged_is_refused_before_the_provider_is_asked(
+    payments: Payments, provider: ProviderProcess, changes: dict[str, Any], reason: str
+) -> None:
+    command = collect(**changes)
+    await payments.hear(command)
+
+    [failed] = await payments.said(PaymentFailed)
+    assert failed.reason == reason
+    assert provider.charges_of(str(command.order_id)) == []
+    assert await payments.sql("select * from payment_attempts") == []
+
+
+async def test_a_kind_of_payment_not_offered_is_refused(payments: Payments) -> None:
+    await payments.sql("update payment_methods set enabled = false where code = 'card'")
+    await payments.hear(collect())
+    assert [event.reason for event in await payments.said(PaymentFailed)] == ["method_unavailable"]
+
+
+async def test_the_one_time_token_is_forgotten_once_the_outcome_is_known(
+    payments: Payments,
+) -> None:
+    await payments.hear(collect())
+    [attempt] = await payments.sql("select request, state from payment_attempts")
+    assert attempt.state == "finished"
+    assert "token" not in attempt.request
