@@ -1,1 +1,1 @@
-"""Inventory: what is on the shelves, what is promised to orders, and every piece that ever moved."""
+"""Inventory: what is on the shelves, what is promised to orders, every piece that moved."""

@@ -1,13 +1,10 @@
-"""What happens when an order, the carrier or the catalogue says something: stock is held, given
-back, committed, handed over or put back, for a whole batch at once.
+"""What happens when orders, the carrier or the catalogue say something, a whole batch at once.
 
 Locks are taken in one order everywhere: operations, warehouses, reservations, stock.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
-
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.bus import Bus
 from chassis.ids import utcnow
@@ -23,6 +20,8 @@ from contracts.inventory import (
 from contracts.message import Message
 from contracts.orders import OrderConfirmed
 from contracts.shipping import ShipmentHandedOver
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from inventory.domain.model import LONGEST_REASON
 from inventory.domain.reservation import Hold
 from inventory.domain.shelves import Because, Stock
@@ -63,7 +62,7 @@ async def reserve_stock(commands: Sequence[ReserveStock], tx: AsyncSession) -> A
 
 
 def decide(hold: Hold, command: ReserveStock, locked: Stock, *, expired: bool) -> None:
-    """All lines of the order, or none."""
+    """Promise all lines of the order, or none."""
     if expired:
         hold.reject("expired", [])
     elif shortages := locked.shortages(command.lines):
@@ -98,7 +97,7 @@ async def release_stock(commands: Sequence[ReleaseStock], tx: AsyncSession) -> A
 
 @bus.handles_many(OrderConfirmed)
 async def commit_stock(events: Sequence[OrderConfirmed], tx: AsyncSession) -> None:
-    """What confirmed orders hold stays theirs until it leaves the warehouse."""
+    """Commit what confirmed orders hold: it stays theirs until it leaves the warehouse."""
     await reservations.commit_holds(tx, [event.order_id for event in events])
 
 

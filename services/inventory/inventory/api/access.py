@@ -2,9 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import Depends
-
 from chassis.auth import Caller, permitted
+from fastapi import Depends
 
 Reader = Annotated[Caller, Depends(permitted("stock:read"))]
 Writer = Annotated[Caller, Depends(permitted("stock:write"))]

@@ -4,7 +4,7 @@ from datetime import datetime
 
 
 def text(value: object) -> str:
-    """A text that PostgreSQL can hold."""
+    """Read a text that PostgreSQL can hold."""
     if not isinstance(value, str) or "\x00" in value:
         raise ValueError("not a text")
     value.encode()
@@ -12,14 +12,14 @@ def text(value: object) -> str:
 
 
 def small_number(value: object) -> int:
-    """A number as it is used for priorities."""
+    """Read a number as it is used for priorities."""
     if not isinstance(value, int) or abs(value) >= 2**31:
         raise ValueError("not a small number")
     return value
 
 
 def instant(value: object) -> datetime:
-    """A time with its zone."""
+    """Read a time with its zone."""
     found = datetime.fromisoformat(text(value))
     if found.tzinfo is None:
         raise ValueError("a time without its zone")

@@ -1,16 +1,16 @@
-"""The stock of one variant in one warehouse over HTTP: counted, adjusted, or counted by the hundred."""
+"""The stock of one variant in one warehouse over HTTP: counted, adjusted, or counted in bulk."""
 
 from typing import Annotated
 from uuid import UUID
-
-from fastapi import APIRouter, Header, Response
-from pydantic import Field, model_validator
 
 from chassis import etag, outbox
 from chassis.db import Tx
 from chassis.errors import Changed
 from chassis.idempotency import Claim, idempotent
 from chassis.wire import Body, Id, Note, Pieces, Sku
+from fastapi import APIRouter, Header, Response
+from pydantic import Field, model_validator
+
 from inventory.api.access import Reader, Writer, principal
 from inventory.api.views import MovementView, StockItemsView, StockItemView
 from inventory.domain.model import MOST_PIECES
@@ -81,7 +81,7 @@ class AdjustmentBody(Body):
 
 @router.post("/bulk")
 async def count_many(
-    body: CountsBody, caller: Writer, claim: Annotated[Claim, idempotent(principal)], tx: Tx
+    *, body: CountsBody, caller: Writer, claim: Annotated[Claim, idempotent(principal)], tx: Tx
 ) -> StockItemsView:
     """Set what is on hand of many variants at once, whatever was counted before."""
     places = await warehouses.keep_warehouses(tx, {row.warehouse_id for row in body.items})
@@ -109,7 +109,7 @@ async def count_many(
 
 @router.get("/{variant_id}/{warehouse_id}")
 async def get_stock_item(
-    variant_id: UUID, warehouse_id: UUID, caller: Reader, tx: Tx, response: Response
+    *, variant_id: UUID, warehouse_id: UUID, caller: Reader, tx: Tx, response: Response
 ) -> StockItemView:
     """Read the stock of a variant in one warehouse."""
     level = await stock_views.get_level(tx, variant_id)
@@ -120,6 +120,7 @@ async def get_stock_item(
 
 @router.put("/{variant_id}/{warehouse_id}", responses={201: {"model": StockItemView}})
 async def count_stock(
+    *,
     variant_id: UUID,
     warehouse_id: UUID,
     body: CountBody,
@@ -149,6 +150,7 @@ async def count_stock(
 
 @router.post("/{variant_id}/{warehouse_id}/adjustments", status_code=201)
 async def adjust_stock(
+    *,
     variant_id: UUID,
     warehouse_id: UUID,
     body: AdjustmentBody,
@@ -168,7 +170,7 @@ async def adjust_stock(
 
 
 def _shelf(locked: Stock, variant_id: UUID, warehouse: Warehouse) -> Shelf:
-    """The variant's shelf in the warehouse, put up where there was none."""
+    """Find the variant's shelf in the warehouse, or put one up."""
     found = locked.find_shelf(variant_id, warehouse.id)
     if found is not None:
         return found

@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from chassis.wire import View
+
 from inventory.domain.reservation import AllocatedLine, Rejection, Reservation, State
 from inventory.domain.stock import (
     Availability,
@@ -32,7 +33,7 @@ class StockItemView(View):
 
     @classmethod
     def of(cls, kept: KeptItem, sku: str) -> "StockItemView":
-        """The view of a stored item."""
+        """Show a stored item."""
         item = kept.item
         return cls(
             variant_id=item.variant_id,
@@ -70,7 +71,7 @@ class StockView(View):
 
     @classmethod
     def of(cls, level: StockLevel, items: list[KeptItem]) -> "StockView":
-        """The view of a stored level."""
+        """Show a stored level."""
         return cls.model_validate(
             {
                 **{name: getattr(level, name) for name in cls.model_fields if hasattr(level, name)},
@@ -122,7 +123,7 @@ class ReservationView(View):
 
     @classmethod
     def of(cls, reservation: Reservation, lines: list[AllocatedLine]) -> "ReservationView":
-        """The view of a stored reservation."""
+        """Show a stored reservation."""
         return cls.model_validate(
             {
                 "order_id": reservation.order_id,

@@ -3,15 +3,15 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
-from pydantic import Field
-from sqlalchemy.exc import IntegrityError
-
 from chassis import etag, outbox
 from chassis.db import Tx
 from chassis.ids import new_id
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Id, Line, Name, OptionalLine, SafeText, Sku, View
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+from sqlalchemy.exc import IntegrityError
+
 from inventory.api import positions
 from inventory.api.access import Reader, Writer
 from inventory.domain.warehouse import Warehouse, WarehouseCodeTaken
@@ -60,6 +60,7 @@ class WarehouseView(View):
 
 @router.get("")
 async def list_warehouses(
+    *,
     caller: Reader,
     paging: Paged,
     tx: Tx,
@@ -80,7 +81,7 @@ async def list_warehouses(
 
 @router.post("", status_code=201)
 async def make_warehouse(
-    body: WarehouseBody, caller: Writer, tx: Tx, response: Response
+    *, body: WarehouseBody, caller: Writer, tx: Tx, response: Response
 ) -> WarehouseView:
     """Make a warehouse."""
     warehouse = Warehouse(id=new_id(), **body.model_dump(mode="json", exclude={"seller_id"}))
@@ -93,7 +94,7 @@ async def make_warehouse(
 
 @router.get("/{warehouse_id}")
 async def get_warehouse(
-    warehouse_id: UUID, caller: Reader, tx: Tx, response: Response
+    *, warehouse_id: UUID, caller: Reader, tx: Tx, response: Response
 ) -> WarehouseView:
     """Read one warehouse."""
     warehouse = await warehouses.get_warehouse(tx, warehouse_id)
@@ -103,6 +104,7 @@ async def get_warehouse(
 
 @router.put("/{warehouse_id}")
 async def change_warehouse(
+    *,
     warehouse_id: UUID,
     body: WarehouseBody,
     expected: etag.IfMatch,
@@ -127,7 +129,7 @@ async def change_warehouse(
 
 @router.delete("/{warehouse_id}", status_code=204)
 async def remove_warehouse(
-    warehouse_id: UUID, expected: etag.IfMatch, caller: Writer, tx: Tx
+    *, warehouse_id: UUID, expected: etag.IfMatch, caller: Writer, tx: Tx
 ) -> None:
     """Remove a warehouse in which nothing was ever kept."""
     warehouse = await warehouses.lock_warehouse(tx, warehouse_id)

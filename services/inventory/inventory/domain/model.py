@@ -16,6 +16,6 @@ class Base(Model):
 
 
 def one_of(column: str, *words: str) -> str:
-    """The condition that a text column holds one of the words."""
+    """Build the condition that a text column holds one of the words."""
     listed = ", ".join(f"'{word}'" for word in words)
     return f"{column} in ({listed})"

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, func
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
-
 from chassis.errors import NotFound
 from chassis.model import Stamped
 from contracts.inventory import Allocation, Shortage, StockRejected, StockReserved
 from contracts.message import Event
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
 from inventory.domain.model import Base, one_of
 
 State = Literal["held", "committed", "released", "fulfilled", "rejected"]
@@ -29,8 +29,10 @@ class ReservationUnknown(NotFound):
 
 
 class Reservation(Stamped, Base):
-    """What an order was promised. `released` without allocations is a tombstone: the order was
-    called off before its reservation arrived, which is then refused.
+    """What an order was promised.
+
+    `released` without allocations is a tombstone: the order was called off before its reservation
+    arrived, which is then refused.
     """
 
     __tablename__ = "reservations"
@@ -101,7 +103,7 @@ class HeldLine:
 
 @dataclass(slots=True)
 class Hold:
-    """A reservation as locked, with its lines; the store writes it when it differs from `stored`."""
+    """A reservation as locked, with its lines; it is written when it differs from `stored`."""
 
     order_id: UUID
     state: State
@@ -122,7 +124,7 @@ class Hold:
         return self.stored != (self.state, self.sequence)
 
     def say(self, event: Said) -> Said:
-        """Number an event of this reservation, which must be locked or new."""
+        """Give an event of this reservation its number; the row must be locked or new."""
         self.sequence += 1
         return event.numbered(self.sequence)
 
@@ -139,7 +141,7 @@ class Hold:
         self.state, self.rejection, self.shortages = "rejected", reason, shortages
 
     def outcome(self) -> StockReserved | StockRejected:
-        """The answer to the order's wish, the first time and every time."""
+        """Answer the order's wish, the first time and every time."""
         if self.state == "rejected" and self.rejection is not None:
             return self.say(
                 StockRejected(

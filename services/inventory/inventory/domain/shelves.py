@@ -8,17 +8,14 @@ from chassis.ids import new_id
 from contracts.inventory import (
     Allocation,
     Shortage,
-    StockCameBack,
-    StockChanged,
     StockEvent,
-    StockRanLow,
-    StockRanOut,
     WantedLine,
 )
+
+from inventory.domain.level import Level
 from inventory.domain.model import MOST_PIECES
 from inventory.domain.stock import (
     DEFAULT_THRESHOLD,
-    Availability,
     BelowReserved,
     Bucket,
     Operation,
@@ -54,66 +51,6 @@ class Movement:
 
 
 @dataclass(slots=True)
-class Level:
-    """A variant's pieces over its active warehouses, as last told to the world."""
-
-    variant_id: UUID
-    product_id: UUID
-    sku: str
-    seller_id: UUID | None
-    on_hand: int
-    reserved: int
-    low_stock_threshold: int
-    availability: Availability
-    sequence: int
-    is_changed: bool = False
-
-    def settle(self, shelves: Iterable["Shelf"]) -> list[StockEvent]:
-        """Take over what the shelves hold now, and tell what changed: at most one crossing."""
-        active = [shelf for shelf in shelves if shelf.is_active]
-        on_hand = sum(shelf.on_hand for shelf in active)
-        reserved = sum(shelf.reserved for shelf in active)
-        threshold = max(
-            (shelf.low_stock_threshold for shelf in active), default=self.low_stock_threshold
-        )
-        availability = availability_of(on_hand - reserved, threshold)
-        now = (on_hand, reserved, threshold, availability)
-        if now == (self.on_hand, self.reserved, self.low_stock_threshold, self.availability):
-            return []
-        before, was_known = self.availability, self.sequence > 0
-        self.on_hand, self.reserved, self.low_stock_threshold, self.availability = now
-        self.is_changed = True
-        about = {
-            "variant_id": self.variant_id,
-            "product_id": self.product_id,
-            "sku": self.sku,
-            "available": on_hand - reserved,
-        }
-        events: list[StockEvent] = [
-            StockChanged(**about, on_hand=on_hand, reserved=reserved, availability=availability)
-        ]
-        if before != availability:
-            if availability == "out_of_stock":
-                events.append(StockRanOut(**about))
-            elif before == "out_of_stock" and was_known:
-                events.append(StockCameBack(**about))
-            elif before == "in_stock":
-                events.append(StockRanLow(**about, threshold=threshold))
-        return [self._numbered(event) for event in events]
-
-    def _numbered(self, event: StockEvent) -> StockEvent:
-        self.sequence += 1
-        return event.numbered(self.sequence)
-
-
-def availability_of(available: int, threshold: int) -> Availability:
-    """What customers are told about this many pieces."""
-    if available <= 0:
-        return "out_of_stock"
-    return "low_stock" if available <= threshold else "in_stock"
-
-
-@dataclass(slots=True)
 class Shelf:
     """Whole pieces of one variant in one warehouse; the `_change`s are what the store adds."""
 
@@ -137,8 +74,9 @@ class Shelf:
 
 @dataclass(slots=True)
 class Stock:
-    """The locked stock of some variants: their levels, their shelves in the order in which they
-    are emptied, and what was moved. One set of rules for orders, parcels and people.
+    """The locked stock of some variants: one set of rules for orders, parcels and people.
+
+    `shelves` stand in the order in which they are emptied; `movements` is what was done.
     """
 
     levels: dict[UUID, Level]
@@ -146,7 +84,7 @@ class Stock:
     movements: list[Movement] = field(default_factory=list)
 
     def level(self, variant_id: UUID) -> Level:
-        """The variant's level; raises VariantUnknown."""
+        """Return the variant's level; raises VariantUnknown."""
         try:
             return self.levels[variant_id]
         except KeyError:
@@ -165,7 +103,7 @@ class Stock:
         return shelf
 
     def put_up(self, variant_id: UUID, warehouse_id: UUID, *, is_active: bool) -> Shelf:
-        """A new, empty shelf."""
+        """Add a new, empty shelf."""
         shelf = Shelf(variant_id, warehouse_id, is_active, 0, 0, DEFAULT_THRESHOLD, 1, is_new=True)
         self.shelves.setdefault(variant_id, []).append(shelf)
         return shelf
@@ -175,7 +113,7 @@ class Stock:
         return sum(s.free for s in self.shelves.get(variant_id, ()) if s.is_active)
 
     def shortages(self, lines: Iterable[WantedLine]) -> list[Shortage]:
-        """The variants of which the lines together want more than there is.
+        """Name the variants of which the lines together want more than there is.
 
         Raises ValueError for a line that wants no pieces: such an order must not exist.
         """

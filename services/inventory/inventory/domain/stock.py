@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from chassis.errors import Invalid, NotFound, Refused
+from chassis.model import Stamped
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.errors import Invalid, NotFound, Refused
-from chassis.model import Stamped
 from inventory.domain.model import LONGEST_REASON, Base, one_of
 
 Availability = Literal["in_stock", "low_stock", "out_of_stock"]
@@ -27,7 +27,7 @@ class VariantUnknown(NotFound):
 
 
 class StockItemUnknown(NotFound):
-    """This variant was never kept in this warehouse."""
+    """The variant was never kept in this warehouse."""
 
     code = "stock_item_unknown"
 

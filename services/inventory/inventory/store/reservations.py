@@ -5,10 +5,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from contracts.inventory import Shortage
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.inventory import Shortage
 from inventory.domain.reservation import (
     AllocatedLine,
     HeldLine,
@@ -72,7 +72,7 @@ FIRST_TIME = text(
 async def claim_holds(
     tx: AsyncSession, order_ids: Collection[UUID], state: State
 ) -> tuple[dict[UUID, Hold], set[UUID]]:
-    """The locked reservation of each order, and which of them were made by this call in `state`."""
+    """Lock the reservation of each order; tells also which of them this call made in `state`."""
     wanted = sorted(set(order_ids))
     made = set((await tx.execute(CLAIM, {"order_ids": wanted, "state": state})).scalars())
     holds = {order_id: Hold(order_id, state, stored=(state, 1)) for order_id in made}
@@ -187,7 +187,7 @@ async def get_reservation(tx: AsyncSession, order_id: UUID) -> Reservation:
 async def list_allocations(
     tx: AsyncSession, order_ids: Collection[UUID]
 ) -> dict[UUID, list[AllocatedLine]]:
-    """The allocated lines of the orders."""
+    """Read the allocated lines of the orders."""
     query = (
         select(AllocatedLine)
         .where(AllocatedLine.order_id.in_(order_ids))

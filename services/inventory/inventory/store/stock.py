@@ -7,19 +7,20 @@ Checkout passes here, so these are Core statements of one shape for any number o
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
+from contracts.catalog import ProductChanged
+from contracts.inventory import StockEvent
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.catalog import ProductChanged
-from contracts.inventory import StockEvent
-from inventory.domain.shelves import Level, Movement, Shelf, Stock
+from inventory.domain.level import Level
+from inventory.domain.shelves import Movement, Shelf, Stock
 
 LOCK_LEVELS = text(
     "select variant_id, product_id, sku, seller_id, on_hand, reserved, low_stock_threshold, "
     "availability, sequence from stock_levels "
     "where variant_id = any(cast(:variant_ids as uuid[])) order by variant_id for no key update"
 )
-# A statement of its own: its snapshot is younger than the locks, so it sees what the last holder did.
+# A statement of its own: its snapshot is younger than the locks and sees what the last holder did.
 SHELVES = text(
     "select i.variant_id, i.warehouse_id, w.is_active, i.on_hand, i.reserved, "
     "i.low_stock_threshold, i.version "

@@ -64,7 +64,7 @@ async def get_level(tx: AsyncSession, variant_id: UUID) -> StockLevel:
 
 
 async def list_items(tx: AsyncSession, variant_ids: Collection[UUID]) -> dict[UUID, list[KeptItem]]:
-    """The stock items of the variants, in the order in which they are emptied."""
+    """Read the stock items of the variants, in the order in which they are emptied."""
     query = _items().where(StockItem.variant_id.in_(variant_ids))
     items: dict[UUID, list[KeptItem]] = {}
     for item, code in await tx.execute(query):
@@ -83,7 +83,7 @@ async def get_item(tx: AsyncSession, variant_id: UUID, warehouse_id: UUID) -> Ke
     return KeptItem(*found)
 
 
-def _items() -> Select[tuple[StockItem, str]]:
+def _items() -> Select[StockItem, str]:
     return (
         select(StockItem, Warehouse.code)
         .join(Warehouse, Warehouse.id == StockItem.warehouse_id)

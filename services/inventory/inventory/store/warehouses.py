@@ -27,7 +27,7 @@ async def lock_warehouse(tx: AsyncSession, warehouse_id: UUID) -> Warehouse:
 
 
 async def keep_warehouses(tx: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Warehouse]:
-    """The warehouses, none of which changes until commit; raises WarehouseUnknown.
+    """Keep the warehouses as they are until commit; raises WarehouseUnknown.
 
     Whoever puts up a new shelf calls this before locking stock: else a warehouse that closes at the
     same moment would not find the shelf and would go on counting it as for sale.
@@ -65,7 +65,7 @@ async def list_warehouses(
 
 
 async def list_variants_kept(tx: AsyncSession, warehouse_id: UUID) -> Sequence[UUID]:
-    """The variants that are or were kept in the warehouse."""
+    """Read which variants are or were kept in the warehouse."""
     query = select(StockItem.variant_id).where(StockItem.warehouse_id == warehouse_id)
     return (await tx.scalars(query)).all()
 

@@ -1,0 +1,134 @@
+"""What the world is told of a variant: every change once, numbered, with its crossing."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from chassis.ids import new_id
+from contracts.inventory import (
+    ReleaseStock,
+    StockCameBack,
+    StockChanged,
+    StockEvent,
+    StockRanLow,
+    StockRanOut,
+)
+from inventory.domain.level import availability_of
+
+from .shop import Shop, product, wants
+
+
+@pytest.mark.parametrize(
+    ("available", "told"),
+    [(0, "out_of_stock"), (1, "low_stock"), (10, "low_stock"), (11, "in_stock")],
+)
+def test_availability_by_pieces(available: int, told: str) -> None:
+    assert availability_of(available, 10) == told
+
+
+def test_a_threshold_of_nothing_knows_no_low_stock() -> None:
+    assert availability_of(1, 0) == "in_stock"
+
+
+async def told(shop: Shop, variant_id: UUID) -> list[Any]:
+    """What was said of the variant since last asked, checked to be numbered without a gap."""
+    events = [m for m in await shop.inventory.said() if isinstance(m, StockEvent)]
+    await shop.inventory.forget_said()
+    assert {e.variant_id for e in events} <= {variant_id}
+    numbers = [e.sequence for e in events]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True
+    return events
+
+
+def kinds(events: list[Any]) -> list[type]:
+    return [type(event) for event in events]
+
+
+async def test_stock_runs_low_runs_out_and_comes_back(shop: Shop) -> None:
+    mug = await shop.variant(12, 3)
+    some, most, rest = wants((mug, 4)), wants((mug, 1)), wants((mug, 10))
+
+    await shop.inventory.hear(some)
+    assert kinds(await told(shop, mug)) == [StockChanged]
+    await shop.inventory.hear(most)
+    changed, low = await told(shop, mug)
+    assert (changed.availability, low.available, low.threshold) == ("low_stock", 10, 10)
+    await shop.inventory.hear(rest)
+    assert kinds(await told(shop, mug)) == [StockChanged, StockRanOut]
+    await shop.inventory.hear(ReleaseStock(operation_id=new_id(), order_id=most.order_id))
+    assert kinds(await told(shop, mug)) == [StockChanged, StockCameBack]
+    await shop.inventory.hear(ReleaseStock(operation_id=new_id(), order_id=rest.order_id))
+    (changed,) = await told(shop, mug)
+    assert (changed.on_hand, changed.reserved, changed.available) == (15, 4, 11)
+    assert (changed.availability, changed.sequence) == ("in_stock", 10)
+
+
+async def test_the_first_stock_of_a_new_variant_has_not_come_back(shop: Shop) -> None:
+    variant = product()
+    await shop.inventory.hear(variant)
+    mug = variant.variants[0].variant_id
+    await shop.count(mug, shop.first, 5)
+
+    (changed,) = await told(shop, mug)
+    assert (changed.sku, changed.product_id) == ("MUG-0", variant.product_id)
+    assert changed.sequence == 1
+
+
+async def test_an_order_of_many_variants_tells_of_each_once(shop: Shop) -> None:
+    mug, pot = await shop.variant(20), await shop.variant(20)
+    await shop.inventory.hear(wants((mug, 1), (pot, 1), (mug, 1)), wants((pot, 3)))
+
+    changed = {e.variant_id: e for e in await shop.inventory.said(StockChanged)}
+    assert changed[mug].reserved == 2
+    assert changed[pot].reserved == 4
+    assert len(await shop.inventory.said(StockChanged)) == 2
+
+
+async def test_what_is_told_belongs_to_the_order_that_moved_it_last(shop: Shop) -> None:
+    mug, pot = await shop.variant(20), await shop.variant(20)
+    first, last = wants((mug, 1), (pot, 1)), wants((mug, 1))
+    await shop.inventory.hear(first, last)
+
+    rows = await shop.inventory.sql(
+        "select subject, headers->>'cloudEvents:correlationid' from outbox "
+        "where routing_key = 'inventory.StockChanged'"
+    )
+    assert dict(tuple(row) for row in rows) == {
+        str(mug): str(last.order_id),
+        str(pot): str(first.order_id),
+    }
+
+
+async def test_a_closing_warehouse_takes_its_stock_off_sale(shop: Shop) -> None:
+    mug = await shop.variant(5, 20)
+    url = f"/v1/admin/warehouses/{shop.second}"
+    body = {"code": "W2", "name": "Second", "priority": 1}
+    for version, is_active in ((1, False), (2, True), (3, True)):
+        answer = await shop.inventory.client.put(
+            url,
+            json={**body, "is_active": is_active},
+            headers={**shop.staff(), "If-Match": f'"{version}"'},
+        )
+        assert answer.status_code == 200, answer.text
+
+    off, low, on = await told(shop, mug)
+    assert (off.on_hand, off.availability) == (5, "low_stock")
+    assert type(low) is StockRanLow
+    assert (on.on_hand, on.availability) == (25, "in_stock")
+
+
+async def test_a_threshold_that_rises_makes_the_stock_low(shop: Shop) -> None:
+    mug = await shop.variant(20)
+    answer = await shop.inventory.client.put(
+        f"/v1/admin/stock/{mug}/{shop.first}",
+        json={"on_hand": 20, "low_stock_threshold": 30, "reason": "sells fast"},
+        headers={**shop.staff(), "If-Match": '"2"'},
+    )
+    assert answer.status_code == 200, answer.text
+    assert kinds(await told(shop, mug)) == [StockChanged, StockRanLow]
+
+
+async def test_a_refused_order_tells_nothing_of_stock(shop: Shop) -> None:
+    mug = await shop.variant(1)
+    await shop.inventory.hear(wants((mug, 2)))
+    assert await told(shop, mug) == []

@@ -1,0 +1,188 @@
+"""Pieces leave with the carrier and come back: once per parcel and per operation."""
+
+from uuid import UUID
+
+import pytest
+from chassis.ids import new_id
+from contracts.inventory import (
+    Allocation,
+    ReleaseStock,
+    RestockUnits,
+    StockChanged,
+    StockReleased,
+    StockReserved,
+)
+from inventory.domain.stock import BelowReserved, VariantUnknown
+from inventory.domain.warehouse import WarehouseUnknown
+from inventory.handlers import NeverPromised
+
+from .shop import Shop, confirmed, parcel, wants
+
+
+async def held(shop: Shop, *lines: tuple[UUID, int]) -> tuple[UUID, list[Allocation]]:
+    """A confirmed order and what it holds."""
+    order = wants(*lines)
+    await shop.inventory.hear(order)
+    await shop.inventory.hear(confirmed(order.order_id))
+    (reserved,) = await shop.inventory.said(StockReserved)
+    await shop.inventory.forget_said()
+    return order.order_id, reserved.allocations
+
+
+def release(order_id: UUID) -> ReleaseStock:
+    return ReleaseStock(operation_id=new_id(), order_id=order_id)
+
+
+async def test_a_parcel_takes_its_pieces_and_their_promise_along(shop: Shop) -> None:
+    mug = await shop.variant(5)
+    order_id, pieces = await held(shop, (mug, 2))
+    sent = parcel(order_id, *pieces)
+    for _ in range(2):
+        await shop.inventory.hear(sent)
+
+    assert await shop.pieces(mug) == [(3, 0)]
+    assert await shop.state(order_id) == "fulfilled"
+    (changed,) = await shop.inventory.said()
+    assert (changed.on_hand, changed.reserved, changed.available) == (3, 0, 3)
+
+
+async def test_the_same_parcel_twice_in_one_batch_counts_once(shop: Shop) -> None:
+    mug = await shop.variant(5)
+    order_id, pieces = await held(shop, (mug, 2))
+    sent = parcel(order_id, *pieces)
+    await shop.inventory.hear(sent, sent)
+    assert await shop.pieces(mug) == [(3, 0)]
+
+
+async def test_several_parcels_fulfil_an_order_together(shop: Shop) -> None:
+    mug = await shop.variant(2, 2)
+    order_id, (here, there) = await held(shop, (mug, 3))
+    half = here.model_copy(update={"quantity": 1})
+    await shop.inventory.hear(parcel(order_id, half))
+    assert await shop.state(order_id) == "committed"
+    await shop.inventory.hear(parcel(order_id, half), parcel(order_id, there))
+
+    assert await shop.pieces(mug) == [(0, 0), (1, 0)]
+    assert await shop.state(order_id) == "fulfilled"
+    await shop.inventory.hear(confirmed(order_id))
+    assert await shop.state(order_id) == "fulfilled"
+
+
+async def test_a_hand_over_may_be_heard_before_the_confirmation(shop: Shop) -> None:
+    mug = await shop.variant(2, 2)
+    order_id, (here, there) = await held(shop, (mug, 4))
+    await shop.inventory.sql("update reservations set state = 'held'")
+    await shop.inventory.hear(parcel(order_id, here))
+    await shop.inventory.hear(confirmed(order_id))
+    await shop.inventory.hear(parcel(order_id, there))
+    assert await shop.state(order_id) == "fulfilled"
+
+
+async def test_what_was_kept_back_is_released_and_what_left_stays_gone(shop: Shop) -> None:
+    mug = await shop.variant(2, 2)
+    order_id, (here, _there) = await held(shop, (mug, 4))
+    await shop.inventory.hear(parcel(order_id, here))
+    for _ in range(2):
+        await shop.inventory.hear(release(order_id))
+
+    assert await shop.pieces(mug) == [(0, 0), (2, 0)]
+    assert await shop.state(order_id) == "released"
+    assert len(await shop.inventory.said(StockReleased)) == 2
+
+
+async def test_a_fulfilled_order_holds_nothing_to_release(shop: Shop) -> None:
+    mug = await shop.variant(2)
+    order_id, pieces = await held(shop, (mug, 2))
+    await shop.inventory.hear(parcel(order_id, *pieces))
+    await shop.inventory.hear(release(order_id))
+
+    assert await shop.state(order_id) == "fulfilled"
+    assert await shop.pieces(mug) == [(0, 0)]
+
+
+async def test_a_release_that_overtakes_the_hand_over_still_counts_the_pieces_gone(
+    shop: Shop,
+) -> None:
+    mug = await shop.variant(5)
+    order_id, pieces = await held(shop, (mug, 2))
+    await shop.inventory.hear(release(order_id))
+    await shop.inventory.hear(parcel(order_id, *pieces))
+
+    assert await shop.pieces(mug) == [(3, 0)]
+    assert await shop.state(order_id) == "released"
+
+
+async def test_pieces_gone_but_promised_to_another_are_a_fault_for_people(shop: Shop) -> None:
+    mug = await shop.variant(2)
+    order_id, pieces = await held(shop, (mug, 2))
+    await shop.inventory.hear(release(order_id))
+    await shop.inventory.hear(wants((mug, 1)))
+    with pytest.raises(BelowReserved):
+        await shop.inventory.hear(parcel(order_id, *pieces))
+    assert await shop.pieces(mug) == [(2, 1)]
+
+
+@pytest.mark.parametrize("change", ["quantity", "line", "warehouse", "order", "nothing"])
+async def test_a_parcel_of_pieces_never_promised_is_a_fault(shop: Shop, change: str) -> None:
+    mug = await shop.variant(5, 5)
+    order_id, (piece,) = await held(shop, (mug, 2))
+    wrong = {
+        "quantity": {"quantity": 3},
+        "line": {"line_id": new_id()},
+        "warehouse": {"warehouse_id": shop.second},
+        "order": {},
+        "nothing": {"quantity": 0},
+    }[change]
+    sent = parcel(new_id() if change == "order" else order_id, piece.model_copy(update=wrong))
+    with pytest.raises(NeverPromised):
+        await shop.inventory.hear(sent)
+    assert await shop.pieces(mug) == [(5, 2), (5, 0)]
+    assert await shop.inventory.sql("select 1 from stock_operations") == []
+
+
+def came_back(order_id: UUID, *lines: Allocation, reason: str = "returned") -> RestockUnits:
+    return RestockUnits(operation_id=new_id(), order_id=order_id, lines=list(lines), reason=reason)
+
+
+async def test_what_came_back_is_put_on_its_shelf_once(shop: Shop) -> None:
+    mug = await shop.variant(2)
+    order_id, pieces = await held(shop, (mug, 2))
+    await shop.inventory.hear(parcel(order_id, *pieces))
+    await shop.inventory.forget_said()
+    back = came_back(order_id, *pieces, reason="r" * 900)
+    for _ in range(2):
+        await shop.inventory.hear(back)
+
+    assert await shop.pieces(mug) == [(2, 0)]
+    changed, _came_back = await shop.inventory.said()
+    assert type(changed) is StockChanged
+    (moved,) = await shop.inventory.sql("select * from stock_movements where operation = 'restock'")
+    assert (moved.reference_type, moved.reference_id, moved.adjustment) == ("return", order_id, 2)
+    assert moved.reason == "r" * 500
+
+
+async def test_pieces_may_come_back_to_another_warehouse(shop: Shop) -> None:
+    mug = await shop.variant(2)
+    order_id, (piece,) = await held(shop, (mug, 2))
+    await shop.inventory.hear(parcel(order_id, piece))
+    elsewhere = piece.model_copy(update={"warehouse_id": shop.second})
+    await shop.inventory.hear(came_back(order_id, elsewhere, reason=""))
+    assert await shop.pieces(mug) == [(0, 0), (2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fault"),
+    [
+        ({"variant_id": new_id()}, VariantUnknown),
+        ({"warehouse_id": new_id()}, WarehouseUnknown),
+        ({"quantity": -1}, ValueError),
+    ],
+)
+async def test_a_restock_that_makes_no_sense_is_a_fault(
+    shop: Shop, wrong: dict[str, object], fault: type[Exception]
+) -> None:
+    mug = await shop.variant(2)
+    order_id, (piece,) = await held(shop, (mug, 1))
+    with pytest.raises(fault):
+        await shop.inventory.hear(came_back(order_id, piece.model_copy(update=wrong)))
+    assert await shop.inventory.sql("select 1 from stock_operations") == []
