@@ -73,4 +73,4 @@ lock: ## pin requirements.in anew; needs `uv` on the PATH
 check-lock: ## the lock installs on every Python of 3.11 to 3.13 that is here
 	@for python in python3.11 python3.12 python3.13; do \
 		if $$python -c '' 2>/dev/null; then echo "· $$python" && \
-		$$python -m pip install -qq --dry-run --ignore-installed --require-hashes -r requirements.lock; fi; done
+		$$python -m pip install -qq --dry-run --ignore-installed --require-hashes -r requirements.lock || exit 1; fi; done

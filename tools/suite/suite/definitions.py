@@ -3,13 +3,18 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import httpx
 
 from suite.secrets import Secrets
 
 VHOST = "cartwright"
+WORK_QUEUE = re.compile(r"svc\.\w+")
 TRACKED = Path("deploy/rabbitmq/definitions.json")
 
 
@@ -50,3 +55,21 @@ def password_hash(password: str) -> str:
     """
     salt = hashlib.sha256(b"salt" + password.encode()).digest()[:4]
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def bring(management_url: str, wanted: dict[str, Any]) -> None:
+    """Bring a running broker to the definitions: add what is new, unbind what is gone."""
+    with httpx.Client(base_url=management_url, timeout=30, trust_env=False) as api:
+        api.post("/api/definitions", json=wanted).raise_for_status()
+        bindings = {_binding(entry) for entry in wanted["bindings"]}
+        for entry in api.get(f"/api/bindings/{VHOST}").raise_for_status().json():
+            # Other queues belong to other systems, or to one process for as long as it lives.
+            tracked = entry["source"] and WORK_QUEUE.fullmatch(entry["destination"])
+            if tracked and _binding(entry) not in bindings:
+                route = f"e/{entry['source']}/q/{entry['destination']}"
+                key = quote(entry["properties_key"], safe="")
+                api.delete(f"/api/bindings/{VHOST}/{route}/{key}").raise_for_status()
+
+
+def _binding(entry: dict[str, Any]) -> tuple[str, str, str]:
+    return entry["source"], entry["destination"], entry["routing_key"]

@@ -6,9 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-
-import httpx
 
 from suite import rabbitmq_programs
 from suite.account import Account
@@ -126,19 +123,3 @@ class Broker:
                 f"+S {schedulers}:{schedulers} +sbwt none +sbwtdcpu none +sbwtdio none"
             ),
         }
-
-    def apply(self, definitions: dict[str, Any]) -> None:
-        """Bring a running node to the definitions: add what is new, unbind what is gone."""
-        with httpx.Client(base_url=self.management_url, timeout=30) as api:
-            api.post("/api/definitions", json=definitions).raise_for_status()
-            wanted = {_binding(entry) for entry in definitions["bindings"]}
-            for entry in api.get(f"/api/bindings/{VHOST}").raise_for_status().json():
-                tracked = entry["source"] and "." not in entry["destination"].removeprefix("svc.")
-                if tracked and _binding(entry) not in wanted:
-                    route = f"e/{entry['source']}/q/{entry['destination']}"
-                    key = quote(entry["properties_key"], safe="")
-                    api.delete(f"/api/bindings/{VHOST}/{route}/{key}").raise_for_status()
-
-
-def _binding(entry: dict[str, Any]) -> tuple[str, str, str]:
-    return entry["source"], entry["destination"], entry["routing_key"]

@@ -60,7 +60,7 @@ class Start:
         self._start(table)
         with ThreadPoolExecutor() as pool:
             databases = pool.submit(self.environment.cluster.provide, names)
-            self.environment.broker.apply(wanted)
+            definitions.bring(self.environment.broker.management_url, wanted)
             databases.result()
 
     def applications(self) -> None:

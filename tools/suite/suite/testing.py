@@ -10,8 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from suite import containers
 from suite.instance import Instance
 from suite.refusals import Refusal
+
+# "native" or "containers" forces one of the two.
+SERVERS_SETTING = "TEST_SERVERS"
 
 
 class Terminated(KeyboardInterrupt):
@@ -21,18 +25,30 @@ class Terminated(KeyboardInterrupt):
 def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[str], None]) -> int:
     """Start fresh servers, run pytest over the working tree, end the servers; return pytest's code.
 
-    Tests find the servers by TEST_POSTGRES_URL, TEST_BROKER_URL and TEST_BROKER_API, and the
-    instance, to start the whole suite in, by TEST_INSTANCE.
+    Tests find the servers by TEST_POSTGRES_URL, TEST_BROKER_URL and TEST_BROKER_API. TEST_INSTANCE
+    is the folder for a whole suite beside them.
     """
-    with _alone(folder), _ended_in_order():
-        suite = Instance(folder, "test", root=root, report=report)
-        suite.wipe()
-        try:
+    with _alone(folder), _ended_in_order(), _servers(root, folder, report) as found:
+        settings = os.environ | found | {"TEST_INSTANCE": str(folder)}
+        return _pytest(root, arguments, settings)
+
+
+@contextlib.contextmanager
+def _servers(root: Path, folder: Path, report: Callable[[str], None]) -> Iterator[dict[str, str]]:
+    """Run the servers in containers where an engine answers, else natively."""
+    suite = Instance(folder, "test", root=root, report=report)
+    suite.wipe()
+    chosen = os.environ.get(SERVERS_SETTING, "")
+    try:
+        if chosen == "containers" or (not chosen and containers.are_at_hand(report)):
+            suite.logs.mkdir(parents=True)
+            with containers.running(root, folder, report) as found:
+                yield found
+        else:
             suite.start(servers_only=True)
-            settings = suite.environment.of_tests() | {"TEST_INSTANCE": str(folder)}
-            return _pytest(root, arguments, os.environ | settings)
-        finally:
-            suite.discard()
+            yield suite.environment.of_tests()
+    finally:
+        suite.discard()
 
 
 def _pytest(root: Path, arguments: Sequence[str], environment: dict[str, str]) -> int:

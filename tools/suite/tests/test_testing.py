@@ -1,5 +1,6 @@
 """The tests get servers of their own, which end with them."""
 
+import os
 import subprocess
 import sys
 import time
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from suite import strays
 from suite.refusals import Refusal
+from suite.testing import SERVERS_SETTING
 
 RUN = """
 import sys
@@ -46,8 +48,9 @@ def test_servers_end_with_the_tests_also_when_those_are_interrupted(
     (root / "deploy").symlink_to(tree / "deploy")
     (root / "test_example.py").write_text(TESTS)
     command = [sys.executable, "-c", RUN, root, folder]
+    native = os.environ | {SERVERS_SETTING: "native"}
 
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tests:
+    with subprocess.Popen(command, env=native, stdout=subprocess.PIPE, text=True) as tests:
         patience = time.monotonic() + 60
         while not (root / "reached").exists() and time.monotonic() < patience:
             time.sleep(0.05)
