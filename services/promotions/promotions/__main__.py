@@ -1,0 +1,5 @@
+"""`python -m promotions api|worker|all|migrate`."""
+
+from promotions.main import service
+
+service.main()

@@ -1,0 +1,5 @@
+"""Promotions' routes, by noun."""
+
+from promotions.api import coupons, evaluation
+
+routers = [coupons.router, evaluation.internal]

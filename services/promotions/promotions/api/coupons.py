@@ -1,0 +1,230 @@
+"""Coupons, kept by staff."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from chassis import etag
+from chassis.auth import permitted
+from chassis.db import Tx
+from chassis.errors import Refused
+from chassis.ids import new_id, utcnow
+from chassis.pages import Page, Paged
+from chassis.wire import Body, Day, Note, View
+from contracts.money import MAX_AMOUNT, Currency, Money
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field, model_validator
+from sqlalchemy.exc import IntegrityError
+
+from promotions.domain import Coupon, Redemption, normal_code
+from promotions.domain.discount import WHOLE
+from promotions.store import coupons as store
+
+router = APIRouter(prefix="/v1/admin/coupons", tags=["coupons"])
+READ = Depends(permitted("promotions:read"))
+WRITE = Depends(permitted("promotions:write"))
+
+Code = Annotated[str, Field(max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Positive = Annotated[int, Field(ge=1, le=MAX_AMOUNT)]
+
+
+class CodeTaken(Refused):
+    """Another coupon has this code."""
+
+    code = "coupon_code_taken"
+
+
+class InUse(Refused):
+    """Orders have used the coupon, so it stays; disable it instead."""
+
+    code = "coupon_in_use"
+
+
+class LimitBelowUses(Refused):
+    """The coupon has been used more often than that already."""
+
+    code = "limit_below_uses"
+
+
+class CouponBody(Body):
+    """What staff may say of a coupon.
+
+    `value` is in basis points (1 to 10000) for a percentage, in minor units of `currency` for
+    a fixed discount and left out for free shipping. The window is whole days of the shop, both
+    included.
+    """
+
+    description: Note = ""
+    discount_type: Literal["percentage", "fixed", "free_shipping"]
+    value: Positive | None = None
+    currency: Currency | None = None
+    min_order_amount: Annotated[int, Field(ge=0, le=MAX_AMOUNT)] | None = None
+    max_uses: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    max_uses_per_customer: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    starts_at: Day | None = None
+    ends_at: Day | None = None
+    status: Literal["active", "disabled"] = "active"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.value is None) != (self.discount_type == "free_shipping"):
+            raise ValueError("a percentage or fixed discount has a value, free shipping has none")
+        if self.discount_type == "percentage" and (self.value or 0) > WHOLE:
+            raise ValueError("a percentage is at most 10000 basis points")
+        has_amounts = self.discount_type == "fixed" or self.min_order_amount is not None
+        if has_amounts and self.currency is None:
+            raise ValueError("amounts need a currency")
+        if self.starts_at and self.ends_at and self.ends_at < self.starts_at:
+            raise ValueError("the window ends before it starts")
+        return self
+
+
+class NewCouponBody(CouponBody):
+    """A new coupon; its code never changes, and its case does not matter."""
+
+    code: Code
+
+
+class CouponView(View):
+    """A coupon; `status` is expired once its last day is over."""
+
+    id: UUID
+    code: str
+    description: str
+    discount_type: str
+    value: int | None
+    currency: str | None
+    min_order_amount: int | None
+    max_uses: int | None
+    max_uses_per_customer: int | None
+    uses_count: int
+    starts_at: date | None
+    ends_at: date | None
+    status: Literal["active", "expired", "disabled"]
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+    @classmethod
+    def of(cls, coupon: Coupon, today: date) -> "CouponView":
+        """Show a coupon as it is on a day."""
+        columns = {name: getattr(coupon, name) for name in cls.model_fields if name != "status"}
+        return cls(**columns, status=coupon.status_on(today))
+
+
+class RedemptionView(View):
+    """One order's use of a coupon."""
+
+    order_id: UUID
+    customer_id: UUID | None
+    discount: Money
+    state: Literal["reserved", "redeemed", "released"]
+    created_at: datetime
+
+    @classmethod
+    def of(cls, redemption: Redemption) -> "RedemptionView":
+        """Show a use that is or was held."""
+        return cls.model_validate(
+            {
+                "order_id": redemption.order_id,
+                "customer_id": redemption.customer_id,
+                "discount": {
+                    "amount": redemption.discount_amount,
+                    "currency": redemption.currency,
+                },
+                "state": redemption.state,
+                "created_at": redemption.created_at,
+            }
+        )
+
+
+def _today(request: Request) -> date:
+    today: date = request.app.state.settings.today(utcnow())
+    return today
+
+
+Today = Annotated[date, Depends(_today)]
+
+
+@router.post("", status_code=201, dependencies=[WRITE])
+async def create_coupon(
+    body: NewCouponBody, tx: Tx, today: Today, response: Response
+) -> CouponView:
+    """Make a coupon."""
+    columns = body.model_dump(exclude={"code"})
+    coupon = Coupon(id=new_id(), code=normal_code(body.code), version=1, **columns)
+    tx.add(coupon)
+    try:
+        await tx.flush()
+    except IntegrityError:
+        raise CodeTaken from None
+    await tx.refresh(coupon)
+    etag.show(response, coupon.version)
+    return CouponView.of(coupon, today)
+
+
+@router.get("", dependencies=[READ])
+async def list_coupons(
+    paging: Paged,
+    tx: Tx,
+    today: Today,
+    status: Annotated[Literal["active", "expired", "disabled"] | None, Query()] = None,
+) -> Page[CouponView]:
+    """List coupons, the newest first."""
+    position = paging.position(UUID)
+    after = position[0] if position else None
+    rows = await store.list_coupons(tx, paging.limit + 1, after, status, today)
+    return paging.page(rows, lambda row: CouponView.of(row, today), lambda row: [str(row.id)])
+
+
+@router.get("/{coupon_id}", dependencies=[READ])
+async def get_coupon(coupon_id: UUID, tx: Tx, today: Today, response: Response) -> CouponView:
+    """Read one coupon."""
+    coupon = await store.get_coupon(tx, coupon_id)
+    etag.show(response, coupon.version)
+    return CouponView.of(coupon, today)
+
+
+@router.put("/{coupon_id}", dependencies=[WRITE])
+async def change_coupon(  # noqa: PLR0917  (FastAPI passes them by name)
+    coupon_id: UUID,
+    body: CouponBody,
+    expected: etag.IfMatch,
+    tx: Tx,
+    today: Today,
+    response: Response,
+) -> CouponView:
+    """Change a coupon; what orders have used already stays as it was."""
+    coupon = await store.lock_coupon(tx, coupon_id)
+    etag.check(coupon.version, expected)
+    if body.max_uses is not None and body.max_uses < coupon.uses_count:
+        raise LimitBelowUses
+    for column, value in body.model_dump().items():
+        setattr(coupon, column, value)
+    coupon.touch()
+    await tx.flush()
+    await tx.refresh(coupon)
+    etag.show(response, coupon.version)
+    return CouponView.of(coupon, today)
+
+
+@router.delete("/{coupon_id}", status_code=204, dependencies=[WRITE])
+async def delete_coupon(coupon_id: UUID, expected: etag.IfMatch, tx: Tx) -> None:
+    """Remove a coupon that no order ever used."""
+    coupon = await store.lock_coupon(tx, coupon_id)
+    etag.check(coupon.version, expected)
+    await tx.delete(coupon)
+    try:
+        await tx.flush()
+    except IntegrityError:
+        raise InUse from None
+
+
+@router.get("/{coupon_id}/redemptions", dependencies=[READ])
+async def list_redemptions(coupon_id: UUID, paging: Paged, tx: Tx) -> Page[RedemptionView]:
+    """List a coupon's uses, the newest order first."""
+    await store.get_coupon(tx, coupon_id)
+    position = paging.position(UUID)
+    after = position[0] if position else None
+    rows = await store.list_redemptions(tx, coupon_id, paging.limit + 1, after)
+    return paging.page(rows, RedemptionView.of, lambda row: [str(row.order_id)])

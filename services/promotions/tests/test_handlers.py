@@ -1,0 +1,231 @@
+"""Uses of coupons reserved, redeemed and given back at the word of orders."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from chassis.ids import new_id, utcnow
+from chassis.testing import Harness, model_differences
+from contracts.money import Money
+from contracts.orders import OrderConfirmed
+from contracts.promotions import (
+    PromotionsRedeemed,
+    PromotionsRejected,
+    PromotionsReleased,
+    RedeemPromotions,
+    ReleasePromotions,
+)
+from promotions.main import service
+
+from .conftest import MakeCoupon
+
+USES = "select uses_count from coupons"
+STATES = "select state, count(*) from redemptions group by state order by state"
+
+
+def redeem(**changes: Any) -> RedeemPromotions:
+    fresh: dict[str, Any] = {
+        "operation_id": new_id(),
+        "order_id": new_id(),
+        "redeemer": f"customer:{new_id()}",
+        "code": "tea10",
+        "discount": Money(amount=250, currency="USD"),
+    }
+    return RedeemPromotions(**{**fresh, **changes})
+
+
+def release(order_id: UUID) -> ReleasePromotions:
+    return ReleasePromotions(operation_id=new_id(), order_id=order_id)
+
+
+def confirmed(order_id: UUID, code: str | None = "TEA10") -> OrderConfirmed:
+    return OrderConfirmed(
+        order_id=order_id,
+        order_number="2026-000123",
+        cart_id=new_id(),
+        lines=[],
+        total=Money(amount=1, currency="USD"),
+        payment_method="card",
+        coupon_code=code,
+        confirmed_at=utcnow(),
+    )
+
+
+def test_the_migrations_make_what_the_models_say(template: str) -> None:
+    assert model_differences(service, template) == []
+
+
+async def test_a_use_is_reserved_and_redeemed_with_the_order(
+    promotions: Harness[Any], make_coupon: MakeCoupon
+) -> None:
+    coupon = await make_coupon()
+    command = redeem()
+    await promotions.hear(command)
+
+    [told] = await promotions.said(PromotionsRedeemed)
+    assert (str(told.coupon_id), told.code) == (coupon["id"], "TEA10")
+    assert (told.discount, told.sequence) == (command.discount, 1)
+    assert await promotions.sql(STATES) == [("reserved", 1)]
+
+    await promotions.hear(confirmed(command.order_id), confirmed(new_id(), None))
+    assert await promotions.sql(STATES) == [("redeemed", 1)]
+    assert await promotions.sql(USES) == [(1,)]
+
+
+async def test_a_repeat_is_answered_as_before_and_uses_nothing_more(
+    promotions: Harness[Any], make_coupon: MakeCoupon
+) -> None:
+    await make_coupon(max_uses=1)
+    winner, loser = redeem(), redeem()
+    await promotions.hear(winner)
+    await promotions.hear(winner, loser)
+    await promotions.hear(loser, winner, winner)
+
+    told = await promotions.said()
+    by_order = {
+        order: [(type(each).__name__, each.sequence) for each in told if each.order_id == order]
+        for order in (winner.order_id, loser.order_id)
+    }
+    assert by_order[winner.order_id] == [("PromotionsRedeemed", n) for n in (1, 2, 3, 4)]
+    assert by_order[loser.order_id] == [("PromotionsRejected", n) for n in (1, 2)]
+    assert await promotions.sql(USES) == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("coupon", "command", "reason"),
+    [
+        ({}, {"code": "nothing"}, "unknown"),
+        ({"status": "disabled"}, {}, "disabled"),
+        ({"starts_at": "2099-01-01"}, {}, "not_started"),
+        ({"ends_at": "2020-01-01"}, {}, "ended"),
+        ({}, {"expires_at": utcnow() - timedelta(seconds=1)}, "expired"),
+    ],
+)
+async def test_a_coupon_that_cannot_be_used_is_rejected(
+    promotions: Harness[Any],
+    make_coupon: MakeCoupon,
+    coupon: dict[str, Any],
+    command: dict[str, Any],
+    reason: str,
+) -> None:
+    await make_coupon(**coupon)
+    await promotions.hear(redeem(**command))
+    [told] = await promotions.said(PromotionsRejected)
+    assert told.reason == reason
+    assert await promotions.sql(USES) == [(0,)]
+
+
+async def test_a_batch_takes_no_more_than_both_limits(
+    promotions: Harness[Any], make_coupon: MakeCoupon
+) -> None:
+    await make_coupon(max_uses=5, max_uses_per_customer=2)
+    greedy = [redeem(redeemer="customer:greedy") for _ in range(3)]
+    others = [redeem() for _ in range(4)]
+    await promotions.hear(*greedy, *others)
+
+    told = await promotions.said(PromotionsRejected)
+    assert [each.reason for each in told] == ["used_up_by_customer", "used_up"]
+    assert len(await promotions.said(PromotionsRedeemed)) == 5
+    await promotions.hear(release(greedy[0].order_id))
+    await promotions.hear(redeem(redeemer="customer:greedy"))
+    assert len(await promotions.said(PromotionsRedeemed)) == 6
+    await promotions.hear(redeem(redeemer="customer:greedy"))
+    assert (await promotions.said(PromotionsRejected))[-1].reason == "used_up"
+
+
+async def test_one_use_is_had_by_one_of_fifty_orders_at_once(
+    promotions: Harness[Any], make_coupon: MakeCoupon
+) -> None:
+    await make_coupon(max_uses=1)
+    await asyncio.gather(*(promotions.hear(redeem()) for _ in range(50)))
+
+    assert len(await promotions.said(PromotionsRedeemed)) == 1
+    rejected = await promotions.said(PromotionsRejected)
+    assert [each.reason for each in rejected] == ["used_up"] * 49
+    assert await promotions.sql(USES) == [(1,)]
+
+
+async def test_one_customer_in_many_tabs_stays_within_the_limit(
+    promotions: Harness[Any], make_coupon: MakeCoupon
+) -> None:
+    await make_coupon(max_uses_per_customer=2)
+    mine = [redeem(redeemer="guest:me") for _ in range(20)]
+    batches = [promotions.hear(*mine[at : at + 4]) for at in range(0, 20, 4)]
+    await asyncio.gather(*batches)
+    assert len(await promotions.said(PromotionsRedeemed)) == 2
+
+
+async def test_redeeming_and_releasing_two_coupons_at_once_ends_with_nothing_held(
+    promotions: Harness[Any], make_coupon: MakeCoupon
+) -> None:
+    await make_coupon(max_uses=100)
+    await make_coupon(code="COFFEE", max_uses=100)
+    orders = [redeem(code=code) for code in ("tea10", "coffee") * 10]
+    await asyncio.gather(
+        *(promotions.hear(*orders[at : at + 5]) for at in range(0, 20, 5)),
+        *(promotions.hear(release(each.order_id)) for each in orders),
+    )
+    assert await promotions.sql(STATES) == [("released", 20)]
+    assert await promotions.sql(USES) == [(0,), (0,)]
+
+
+async def test_a_use_given_back_can_be_had_by_another(
+    promotions: Harness[Any], make_coupon: MakeCoupon
+) -> None:
+    await make_coupon(max_uses=1)
+    first, second = redeem(), redeem()
+    await promotions.hear(first)
+    await promotions.hear(confirmed(first.order_id))
+    order = release(first.order_id)
+    await promotions.hear(order)
+    await promotions.hear(order)
+    await promotions.hear(second)
+    await promotions.hear(confirmed(first.order_id))
+
+    released = await promotions.said(PromotionsReleased)
+    assert [each.sequence for each in released] == [2, 3]
+    assert (await promotions.said(PromotionsRedeemed))[-1].order_id == second.order_id
+    assert await promotions.sql(STATES) == [("released", 1), ("reserved", 1)]
+    assert await promotions.sql(USES) == [(1,)]
+
+
+async def test_a_release_that_overtakes_lets_nothing_be_reserved(
+    promotions: Harness[Any], make_coupon: MakeCoupon
+) -> None:
+    await make_coupon()
+    command = redeem()
+    await promotions.hear(release(command.order_id))
+    await promotions.hear(command)
+
+    released, rejected = await promotions.said()
+    assert isinstance(released, PromotionsReleased)
+    assert isinstance(rejected, PromotionsRejected)
+    assert (rejected.reason, released.sequence, rejected.sequence) == ("released", 1, 2)
+    assert await promotions.sql(USES) == [(0,)]
+
+
+async def test_after_a_rejection_another_operation_tries_anew(
+    promotions: Harness[Any], make_coupon: MakeCoupon
+) -> None:
+    command = redeem()
+    await promotions.hear(command)
+    await make_coupon()
+    await promotions.hear(command)
+    await promotions.hear(redeem(order_id=command.order_id))
+
+    told = await promotions.said()
+    assert [(type(each).__name__, each.sequence) for each in told] == [
+        ("PromotionsRejected", 1),
+        ("PromotionsRejected", 2),
+        ("PromotionsRedeemed", 3),
+    ]
+
+
+async def test_the_database_itself_refuses_a_use_too_many(
+    promotions: Harness[Any], make_coupon: MakeCoupon
+) -> None:
+    await make_coupon(max_uses=1)
+    with pytest.raises(Exception, match="ck_coupons_max_uses"):
+        await promotions.sql("update coupons set uses_count = 2")
