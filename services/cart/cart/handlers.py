@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from cart.settings import CartSettings
-from cart.store import locks, products
 from chassis.bus import Bus
 from contracts.catalog import ProductChanged
 from contracts.inventory import StockChanged
 from contracts.orders import OrderCancelled, OrderConfirmed
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from cart.settings import CartSettings
+from cart.store import locks, products
 
 bus: Bus[CartSettings] = Bus("cart")
 
@@ -28,11 +28,11 @@ async def keep_products(events: Sequence[ProductChanged], tx: AsyncSession) -> N
 
 @bus.handles_many(OrderConfirmed)
 async def convert_carts(events: Sequence[OrderConfirmed], tx: AsyncSession) -> None:
-    """A cart that was bought is over."""
+    """Close for good what was bought."""
     await locks.convert(tx, {event.cart_id: event.order_id for event in events})
 
 
 @bus.handles_many(OrderCancelled)
 async def reopen_carts(events: Sequence[OrderCancelled], tx: AsyncSession) -> None:
-    """A cart whose order came to nothing is the customer's again."""
+    """Give the customer back a cart whose order came to nothing."""
     await locks.unlock(tx, {event.cart_id: event.order_id for event in events})

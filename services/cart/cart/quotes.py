@@ -1,4 +1,4 @@
-"""What a cart asks others before it has a price: shipping's rates, promotions' coupons, the tax table."""
+"""What a cart asks others before it has a price: shipping rates, coupons, the tax table."""
 
 import time
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import structlog
+from chassis.client import PeerAway, Peers
+from chassis.errors import Problem, Unavailable
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.domain.checkout import CouponQuestion, CouponWorth, Method, RateQuestion
 from cart.domain.tax import Taxes, TaxTable
 from cart.settings import CartSettings
 from cart.store import tax_rates
-from chassis.client import PeerAway, Peers
-from chassis.errors import Problem, Unavailable
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ class Kept(Generic[Question, Answer]):
     _answers: dict[Question, tuple[float, Answer]] = field(default_factory=dict)
 
     def find(self, question: Question) -> Answer | None:
-        """The answer, if it is young enough."""
+        """Find the answer, if it is young enough."""
         known = self._answers.get(question)
         return known[1] if known is not None and known[0] > time.monotonic() else None
 
@@ -60,14 +60,14 @@ class Quotes:
         self._settings = settings
         self._rates: Kept[RateQuestion, Sequence[Method]] = Kept(settings.quote_age)
         self._coupons: Kept[CouponQuestion, CouponWorth | Problem] = Kept(settings.quote_age)
-        self._taxes: Kept[None, Taxes] = Kept(settings.tax_rates_age)
+        self._taxes: Kept[str, Taxes] = Kept(settings.tax_rates_age)
 
     def known_rates(self, question: RateQuestion) -> Sequence[Method] | None:
-        """The methods shipping offered not long ago, or None."""
+        """Recall the methods shipping offered not long ago, or None."""
         return self._rates.find(question)
 
     async def rates(self, question: RateQuestion) -> Sequence[Method]:
-        """The methods shipping offers, cheapest first as it orders them; empty where it does not deliver."""
+        """Tell the methods shipping offers; none where it does not deliver."""
         known = self._rates.find(question)
         if known is not None:
             return known
@@ -86,7 +86,7 @@ class Quotes:
         return methods
 
     async def coupon(self, question: CouponQuestion) -> CouponWorth:
-        """What the coupon is worth now; raises promotions' refusal of it."""
+        """Ask what the coupon is worth now; raises promotions' refusal of it."""
         try:
             worth = await self._evaluate(question)
         except PricingUnavailable:
@@ -98,7 +98,7 @@ class Quotes:
         return worth
 
     async def recent_coupon(self, question: CouponQuestion) -> CouponWorth:
-        """The same, but an answer given not long ago will do: for showing, never for selling."""
+        """Do the same with an answer given not long ago: for showing, never for selling."""
         known = self._coupons.find(question)
         if isinstance(known, Problem):
             # The same exception is raised many times: it must not gather their tracebacks.
@@ -126,8 +126,10 @@ class Quotes:
         )
 
     async def _ask(self, url: str, body: Any) -> Any:
-        """Ask a neighbour. Its word on a coupon is the customer's business; any other refusal is a
-        misunderstanding between services, which the customer cannot mend.
+        """Ask a neighbour.
+
+        Its word on a coupon is the customer's business; any other refusal is a misunderstanding
+        between services, which the customer cannot mend.
         """
         try:
             return await self._peers.ask("POST", url, body=body)
@@ -140,12 +142,13 @@ class Quotes:
             raise PricingUnavailable from refusal
 
     async def taxes(self, tx: AsyncSession) -> Taxes:
-        """The tax table, at most some seconds old."""
-        known = self._taxes.find(None)
-        if known is None:
-            known = TaxTable(await tax_rates.list_all(tx))
-            self._taxes.keep(None, known)
-        return known
+        """Tell the tax table, at most some seconds old."""
+        known = self._taxes.find("all")
+        if known is not None:
+            return known
+        table = TaxTable(await tax_rates.list_all(tx))
+        self._taxes.keep("all", table)
+        return table
 
     def forget_taxes(self) -> None:
         """Read the tax table again: it was just changed."""

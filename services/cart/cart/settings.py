@@ -1,8 +1,7 @@
 """What the cart service must be told besides what every service is."""
 
-from pydantic import Field
-
 from chassis.settings import Seconds, ServiceSettings
+from pydantic import Field
 
 
 class CartSettings(ServiceSettings):

@@ -4,13 +4,13 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-
-from cart.handlers import bus
-from cart.store import locks
 from chassis.client import PeerAway
 from chassis.db import Database
 from chassis.errors import Problem
 from chassis.sweep import Sweep
+
+from cart.handlers import bus
+from cart.store import locks
 
 log = structlog.get_logger()
 
@@ -18,7 +18,7 @@ NOT_FOUND = 404
 
 
 async def check_locks(database: Database) -> int:
-    """Ask orders about old locks: one without a live order is given back; returns how many were asked."""
+    """Ask orders about old locks and give back those without a live order; returns how many."""
     async with database.transaction() as tx:
         stale = await locks.take_stale_locks(tx, bus.settings.lock_check_after)
     for cart_id, order_id in stale:
@@ -36,7 +36,7 @@ async def check_locks(database: Database) -> int:
 
 
 async def _status_of(order_id: UUID) -> str | None:
-    """The status of an order as orders tells it; None when there is no such order."""
+    """Ask orders for the status of an order; None when there is no such order."""
     url = f"{bus.settings.orders_url}/internal/orders/{order_id}"
     try:
         told: dict[str, Any] = await bus.resources.peers.ask("GET", url)

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-
 from cart.settings import CartSettings
 from chassis.ids import new_id
 from chassis.testing import Harness, access_token, service_token
@@ -116,7 +115,9 @@ class Shop:
     async def customer_cart(self, *items: tuple[UUID, int], customer: UUID, **body: Any) -> "Cart":
         headers = {"Authorization": f"Bearer {access_token(customer_id=customer)}"}
         wanted = [{"variant_id": str(variant), "quantity": n} for variant, n in items]
-        answer = await self.client.post("/v1/carts", json={"items": wanted, **body}, headers=headers)
+        answer = await self.client.post(
+            "/v1/carts", json={"items": wanted, **body}, headers=headers
+        )
         assert answer.status_code in (200, 201), answer.text
         return Cart(self, answer.json(), headers)
 

@@ -1,6 +1,7 @@
 """The lock: the cart's price becomes the order's."""
 
 from chassis.ids import new_id
+
 from .shop import ADDRESS, READY, Shop
 
 

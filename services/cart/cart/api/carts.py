@@ -2,32 +2,23 @@
 
 import secrets
 from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Response
-from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from cart.api import views
-from cart.api.access import (
-    Asked,
-    CartToken,
-    Db,
-    Expected,
-    Held,
-    Settings,
-    buyer_of,
-    hash_of,
-)
-from cart.api.items import WantedBody, put_in
-from cart.domain import checkout
-from cart.domain.basket import MAX_LINES, Basket, CartExpired, CurrencyMismatch
-from cart.store import carts, lines, locks
-from chassis.auth import MaybeCaller, SignedIn
+from chassis.auth import SignedIn
 from chassis.errors import Malformed, NotFound
 from chassis.ids import new_id, utcnow
 from chassis.wire import Body, Id
 from contracts.money import Currency
-from uuid import UUID
+from fastapi import APIRouter
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from cart.api import views
+from cart.api.items import WantedBody, put_in
+from cart.api.visit import Visit, Visiting, hash_of
+from cart.domain import checkout
+from cart.domain.basket import MAX_LINES, Basket, CartExpired, CurrencyMismatch
+from cart.store import carts, lines, locks
 
 router = APIRouter(prefix="/v1/carts", tags=["cart"])
 
@@ -36,7 +27,7 @@ class NewCart(Body):
     """What a new cart may begin with."""
 
     currency: Currency | None = None
-    items: Annotated[list[WantedBody], Field(max_length=MAX_LINES)] = []
+    items: Annotated[list[WantedBody], Field(max_length=MAX_LINES)] = Field(default_factory=list)
     email: views.Email | None = None
 
 
@@ -57,79 +48,66 @@ class MergeBody(Body):
 
 
 @router.post("", status_code=201)
-async def create_cart(
-    body: NewCart,
-    response: Response,
-    caller: MaybeCaller,
-    database: Db,
-    quotes: Asked,
-    settings: Settings,
-) -> views.CreatedCartView:
-    """Make a cart; a signed-in customer has one active cart, which is answered with 200 if there is."""
-    now = utcnow()
-    token = None
-    async with database.transaction() as tx:
-        if caller is None:
-            token = secrets.token_urlsafe(32)
+async def create_cart(body: NewCart, visit: Visiting) -> views.CreatedCartView:
+    """Make a cart. A customer has one active cart: if it is there, it is answered with 200."""
+    token = secrets.token_urlsafe(32) if visit.caller is None else None
+    async with visit.transaction() as tx:
+        if token is not None:
             basket = await carts.create_guest_cart(
-                tx, new_id(), hash_of(token), body.currency or settings.currency, body.email
+                tx, new_id(), hash_of(token), body.currency or visit.settings.currency, body.email
             )
         else:
-            basket, is_new = await carts.lock_or_create_current(
-                tx, new_id(), caller.customer_id, body.currency or settings.currency
-            )
-            response.status_code = 201 if is_new else 200
-            if body.currency not in (None, basket.currency):
-                raise CurrencyMismatch
-            if body.email is not None:
-                basket.email = body.email
-                await carts.change_cart(tx, basket.id, {"email": body.email})
-        if body.items or token is None:
-            await put_in(tx, basket, body.items, now)
-        taxes = await quotes.taxes(tx)
-    view = await views.show(response, basket, buyer_of(basket, caller), quotes, taxes)
+            basket = await _own_cart(tx, body, visit)
+        wanted = [each.variant_id for each in body.items]
+        basket.lines, offers = await lines.list_lines(tx, basket.id, utcnow(), wanted)
+        await put_in(tx, basket, body.items, offers)
+    view = await visit.show(basket)
     return views.CreatedCartView(**dict(view), cart_token=token)
 
 
+async def _own_cart(tx: AsyncSession, body: NewCart, visit: Visit) -> Basket:
+    """Take or make the customer's cart, and keep the e-mail given."""
+    if visit.caller is None:
+        raise RuntimeError("a guest has no cart of their own")
+    currency = body.currency or visit.settings.currency
+    customer_id = visit.caller.customer_id
+    basket, is_new = await carts.lock_or_create_current(tx, new_id(), customer_id, currency)
+    visit.response.status_code = 201 if is_new else 200
+    if body.currency not in (None, basket.currency):
+        raise CurrencyMismatch
+    if body.email is not None:
+        basket.email = body.email
+        await carts.change_cart(tx, basket.id, {"email": body.email})
+    return basket
+
+
 @router.get("/current")
-async def read_current_cart(
-    response: Response, caller: SignedIn, database: Db, quotes: Asked
-) -> views.CartView:
-    """The active cart of the signed-in customer."""
-    async with database.transaction() as tx:
+async def read_current_cart(caller: SignedIn, visit: Visiting) -> views.CartView:
+    """Read the active cart of the signed-in customer."""
+    async with visit.transaction() as tx:
         basket = await carts.find_current(tx, caller.customer_id, utcnow())
-        taxes = await quotes.taxes(tx)
     if basket is None:
         raise NotFound
-    return await views.show(response, basket, buyer_of(basket, caller), quotes, taxes)
+    return await visit.show(basket)
 
 
 @router.post("/merge")
-async def merge_carts(
-    body: MergeBody,
-    response: Response,
-    caller: SignedIn,
-    database: Db,
-    quotes: Asked,
-    cart_token: CartToken = None,
-) -> views.CartView:
+async def merge_carts(body: MergeBody, caller: SignedIn, visit: Visiting) -> views.CartView:
     """Merge a guest cart into the customer's own at login; a repeat changes nothing."""
-    token = body.cart_token or cart_token
+    token = body.cart_token or visit.token
     if token is None:
         raise Malformed("Name the guest cart by its token.", code="cart_token_missing")
-    now = utcnow()
-    async with database.transaction() as tx:
-        guest = await carts.find_guest_cart_for_update(tx, hash_of(token))
+    async with visit.transaction() as tx:
+        guest = await carts.lock_guest_cart(tx, hash_of(token))
         if guest is None or body.cart_id not in (None, guest.id):
             raise NotFound
-        basket = await _merge(tx, guest, caller.customer_id)
-        basket = await carts.get_cart(tx, basket.id, carts.Holder(caller.customer_id, None), now)
-        taxes = await quotes.taxes(tx)
-    return await views.show(response, basket, buyer_of(basket, caller), quotes, taxes)
+        own = await _merge(tx, guest, caller.customer_id)
+        basket = await carts.get_cart(tx, own, carts.Holder(caller.customer_id, None), utcnow())
+    return await visit.show(basket)
 
 
-async def _merge(tx: AsyncSession, guest: Basket, customer_id: UUID) -> Basket:
-    """Empty the guest's cart into the customer's; gives the latter, as far as it was locked."""
+async def _merge(tx: AsyncSession, guest: Basket, customer_id: UUID) -> UUID:
+    """Empty the guest's cart into the customer's; gives the latter's id."""
     own, _ = await carts.lock_or_create_current(tx, new_id(), customer_id, guest.currency)
     if guest.merged_into is None:
         guest.must_be_active()
@@ -138,57 +116,35 @@ async def _merge(tx: AsyncSession, guest: Basket, customer_id: UUID) -> Basket:
         await locks.merge(tx, guest.id, own.id)
     elif guest.merged_into != own.id:
         raise CartExpired
-    return own
+    return own.id
 
 
 @router.get("/{cart_id}")
-async def read_cart(
-    cart_id: UUID,
-    response: Response,
-    caller: MaybeCaller,
-    holder: Held,
-    database: Db,
-    quotes: Asked,
-) -> views.CartView:
-    """A cart at today's prices."""
-    async with database.transaction() as tx:
-        basket = await carts.get_cart(tx, cart_id, holder, utcnow())
-        taxes = await quotes.taxes(tx)
-    return await views.show(response, basket, buyer_of(basket, caller), quotes, taxes)
+async def read_cart(cart_id: UUID, visit: Visiting) -> views.CartView:
+    """Read a cart at today's prices."""
+    return await visit.show(await visit.read(cart_id))
 
 
 @router.patch("/{cart_id}")
-async def change_cart(
-    cart_id: UUID,
-    body: CartChange,
-    response: Response,
-    caller: MaybeCaller,
-    holder: Held,
-    expected: Expected,
-    database: Db,
-    quotes: Asked,
-) -> views.CartView:
+async def change_cart(cart_id: UUID, body: CartChange, visit: Visiting) -> views.CartView:
     """Set or empty the e-mail, the addresses and the shipping method."""
     values: dict[str, Any] = body.model_dump(exclude_unset=True)
-    async with database.transaction() as tx:
-        basket = await carts.lock_cart(tx, cart_id, holder, expected)
+    for address in {"shipping_address", "billing_address"} & values.keys():
+        given: views.AddressBody | None = getattr(body, address)
+        values[address] = given.model_dump() if given else None
+    async with visit.change(cart_id) as (tx, basket, _):
         if values:
             await carts.change_cart(tx, cart_id, values)
         for name, value in values.items():
             setattr(basket, name, value)
-        basket.lines, _ = await lines.list_lines(tx, cart_id, utcnow())
-        taxes = await quotes.taxes(tx)
-    return await views.show(response, basket, buyer_of(basket, caller), quotes, taxes)
+    return await visit.show(basket)
 
 
 @router.get("/{cart_id}/shipping-methods")
-async def list_shipping_methods(
-    cart_id: UUID, holder: Held, database: Db, quotes: Asked
-) -> views.MethodsView:
-    """How the cart can be shipped to its address, and for how much; empty where we do not deliver."""
-    async with database.transaction() as tx:
-        basket = await carts.get_cart(tx, cart_id, holder, utcnow())
+async def list_shipping_methods(cart_id: UUID, visit: Visiting) -> views.MethodsView:
+    """List how the cart can be shipped to its address; empty where we do not deliver."""
+    basket = await visit.read(cart_id)
     question = checkout.rate_question(basket)
     if question is None:
         raise checkout.AddressMissing
-    return views.methods_view(await quotes.rates(question), basket.currency)
+    return views.methods_view(await visit.quotes.rates(question), basket.currency)

@@ -4,21 +4,22 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
-
-from cart.api import views
-from cart.api.access import Asked, CartToken, Db, buyer_of, holder_of
-from cart.domain import checkout
-from cart.domain.basket import Basket
-from cart.domain.checkout import CouponQuestion, CouponWorth, Method, Purchase, RateQuestion
-from cart.quotes import Quotes
-from cart.store import carts, locks
-from cart.store.carts import Holder
 from chassis.auth import Caller, ServiceCaller, only_services
 from chassis.db import Database
 from chassis.errors import Refused
 from chassis.ids import utcnow
 from chassis.wire import Body, Id, MoneyBody
+from contracts.money import Money
+from fastapi import APIRouter, Depends
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from cart.api import views
+from cart.api.visit import Asked, CartToken, Db, buyer_of, holder_of
+from cart.domain import checkout
+from cart.domain.checkout import CouponQuestion, CouponWorth, Method, Purchase, RateQuestion
+from cart.quotes import Quotes
+from cart.store import carts, locks
+from cart.store.carts import Holder
 
 router = APIRouter(prefix="/internal/carts", tags=["internal"])
 
@@ -39,11 +40,11 @@ class LockBody(Body):
     coupon_code: views.CouponCode | None = None
 
     def purchase(self) -> Purchase:
-        """The same in the domain's words."""
-        ship_to, bill_to = self.shipping_address, self.billing_address
+        """Say the same in the domain's words."""
+        ship_to, bill_to, total = self.shipping_address, self.billing_address, self.expected_total
         return Purchase(
             order_id=self.order_id,
-            expected_total=self.expected_total and self.expected_total.to_money(),
+            expected_total=Money(amount=total.amount, currency=total.currency) if total else None,
             email=self.email,
             shipping_address=ship_to.model_dump() if ship_to else None,
             billing_address=bill_to.model_dump() if bill_to else None,
@@ -68,6 +69,7 @@ class CartBusy(Refused):
 async def lock_cart(
     cart_id: UUID,
     body: LockBody,
+    *,
     orders: Orders,
     database: Db,
     quotes: Asked,
@@ -121,30 +123,31 @@ class Locking:
                 self._coupons[outcome] = await self._quotes.coupon(outcome)
         raise CartBusy
 
-    async def _attempt(self, tx: Any) -> dict[str, Any] | RateQuestion | CouponQuestion | None:
-        """The agreed price; or what must be asked first; or None when the cart changed under us."""
+    async def _attempt(
+        self, tx: AsyncSession
+    ) -> dict[str, Any] | RateQuestion | CouponQuestion | None:
+        """Lock and answer; or give what must be asked first; or None when the cart just changed."""
         found = await carts.get_cart(tx, self._cart_id, self._holder, utcnow())
         if found.order_id == self._purchase.order_id and found.locked is not None:
             return found.locked
         basket = self._purchase.apply_to(found)
         buyer = buyer_of(basket, self._caller)
-        checkout.must_be_complete(basket, buyer)
-        rate_question = checkout.rate_question(basket)
-        assert rate_question is not None
-        methods = self._rates.get(rate_question)
-        if methods is None:
-            methods = self._quotes.known_rates(rate_question)
-        if methods is None:
-            return rate_question
-        method = checkout.chosen(methods, basket.shipping_method_id)
-        coupon = None
+        method = self._method(*checkout.must_be_complete(basket, buyer))
+        if isinstance(method, RateQuestion):
+            return method
         question = checkout.coupon_question(basket, buyer, method.price_amount)
-        if question is not None:
-            coupon = self._coupons.get(question)
-            if coupon is None:
-                return question
+        coupon = self._coupons.get(question) if question else None
+        if question is not None and coupon is None:
+            return question
         costs = checkout.price(basket, method, coupon, await self._quotes.taxes(tx))
         checkout.must_cost(costs.total_amount, basket.currency, self._purchase.expected_total)
         answer = checkout.frozen(basket, buyer, method, coupon, costs)
         is_locked = await locks.lock(tx, basket, self._purchase.order_id, costs, answer)
         return answer if is_locked else None
+
+    def _method(self, question: RateQuestion, method_id: UUID) -> Method | RateQuestion:
+        """Find the chosen method, or give what must be asked first."""
+        methods = self._rates.get(question)
+        if methods is None:
+            methods = self._quotes.known_rates(question)
+        return question if methods is None else checkout.chosen(methods, method_id)

@@ -1,23 +1,22 @@
 """Routes on the lines of a cart."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from chassis.ids import new_id, utcnow
+from chassis.wire import Body, Id, Name, Note
+from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.api import views
-from cart.api.access import Asked, Db, Expected, Held, buyer_of
+from cart.api.visit import Visiting
 from cart.domain.basket import MAX_QUANTITY, Basket, Wanted
-from cart.store import carts, lines
-from chassis.auth import MaybeCaller
-from chassis.ids import new_id, utcnow
-from chassis.wire import Body, Id, Name, Note
+from cart.domain.product import Offer
+from cart.store import lines
 
-router = APIRouter(prefix="/v1/carts/{cart_id}/items", tags=["cart items"])
+router = APIRouter(prefix="/v1/carts/{cart_id}/items", tags=["cart"])
 
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
 
@@ -37,12 +36,10 @@ class QuantityBody(Body):
 
 
 async def put_in(
-    tx: AsyncSession, basket: Basket, wanted: Sequence[WantedBody], now: datetime
+    tx: AsyncSession, basket: Basket, wanted: Sequence[WantedBody], offers: Mapping[UUID, Offer]
 ) -> None:
-    """Put pieces into a cart whose row is held; its lines are read on the way."""
-    basket.lines, offers = await lines.list_lines(
-        tx, basket.id, now, [each.variant_id for each in wanted]
-    )
+    """Put pieces into a cart whose row is held."""
+    now = utcnow()
     changed = [
         basket.add(
             Wanted(each.variant_id, each.quantity, each.customization),
@@ -57,63 +54,29 @@ async def put_in(
 
 
 @router.post("", status_code=201)
-async def add_item(
-    cart_id: UUID,
-    body: WantedBody,
-    response: Response,
-    caller: MaybeCaller,
-    holder: Held,
-    expected: Expected,
-    database: Db,
-    quotes: Asked,
-) -> views.CartView:
+async def add_item(cart_id: UUID, body: WantedBody, visit: Visiting) -> views.CartView:
     """Put pieces into the cart; those of an equal line are added to it."""
-    async with database.transaction() as tx:
-        basket = await carts.lock_cart(tx, cart_id, holder, expected)
-        await put_in(tx, basket, [body], utcnow())
-        taxes = await quotes.taxes(tx)
-    return await views.show(response, basket, buyer_of(basket, caller), quotes, taxes)
+    async with visit.change(cart_id, [body.variant_id]) as (tx, basket, offers):
+        await put_in(tx, basket, [body], offers)
+    return await visit.show(basket)
 
 
 @router.patch("/{item_id}")
 async def change_item(
-    cart_id: UUID,
-    item_id: UUID,
-    body: QuantityBody,
-    response: Response,
-    caller: MaybeCaller,
-    holder: Held,
-    expected: Expected,
-    database: Db,
-    quotes: Asked,
+    cart_id: UUID, item_id: UUID, body: QuantityBody, visit: Visiting
 ) -> views.CartView:
     """Change how many pieces a line holds; this also accepts a changed price."""
-    async with database.transaction() as tx:
-        basket = await carts.lock_cart(tx, cart_id, holder, expected)
-        basket.lines, _ = await lines.list_lines(tx, cart_id, utcnow())
+    async with visit.change(cart_id) as (tx, basket, _):
         line = basket.line(item_id)
         basket.set_quantity(line, body.quantity)
         await lines.put_lines(tx, cart_id, [line])
-        taxes = await quotes.taxes(tx)
-    return await views.show(response, basket, buyer_of(basket, caller), quotes, taxes)
+    return await visit.show(basket)
 
 
 @router.delete("/{item_id}")
-async def remove_item(
-    cart_id: UUID,
-    item_id: UUID,
-    response: Response,
-    caller: MaybeCaller,
-    holder: Held,
-    expected: Expected,
-    database: Db,
-    quotes: Asked,
-) -> views.CartView:
+async def remove_item(cart_id: UUID, item_id: UUID, visit: Visiting) -> views.CartView:
     """Take a line out of the cart."""
-    async with database.transaction() as tx:
-        basket = await carts.lock_cart(tx, cart_id, holder, expected)
-        basket.lines, _ = await lines.list_lines(tx, cart_id, utcnow())
+    async with visit.change(cart_id) as (tx, basket, _):
         basket.lines.remove(basket.line(item_id))
         await lines.drop_line(tx, item_id)
-        taxes = await quotes.taxes(tx)
-    return await views.show(response, basket, buyer_of(basket, caller), quotes, taxes)
+    return await visit.show(basket)

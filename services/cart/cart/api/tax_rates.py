@@ -1,3 +1,133 @@
 """Routes on tax rates, for staff."""
-from fastapi import APIRouter
-router = APIRouter(prefix="/v1/admin/tax-rates", tags=["tax rates"])
+
+from typing import Annotated
+from uuid import UUID
+
+from chassis import etag
+from chassis.auth import permitted
+from chassis.db import Tx
+from chassis.ids import new_id
+from chassis.pages import Page, Paged
+from chassis.wire import Body, Id, SafeText, View
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+from sqlalchemy.exc import IntegrityError
+
+from cart.api.visit import Asked, Db
+from cart.domain.tax import TaxRate, TaxRateExists
+from cart.store import tax_rates
+
+router = APIRouter(
+    prefix="/v1/admin/tax-rates",
+    tags=["tax rates"],
+    dependencies=[Depends(permitted("tax:write"))],
+)
+
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+
+
+class TaxRateChange(Body):
+    """A rate in basis points: 1900 is 19 %.
+
+    `prices_include_tax` is one custom per country: it is set on all its rates.
+    """
+
+    rate_bps: Annotated[int, Field(ge=0, le=10_000)]
+    prices_include_tax: bool
+
+
+class TaxRateBody(TaxRateChange):
+    """The whole rate of a place for a category.
+
+    Without `state` it holds in the whole country, without `category_id` for everything.
+    """
+
+    country: Country
+    state: Annotated[SafeText, Field(max_length=100)] = ""
+    category_id: Id | None = None
+
+
+class TaxRateView(View):
+    """A tax rate."""
+
+    id: UUID
+    country: str
+    state: str
+    category_id: UUID | None
+    rate_bps: int
+    prices_include_tax: bool
+    version: int
+
+
+@router.get("")
+async def list_tax_rates(
+    paging: Paged, tx: Tx, country: Annotated[Country | None, Query()] = None
+) -> Page[TaxRateView]:
+    """All rates, or those of one country."""
+    position = paging.position(UUID)
+    after = position[0] if position is not None else None
+    rows = await tax_rates.list_tax_rates(tx, country, after, paging.limit)
+    return paging.page(rows, TaxRateView.model_validate, lambda rate: [str(rate.id)])
+
+
+@router.post("", status_code=201)
+async def create_tax_rate(
+    body: TaxRateBody, response: Response, database: Db, quotes: Asked
+) -> TaxRateView:
+    """Add a rate; 409 when its place and category have one."""
+    rate = TaxRate(id=new_id(), **body.model_dump())
+    async with database.transaction() as tx:
+        await tax_rates.lock_country(tx, body.country)
+        tx.add(rate)
+        try:
+            await tx.flush()
+        except IntegrityError:
+            raise TaxRateExists from None
+        await tax_rates.set_custom(tx, rate)
+    quotes.forget_taxes()
+    etag.show(response, rate.version)
+    return TaxRateView.model_validate(rate)
+
+
+@router.get("/{rate_id}")
+async def read_tax_rate(rate_id: UUID, response: Response, tx: Tx) -> TaxRateView:
+    """One rate."""
+    rate = await tax_rates.get_tax_rate(tx, rate_id)
+    etag.show(response, rate.version)
+    return TaxRateView.model_validate(rate)
+
+
+@router.put("/{rate_id}")
+async def change_tax_rate(
+    rate_id: UUID,
+    body: TaxRateChange,
+    *,
+    expected: etag.IfMatch,
+    response: Response,
+    database: Db,
+    quotes: Asked,
+) -> TaxRateView:
+    """Change a rate; its place and category stay what they are."""
+    async with database.transaction() as tx:
+        rate = await tax_rates.lock_tax_rate(tx, rate_id)
+        etag.check(rate.version, expected)
+        rate.rate_bps = body.rate_bps
+        rate.prices_include_tax = body.prices_include_tax
+        rate.version += 1
+        await tx.flush()
+        await tax_rates.set_custom(tx, rate)
+    quotes.forget_taxes()
+    etag.show(response, rate.version)
+    return TaxRateView.model_validate(rate)
+
+
+@router.delete("/{rate_id}", status_code=204)
+async def delete_tax_rate(
+    rate_id: UUID, expected: etag.IfMatch, database: Db, quotes: Asked
+) -> None:
+    """Remove a rate."""
+    async with database.transaction() as tx:
+        rate = await tax_rates.lock_tax_rate(tx, rate_id)
+        etag.check(rate.version, expected)
+        await tx.delete(rate)
+    quotes.forget_taxes()

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any, NoReturn
 from uuid import UUID
 
-from cart.domain.product import Offer, check_customization
 from chassis.errors import NotFound, Problem, Refused
 from contracts.money import MAX_AMOUNT
+
+from cart.domain.product import Offer, check_customization
 
 MAX_QUANTITY = 99
 MAX_LINES = 100
@@ -60,7 +61,7 @@ class VariantUnknown(NotFound):
 
 
 class VariantUnavailable(Refused):
-    """This variant is not for sale at the moment."""
+    """The variant is not for sale at the moment."""
 
     code = "variant_unavailable"
 
@@ -84,7 +85,7 @@ class CurrencyMismatch(Refused):
 
 
 def customization_key(customization: Mapping[str, str] | None) -> str:
-    """What tells two customizations of a variant apart; empty for none."""
+    """Tell two customizations of a variant apart; empty for none."""
     if not customization:
         return ""
     return hashlib.sha256(json.dumps(customization, sort_keys=True).encode()).hexdigest()
@@ -168,7 +169,7 @@ class Basket:
         return sum(line.amount for line in self.lines)
 
     def line(self, item_id: UUID) -> Line:
-        """The line of this id."""
+        """Find the line of this id."""
         for line in self.lines:
             if line.id == item_id:
                 return line
@@ -227,7 +228,7 @@ class Basket:
                 raise CartFull
 
     def short_variants(self, lines: Iterable[Line]) -> set[UUID]:
-        """The variants of these lines of which the whole cart holds more pieces than are left."""
+        """Name the variants of these lines of which the cart holds more pieces than are left."""
         variants = {line.variant_id for line in lines}
         held = dict.fromkeys(variants, 0)
         left = dict.fromkeys(variants, 0)

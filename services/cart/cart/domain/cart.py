@@ -4,19 +4,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chassis.model import Stamped
 from sqlalchemy import CHAR, CheckConstraint, ForeignKey, Index, SmallInteger, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cart.domain import Base
-from chassis.model import Stamped
 
 
 class Cart(Stamped, Base):
     """A cart of one customer or of whoever holds its token.
 
     Its amounts are those it was locked at; an open cart is priced anew whenever it is shown.
-    `locked` holds the answer that was given to the order, so that a repeat gets the same one.
+    `locked` holds the answer given to the order, so that a repeat gets the same one.
     """
 
     __tablename__ = "carts"
@@ -28,7 +28,8 @@ class Cart(Stamped, Base):
             name="lock",
         ),
         CheckConstraint(
-            "least(subtotal_amount, discount_amount, shipping_amount, tax_amount, total_amount) >= 0",
+            "least(subtotal_amount, discount_amount, shipping_amount, tax_amount, "
+            "total_amount) >= 0",
             name="amounts",
         ),
         Index(
@@ -65,7 +66,7 @@ class Cart(Stamped, Base):
 
 
 class CartItem(Stamped, Base):
-    """Pieces of one variant with one customization; `unit_price_amount` is what the customer last saw."""
+    """Pieces of a variant with one customization; `unit_price_amount` is what the customer saw."""
 
     __tablename__ = "cart_items"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""The lock: what an order asks of a cart, the questions its price depends on, and the frozen answer."""
+"""The lock: what an order asks of a cart, what its price depends on, and the frozen answer."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from chassis.errors import Invalid, Refused
+from contracts.money import Money
+
 from cart.domain.basket import Basket, CurrencyMismatch, Line
 from cart.domain.pricing import Cost, Goods, cost
 from cart.domain.tax import Taxes
-from chassis.errors import Invalid, Refused
-from contracts.money import Money
 
 
 class EmailMissing(Invalid):
@@ -38,7 +39,7 @@ class NoShippingZone(Invalid):
 
 
 class ShippingMethodUnavailable(Invalid):
-    """This shipping method is not offered for this cart and address; choose another."""
+    """The shipping method is not offered for this cart and address; choose another."""
 
     code = "shipping_method_unavailable"
 
@@ -134,7 +135,7 @@ class Purchase:
     coupon_code: str | None = None
 
     def apply_to(self, basket: Basket) -> Basket:
-        """The cart as it would be after the request."""
+        """Give the cart as it would be after the request."""
         return replace(
             basket,
             email=self.email or basket.email,
@@ -146,7 +147,7 @@ class Purchase:
 
 
 def rate_question(basket: Basket) -> RateQuestion | None:
-    """What to ask shipping; None without an address. The order's value is that before discounts."""
+    """Say what to ask shipping; None without an address. The value is that before discounts."""
     to = basket.shipping_address
     if to is None:
         return None
@@ -160,7 +161,7 @@ def rate_question(basket: Basket) -> RateQuestion | None:
 
 
 def coupon_question(basket: Basket, buyer: Buyer, shipping_amount: int) -> CouponQuestion | None:
-    """What to ask promotions; None without a coupon."""
+    """Say what to ask promotions; None without a coupon."""
     if basket.coupon_code is None:
         return None
     return CouponQuestion(
@@ -182,7 +183,7 @@ def coupon_question(basket: Basket, buyer: Buyer, shipping_amount: int) -> Coupo
 
 
 def chosen(methods: Sequence[Method], method_id: UUID) -> Method:
-    """The chosen method among those offered."""
+    """Find the chosen method among those offered."""
     if not methods:
         raise NoShippingZone
     for method in methods:
@@ -191,10 +192,8 @@ def chosen(methods: Sequence[Method], method_id: UUID) -> Method:
     raise ShippingMethodUnavailable
 
 
-def price(
-    basket: Basket, method: Method | None, coupon: CouponWorth | None, taxes: Taxes
-) -> Cost:
-    """What the cart costs as it stands; without a method no shipping, without an address no tax."""
+def price(basket: Basket, method: Method | None, coupon: CouponWorth | None, taxes: Taxes) -> Cost:
+    """Price the cart as it stands; without a method no shipping, without an address no tax."""
     to = basket.shipping_address
     is_free = coupon is not None and coupon.free_shipping
     return cost(
@@ -208,16 +207,18 @@ def price(
     )
 
 
-def must_be_complete(basket: Basket, buyer: Buyer) -> None:
-    """Refuse a cart that cannot become an order yet."""
+def must_be_complete(basket: Basket, buyer: Buyer) -> tuple[RateQuestion, UUID]:
+    """Refuse a cart that cannot become an order; gives what to ask shipping and the method."""
     basket.must_be_active()
     basket.must_be_sellable()
     if buyer.customer_id is None and buyer.email is None:
         raise EmailMissing
-    if basket.shipping_address is None:
+    question = rate_question(basket)
+    if question is None:
         raise AddressMissing
     if basket.shipping_method_id is None:
         raise ShippingMethodMissing
+    return question, basket.shipping_method_id
 
 
 def must_cost(total_amount: int, currency: str, expected: Money | None) -> None:
@@ -273,7 +274,7 @@ def _frozen_line(line: Line, discount: int, tax: int, total: int) -> Mapping[str
         "line_id": str(line.id),
         "variant_id": str(line.variant_id),
         "product_id": str(line.product_id),
-        "seller_id": _text(offer and offer.seller_id),
+        "seller_id": _text(offer.seller_id if offer else None),
         "sku": line.sku,
         "product_name": offer.product_name if offer else line.product_name,
         "variant_description": offer.variant_description if offer else line.variant_description,

@@ -1,4 +1,4 @@
-"""What a cart costs: a pure function from lines, discount, shipping and taxes to amounts that add up."""
+"""What a cart costs: lines, discount, shipping and taxes become amounts that add up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class LineCost:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Amounts of a cart. `tax_amount` covers lines and shipping, whether included in them or added."""
+    """Amounts of a cart. `tax_amount` covers lines and shipping, included in them or added."""
 
     lines: tuple[LineCost, ...]
     subtotal_amount: int
@@ -40,17 +40,17 @@ class Cost:
 
 
 def half_even(numerator: int, denominator: int) -> int:
-    """The nearest integer to a fraction of non-negative integers; a tie goes to the even one."""
+    """Round a fraction of non-negative integers; a tie goes to the even neighbour."""
     whole, rest = divmod(numerator, denominator)
     above = 2 * rest - denominator
     return whole + (above > 0 or (above == 0 and whole % 2 == 1))
 
 
 def spread(amount: int, weights: Sequence[int]) -> list[int]:
-    """Divide an amount in proportion to the weights so that the parts sum to it (largest remainder).
+    """Divide an amount in proportion to the weights so that the parts sum to it.
 
     No part exceeds its weight as long as the amount does not exceed their sum; on equal remainders
-    the earlier line gets the odd unit. (Hamilton's method of apportionment.)
+    the earlier line gets the odd unit. (Largest remainder: Hamilton's method of apportionment.)
     """
     total = sum(weights)
     if total == 0:
@@ -64,7 +64,7 @@ def spread(amount: int, weights: Sequence[int]) -> list[int]:
 
 
 def tax_in(amount: int, rate_bps: int, *, included: bool) -> int:
-    """The tax on an amount, or the part of it that is tax when prices include it; half-even."""
+    """Tax an amount, or find the part of it that is tax when prices include it; half-even."""
     return half_even(amount * rate_bps, BASIS + rate_bps if included else BASIS)
 
 

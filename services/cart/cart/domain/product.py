@@ -1,4 +1,4 @@
-"""What can be bought, as far as carts need to know: copies of catalog's products and inventory's stock."""
+"""What can be bought, as far as carts need to know: copies of products and of their stock."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chassis.errors import Invalid
+from chassis.model import Stamped
 from sqlalchemy import CHAR, CheckConstraint, ForeignKey, Integer, String, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cart.domain import Base
-from chassis.errors import Invalid
-from chassis.model import Stamped
 
 NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
 
@@ -40,9 +40,7 @@ class VariantSnapshot(Stamped, Base):
 
     __tablename__ = "variant_snapshots"
     variant_id: Mapped[UUID] = mapped_column(primary_key=True)
-    product_id: Mapped[UUID] = mapped_column(
-        ForeignKey("product_snapshots.product_id"), index=True
-    )
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("product_snapshots.product_id"), index=True)
     sku: Mapped[str] = mapped_column(String(50))
     description: Mapped[str] = mapped_column(Text)
     price_amount: Mapped[int]
@@ -94,7 +92,7 @@ def effective_price(
     discount_until: datetime | None,
     now: datetime,
 ) -> int:
-    """The discount price inside its window (its end excluded), the price otherwise; minor units."""
+    """Choose the discount price inside its window (its end excluded), else the price."""
     if discount_price is None:
         return price
     begun = discount_from is None or discount_from <= now

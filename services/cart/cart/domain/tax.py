@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
+from chassis.errors import Refused
+from chassis.model import Stamped
 from sqlalchemy import CHAR, CheckConstraint, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cart.domain import Base
-from chassis.errors import Refused
-from chassis.model import Stamped
 
 
 class TaxRateExists(Refused):
@@ -22,8 +22,8 @@ class TaxRateExists(Refused):
 class TaxRate(Stamped, Base):
     """The whole rate that holds in a place for a category, in basis points (1900 = 19 %).
 
-    An empty `state` means the whole country, no `category_id` every category. Whether prices include
-    the tax is a country's custom: it is the same on all rates of one country.
+    An empty `state` means the whole country, no `category_id` every category. Whether prices
+    include the tax is a country's custom: it is the same on all rates of one country.
     """
 
     __tablename__ = "tax_rates"
@@ -51,7 +51,10 @@ class TaxRate(Stamped, Base):
 class Destination(Protocol):
     """The taxes of one place: what a tax provider would have to tell."""
 
-    prices_include_tax: bool
+    @property
+    def prices_include_tax(self) -> bool:
+        """Whether the prices shown contain the tax."""
+        ...
 
     def rate_for(self, category_ids: Sequence[UUID]) -> int:
         """Basis points for a product in these categories; for none, the standard rate."""
@@ -62,7 +65,7 @@ class Taxes(Protocol):
     """Where rates come from."""
 
     def at(self, country: str, state: str) -> Destination:
-        """The taxes of a place."""
+        """Tell the taxes of a place."""
         ...
 
 
@@ -75,7 +78,7 @@ class Place:
     country_rates: dict[UUID | None, int] = field(default_factory=dict)
 
     def rate_for(self, category_ids: Sequence[UUID]) -> int:
-        """The state's rates go before the country's, the nearest category before its parents."""
+        """Take the state's rates before the country's, the nearest category before its parents."""
         for rates in (self.rates, self.country_rates):
             for category in (*category_ids, None):
                 if category in rates:
@@ -94,7 +97,7 @@ class TaxTable:
             self._included[rate.country] = rate.prices_include_tax
 
     def at(self, country: str, state: str) -> Place:
-        """The taxes of a place."""
+        """Tell the taxes of a place."""
         return Place(
             self._included.get(country, False),
             self._rates.get((country, state), {}),

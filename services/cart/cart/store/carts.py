@@ -1,22 +1,21 @@
 """Queries on carts: Core statements of one shape, because every checkout runs them."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, func, insert, or_, select, text, update
+from chassis.errors import Changed, NotFound
+from sqlalchemy import Table, Uuid, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.domain.basket import Basket
 from cart.domain.cart import Cart
 from cart.store.lines import in_order, items, line_columns, line_of, with_offers
-from chassis.errors import Changed, NotFound
 
-carts = Cart.__table__
+carts = cast("Table", Cart.__table__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Holder:
     token_hash: str | None
 
     def binds(self, cart_id: UUID) -> dict[str, Any]:
-        """The values of `IS_MINE`."""
+        """Give the values of `IS_MINE`."""
         return {"cart": cart_id, "customer": self.customer_id, "token": self.token_hash}
 
 
@@ -48,9 +47,7 @@ READ_CURRENT = READ.where(
 )
 TOUCH = {"version": carts.c.version + 1, "last_activity_at": func.now(), "updated_at": func.now()}
 LOCK_MINE = update(carts).where(IS_MINE).values(TOUCH).returning(*BASKET)
-LOCK_GUEST = (
-    select(*BASKET).where(carts.c.token_hash == bindparam("token")).with_for_update()
-)
+LOCK_GUEST = select(*BASKET).where(carts.c.token_hash == bindparam("token")).with_for_update()
 CREATE = insert(carts).returning(*BASKET)
 CREATE_CURRENT = (
     upsert(carts)
@@ -71,7 +68,9 @@ def _basket(row: Any) -> Basket:
     return Basket(**row._mapping)  # noqa: SLF001
 
 
-async def _read(tx: AsyncSession, query: Any, binds: Mapping[str, Any], now: datetime) -> Basket | None:
+async def _read(
+    tx: AsyncSession, query: Any, binds: Mapping[str, Any], now: datetime
+) -> Basket | None:
     rows = (await tx.execute(query, binds)).all()
     if not rows:
         return None
@@ -82,7 +81,7 @@ async def _read(tx: AsyncSession, query: Any, binds: Mapping[str, Any], now: dat
 
 
 async def get_cart(tx: AsyncSession, cart_id: UUID, holder: Holder, now: datetime) -> Basket:
-    """A cart of this holder with its lines."""
+    """Read a cart of this holder with its lines."""
     found = await _read(tx, READ_MINE, holder.binds(cart_id), now)
     if found is None:
         raise NotFound
@@ -90,14 +89,14 @@ async def get_cart(tx: AsyncSession, cart_id: UUID, holder: Holder, now: datetim
 
 
 async def find_current(tx: AsyncSession, customer_id: UUID, now: datetime) -> Basket | None:
-    """The active cart of a customer with its lines."""
+    """Find the active cart of a customer with its lines."""
     return await _read(tx, READ_CURRENT, {"customer": customer_id}, now)
 
 
 async def lock_cart(
     tx: AsyncSession, cart_id: UUID, holder: Holder, expected: int | None = None
 ) -> Basket:
-    """Take an open cart of this holder until commit and move its version on; its lines are not read.
+    """Take an open cart of this holder until commit and move its version on, without its lines.
 
     `expected` is the version the change is based on, if the client named one.
     """
@@ -114,7 +113,7 @@ async def lock_cart(
 async def create_guest_cart(
     tx: AsyncSession, cart_id: UUID, token_hash: str, currency: str, email: str | None
 ) -> Basket:
-    """A new cart for whoever holds the token."""
+    """Make a cart for whoever holds the token."""
     values = {"id": cart_id, "token_hash": token_hash, "currency": currency, "email": email}
     return _basket((await tx.execute(CREATE, values)).one())
 
@@ -122,7 +121,7 @@ async def create_guest_cart(
 async def lock_or_create_current(
     tx: AsyncSession, new_id: UUID, customer_id: UUID, currency: str
 ) -> tuple[Basket, bool]:
-    """The active cart of a customer, taken until commit, and whether it was made just now."""
+    """Take the active cart of a customer until commit; tells whether it was made just now."""
     values = {"id": new_id, "customer_id": customer_id, "currency": currency}
     while True:
         found = (await tx.execute(LOCK_CURRENT, {"customer": customer_id})).one_or_none()
@@ -134,8 +133,8 @@ async def lock_or_create_current(
         # Somebody made it between the two statements: the next turn finds it.
 
 
-async def find_guest_cart_for_update(tx: AsyncSession, token_hash: str) -> Basket | None:
-    """The cart of a token, taken until commit."""
+async def lock_guest_cart(tx: AsyncSession, token_hash: str) -> Basket | None:
+    """Take the cart of a token until commit."""
     row = (await tx.execute(LOCK_GUEST, {"token": token_hash})).one_or_none()
     return _basket(row) if row is not None else None
 

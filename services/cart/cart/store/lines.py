@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
     FromClause,
     Row,
+    Table,
     Uuid,
     bindparam,
     delete,
@@ -30,14 +31,14 @@ from cart.domain.product import (
     effective_price,
 )
 
-items = CartItem.__table__
-variants = VariantSnapshot.__table__
-products = ProductSnapshot.__table__
-stock = StockSnapshot.__table__
+items = cast("Table", CartItem.__table__)
+variants = cast("Table", VariantSnapshot.__table__)
+products = cast("Table", ProductSnapshot.__table__)
+stock = cast("Table", StockSnapshot.__table__)
 
 
 def line_columns(rows: FromClause, variant_id: ColumnElement[UUID]) -> list[ColumnElement[Any]]:
-    """The columns `line_of` and `offer_of` read; `rows` are cart items."""
+    """List the columns `line_of` and `offer_of` read; `rows` are cart items."""
     return [
         rows.c.id.label("item_id"),
         variant_id.label("variant_id"),
@@ -70,7 +71,7 @@ def line_columns(rows: FromClause, variant_id: ColumnElement[UUID]) -> list[Colu
 
 
 def with_offers(rows: FromClause, variant_id: ColumnElement[UUID]) -> FromClause:
-    """Rows beside what is offered now under their variant, if anything is."""
+    """Join rows to what is offered now under their variant, if anything is."""
     return (
         rows.outerjoin(variants, variants.c.variant_id == variant_id)
         .outerjoin(products, products.c.product_id == variants.c.product_id)
@@ -117,7 +118,7 @@ MOVE_LINES = text(
 
 
 def offer_of(row: Row[Any], now: datetime) -> Offer | None:
-    """What is sold under a row's variant; None when catalog never told of it."""
+    """Read what is sold under a row's variant; None when catalog never told of it."""
     if row.product_id is None:
         return None
     return Offer(
@@ -144,7 +145,7 @@ def offer_of(row: Row[Any], now: datetime) -> Offer | None:
 
 
 def line_of(row: Row[Any], now: datetime) -> Line:
-    """A line beside what is offered now."""
+    """Read a line beside what is offered now."""
     return Line(
         id=row.item_id,
         variant_id=row.variant_id,
@@ -162,14 +163,14 @@ def line_of(row: Row[Any], now: datetime) -> Line:
 
 
 def in_order(lines: Iterable[Line]) -> list[Line]:
-    """Lines as they were added."""
+    """Sort lines as they were added."""
     return sorted(lines, key=lambda line: (line.added_at, line.id))
 
 
 async def list_lines(
     tx: AsyncSession, cart_id: UUID, now: datetime, wanted: Sequence[UUID] = ()
 ) -> tuple[list[Line], dict[UUID, Offer]]:
-    """The lines of a cart, and the offers of these and of the wanted variants, in one query."""
+    """List the lines of a cart, and the offers of these and of the wanted variants."""
     found = await tx.execute(LINES_AND_OFFERS, {"cart_id": cart_id, "wanted": sorted(set(wanted))})
     lines: list[Line] = []
     offers: dict[UUID, Offer] = {}

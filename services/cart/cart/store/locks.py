@@ -24,17 +24,20 @@ LOCK = text(
     "last_activity_at = now(), updated_at = now() "
     "where id = :id and version = :version and status = 'active' returning id"
 )
-PAIRS = "unnest(cast(:carts as uuid[]), cast(:orders as uuid[])) as given(cart_id, order_id)"
 # Rows are taken in one order, so that two batches never wait for each other in a circle.
 CONVERT = text(
-    "with sold as (select id from carts join " + PAIRS + " on id = cart_id "
-    "and carts.order_id = given.order_id where status = 'locked' order by id for update of carts) "
+    "with sold as (select id from carts join "
+    "unnest(cast(:carts as uuid[]), cast(:orders as uuid[])) as given(cart_id, order_id) "
+    "on id = cart_id and carts.order_id = given.order_id where status = 'locked' "
+    "order by id for update of carts) "
     "update carts set status = 'converted', version = version + 1, updated_at = now() "
     "from sold where carts.id = sold.id"
 )
 TAKE_LOCKED = text(
-    "select id, customer_id from carts join " + PAIRS + " on id = cart_id "
-    "and carts.order_id = given.order_id where status = 'locked' order by id desc for update of carts"
+    "select id, customer_id from carts join "
+    "unnest(cast(:carts as uuid[]), cast(:orders as uuid[])) as given(cart_id, order_id) "
+    "on id = cart_id and carts.order_id = given.order_id where status = 'locked' "
+    "order by id desc for update of carts"
 )
 TAKE_ACTIVE = text(
     "select id, customer_id from carts where customer_id = any(cast(:customers as uuid[])) "

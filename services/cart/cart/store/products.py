@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from contracts.catalog import ProductChanged
 from contracts.inventory import StockChanged
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 KEEP_STOCK = text(
     "insert into stock_snapshots (variant_id, sequence, available) "
@@ -84,8 +83,10 @@ async def keep_products(tx: AsyncSession, events: Sequence[ProductChanged]) -> N
 
 
 def _product(event: ProductChanged) -> dict[str, Any]:
-    """The row of a product; its own category comes first, then the categories above it."""
-    above = [category for category in reversed(event.category_path) if category != event.category_id]
+    """Make the row of a product; its own category comes first, then those above it."""
+    above = [
+        category for category in reversed(event.category_path) if category != event.category_id
+    ]
     return {
         **event.model_dump(
             mode="json",

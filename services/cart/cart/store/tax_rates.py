@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from chassis.errors import NotFound
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.domain.tax import TaxRate
-from chassis.errors import NotFound
 
-# All changes of one country's rates wait for each other: its custom must be the same on all of them.
+# All changes of one country's rates wait for each other: its custom is the same on all of them.
 ONE_COUNTRY = text("select pg_advisory_xact_lock(hashtext('tax rates'), hashtext(:country))")
 
 
@@ -53,10 +53,14 @@ async def lock_country(tx: AsyncSession, country: str) -> None:
     await tx.execute(ONE_COUNTRY, {"country": country})
 
 
-async def set_custom(tx: AsyncSession, country: str, *, prices_include_tax: bool) -> None:
-    """Make a country's prices include the tax, or not, on all its rates."""
+async def set_custom(tx: AsyncSession, rate: TaxRate) -> None:
+    """Give all rates of a country the custom of this one; the country must be held."""
     await tx.execute(
         update(TaxRate)
-        .where(TaxRate.country == country, TaxRate.prices_include_tax != prices_include_tax)
-        .values(prices_include_tax=prices_include_tax, version=TaxRate.version + 1)
+        .where(
+            TaxRate.country == rate.country,
+            TaxRate.prices_include_tax != rate.prices_include_tax,
+        )
+        .values(prices_include_tax=rate.prices_include_tax, version=TaxRate.version + 1)
+        .execution_options(synchronize_session=False)
     )
