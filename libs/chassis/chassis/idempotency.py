@@ -136,8 +136,12 @@ async def expire(database: Database) -> None:
         await tx.execute(EXPIRE, {"hours": KEPT_HOURS})
 
 
-def idempotent(principal: Callable[..., Any]) -> Any:
+def idempotent(
+    principal: Callable[..., Any], revise: Callable[[Request, bytes], bytes] | None = None
+) -> Any:
     """A dependency that claims the request's key for the principal another dependency names.
+
+    `revise` may complete a stored answer before it is sent again, with what must not be kept.
 
     `async def place(claim: Annotated[Claim, idempotent(whoever)], tx: Tx)`; the route ends with
     `return await claim.store(tx, 202, view)`.
@@ -163,7 +167,12 @@ def idempotent(principal: Callable[..., Any]) -> Any:
             )
         database: Database = request.app.state.database
         route = f"{request.method} {request.scope['path']}"
-        held = await claim(database, who, key, route, await request.body())
+        try:
+            held = await claim(database, who, key, route, await request.body())
+        except Replayed as replayed:
+            if revise is not None:
+                replayed.answer = revise(request, bytes(replayed.answer))
+            raise
         try:
             yield held
         except (Problem, RequestValidationError):

@@ -151,7 +151,7 @@ class Service(Generic[S]):
                 batch_linger=settings.batch_linger,
             )
         tasks = [asyncio.create_task(running.relay.run(), name="relay")]
-        tasks += [asyncio.create_task(_awaited(work(running))) for work in self.background]
+        tasks += [asyncio.create_task(_kept(work, running)) for work in self.background]
         if consumer is not None:
             tasks.append(asyncio.create_task(_consume(consumer), name="consumer"))
             tasks += [
@@ -229,8 +229,14 @@ class Server(uvicorn.Server):
         return nullcontext()
 
 
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
+async def _kept(work: Callable[[Running[S]], Awaitable[None]], running: Running[S]) -> None:
+    """Run background work, and start it again after a fault."""
+    while True:
+        try:
+            await work(running)
+        except Exception as error:  # noqa: BLE001
+            log.warning("background work restarts", work=work.__name__, error=repr(error))
+            await asyncio.sleep(1)
 
 
 async def _consume(consumer: Consumer) -> None:

@@ -1,0 +1,63 @@
+"""Who may do what with an order: its customer, the guest with its token, or staff."""
+
+import base64
+import hashlib
+import hmac
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header
+from sqlalchemy import ColumnElement
+
+from chassis.auth import MaybeCaller
+from chassis.errors import Unauthenticated
+from orders.store.orders import visible_to
+
+CartToken = Annotated[
+    str | None,
+    Header(alias="X-Cart-Token", max_length=200, description="A guest's cart token"),
+]
+OrderToken = Annotated[
+    str | None,
+    Header(alias="X-Order-Token", max_length=200, description="A guest's order token"),
+]
+
+
+def digest(token: str) -> str:
+    """How tokens are kept: SHA-256, in hex."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def order_token(secret: str, order_id: UUID) -> str:
+    """A guest's order token: derived, so that a repeated checkout can answer with it again."""
+    mac = hmac.digest(secret.encode(), order_id.bytes, "sha256")
+    return "ord_" + base64.urlsafe_b64encode(mac).decode().rstrip("=")
+
+
+def checkout_principal(caller: MaybeCaller, cart_token: CartToken = None) -> str:
+    """Whose idempotency keys they are: the user's, or the guest cart's."""
+    if caller is not None:
+        return caller.principal
+    if cart_token:
+        return f"cart:{digest(cart_token)}"
+    raise Unauthenticated("Sign in, or send the X-Cart-Token of your cart.")
+
+
+def order_principal(caller: MaybeCaller, token: OrderToken = None) -> str:
+    """The same for orders that exist."""
+    if caller is not None:
+        return caller.principal
+    if token:
+        return f"order:{digest(token)}"
+    raise Unauthenticated("Sign in, or send the X-Order-Token of your order.")
+
+
+def _rule(caller: MaybeCaller, token: OrderToken = None) -> ColumnElement[bool]:
+    if caller is None and token is None:
+        raise Unauthenticated("Sign in, or send the X-Order-Token of your order.")
+    return visible_to(caller, digest(token) if token else None)
+
+
+Visible = Annotated[ColumnElement[bool], Depends(_rule)]
+"""The owner rule, to be put inside the query."""
+

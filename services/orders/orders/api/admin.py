@@ -1,0 +1,148 @@
+"""Orders and their sagas for staff."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
+from sqlalchemy import ColumnElement, true
+
+from chassis import etag, outbox
+from chassis.auth import SignedIn, permitted
+from chassis.db import Tx
+from chassis.idempotency import Claim, idempotent
+from chassis.ids import utcnow
+from chassis.pages import Page, Paged
+from chassis.wire import Body
+from orders.api.following import read_view
+from orders.api.orders import cancel, summary_key
+from orders.api.views import CancellationBody, OrderSummary, OrderView, SagaStep, SagaView
+from orders.domain.order import CheckoutSaga, Stage, Status
+from orders.domain.refusals import NothingToReview, OrderNotFound
+from orders.saga.process import hear
+from orders.saga.triggers import ReviewRefund, ReviewRetry
+from orders.store import checkouts
+from orders.store import orders as store
+
+router = APIRouter(prefix="/v1/admin", tags=["admin-orders"])
+
+MayRead = Depends(permitted("orders:read"))
+MayWrite = Depends(permitted("orders:write"))
+
+
+def staff(caller: SignedIn) -> str:
+    """Whose idempotency keys they are."""
+    return caller.principal
+
+
+@router.get("/orders", dependencies=[MayRead])
+async def list_all_orders(
+    paging: Paged,
+    tx: Tx,
+    status: Status | None = None,
+    order_number: Annotated[str | None, Query(max_length=20)] = None,
+    customer_id: UUID | None = None,
+) -> Page[OrderSummary]:
+    """All orders, newest first."""
+    given = {"status": status, "order_number": order_number, "customer_id": customer_id}
+    filters = {name: value for name, value in given.items() if value is not None}
+    after = paging.position(datetime.fromisoformat, UUID)
+    rows = await store.list_orders(tx, true(), paging.limit, after, **filters)
+    return paging.page(rows, OrderSummary.model_validate, summary_key)
+
+
+@router.get("/orders/{order_id}", dependencies=[MayRead])
+async def get_any_order(order_id: UUID, tx: Tx, response: Response) -> OrderView:
+    """Any order."""
+    view = await read_view(tx, order_id, true())
+    etag.show(response, view.version)
+    return view
+
+
+@router.post(
+    "/orders/{order_id}/cancellation",
+    status_code=202,
+    response_model=OrderView,
+    dependencies=[MayWrite],
+)
+async def cancel_any_order(
+    order_id: UUID,
+    body: CancellationBody,
+    request: Request,
+    claim: Annotated[Claim, idempotent(staff)],
+    tx: Tx,
+) -> Response:
+    """Cancel an order for its customer."""
+    await cancel(tx, order_id, "staff_request", request.app.state.settings.deadlines)
+    return await claim.store(tx, 202, await read_view(tx, order_id, true()))
+
+
+class ReviewBody(Body):
+    """What is done with lines that could not be sent; `amount` in minor units for `refund`."""
+
+    decision: Literal["retry", "refund"]
+    amount: Annotated[int, Field(ge=1, le=10**12)] | None = None
+
+
+@router.post(
+    "/orders/{order_id}/review",
+    status_code=202,
+    response_model=OrderView,
+    dependencies=[MayWrite],
+)
+async def review_order(
+    order_id: UUID,
+    body: ReviewBody,
+    request: Request,
+    claim: Annotated[Claim, idempotent(staff)],
+    tx: Tx,
+) -> Response:
+    """Decide about an order that waits for staff: try the parcels again, or give money back."""
+    found = await checkouts.lock_checkouts(tx, [order_id])
+    if order_id not in found:
+        raise OrderNotFound
+    order = found[order_id]
+    if order.stage is not Stage.NEEDS_REVIEW:
+        raise NothingToReview
+    now = utcnow()
+    decided = ReviewRetry() if body.decision == "retry" else ReviewRefund(body.amount or 0)
+    heard = hear(order, decided, now, request.app.state.settings.deadlines)
+    outbox.add(tx, *heard.sent)
+    await checkouts.save_checkouts(tx, [order], now)
+    await checkouts.write_log(tx, [(order, heard, None)], now)
+    return await claim.store(tx, 202, await read_view(tx, order_id, true()))
+
+
+@router.get("/sagas", dependencies=[MayRead])
+async def list_sagas(
+    paging: Paged, tx: Tx, stage: Stage | None = None, *, stuck: bool = False
+) -> Page[SagaView]:
+    """Checkout processes; `stuck` are those repeating themselves or waiting for staff."""
+    rule: ColumnElement[bool] = true()
+    if stage is not None:
+        rule = CheckoutSaga.stage == stage
+    if stuck:
+        repeating = CheckoutSaga.repeats > 0
+        rule = rule & (repeating | (CheckoutSaga.stage == Stage.NEEDS_REVIEW))
+    rows = await store.list_sagas(tx, paging.limit, paging.position(UUID), rule)
+    return paging.page(rows, _saga, lambda saga: [str(saga.order_id)])
+
+
+def _saga(saga: CheckoutSaga) -> SagaView:
+    return SagaView(
+        order_id=saga.order_id,
+        stage=saga.stage,
+        deadline_at=saga.deadline_at,
+        repeats=saga.repeats,
+        created_at=saga.created_at,
+        ended_at=saga.ended_at,
+    )
+
+
+@router.get("/sagas/{order_id}", dependencies=[MayRead])
+async def get_saga(order_id: UUID, tx: Tx) -> SagaView:
+    """The process of one order, step by step."""
+    saga = _saga(await store.get_saga(tx, order_id))
+    steps = SagaStep.listed(list(await store.list_saga_log(tx, order_id)))
+    return saga.model_copy(update={"steps": steps})

@@ -1,0 +1,29 @@
+"""The sweep of deadlines: what has waited too long acts by itself."""
+
+from chassis import outbox
+from chassis.db import Database
+from chassis.ids import utcnow
+from orders.handlers import bus
+from orders.saga.process import hear
+from orders.saga.triggers import DeadlinePassed
+from orders.store import checkouts
+
+MOST = 100
+
+
+async def sweep_deadlines(database: Database) -> int:
+    """Let the sagas whose deadline passed hear so; returns how many."""
+    async with database.transaction() as tx:
+        now = utcnow()
+        due = await checkouts.lock_due(tx, now, MOST)
+        if not due:
+            return 0
+        heard = [hear(order, DeadlinePassed(), now, bus.settings.deadlines) for order in due]
+        for order, each in zip(due, heard, strict=True):
+            if each.outcome == "ignored":
+                order.deadline_at = None
+            outbox.add(tx, *each.sent)
+        entries = [(order, each, None) for order, each in zip(due, heard, strict=True)]
+        await checkouts.save_checkouts(tx, due, now)
+        await checkouts.write_log(tx, entries, now)
+        return len(due)

@@ -1,0 +1,1 @@
+"""What an order is, and what it may do and must refuse."""

@@ -1,0 +1,138 @@
+"""A checkout in progress: the order and its process, which change together under one row lock."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID, uuid5
+
+from contracts.message import Event
+from contracts.money import Money
+from contracts.orders import OrderedLine
+from orders.domain.order import PaymentStatus, Stage, Status
+
+Said = TypeVar("Said", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the order's public status."""
+
+    from_status: Status
+    to_status: Status
+    reason: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Checkout:
+    """What the saga knows and changes. Amounts are minor units of `currency`.
+
+    facts: what was bought and how (immutable after checkout): `lines`, `ship_to`, `email`,
+    `payment`, `coupon`, `shipping_method_id`, `lead_time_days`, `redeemer`.
+    progress: `asked` (commands ever sent), `allocations`, `stock_released`, `promotions_released`,
+    `reason`, `handed_over` (shipment ids), `said_cancelled`.
+    """
+
+    order_id: UUID
+    order_number: str
+    cart_id: UUID
+    customer_id: UUID | None
+    user_id: UUID | None
+    access_hash: str | None
+    status: Status
+    payment_status: PaymentStatus
+    currency: str
+    shipping_amount: int
+    total_amount: int
+    captured_amount: int
+    refunded_amount: int
+    payment_method: str
+    payment_id: UUID | None
+    payment_brand: str | None
+    payment_last_four: str | None
+    payment_reference: str | None
+    cancellation_state: str | None
+    placed_at: datetime
+    confirmed_at: datetime | None
+    cancelled_at: datetime | None
+    cancellation_reason: str | None
+    version: int
+    sequence: int
+    stage: Stage
+    deadline_at: datetime | None
+    repeats: int
+    facts: dict[str, Any]
+    progress: dict[str, Any]
+    changes: list[Change] = field(default_factory=list)
+
+    def say(self, event: Said) -> Said:
+        """Number an event of this order."""
+        self.sequence += 1
+        return event.numbered(self.sequence)
+
+    def operation(self, step: str) -> UUID:
+        """The id of one operation of this order, the same however often it is asked for."""
+        return uuid5(self.order_id, step)
+
+    def money(self, amount: int) -> Money:
+        """An amount in the order's currency."""
+        return Money(amount=amount, currency=self.currency)
+
+    def become(self, status: Status, reason: str | None = None) -> None:
+        """Change the public status and remember it for the history."""
+        if status is not self.status:
+            self.changes.append(Change(self.status, status, reason))
+            self.status = status
+
+    @property
+    def has_coupon(self) -> bool:
+        """Whether a coupon must be redeemed for this order."""
+        return self.facts.get("coupon") is not None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is anything to pay."""
+        return self.total_amount > 0
+
+    @property
+    def kept_amount(self) -> int:
+        """What was captured and not given back."""
+        return self.captured_amount - self.refunded_amount
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether any parcel has left."""
+        return bool(self.progress.get("handed_over"))
+
+    @property
+    def everything_given_back(self) -> bool:
+        """Whether neither stock nor a coupon use is held any more."""
+        promotions = not self.has_coupon or bool(self.progress.get("promotions_released"))
+        return promotions and bool(self.progress.get("stock_released"))
+
+    def was_asked(self, command: str) -> bool:
+        """Whether a command of this name was ever sent for the order."""
+        return command in self.progress.get("asked", ())
+
+    def remember_asked(self, command: str) -> None:
+        """Note that a command of this name was sent."""
+        asked = self.progress.setdefault("asked", [])
+        if command not in asked:
+            asked.append(command)
+
+    def lines(self) -> list[OrderedLine]:
+        """What was bought."""
+        return [OrderedLine.model_validate(line) for line in self.facts["lines"]]
+
+    def note_money(self, captured: int | None, refunded: int | None) -> bool:
+        """Take over the provider's sums, which only ever grow; tells whether the status changed."""
+        # A refund heard before its capture still proves the capture.
+        self.captured_amount = max(self.captured_amount, captured or 0, refunded or 0)
+        self.refunded_amount = max(self.refunded_amount, refunded or 0)
+        before = self.payment_status
+        if self.captured_amount and self.refunded_amount >= self.captured_amount:
+            self.payment_status = PaymentStatus.REFUNDED
+        elif self.refunded_amount:
+            self.payment_status = PaymentStatus.PARTIALLY_REFUNDED
+        elif self.captured_amount:
+            self.payment_status = PaymentStatus.PAID
+        return self.payment_status is not before

@@ -1,0 +1,173 @@
+"""What happens in orders when a message arrives: the saga hears it, or a parcel moves."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import context
+from chassis.bus import Bus
+from chassis.ids import utcnow
+from contracts.inventory import StockRejected, StockReleased, StockReserved
+from contracts.message import Message
+from contracts.orders import OrderDelivered, OrderShipped
+from contracts.payments import (
+    CaptureFailed,
+    PaymentActionRequired,
+    PaymentAuthorized,
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentDisputed,
+    PaymentFailed,
+    PaymentRefunded,
+    RefundFailed,
+)
+from contracts.promotions import PromotionsRedeemed, PromotionsRejected, PromotionsReleased
+from contracts.shipping import (
+    ShipmentAlreadySent,
+    ShipmentHandedOver,
+    ShipmentImpossible,
+    ShipmentsCancelled,
+    ShipmentsCreated,
+    ShipmentsPartlyCancelled,
+    ShipmentUpdated,
+)
+from orders.domain.checkout import Checkout
+from orders.domain.order import Status
+from orders.saga.notices import milestone_notice
+from orders.saga.process import hear
+from orders.saga.triggers import CaptureDue, RefusedAtDoor, Trigger
+from orders.settings import OrdersSettings
+from orders.store import checkouts, shipments
+
+bus: Bus[OrdersSettings] = Bus("orders")
+
+FAILED_OR_BACK = ("failed", "returned")
+
+
+class OrderUnknown(Exception):
+    """A reply whose order is not there (yet): never discarded, always tried again."""
+
+
+async def _hear_all(replies: Sequence[Any], tx: AsyncSession) -> list[list[Message]]:
+    """Let the sagas of a batch hear their replies: one lock, one save, one log."""
+    now, deadlines = utcnow(), bus.settings.deadlines
+    orders = await checkouts.lock_checkouts(tx, [reply.order_id for reply in replies])
+    missing = [str(reply.order_id) for reply in replies if reply.order_id not in orders]
+    if missing:
+        raise OrderUnknown(f"no order {', '.join(missing[:3])}")
+    heard = [hear(orders[reply.order_id], reply, now, deadlines) for reply in replies]
+    cause = context.current().causation_id if len(replies) == 1 else None
+    entries = [
+        (orders[reply.order_id], each, cause)
+        for reply, each in zip(replies, heard, strict=True)
+    ]
+    await checkouts.save_checkouts(tx, list(orders.values()), now)
+    await checkouts.write_log(tx, entries, now)
+    return [each.sent for each in heard]
+
+
+for reply_class in (
+    StockReserved,
+    StockRejected,
+    StockReleased,
+    PromotionsRedeemed,
+    PromotionsRejected,
+    PromotionsReleased,
+    PaymentActionRequired,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentFailed,
+    PaymentCancelled,
+    PaymentRefunded,
+    PaymentDisputed,
+    RefundFailed,
+    CaptureFailed,
+    ShipmentImpossible,
+    ShipmentAlreadySent,
+):
+    bus.handles_many(reply_class)(_hear_all)
+
+
+@bus.handles_many(ShipmentsCreated)
+async def shipments_created(
+    events: Sequence[ShipmentsCreated], tx: AsyncSession
+) -> list[list[Message]]:
+    """The parcels exist: remember them, and the saga is complete."""
+    answers = await _hear_all(events, tx)
+    for event in events:
+        await shipments.insert_parcels(tx, event.order_id, event.shipments)
+    return answers
+
+
+@bus.handles(ShipmentsCancelled, ShipmentsPartlyCancelled)
+async def shipments_cancelled(
+    event: ShipmentsCancelled | ShipmentsPartlyCancelled, tx: AsyncSession
+) -> list[Message]:
+    """Parcels were kept back."""
+    (answer,) = await _hear_all([event], tx)
+    await shipments.cancel_open(tx, event.order_id)
+    return answer
+
+
+@bus.handles(ShipmentHandedOver)
+async def handed_over(event: ShipmentHandedOver, tx: AsyncSession) -> list[Message]:
+    """A parcel left: the order is shipped, and money due on shipment is taken."""
+    order = await _lock(tx, event.order_id)
+    if not await shipments.hand_over(tx, event):
+        return []
+    sent: list[Message] = []
+    order.progress.setdefault("handed_over", []).append(str(event.shipment_id))
+    if order.status is Status.CONFIRMED:
+        order.become(Status.SHIPPED)
+        shipped = OrderShipped(**_names(order), shipped_at=event.handed_over_at)
+        sent.append(order.say(shipped))
+        if order.facts["payment"]["capture"] == "on_shipment":
+            sent += await _trigger(order, CaptureDue(), tx)
+    await checkouts.save_checkouts(tx, [order], utcnow())
+    return sent
+
+
+@bus.handles(ShipmentUpdated)
+async def shipment_updated(event: ShipmentUpdated, tx: AsyncSession) -> list[Message]:
+    """A parcel moved: tell the customer, and see whether all has arrived or come back."""
+    order = await _lock(tx, event.order_id)
+    if not await shipments.note_update(tx, event):
+        return []
+    sent: list[Message] = milestone_notice(order, event)
+    statuses = [s for s in await shipments.list_statuses(tx, event.order_id) if s != "cancelled"]
+    cash = order.facts["payment"]["capture"] == "on_delivery"
+    if order.status is Status.SHIPPED and all(status == "delivered" for status in statuses):
+        order.become(Status.DELIVERED)
+        delivered = OrderDelivered(**_names(order), delivered_at=event.occurred_at)
+        sent.append(order.say(delivered))
+        if cash:
+            sent += await _trigger(order, CaptureDue(), tx)
+    elif cash and statuses and all(status in FAILED_OR_BACK for status in statuses):
+        sent += await _trigger(order, RefusedAtDoor(), tx)
+    await checkouts.save_checkouts(tx, [order], utcnow())
+    return sent
+
+
+async def _lock(tx: AsyncSession, order_id: UUID) -> Checkout:
+    orders = await checkouts.lock_checkouts(tx, [order_id])
+    if order_id not in orders:
+        raise OrderUnknown(f"no order {order_id}")
+    return orders[order_id]
+
+
+async def _trigger(order: Checkout, trigger: Trigger, tx: AsyncSession) -> list[Message]:
+    """Let the saga hear something from inside, and keep it in the log."""
+    now = utcnow()
+    heard = hear(order, trigger, now, bus.settings.deadlines)
+    await checkouts.write_log(tx, [(order, heard, context.current().causation_id)], now)
+    return heard.sent
+
+
+def _names(order: Checkout) -> dict[str, Any]:
+    return {
+        "order_id": order.order_id,
+        "order_number": order.order_number,
+        "customer_id": order.customer_id,
+    }

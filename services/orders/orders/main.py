@@ -1,0 +1,36 @@
+"""Composition of orders."""
+
+from contextlib import AsyncExitStack
+
+from chassis.service import Running, Service
+from chassis.sweep import Sweep
+from orders.api import admin, following, internal, orders, placing
+from orders.deadlines import sweep_deadlines
+from orders.domain.order import Base
+from orders.handlers import bus
+from orders.numbers import Numbers
+from orders.settings import OrdersSettings
+from orders.watch import Watch
+
+
+async def start(running: Running[OrdersSettings], stack: AsyncExitStack) -> None:
+    """What requests need at hand: order numbers, and the watch that wakes them."""
+    running.resources.numbers = Numbers(running.database, running.settings.number_block)
+    running.resources.watch = Watch()
+
+
+async def watch(running: Running[OrdersSettings]) -> None:
+    """Listen for the ends that requests wait for."""
+    await running.resources.watch.run(running)
+
+
+service = Service(
+    name="orders",
+    settings=OrdersSettings,
+    metadata=Base.metadata,
+    routers=[placing.router, following.router, orders.router, admin.router, internal.router],
+    bus=bus,
+    sweeps=[Sweep("deadlines", sweep_deadlines)],
+    on_start=start,
+    background=[watch],
+)

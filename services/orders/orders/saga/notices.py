@@ -1,0 +1,72 @@
+"""What the customer is told about an order, each once."""
+
+from contracts.message import Message
+from contracts.notifications import Notify, NotificationType
+from contracts.payments import PaymentRefunded
+from contracts.shipping import ShipmentUpdated
+from orders.domain.checkout import Checkout
+
+MILESTONES: dict[str, NotificationType] = {
+    "shipped": "order_shipped",
+    "in_transit": "order_in_transit",
+    "out_for_delivery": "order_out_for_delivery",
+    "delivered": "order_delivered",
+    "failed": "delivery_failed",
+}
+
+
+def _notice(order: Checkout, kind: NotificationType, **facts: object) -> Notify:
+    return Notify(
+        operation_id=order.operation(f"notify {kind}"),
+        type=kind,
+        user_id=order.user_id,
+        recipient=order.facts["email"],
+        reference_type="order",
+        reference_id=order.order_id,
+        facts={
+            "name": order.facts["ship_to"]["recipient_name"],
+            "order_number": order.order_number,
+            **facts,  # type: ignore[dict-item]
+        },
+    )
+
+
+def confirmed_notice(order: Checkout) -> list[Message]:
+    """The order is confirmed; what was bought and what it cost."""
+    items = "\n".join(f"{item['quantity']} x {item['name']}" for item in order.facts["items"])
+    return [
+        _notice(
+            order,
+            "order_confirmation",
+            items=items,
+            total=order.money(order.total_amount),
+            link=f"{order.facts['link']}",
+        )
+    ]
+
+
+def cancelled_notice(order: Checkout) -> list[Message]:
+    """The order is cancelled, and why."""
+    return [_notice(order, "order_cancelled", reason=order.cancellation_reason or "")]
+
+
+def refund_notice(order: Checkout, refunded: PaymentRefunded) -> list[Message]:
+    """Money is on its way back."""
+    notice = _notice(order, "refund", refund=refunded.refunded)
+    operation = refunded.operation_id or order.operation(f"refund {refunded.refunded_total.amount}")
+    return [notice.model_copy(update={"reference_type": "refund", "reference_id": operation})]
+
+
+def milestone_notice(order: Checkout, update: ShipmentUpdated) -> list[Message]:
+    """A parcel reached a milestone the customer wants to hear of."""
+    kind = MILESTONES.get(update.milestone)
+    if kind is None:
+        return []
+    notice = _notice(
+        order,
+        kind,
+        carrier=update.carrier or "",
+        tracking_number=update.tracking_number or "",
+    )
+    reference = {"reference_type": "shipment", "reference_id": update.shipment_id}
+    return [notice.model_copy(update=reference)]

@@ -1,0 +1,207 @@
+"""The table: while the saga is in a stage and hears something, where it goes and what it sends.
+
+A stage may list several moves for one message; the first whose guard holds is taken. Whatever is not
+listed is either stale (the answer to a command that was sent, come too late) and logged as ignored,
+or impossible (the answer to a command that never was), which is an error.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from contracts.inventory import StockRejected, StockReleased, StockReserved
+from contracts.payments import (
+    CaptureFailed,
+    PaymentActionRequired,
+    PaymentAuthorized,
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentDisputed,
+    PaymentFailed,
+    PaymentRefunded,
+    RefundFailed,
+)
+from contracts.promotions import PromotionsRedeemed, PromotionsRejected, PromotionsReleased
+from contracts.shipping import (
+    ShipmentAlreadySent,
+    ShipmentImpossible,
+    ShipmentsCancelled,
+    ShipmentsCreated,
+    ShipmentsPartlyCancelled,
+)
+from orders.domain.checkout import Checkout
+from orders.domain.order import Stage
+from orders.saga import steps
+from orders.saga.triggers import (
+    CancelRequested,
+    CaptureDue,
+    DeadlinePassed,
+    Placed,
+    RefusedAtDoor,
+    ReviewRefund,
+    ReviewRetry,
+)
+
+Guard = Callable[[Checkout], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Go to a stage and send what a step makes. `repeats` marks a repetition: its wait grows."""
+
+    to: Stage
+    send: Callable[[Checkout, object, datetime], steps.Sent]
+    when: Guard = lambda _order: True
+    repeats: bool = False
+
+
+def has_coupon(order: Checkout) -> bool:
+    """A coupon must be redeemed."""
+    return order.has_coupon
+
+
+def is_due(order: Checkout) -> bool:
+    """There is something to pay."""
+    return order.is_due
+
+
+def is_over(order: Checkout) -> bool:
+    """Everything held was given back."""
+    return order.everything_given_back
+
+
+def is_kept(order: Checkout) -> bool:
+    """Captured money is with us."""
+    return order.kept_amount > 0
+
+
+def is_at_home(order: Checkout) -> bool:
+    """No parcel has left."""
+    return not order.is_handed_over
+
+
+def nothing_taken(order: Checkout) -> bool:
+    """There was nothing to pay."""
+    return not order.is_due
+
+
+S = Stage
+# fmt: off
+MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
+    # while we are              and we hear                  we go to                         and send
+    (None,                 Placed):                (Move(S.RESERVING, steps.placed),),
+
+    (S.RESERVING,          StockReserved):         (Move(S.REDEEMING, steps.redeem, has_coupon),
+                                                    Move(S.COLLECTING, steps.collect, is_due),
+                                                    Move(S.FULFILLING, steps.confirm)),
+    (S.RESERVING,          StockRejected):         (Move(S.CANCELLED, steps.end),),
+    (S.RESERVING,          DeadlinePassed):        (Move(S.RELEASING, steps.release),),
+    (S.RESERVING,          CancelRequested):       (Move(S.RELEASING, steps.release),),
+
+    (S.REDEEMING,          PromotionsRedeemed):    (Move(S.COLLECTING, steps.collect, is_due),
+                                                    Move(S.FULFILLING, steps.confirm)),
+    (S.REDEEMING,          PromotionsRejected):    (Move(S.RELEASING, steps.release),),
+    (S.REDEEMING,          DeadlinePassed):        (Move(S.RELEASING, steps.release),),
+    (S.REDEEMING,          CancelRequested):       (Move(S.RELEASING, steps.release),),
+
+    (S.COLLECTING,         PaymentCaptured):       (Move(S.FULFILLING, steps.confirm),),  # the pivot
+    (S.COLLECTING,         PaymentAuthorized):     (Move(S.FULFILLING, steps.confirm),),  # the pivot
+    (S.COLLECTING,         PaymentActionRequired): (Move(S.AWAITING_CUSTOMER, steps.await_customer),),
+    (S.COLLECTING,         PaymentFailed):         (Move(S.RELEASING, steps.release),),
+    (S.COLLECTING,         PaymentCancelled):      (Move(S.RELEASING, steps.release),),
+    (S.COLLECTING,         DeadlinePassed):        (Move(S.CANCELLING_PAYMENT, steps.cancel_payment),),
+    (S.COLLECTING,         CancelRequested):       (Move(S.CANCELLING_PAYMENT, steps.cancel_payment),),
+
+    (S.AWAITING_CUSTOMER,  PaymentCaptured):       (Move(S.FULFILLING, steps.confirm),),  # the pivot
+    (S.AWAITING_CUSTOMER,  PaymentAuthorized):     (Move(S.FULFILLING, steps.confirm),),  # the pivot
+    (S.AWAITING_CUSTOMER,  PaymentFailed):         (Move(S.RELEASING, steps.release),),
+    (S.AWAITING_CUSTOMER,  PaymentCancelled):      (Move(S.RELEASING, steps.release),),
+    (S.AWAITING_CUSTOMER,  DeadlinePassed):        (Move(S.CANCELLING_PAYMENT, steps.cancel_payment),),
+    (S.AWAITING_CUSTOMER,  CancelRequested):       (Move(S.CANCELLING_PAYMENT, steps.cancel_payment),),
+
+    (S.CANCELLING_PAYMENT, PaymentCancelled):      (Move(S.RELEASING, steps.release),),
+    (S.CANCELLING_PAYMENT, PaymentFailed):         (Move(S.RELEASING, steps.release),),
+    (S.CANCELLING_PAYMENT, PaymentAuthorized):     (Move(S.CANCELLING_PAYMENT, steps.cancel_payment, repeats=True),),
+    (S.CANCELLING_PAYMENT, PaymentActionRequired): (Move(S.CANCELLING_PAYMENT, steps.cancel_payment, repeats=True),),
+    (S.CANCELLING_PAYMENT, PaymentCaptured):       (Move(S.REFUNDING, steps.refund),),  # late money
+    (S.CANCELLING_PAYMENT, DeadlinePassed):        (Move(S.CANCELLING_PAYMENT, steps.cancel_payment, repeats=True),),
+
+    (S.REFUNDING,          PaymentRefunded):       (Move(S.REFUNDING, steps.refund, is_kept),
+                                                    Move(S.RELEASING, steps.tell_refund)),
+    (S.REFUNDING,          RefundFailed):          (Move(S.REFUNDING, steps.nothing, repeats=True),),
+    (S.REFUNDING,          DeadlinePassed):        (Move(S.REFUNDING, steps.refund, repeats=True),),
+
+    (S.RELEASING,          StockReleased):         (Move(S.CANCELLED, steps.end, is_over),
+                                                    Move(S.RELEASING, steps.nothing)),
+    (S.RELEASING,          PromotionsReleased):    (Move(S.CANCELLED, steps.end, is_over),
+                                                    Move(S.RELEASING, steps.nothing)),
+    (S.RELEASING,          DeadlinePassed):        (Move(S.RELEASING, steps.release_again, repeats=True),),
+    (S.RELEASING,          PaymentCaptured):       (Move(S.REFUNDING, steps.refund, is_kept),),  # late money
+    (S.RELEASING,          PaymentAuthorized):     (Move(S.CANCELLING_PAYMENT, steps.cancel_payment),),
+    (S.CANCELLED,          PaymentCaptured):       (Move(S.REFUNDING, steps.refund, is_kept),),  # late money
+    (S.CANCELLED,          PaymentAuthorized):     (Move(S.CANCELLING_PAYMENT, steps.cancel_payment),),
+
+    (S.FULFILLING,         ShipmentsCreated):      (Move(S.COMPLETED, steps.nothing),),
+    (S.FULFILLING,         ShipmentImpossible):    (Move(S.NEEDS_REVIEW, steps.nothing),),
+    (S.FULFILLING,         DeadlinePassed):        (Move(S.FULFILLING, steps.create_shipments, repeats=True),),
+    (S.FULFILLING,         CancelRequested):       (Move(S.RECALLING, steps.recall, is_at_home),),
+
+    (S.NEEDS_REVIEW,       ReviewRetry):           (Move(S.FULFILLING, steps.create_shipments),),
+    (S.NEEDS_REVIEW,       ReviewRefund):          (Move(S.COMPLETED, steps.refund_reviewed),),
+    (S.NEEDS_REVIEW,       CancelRequested):       (Move(S.RECALLING, steps.recall, is_at_home),),
+
+    (S.RECALLING,          ShipmentsCancelled):    (Move(S.REFUNDING, steps.refund, is_kept),
+                                                    Move(S.RELEASING, steps.release, nothing_taken),
+                                                    Move(S.CANCELLING_PAYMENT, steps.cancel_payment)),
+    (S.RECALLING,          ShipmentsPartlyCancelled): (Move(S.COMPLETED, steps.refund_unsent),),
+    (S.RECALLING,          ShipmentAlreadySent):   (Move(S.COMPLETED, steps.refuse_cancellation),),
+    (S.RECALLING,          DeadlinePassed):        (Move(S.RECALLING, steps.recall_again, repeats=True),),
+
+    (S.COMPLETED,          CancelRequested):       (Move(S.RECALLING, steps.recall, is_at_home),),
+    (S.COMPLETED,          RefusedAtDoor):         (Move(S.CANCELLING_PAYMENT, steps.take_back),),
+    (S.COMPLETED,          CaptureFailed):         (Move(S.NEEDS_REVIEW, steps.nothing),),
+
+    **{(stage, money):                             (Move(stage, steps.tell_payment),)
+       for stage in (S.FULFILLING, S.COMPLETED, S.NEEDS_REVIEW, S.RECALLING)
+       for money in (PaymentCaptured, PaymentRefunded, PaymentDisputed)},
+    **{(stage, CaptureDue):                        (Move(stage, steps.capture),)
+       for stage in (S.FULFILLING, S.COMPLETED, S.NEEDS_REVIEW, S.RECALLING)},
+}
+# fmt: on
+
+ANSWERS: Final[dict[type, str]] = {
+    StockReserved: "ReserveStock",
+    StockRejected: "ReserveStock",
+    StockReleased: "ReleaseStock",
+    PromotionsRedeemed: "RedeemPromotions",
+    PromotionsRejected: "RedeemPromotions",
+    PromotionsReleased: "ReleasePromotions",
+    PaymentActionRequired: "CollectPayment",
+    PaymentAuthorized: "CollectPayment",
+    PaymentCaptured: "CollectPayment",
+    PaymentFailed: "CollectPayment",
+    PaymentCancelled: "CancelPayment",
+    PaymentRefunded: "CollectPayment",
+    PaymentDisputed: "CollectPayment",
+    RefundFailed: "RefundPayment",
+    CaptureFailed: "CapturePayment",
+    ShipmentsCreated: "CreateShipments",
+    ShipmentImpossible: "CreateShipments",
+    ShipmentsCancelled: "CancelShipments",
+    ShipmentsPartlyCancelled: "CancelShipments",
+    ShipmentAlreadySent: "CancelShipments",
+}
+"""Which command each reply answers: a reply to a command never sent is impossible."""
+
+FINAL: Final = frozenset({Stage.COMPLETED, Stage.CANCELLED})
+"""Stages without a deadline; money may still move a finished saga."""
+
+REASONS: Final[dict[type, str]] = {
+    StockRejected: "out_of_stock",
+    PromotionsRejected: "coupon_rejected",
+    PaymentFailed: "payment_failed",
+    PaymentCancelled: "payment_failed",
+    RefusedAtDoor: "refused_at_door",
+}
+"""Why an order ended, by what ended it."""

@@ -1,0 +1,53 @@
+"""What the saga hears from inside orders; these never touch the broker."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The customer placed the order."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """The stage took longer than it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Somebody asked for the order to be cancelled; `reason` is `customer_request` or `staff_request`."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRetry:
+    """Staff want the shipments tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRefund:
+    """Staff give back the money of lines that cannot be sent; `amount` in minor units."""
+
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedAtDoor:
+    """The parcel of a cash-on-delivery order was not accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureDue:
+    """The moment came at which authorised money is taken."""
+
+
+Trigger = (
+    Placed
+    | DeadlinePassed
+    | CancelRequested
+    | ReviewRetry
+    | ReviewRefund
+    | RefusedAtDoor
+    | CaptureDue
+)

@@ -1,0 +1,52 @@
+"""What orders must be told beyond the chassis: its peer, its secret and how long each stage may take."""
+
+from pydantic import BaseModel, Field
+
+from chassis.settings import Seconds, ServiceSettings
+
+
+class Deadlines(BaseModel):
+    """How long the saga waits in each stage before it acts by itself, in seconds."""
+
+    reserving: Seconds = 30
+    redeeming: Seconds = 30
+    collecting: Seconds = 60
+    card_action: Seconds = 15 * 60
+    transfer: Seconds = 7 * 24 * 3600
+    cancelling_payment: Seconds = 120
+    releasing: Seconds = 30
+    refunding: Seconds = 60
+    fulfilling: Seconds = 600
+    recalling: Seconds = 120
+
+
+class OrdersSettings(ServiceSettings):
+    """The settings of orders."""
+
+    cart_url: str = Field(
+        pattern=r"^https?://",
+        description="cart's internal address",
+        examples=["http://127.0.0.1:8103"],
+    )
+    order_token_secret: str = Field(
+        min_length=32,
+        repr=False,
+        description="the secret from which guests' order tokens are derived",
+        examples=["a random text of at least 32 characters"],
+    )
+    deadlines: Deadlines = Field(
+        default_factory=Deadlines,
+        description="seconds the checkout may spend in each stage",
+        examples=['{"reserving": 30, "collecting": 60}'],
+    )
+    longest_wait: Seconds = Field(
+        25, description="longest `Prefer: wait`, in seconds", examples=["25"]
+    )
+    number_block: int = Field(
+        50, ge=1, le=10_000, description="order numbers leased at a time", examples=["50"]
+    )
+    capture_on_shipment: bool = Field(
+        False,  # noqa: FBT003
+        description="whether cards are charged when a parcel leaves instead of at checkout",
+        examples=["false"],
+    )

@@ -1,0 +1,102 @@
+"""What orders keeps of its parcels."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.shipping import Parcel, ShipmentHandedOver, ShipmentUpdated, ShippedLine
+from orders.domain.order import OrderShipment
+
+_SHIPPED = text(
+    "update order_lines set quantity_shipped = least(quantity, quantity_shipped + new.pieces) "
+    "from unnest(cast(:ids as uuid[]), cast(:pieces as bigint[])) as new(id, pieces) "
+    "where order_lines.id = new.id"
+)
+
+
+async def insert_parcels(tx: AsyncSession, order_id: UUID, parcels: Sequence[Parcel]) -> None:
+    """Remember new parcels; one already known, by an event that came first, is left as it is."""
+    if parcels:
+        await tx.execute(
+            insert(OrderShipment)
+            .values(
+                [
+                    {"shipment_id": p.shipment_id, "order_id": order_id, "status": "pending"}
+                    for p in parcels
+                ]
+            )
+            .on_conflict_do_nothing()
+        )
+
+
+async def hand_over(tx: AsyncSession, event: ShipmentHandedOver) -> bool:
+    """Mark a parcel as handed over; tells whether that was news."""
+    known = insert(OrderShipment).values(
+        shipment_id=event.shipment_id,
+        order_id=event.order_id,
+        status="in_transit",
+        handed_over=True,
+    )
+    done = await tx.execute(
+        known.on_conflict_do_update(
+            index_elements=["shipment_id"],
+            set_={"handed_over": True},
+            where=OrderShipment.handed_over.is_(False),
+        ).returning(OrderShipment.shipment_id)
+    )
+    if done.first() is None:
+        return False
+    await _count_shipped(tx, event.lines)
+    return True
+
+
+async def _count_shipped(tx: AsyncSession, lines: Sequence[ShippedLine]) -> None:
+    pieces: dict[UUID, int] = {}
+    for line in lines:
+        pieces[line.line_id] = pieces.get(line.line_id, 0) + line.quantity
+    await tx.execute(_SHIPPED, {"ids": list(pieces), "pieces": list(pieces.values())})
+
+
+async def note_update(tx: AsyncSession, event: ShipmentUpdated) -> bool:
+    """Take over a parcel's state if it is newer; tells whether it was."""
+    known = insert(OrderShipment).values(
+        shipment_id=event.shipment_id,
+        order_id=event.order_id,
+        status=event.status,
+        carrier=event.carrier,
+        tracking_number=event.tracking_number,
+        sequence=event.sequence,
+    )
+    done = await tx.execute(
+        known.on_conflict_do_update(
+            index_elements=["shipment_id"],
+            set_={
+                "status": known.excluded.status,
+                "carrier": func.coalesce(known.excluded.carrier, OrderShipment.carrier),
+                "tracking_number": func.coalesce(
+                    known.excluded.tracking_number, OrderShipment.tracking_number
+                ),
+                "sequence": known.excluded.sequence,
+            },
+            where=OrderShipment.sequence < known.excluded.sequence,
+        ).returning(OrderShipment.shipment_id)
+    )
+    return done.first() is not None
+
+
+async def list_statuses(tx: AsyncSession, order_id: UUID) -> Sequence[str]:
+    """The states of an order's parcels."""
+    query = select(OrderShipment.status).where(OrderShipment.order_id == order_id)
+    return (await tx.scalars(query)).all()
+
+
+async def cancel_open(tx: AsyncSession, order_id: UUID) -> None:
+    """The parcels not handed over were kept back."""
+    await tx.execute(
+        update(OrderShipment)
+        .where(OrderShipment.order_id == order_id, OrderShipment.handed_over.is_(False))
+        .values(status="cancelled")
+    )

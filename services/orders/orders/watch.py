@@ -1,0 +1,87 @@
+"""Waiting for an order: requests are woken by the order's events, on a queue of this process's own."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import structlog
+from aio_pika.abc import AbstractIncomingMessage
+
+from chassis.ids import new_id
+from chassis.service import Running
+from contracts.orders import (
+    CustomerActionRequired,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderDelivered,
+    OrderPaymentChanged,
+    OrderShipped,
+)
+from orders.settings import OrdersSettings
+
+log = structlog.get_logger()
+
+WATCHED = (
+    OrderConfirmed,
+    OrderCancelled,
+    CustomerActionRequired,
+    OrderShipped,
+    OrderDelivered,
+    OrderPaymentChanged,
+)
+FALLBACK = 1.0
+
+
+class Watch:
+    """Wakes whoever waits for an order. A lost wake-up costs one fallback interval, never the answer."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[UUID, set[asyncio.Event]] = defaultdict(set)
+
+    @asynccontextmanager
+    async def on(self, order_id: UUID) -> AsyncIterator[asyncio.Event]:
+        """An event that is set whenever the order moved; begin watching before reading the order."""
+        woken = asyncio.Event()
+        self._waiting[order_id].add(woken)
+        try:
+            yield woken
+        finally:
+            self._waiting[order_id].discard(woken)
+            if not self._waiting[order_id]:
+                del self._waiting[order_id]
+
+    def wake(self, order_id: UUID) -> None:
+        """Wake everybody who waits for this order."""
+        for woken in self._waiting.get(order_id, ()):
+            woken.set()
+
+    async def run(self, running: Running[OrdersSettings]) -> None:
+        """Listen to the orders' own events, on an exclusive queue that dies with the connection."""
+        connection = await running.broker.connection("consume")
+        channel = await connection.channel(publisher_confirms=False)
+        queue = await channel.declare_queue(
+            f"svc.orders.api.{new_id()}", exclusive=True, auto_delete=True
+        )
+        for event in WATCHED:
+            await queue.bind("events", event.routing_key())
+        await queue.consume(self._heard, no_ack=True)
+        await asyncio.Event().wait()
+
+    async def _heard(self, message: AbstractIncomingMessage) -> None:
+        subject = message.headers.get("cloudEvents:subject")
+        try:
+            self.wake(UUID(str(subject)))
+        except ValueError:
+            log.warning("an order event without an order", subject=str(subject)[:50])
+
+
+async def pause(woken: asyncio.Event, seconds: float) -> None:
+    """Wait to be woken, at most so long or a fallback interval."""
+    try:
+        async with asyncio.timeout(min(seconds, FALLBACK)):
+            await woken.wait()
+    except TimeoutError:
+        return
+    woken.clear()

@@ -1,0 +1,248 @@
+"""Checkout over HTTP: what a client asks, gets and may not see."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from chassis.ids import new_id
+from chassis.testing import Harness, model_differences, service_token
+from contracts.inventory import ReserveStock, StockReserved
+from contracts.orders import OrderPlaced
+from contracts.payments import CancelPayment, PaymentCaptured
+from contracts.money import Money
+from orders.main import service
+
+
+async def test_a_checkout_places_an_order_and_asks_for_its_stock(orders: Any, guest: Any) -> None:
+    answer = await guest.check_out()
+
+    assert answer.status_code == 202, answer.text
+    body = answer.json()
+    assert body["status"] == "pending"
+    assert body["order_number"].endswith("-000001")
+    assert body["total"] == {"amount": 2500, "currency": "USD"}
+    assert body["order_token"].startswith("ord_")
+    assert [type(m) for m in await orders.said()] == [OrderPlaced, ReserveStock]
+
+
+async def test_the_order_token_is_never_stored(orders: Any, guest: Any) -> None:
+    token = (await guest.check_out()).json()["order_token"]
+    for table in ("idempotency_keys", "orders", "outbox"):
+        rows = await orders.sql(f"select t::text from {table} t")
+        assert all(token not in row[0] for row in rows)
+    answers = await orders.sql("select convert_from(answer, 'utf8') from idempotency_keys")
+    assert token not in answers[0][0]
+
+
+async def test_the_same_checkout_twenty_times_is_one_order(orders: Any, guest: Any) -> None:
+    answers = await asyncio.gather(*(guest.check_out() for _ in range(20)))
+
+    assert {a.status_code for a in answers} <= {202, 409}
+    assert len({a.json()["id"] for a in answers if a.status_code == 202}) == 1
+    repeat = await guest.check_out()
+    assert repeat.json()["order_token"].startswith("ord_")
+    assert len(await orders.sql("select * from orders")) == 1
+
+
+async def test_other_keys_for_one_cart_find_it_ordered(orders: Any, guest: Any) -> None:
+    await guest.check_out(key="a")
+    answer = await guest.check_out(key="b")
+    assert (answer.status_code, answer.json()["code"]) == (409, "cart_already_ordered")
+
+
+async def test_what_cart_refuses_is_refused_in_its_words(orders: Any, cart: Any, guest: Any) -> None:
+    cart.refusal = (409, "total_changed")
+    answer = await guest.check_out()
+    assert (answer.status_code, answer.json()["code"]) == (409, "total_changed")
+    cart.refusal = None
+    assert (await guest.check_out()).status_code == 202
+
+
+async def test_a_cart_that_is_away_is_503_and_the_key_is_free_again(
+    orders: Any, cart: Any, guest: Any
+) -> None:
+    cart.refusal = (500, "broken")
+    answer = await guest.check_out()
+    assert (answer.status_code, answer.json()["code"]) == (503, "dependency_unavailable")
+    cart.refusal = None
+    assert (await guest.check_out()).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "payment",
+    [
+        {"method": "card"},
+        {"method": "card", "token": "tok_ok", "saved_method_id": str(new_id())},
+        {"method": "card", "token": "4242424242424242"},
+        {"method": "card", "token": "4242-4242-4242-4242"},
+        {"method": "gold", "token": "tok_ok"},
+        {"method": "card", "token": "tok ok"},
+    ],
+)
+async def test_a_payment_without_means_is_refused(guest: Any, payment: dict[str, Any]) -> None:
+    assert (await guest.check_out(payment=payment)).status_code == 422
+
+
+@pytest.mark.parametrize("prefer", ["wait=x", "wait=-1", "wait=", "wait=1.5", "wait=99999"])
+async def test_a_bad_preference_is_refused(guest: Any, prefer: str) -> None:
+    answer = await guest.check_out(prefer=prefer)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_prefer")
+
+
+async def test_waiting_answers_with_the_outcome(orders: Any, guest: Any) -> None:
+    waiting = asyncio.create_task(guest.check_out(prefer="wait=2"))
+    while not (placed := await orders.said(OrderPlaced)):
+        assert not waiting.done(), waiting.result().text
+        await asyncio.sleep(0.01)
+    order_id = placed[0].order_id
+    usd = Money(amount=2500, currency="USD")
+    await orders.hear(StockReserved(order_id=order_id, allocations=[]))
+    await orders.hear(
+        PaymentCaptured(order_id=order_id, payment_id=new_id(), method="card", captured=usd)
+    )
+    orders.running.resources.watch.wake(order_id)
+    answer = await waiting
+
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "confirmed"
+    assert answer.json()["order_token"].startswith("ord_")
+
+
+async def test_waiting_in_vain_answers_as_if_not_waited(guest: Any) -> None:
+    assert (await guest.check_out(prefer="wait=1")).status_code == 202
+
+
+async def test_nobody_reads_what_is_not_theirs(orders: Any, guest: Any) -> None:
+    order = (await guest.check_out()).json()
+    url = f"/v1/orders/{order['id']}"
+    client: httpx.AsyncClient = orders.client
+    staff = orders.signed_in(permissions=("orders:read",))
+    own = {"X-Order-Token": order["order_token"]}
+
+    assert (await client.get(url)).status_code == 401
+    assert (await client.get(url, headers=own)).status_code == 200
+    assert (await client.get(url, headers=staff)).status_code == 200
+    for path in ("", "/history", "/progress"):
+        assert (await client.get(url + path, headers=orders.signed_in())).status_code == 404
+        stranger = {"X-Order-Token": "ord_another"}
+        assert (await client.get(url + path, headers=stranger)).status_code == 404
+    for headers in (orders.signed_in(), {"X-Order-Token": "x"}):
+        headers = {**headers, "Idempotency-Key": "c"}
+        assert (
+            await client.post(f"{url}/cancellation", json={}, headers=headers)
+        ).status_code == 404
+    assert (await client.get("/v1/admin/orders", headers=orders.signed_in())).status_code == 403
+
+
+async def test_a_customer_sees_their_orders_page_by_page(orders: Any, guest: Any) -> None:
+    customer = new_id()
+    headers = orders.signed_in(customer_id=customer)
+    for number in range(3):
+        body = {"cart_id": str(new_id()), "payment": {"method": "cod"}}
+        answer = await orders.client.post(
+            "/v1/orders", json=body, headers={**headers, "Idempotency-Key": f"k{number}"}
+        )
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["order_token"] is None
+    first = (await orders.client.get("/v1/orders?limit=2", headers=headers)).json()
+    rest = (
+        await orders.client.get(f"/v1/orders?cursor={first['next_cursor']}", headers=headers)
+    ).json()
+    assert [len(first["items"]), len(rest["items"]), rest["next_cursor"]] == [2, 1, None]
+
+
+async def test_cancelling_while_pending_is_accepted_once(orders: Any, guest: Any) -> None:
+    order = (await guest.check_out()).json()
+    await orders.hear(StockReserved(order_id=UUID(order["id"]), allocations=[]))
+    url = f"/v1/orders/{order['id']}/cancellation"
+    headers = {"X-Order-Token": order["order_token"], "Idempotency-Key": "c1"}
+    answer = await orders.client.post(url, json={}, headers=headers)
+
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["cancellation"]["state"] == "requested"
+    again = await orders.client.post(url, json={}, headers=headers)
+    assert again.content == answer.content
+    headers["Idempotency-Key"] = "c2"
+    assert (await orders.client.post(url, json={}, headers=headers)).status_code == 202
+    assert len(await orders.said(CancelPayment)) == 1
+
+
+async def test_rival_cancellations_and_replies_leave_one_story(orders: Any, guest: Any) -> None:
+    order = (await guest.check_out()).json()
+    url = f"/v1/orders/{order['id']}/cancellation"
+    token = {"X-Order-Token": order["order_token"]}
+    answers = await asyncio.gather(
+        *(
+            orders.client.post(url, json={}, headers={**token, "Idempotency-Key": f"c{n}"})
+            for n in range(5)
+        ),
+        orders.hear(StockReserved(order_id=UUID(order["id"]), allocations=[])),
+    )
+    assert {a.status_code for a in answers if a is not None} == {202}
+    (saga,) = await orders.sql("select stage from checkout_sagas")
+    assert saga.stage in ("releasing", "cancelling_payment")
+
+
+async def test_progress_streams_until_the_end(orders: Any, guest: Any) -> None:
+    order = (await guest.check_out()).json()
+    await orders.sql("update orders set status = 'cancelled', version = 2")
+    answer = await orders.client.get(
+        f"/v1/orders/{order['id']}/progress", headers={"X-Order-Token": order["order_token"]}
+    )
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert "event: order" in answer.text
+
+
+async def test_a_verified_owner_claims_a_guest_order(orders: Any, guest: Any) -> None:
+    order = (await guest.check_out(email="ada@example.com")).json()
+    url = f"/v1/orders/{order['id']}/claim"
+    unverified = orders.signed_in(email_verified=False)
+    assert (await orders.client.post(url, headers=unverified)).status_code == 403
+    other = orders.signed_in(email="eve@example.com")
+    assert (await orders.client.post(url, headers=other)).status_code == 404
+    owner = orders.signed_in(email="ada@example.com")
+    assert (await orders.client.post(url, headers=owner)).status_code == 200
+    assert (await orders.client.get(f"/v1/orders/{order['id']}", headers=owner)).status_code == 200
+
+
+async def test_staff_see_the_saga_step_by_step(orders: Any, guest: Any) -> None:
+    order = (await guest.check_out()).json()
+    await orders.hear(StockReserved(order_id=UUID(order["id"]), allocations=[]))
+    headers = orders.signed_in(permissions=("orders:read",))
+    saga = (await orders.client.get(f"/v1/admin/sagas/{order['id']}", headers=headers)).json()
+    assert [(s["heard"], s["next_stage"]) for s in saga["steps"]] == [
+        ("Placed", "reserving"),
+        ("StockReserved", "collecting"),
+    ]
+    for query in ("", "?stuck=true", "?stage=collecting"):
+        listed = await orders.client.get(f"/v1/admin/sagas{query}", headers=headers)
+        assert listed.status_code == 200
+    found = await orders.client.get(
+        f"/v1/admin/orders?order_number={order['order_number']}", headers=headers
+    )
+    assert len(found.json()["items"]) == 1
+
+
+async def test_only_cart_asks_whether_an_order_lives(orders: Any, guest: Any) -> None:
+    order = (await guest.check_out()).json()
+    url = f"/internal/orders/{order['id']}"
+    for name, status in (("cart", 200), ("shipping", 403)):
+        headers = {"Authorization": f"Bearer {service_token(name)}"}
+        assert (await orders.client.get(url, headers=headers)).status_code == status
+
+
+async def test_order_numbers_of_two_processes_never_meet(orders: Harness[Any]) -> None:
+    from orders.numbers import Numbers
+
+    from chassis.ids import utcnow
+
+    both = [Numbers(orders.running.database, 3) for _ in range(2)]
+    taken = await asyncio.gather(*(n.take(utcnow()) for n in both for _ in range(10)))
+    assert len(set(taken)) == 20
+
+
+def test_the_models_are_what_the_migrations_make(template: str) -> None:
+    assert model_differences(service, template) == []

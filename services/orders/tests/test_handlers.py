@@ -1,0 +1,224 @@
+"""What orders does when replies and parcels arrive, on a real database."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chassis.ids import new_id, utcnow
+from contracts.inventory import ReleaseStock, StockRejected, StockReleased, StockReserved
+from contracts.money import Money
+from contracts.notifications import Notify
+from contracts.orders import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderDelivered,
+    OrderPaymentChanged,
+    OrderShipped,
+)
+from contracts.payments import (
+    CancelPayment,
+    CapturePayment,
+    CollectPayment,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentRefunded,
+)
+from contracts.shipping import (
+    CreateShipments,
+    Parcel,
+    ShipmentHandedOver,
+    ShipmentsCreated,
+    ShipmentUpdated,
+    ShippedLine,
+)
+from orders.deadlines import sweep_deadlines
+from orders.handlers import OrderUnknown
+
+USD = Money(amount=2500, currency="USD")
+
+
+async def placed(guest: Any, key: str = "k", **changes: Any) -> UUID:
+    guest.cart_id = new_id()
+    answer = await guest.check_out(key=key, **changes)
+    assert answer.status_code == 202, answer.text
+    return UUID(answer.json()["id"])
+
+
+def captured(order_id: UUID) -> PaymentCaptured:
+    return PaymentCaptured(order_id=order_id, payment_id=new_id(), method="card", captured=USD)
+
+
+async def stage(orders: Any, order_id: UUID) -> str:
+    (row,) = await orders.sql("select stage from checkout_sagas where order_id = :id", id=order_id)
+    return str(row.stage)
+
+
+async def test_a_batch_of_replies_moves_every_order(orders: Any, guest: Any) -> None:
+    ids = [await placed(guest, key=f"k{n}") for n in range(5)]
+    await orders.forget_said()
+    await orders.hear(*(StockReserved(order_id=i, allocations=[]) for i in ids))
+
+    asked = await orders.said(CollectPayment)
+    assert {command.order_id for command in asked} == set(ids)
+    assert all([await stage(orders, i) == "collecting" for i in ids])
+
+
+async def test_each_reply_twice_is_as_once(orders: Any, guest: Any) -> None:
+    order_id = await placed(guest)
+    for reply in (StockReserved(order_id=order_id, allocations=[]), captured(order_id)):
+        await orders.hear(reply)
+        await orders.hear(reply)
+    assert len(await orders.said(CollectPayment)) == 1
+    assert len(await orders.said(OrderConfirmed)) == 1
+    assert len(await orders.said(CreateShipments)) == 1
+
+
+async def test_a_reply_without_its_order_is_a_fault_not_a_loss(orders: Any) -> None:
+    with pytest.raises(OrderUnknown):
+        await orders.hear(StockReserved(order_id=new_id(), allocations=[]))
+
+
+async def test_out_of_stock_cancels_with_one_mail(orders: Any, guest: Any) -> None:
+    order_id = await placed(guest)
+    await orders.hear(StockRejected(order_id=order_id, reason="insufficient"))
+    (event,) = await orders.said(OrderCancelled)
+    assert event.reason == "out_of_stock"
+    assert [n.type for n in await orders.said(Notify)] == ["order_cancelled"]
+    (row,) = await orders.sql("select status, cancellation_reason from orders")
+    assert tuple(row) == ("cancelled", "out_of_stock")
+
+
+async def test_a_passed_deadline_acts_by_itself(orders: Any, guest: Any) -> None:
+    order_id = await placed(guest)
+    assert await sweep_deadlines(orders.running.database) == 0
+    await orders.sql("update checkout_sagas set deadline_at = now() - interval '1 s'")
+    assert await sweep_deadlines(orders.running.database) == 1
+    assert len(await orders.said(ReleaseStock)) == 1
+    assert await sweep_deadlines(orders.running.database) == 0
+
+    await orders.hear(StockReleased(order_id=order_id))
+    assert await stage(orders, order_id) == "cancelled"
+    (row,) = await orders.sql("select cancellation_reason from orders")
+    assert row.cancellation_reason == "timed_out"
+
+
+async def fulfilled(orders: Any, guest: Any, **changes: Any) -> tuple[UUID, list[UUID], UUID]:
+    order_id = await placed(guest, **changes)
+    await orders.hear(StockReserved(order_id=order_id, allocations=[]))
+    if changes.get("payment", {}).get("method") == "cod":
+        promise = PaymentAuthorized(
+            order_id=order_id, payment_id=new_id(), method="cod", capture="on_delivery"
+        )
+        await orders.hear(promise)
+    else:
+        await orders.hear(captured(order_id))
+    (line,) = await orders.sql("select id, variant_id from order_lines where order_id = :id", id=order_id)
+    part = ShippedLine(line_id=line.id, variant_id=line.variant_id, quantity=1)
+    parcels = [
+        Parcel(shipment_id=new_id(), warehouse_id=new_id(), lines=[part]) for _ in range(2)
+    ]
+    await orders.hear(ShipmentsCreated(order_id=order_id, shipments=parcels))
+    await orders.forget_said()
+    return order_id, [p.shipment_id for p in parcels], line.id
+
+
+def hand_over(order_id: UUID, shipment_id: UUID, line_id: UUID) -> ShipmentHandedOver:
+    part = ShippedLine(line_id=line_id, variant_id=new_id(), quantity=1)
+    return ShipmentHandedOver(
+        shipment_id=shipment_id,
+        order_id=order_id,
+        warehouse_id=new_id(),
+        lines=[part],
+        handed_over_at=utcnow(),
+    )
+
+
+def update(
+    order_id: UUID, shipment_id: UUID, status: str, milestone: str, number: int
+) -> ShipmentUpdated:
+    return ShipmentUpdated(
+        shipment_id=shipment_id,
+        order_id=order_id,
+        status=status,
+        milestone=milestone,
+        tracking_number="T1",
+        carrier="Post",
+        occurred_at=utcnow() - timedelta(minutes=5),
+        open_shipments=0,
+    ).numbered(number)
+
+
+async def test_parcels_drive_the_order_to_delivered(orders: Any, guest: Any) -> None:
+    order_id, parcels, line_id = await fulfilled(orders, guest)
+    for number, parcel in enumerate(parcels):
+        await orders.hear(hand_over(order_id, parcel, line_id))
+        await orders.hear(hand_over(order_id, parcel, line_id))
+        await orders.hear(update(order_id, parcel, "in_transit", "shipped", 1))
+        assert len(await orders.said(OrderShipped)) == 1
+        await orders.hear(update(order_id, parcel, "delivered", "delivered", 3))
+        await orders.hear(update(order_id, parcel, "in_transit", "in_transit", 2))
+        assert len(await orders.said(OrderDelivered)) == number
+    (row,) = await orders.sql("select status from orders")
+    assert row.status == "delivered"
+    (line,) = await orders.sql("select quantity_shipped from order_lines")
+    assert line.quantity_shipped == 2
+    mails = [n.type for n in await orders.said(Notify)]
+    assert mails == ["order_shipped", "order_delivered"] * 2
+
+
+async def test_cash_is_taken_when_all_has_arrived(orders: Any, guest: Any) -> None:
+    order_id, parcels, line_id = await fulfilled(orders, guest, payment={"method": "cod"})
+    for parcel in parcels:
+        await orders.hear(hand_over(order_id, parcel, line_id))
+        await orders.hear(update(order_id, parcel, "delivered", "delivered", 2))
+    assert len(await orders.said(CapturePayment)) == 1
+    await orders.hear(
+        PaymentCaptured(order_id=order_id, payment_id=new_id(), method="cod", captured=USD)
+    )
+    (event,) = await orders.said(OrderPaymentChanged)
+    assert event.payment_status == "paid"
+
+
+async def test_cash_refused_at_the_door_ends_the_order(orders: Any, guest: Any) -> None:
+    order_id, parcels, line_id = await fulfilled(orders, guest, payment={"method": "cod"})
+    for parcel in parcels:
+        await orders.hear(hand_over(order_id, parcel, line_id))
+        await orders.hear(update(order_id, parcel, "failed", "failed", 2))
+    assert len(await orders.said(CancelPayment)) == 1
+    assert await stage(orders, order_id) == "cancelling_payment"
+
+
+async def test_a_handed_over_order_cannot_be_cancelled(orders: Any, guest: Any) -> None:
+    order_id, parcels, line_id = await fulfilled(orders, guest)
+    await orders.hear(hand_over(order_id, parcels[0], line_id))
+    staff = orders.signed_in(permissions=("orders:read", "orders:write"))
+    answer = await orders.client.post(
+        f"/v1/admin/orders/{order_id}/cancellation",
+        json={},
+        headers={**staff, "Idempotency-Key": "c"},
+    )
+    assert (answer.status_code, answer.json()["code"]) == (409, "too_late_to_cancel")
+
+
+async def test_a_refund_by_staff_shows_on_the_order(orders: Any, guest: Any) -> None:
+    order_id, _, _ = await fulfilled(orders, guest)
+    part = Money(amount=1000, currency="USD")
+    await orders.hear(
+        PaymentRefunded(order_id=order_id, payment_id=new_id(), refunded=part, refunded_total=part)
+    )
+    (event,) = await orders.said(OrderPaymentChanged)
+    assert event.payment_status == "partially_refunded"
+    assert [n.type for n in await orders.said(Notify)] == ["refund"]
+
+
+async def test_a_review_is_refused_when_there_is_nothing_to_review(orders: Any, guest: Any) -> None:
+    order_id, _, _ = await fulfilled(orders, guest)
+    staff = orders.signed_in(permissions=("orders:read", "orders:write"))
+    answer = await orders.client.post(
+        f"/v1/admin/orders/{order_id}/review",
+        json={"decision": "retry"},
+        headers={**staff, "Idempotency-Key": "c"},
+    )
+    assert answer.json()["code"] == "nothing_to_review"
