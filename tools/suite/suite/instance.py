@@ -113,12 +113,12 @@ class Instance:
             if not running:
                 # Nobody looks after what is left of an earlier start; it is made to survive this.
                 strays.end(self.folder, by_force=True)
-            services = repository.services(self.root)
             file = self.folder / "ports.json"
-            self._known = self._environment(ports.assign(file, services, running=running))
+            claim = ports.assign(file, repository.services(self.root), claimed=running)
+            self._known = self._environment(ports.recorded(file))
             start = starting.Start(self._known, self.root, self.folder, self.report)
-            if not running:
-                start.supervisor()
+            if claim:
+                start.supervisor(claim)
             start.servers()
             if not servers_only:
                 start.applications()

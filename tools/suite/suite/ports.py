@@ -24,20 +24,29 @@ FIXED = (
     "rabbitmq_management",
     "rabbitmq_distribution",
     "epmd",
+    "supervisor",
 )
 FIRST_SERVICE = 20
 
 
+def listen(port: int) -> socket.socket | None:
+    """Return a listening socket on the port of the loopback address, or None when it is taken."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        return None
+    return listener
+
+
 def is_free(port: int) -> bool:
     """Say whether a server could listen on the port of the loopback address now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-            probe.listen()
-        except OSError:
-            return False
-    return True
+    if listener := listen(port):
+        listener.close()
+    return listener is not None
 
 
 def recorded(file: Path) -> dict[str, int]:
@@ -46,21 +55,22 @@ def recorded(file: Path) -> dict[str, int]:
     return {name: port for name, port in numbers.items() if name != "base"}
 
 
-def assign(file: Path, services: Iterable[str], *, running: bool) -> dict[str, int]:
-    """Return the port of every process, by name, and record it in the file.
+def assign(file: Path, services: Iterable[str], *, claimed: bool) -> socket.socket | None:
+    """Record the port of every process and return the claim on the block, for its holder.
 
-    A recorded block is kept while it is free, or while our own processes are what takes it.
-    Otherwise the whole block moves on. A service added later takes the next number of the block.
+    A recorded block is kept while it is free; otherwise the whole block moves on. The claim is a
+    socket that listens on the block's `supervisor` port: whoever holds it owns the block, so two
+    instances that start at once cannot take the same. When ours is `claimed` already the block
+    stays and nothing is returned. A service added later takes the next number of the block.
     """
-    services = list(services)
     known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
-    offsets = _offsets(known, services)
-    base = known.get("base", FIRST_BASE)
-    if not running:
-        base = _first_free(base, offsets.values())
+    offsets = _offsets(known, list(services))
+    base, claim = known.get("base", FIRST_BASE), None
+    if not claimed:
+        base, claim = _claim(base, offsets)
     ports = {name: base + offset for name, offset in offsets.items()}
     file.write_text(json.dumps({"base": base, **ports}, indent=2) + "\n")
-    return ports
+    return claim
 
 
 def _offsets(known: dict[str, int], services: Iterable[str]) -> dict[str, int]:
@@ -70,10 +80,13 @@ def _offsets(known: dict[str, int], services: Iterable[str]) -> dict[str, int]:
     return offsets | {name: kept[name] if name in kept else next(unused) for name in services}
 
 
-def _first_free(base: int, offsets: Iterable[int]) -> int:
-    wanted = list(offsets)
+def _claim(base: int, offsets: dict[str, int]) -> tuple[int, socket.socket]:
     candidates: Iterable[int] = (base, *range(FIRST_BASE, LAST_BASE, BLOCK))
     for candidate in candidates:
-        if all(is_free(candidate + offset) for offset in wanted):
-            return candidate
+        claim = listen(candidate + offsets["supervisor"])
+        others = (candidate + offset for name, offset in offsets.items() if name != "supervisor")
+        if claim and all(is_free(port) for port in others):
+            return candidate, claim
+        if claim:
+            claim.close()
     raise NoFreePorts(f"every block of {BLOCK} ports from {FIRST_BASE} to {LAST_BASE} is in use.")

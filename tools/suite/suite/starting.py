@@ -1,5 +1,6 @@
 """The steps of bringing an instance up, in their order."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -36,19 +37,23 @@ class Start:
         """The folder of all log files."""
         return self.folder / "logs"
 
-    def supervisor(self) -> None:
-        """Start the supervisor, detached, and wait until it takes commands."""
+    def supervisor(self, claim: socket.socket) -> None:
+        """Start the supervisor, detached, and wait until it takes commands.
+
+        It holds the claim on the block of ports for as long as it lives.
+        """
         for file in self.logs.glob("*.log"):
             if file.stat().st_size > LONGEST_LOG:
                 file.replace(file.with_suffix(".log.old"))
         command = [sys.executable, "-m", "suite.supervisor", str(self.folder), str(self.state)]
-        with (self.logs / "supervisor.log").open("ab") as log:
+        with claim, (self.logs / "supervisor.log").open("ab") as log:
             subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env=self.environment.inherited() | {strays.MARK: str(self.folder)}, check=True,
+                pass_fds=[claim.fileno()],
             )  # fmt: skip
-        socket = Process("supervisor", [], "", health=f"unix://{self.state / control.SOCKET}")
-        ready.wait([socket], self.logs, DEADLINE, lambda _line: None, dict)
+        answers = Process("supervisor", [], "", health=f"unix://{self.state / control.SOCKET}")
+        ready.wait([answers], self.logs, DEADLINE, lambda _line: None, dict)
 
     def servers(self) -> None:
         """Start PostgreSQL and RabbitMQ and give them databases, roles and topology."""

@@ -3,14 +3,12 @@
 import os
 import signal
 import socket
-from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from suite import control, strays
+from suite import control, status_table, strays
 from suite.instance import Instance
 from suite.refusals import NotReady, NotRunning
 
@@ -118,7 +116,7 @@ def test_stopping_leaves_nothing_running_and_keeps_the_data(suite: Instance) -> 
 
 
 def test_a_service_that_cannot_start_is_named_with_the_end_of_its_log(
-    suite: Instance, make_instance: Callable[..., Instance]
+    suite: Instance,
 ) -> None:
     broken = Instance(suite.folder, root=suite.root, overrides={"waiter": {"BROKEN": "yes"}})
 
@@ -130,14 +128,10 @@ def test_a_service_that_cannot_start_is_named_with_the_end_of_its_log(
     assert set(suite.pids) == EVERYTHING
 
 
-def test_a_taken_port_moves_a_new_instance_on(
-    suite: Instance, tree: Path, tmp_path: Path, make_instance: Callable[..., Instance]
-) -> None:
-    """Two working trees run side by side, each on its own block."""
-    second = make_instance(tmp_path / "up", tree)
+def test_the_status_has_a_row_for_each_process_and_one_for_the_sum(suite: Instance) -> None:
+    table = status_table.of(suite)
 
-    second.start()
-
-    assert set(second.pids) == EVERYTHING
-    assert not set(second.environment.ports.values()) & set(suite.environment.ports.values())
-    assert set(suite.pids) == EVERYTHING
+    assert table.row_count == len(EVERYTHING) + 1
+    states = list(table.columns[1].cells)[:-1]
+    assert all("ready" in state and "not" not in state for state in states)
+    assert float(list(table.columns[6].cells)[-1]) > 10

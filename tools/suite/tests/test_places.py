@@ -14,7 +14,6 @@ from suite.instance import Instance
 from suite.postgres_programs import SOURCE_SETTING
 from suite.repository import ROOT
 
-MakeInstance = Callable[..., Instance]
 TALK = """
 import sys
 from pathlib import Path
@@ -28,27 +27,35 @@ suite.discard()
 
 
 def test_a_long_path_under_a_closed_folder_keeps_its_data_in_a_short_private_one(
-    tree: Path, tmp_path: Path, make_instance: MakeInstance, monkeypatch: pytest.MonkeyPatch
+    suite: Instance,
+    tree: Path,
+    tmp_path: Path,
+    make_instance: Callable[..., Instance],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The embedded PostgreSQL, forced here, goes along when its account cannot reach it."""
+    """It runs beside another working tree, on other ports.
+
+    The embedded PostgreSQL, forced here, goes along when its account cannot reach it.
+    """
     monkeypatch.setenv(SOURCE_SETTING, "embedded")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     root = closed / ("a-rather-long-name-" * 8)
     shutil.copytree(tree, root, ignore=shutil.ignore_patterns(".run"))
-    suite = make_instance(root / ".run/up", root)
+    second = make_instance(root / ".run/up", root)
 
-    suite.start()
+    second.start()
 
-    state = Path((suite.folder / "state-folder").read_text().strip())
-    assert set(suite.pids) >= {"postgres", "rabbitmq", "baker", "waiter"}
+    state = Path((second.folder / "state-folder").read_text().strip())
+    assert set(second.pids) == set(suite.pids)
+    assert not set(second.environment.ports.values()) & set(suite.environment.ports.values())
     assert not state.is_relative_to(closed)
     assert state.stat().st_mode & 0o077 == 0o011
     for data in ("postgres", "rabbitmq"):
         assert (state / data).stat().st_mode & 0o077 == 0
     assert int((state / "postgres/data/PG_VERSION").read_text()) >= 18
 
-    suite.wipe()
+    second.wipe()
     assert not state.exists()
 
 

@@ -1,4 +1,4 @@
-"""Ports are found free, recorded and kept."""
+"""Ports are found free, claimed, recorded and kept."""
 
 import socket
 from pathlib import Path
@@ -9,47 +9,70 @@ from suite import ports
 from suite.refusals import NoFreePorts
 
 
-def test_a_first_start_takes_a_block_of_its_own_and_records_it(tmp_path: Path) -> None:
-    given = ports.assign(tmp_path / "ports.json", ["orders"], running=False)
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "ports.json"
+
+
+def assigned(file: Path, *services: str) -> dict[str, int]:
+    """Assign ports for an instance that ends at once."""
+    claim = ports.assign(file, services, claimed=False)
+    assert claim is not None
+    claim.close()
+    return ports.recorded(file)
+
+
+def test_a_first_start_takes_a_block_of_its_own_and_records_it(file: Path) -> None:
+    given = assigned(file, "orders")
 
     assert given["gateway"] >= ports.FIRST_BASE
     assert len(set(given.values())) == len(ports.FIXED) + 1
-    assert ports.recorded(tmp_path / "ports.json") == given
 
 
-def test_a_block_moves_on_when_one_of_its_ports_is_taken(tmp_path: Path) -> None:
-    before = ports.assign(tmp_path / "ports.json", ["orders"], running=False)
+def test_a_block_moves_on_when_one_of_its_ports_is_taken(file: Path) -> None:
+    before = assigned(file, "orders")
 
     with socket.create_server(("127.0.0.1", before["postgres"])):
-        after = ports.assign(tmp_path / "ports.json", ["orders"], running=False)
+        after = assigned(file, "orders")
 
     assert not set(before.values()) & set(after.values())
-    assert ports.recorded(tmp_path / "ports.json") == after
+    assert assigned(file, "orders") == after
 
 
-def test_a_block_our_own_processes_listen_on_is_kept(tmp_path: Path) -> None:
-    before = ports.assign(tmp_path / "ports.json", ["orders"], running=False)
+def test_two_instances_that_start_at_once_take_different_blocks(tmp_path: Path) -> None:
+    """Nothing listens yet but the claims."""
+    with_claim = ports.assign(tmp_path / "one.json", ["orders"], claimed=False)
+    second = assigned(tmp_path / "two.json", "orders")
+    assert with_claim is not None
+    with_claim.close()
+
+    first = ports.recorded(tmp_path / "one.json")
+    assert not set(first.values()) & set(second.values())
+
+
+def test_a_block_that_is_ours_is_kept(file: Path) -> None:
+    before = assigned(file, "orders")
 
     with socket.create_server(("127.0.0.1", before["postgres"])):
-        assert ports.assign(tmp_path / "ports.json", ["orders"], running=True) == before
+        assert ports.assign(file, ["orders"], claimed=True) is None
+
+    assert ports.recorded(file) == before
 
 
-def test_a_service_added_later_leaves_the_others_their_ports(tmp_path: Path) -> None:
-    before = ports.assign(tmp_path / "ports.json", ["cart", "orders"], running=False)
-    after = ports.assign(tmp_path / "ports.json", ["analytics", "cart", "orders"], running=False)
+def test_a_service_added_later_leaves_the_others_their_ports(file: Path) -> None:
+    before = assigned(file, "cart", "orders")
+    after = assigned(file, "analytics", "cart", "orders")
 
     assert {name: after[name] for name in before} == before
     assert after["analytics"] not in before.values()
 
 
-def test_a_machine_without_a_free_block_is_refused(tmp_path: Path) -> None:
+def test_a_machine_without_a_free_block_is_refused(file: Path) -> None:
     one_per_block = range(ports.FIRST_BASE, ports.LAST_BASE, ports.BLOCK)
-    takers = [
-        socket.create_server(("127.0.0.1", port)) for port in one_per_block if ports.is_free(port)
-    ]
+    takers = [taker for port in one_per_block if (taker := ports.listen(port))]
     try:
         with pytest.raises(NoFreePorts):
-            ports.assign(tmp_path / "ports.json", ["orders"], running=False)
+            assigned(file, "orders")
     finally:
         for taker in takers:
             taker.close()
