@@ -1,0 +1,222 @@
+"""Many processes at once on one database: nothing is sold that is not there."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from chassis.bus import Delivery
+from chassis.db import Database
+from chassis.ids import new_id
+from chassis.settings import ServiceSettings
+from chassis.testing import Harness
+from contracts.inventory import (
+    Allocation,
+    ReleaseStock,
+    StockEvent,
+    StockRejected,
+    StockReleased,
+    StockReserved,
+)
+from contracts.message import Message
+from inventory.handlers import bus
+from sqlalchemy import text
+
+from .shop import Shop, parcel, wants
+
+PROCESSES = 3
+
+
+@asynccontextmanager
+async def processes(shop: Shop) -> AsyncIterator[list[Database]]:
+    """Connection pools as so many worker processes would have."""
+    url = shop.inventory.running.settings.database_url
+    pools = [Database(url, pool_size=3) for _ in range(PROCESSES)]
+    try:
+        yield pools
+    finally:
+        for pool in pools:
+            await pool.close()
+
+
+def batches(messages: Sequence[Message], size: int) -> Iterable[Sequence[Message]]:
+    return [messages[at : at + size] for at in range(0, len(messages), size)]
+
+
+async def at_once(shop: Shop, messages: Sequence[Message], *, size: int = 7) -> None:
+    """Hand the messages to all processes at the same time, in batches."""
+    async with processes(shop) as pools:
+
+        async def take(pool: Database, batch: Sequence[Message]) -> None:
+            deliveries = [
+                Delivery(shop.inventory._numbered(m), shop.inventory._envelope(m, None))
+                for m in batch
+            ]
+            await bus.receive(pool, deliveries)
+
+        await asyncio.gather(
+            *(
+                take(pools[number % PROCESSES], batch)
+                for number, batch in enumerate(batches(messages, size))
+            )
+        )
+
+
+async def assert_numbered_without_gaps(shop: Shop) -> None:
+    numbers: dict[str, list[int]] = {}
+    for message in await shop.inventory.said(StockEvent):
+        numbers.setdefault(message.subject(), []).append(message.sequence)
+    for each in numbers.values():
+        assert each == list(range(each[0], each[0] + len(each)))
+
+
+async def test_three_buyers_for_every_unit(shop: Shop) -> None:
+    mug = await shop.variant(40, 20)
+    await at_once(shop, [wants((mug, 1)) for _ in range(180)])
+
+    answers = Counter(map(type, await shop.inventory.said(StockReserved, StockRejected)))
+    assert answers == {StockReserved: 60, StockRejected: 120}
+    assert await shop.pieces(mug) == [(40, 40), (20, 20)]
+    await assert_numbered_without_gaps(shop)
+
+
+async def test_orders_of_many_variants_in_any_order_never_stand_in_each_others_way(
+    shop: Shop,
+) -> None:
+    dice = random.Random(7)
+    variants = [await shop.variant(30, 10) for _ in range(4)]
+    orders = [
+        wants(*((v, dice.randint(1, 3)) for v in dice.sample(variants, dice.randint(1, 4))))
+        for _ in range(120)
+    ]
+    await at_once(shop, orders)
+
+    held = await shop.inventory.said(StockReserved)
+    refused = await shop.inventory.said(StockRejected)
+    assert len(held) + len(refused) == len(orders)
+    assert {r.reason for r in refused} <= {"insufficient"}
+    # What a refused order lacked was really short: it is short still, as nothing came back.
+    left = {v: 40 - sum(r for _, r in await shop.pieces(v)) for v in variants}
+    assert all(any(left[s.variant_id] < s.wanted for s in r.shortages) for r in refused)
+    await assert_numbered_without_gaps(shop)
+
+
+async def test_one_order_sent_by_everybody_at_once_holds_once(shop: Shop) -> None:
+    mug = await shop.variant(50)
+    order = wants((mug, 2))
+    await at_once(shop, [order] * 20, size=2)
+
+    answers = await shop.inventory.said(StockReserved)
+    assert sorted(a.sequence for a in answers) == list(range(1, 21))
+    assert await shop.pieces(mug) == [(50, 2)]
+
+
+async def test_orders_and_their_calling_off_meet_in_any_order(shop: Shop) -> None:
+    mug = await shop.variant(30)
+    orders = [wants((mug, 1)) for _ in range(60)]
+    called_off = [ReleaseStock(operation_id=new_id(), order_id=o.order_id) for o in orders]
+    messages: list[Message] = [*orders, *called_off]
+    random.Random(3).shuffle(messages)
+    await at_once(shop, messages)
+
+    assert await shop.pieces(mug) == [(30, 0)]
+    assert len(await shop.inventory.said(StockReleased)) == 60
+    states = await shop.inventory.sql("select state, count(*) from reservations group by state")
+    assert {row.state for row in states} <= {"released", "rejected"}
+
+
+async def test_buying_sending_calling_off_and_counting_at_once_leave_the_books_right(
+    shop: Shop,
+) -> None:
+    dice = random.Random(11)
+    mug, pot = await shop.variant(40, 40), await shop.variant(40, 40)
+    first = [wants((mug, dice.randint(1, 3)), (pot, 1)) for _ in range(24)]
+    await at_once(shop, first)
+    held = await shop.inventory.said(StockReserved)
+    assert len(held) == len(first)
+    parcels = [
+        parcel(r.order_id, *together) for r in held[:12] for together in by_warehouse(r.allocations)
+    ]
+    called_off = [ReleaseStock(operation_id=new_id(), order_id=r.order_id) for r in held[12:18]]
+    later = [wants((pot, dice.randint(1, 3)), (mug, 1)) for _ in range(24)]
+    messages: list[Message] = [*parcels, *parcels, *called_off, *later]
+    dice.shuffle(messages)
+
+    await asyncio.gather(at_once(shop, messages), counting(shop, mug), counting(shop, pot))
+
+    states = {r.order_id: await shop.state(r.order_id) for r in held}
+    assert {states[r.order_id] for r in held[:12]} == {"fulfilled"}
+    assert {states[r.order_id] for r in held[12:18]} == {"released"}
+    await assert_numbered_without_gaps(shop)
+
+
+def by_warehouse(allocations: Sequence[Allocation]) -> list[list[Allocation]]:
+    """One parcel's pieces per warehouse."""
+    found: dict[UUID, list[Allocation]] = {}
+    for allocation in allocations:
+        found.setdefault(allocation.warehouse_id, []).append(allocation)
+    return list(found.values())
+
+
+async def counting(shop: Shop, variant_id: UUID) -> None:
+    """Staff adjust the stock while it moves."""
+    for number in range(6):
+        answer = await shop.inventory.client.post(
+            f"/v1/admin/stock/{variant_id}/{shop.first}/adjustments",
+            json={"adjustment": -3 if number % 2 else 3, "reason": "recounted"},
+            headers={**shop.staff(), "Idempotency-Key": f"{variant_id}-{number}"},
+        )
+        assert answer.status_code in (201, 409), answer.text
+
+
+async def test_the_detector_sees_a_seller_that_looks_before_it_takes(
+    inventory: Harness[ServiceSettings],
+) -> None:
+    shop = await Shop.open(inventory)
+    mug = await shop.variant(1)
+    async with processes(shop) as pools:
+        looked = asyncio.Barrier(PROCESSES)
+        await asyncio.gather(*(naive_sale(shop, pool, mug, looked) for pool in pools))
+
+    faults = await shop.faults()
+    assert "oversold" in {fault[0] for fault in faults}
+
+
+async def naive_sale(shop: Shop, pool: Database, variant_id: UUID, looked: asyncio.Barrier) -> None:
+    """Sell as one who reads what is free, without a lock, and writes what they reckoned."""
+    ids: dict[str, Any] = {
+        "order_id": new_id(),
+        "line_id": new_id(),
+        "variant_id": variant_id,
+        "warehouse_id": shop.first,
+    }
+    async with pool.transaction() as tx:
+        seen = (
+            await tx.execute(
+                text(
+                    "select on_hand - reserved as free, reserved from stock_items "
+                    "where variant_id = :variant_id"
+                ),
+                ids,
+            )
+        ).one()
+        await looked.wait()
+        assert seen.free == 1
+        for statement in (
+            "insert into reservations (order_id, state, sequence) values (:order_id, 'held', 1)",
+            "insert into allocations values (:order_id, :line_id, :warehouse_id, :variant_id, null, 1)",
+            f"update stock_items set reserved = {seen.reserved + 1} where variant_id = :variant_id",
+        ):
+            await tx.execute(text(statement), ids)
+
+
+async def test_the_detector_sees_pieces_that_moved_without_a_record(
+    inventory: Harness[ServiceSettings],
+) -> None:
+    shop = await Shop.open(inventory)
+    await shop.variant(3)
+    await inventory.sql("update stock_items set on_hand = on_hand + 1")
+    assert {fault[0] for fault in await shop.faults()} == {"unbalanced", "wrong level"}

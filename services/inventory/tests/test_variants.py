@@ -1,0 +1,58 @@
+"""The variants of the catalogue, as inventory knows them."""
+
+import pytest
+from chassis.ids import new_id
+from chassis.testing import model_differences
+from contracts.catalog import ProductChanged
+from inventory.main import service
+from sqlalchemy.exc import DBAPIError
+
+from .shop import Shop, product
+
+
+async def known(shop: Shop) -> list[tuple[str, object]]:
+    rows = await shop.inventory.sql("select sku, seller_id from stock_levels order by sku")
+    return [tuple(row) for row in rows]
+
+
+async def test_every_variant_told_of_is_known_with_nothing_on_hand(shop: Shop) -> None:
+    seller = new_id()
+    await shop.inventory.hear(product(2, seller_id=seller), product(0))
+    assert await known(shop) == [("MUG-0", seller), ("MUG-1", seller)]
+    assert await shop.inventory.said() == []
+
+
+async def test_what_is_older_is_ignored_in_and_across_batches(shop: Shop) -> None:
+    old = product(sequence=4)
+    seller = new_id()
+    new: ProductChanged = old.model_copy(update={"seller_id": seller}).numbered(5)
+    await shop.inventory.hear(new, old)
+    await shop.inventory.hear(old)
+    assert await known(shop) == [("MUG-0", seller)]
+
+
+async def test_what_is_known_changes_with_the_catalogue_and_keeps_its_stock(shop: Shop) -> None:
+    told = product(sequence=1)
+    await shop.inventory.hear(told)
+    mug = told.variants[0].variant_id
+    await shop.count(mug, shop.first, 5)
+    await shop.inventory.hear(told.model_copy(update={"seller_id": new_id()}).numbered(2))
+    assert await shop.pieces(mug) == [(5, 0)]
+
+
+async def test_movements_cannot_be_rewritten(shop: Shop) -> None:
+    await shop.variant(3)
+    for statement in ("update stock_movements set new = new", "delete from stock_movements"):
+        with pytest.raises(DBAPIError, match="never changed"):
+            await shop.inventory.sql(statement)
+
+
+async def test_no_row_may_promise_more_than_is_there(shop: Shop) -> None:
+    await shop.variant(3)
+    for table in ("stock_items", "stock_levels"):
+        with pytest.raises(DBAPIError, match="reserved_within_on_hand"):
+            await shop.inventory.sql(f"update {table} set reserved = 4")
+
+
+def test_the_models_are_what_the_migrations_make(template: str) -> None:
+    assert model_differences(service, template) == []
