@@ -41,14 +41,16 @@ class Wish:
 
 async def reserve(
     tx: AsyncSession, order: OrderPayments, payment: Payment, wish: Wish
-) -> Plan | PaymentRefunded | RefundFailed:
+) -> Plan | PaymentRefunded | RefundFailed | None:
     """Set the money aside under the order's lock, or tell how it ended before or why not now.
 
-    The same operation finds its refund again; one the provider refused is tried anew.
+    The same operation finds its refund again; one the provider refused is tried anew. None means
+    that it ended by webhook, which told so then.
     """
     refund = await refunds.find_refund(tx, wish.operation_id)
     if refund is not None and refund.state == "succeeded":
-        return refund.answer(payment)
+        told = await payments.finish_attempt(tx, refund.key)
+        return None if told else refund.answer(payment)
     if refund is None or refund.state == "failed":
         amount = payment.money(refund.amount) if refund else wish.amount
         if amount is None and (done := rules.nothing_left(payment, wish.operation_id)):

@@ -32,17 +32,9 @@ async def test_a_good_card_is_charged_once(payments: Payments, provider: Provide
         await payments.hear(command, message_id=message_id)
 
     [captured] = await payments.said()
-    assert captured == PaymentCaptured(
-        order_id=command.order_id,
-        payment_id=captured.payment_id,
-        amount=PRICE,
-        method="card",
-        captured=PRICE,
-        brand="visa",
-        last_four="4242",
-        reference=captured.reference,
-    )
-    assert captured.sequence == 1
+    assert (captured.order_id, captured.sequence) == (command.order_id, 1)
+    assert (captured.amount, captured.captured) == (PRICE, PRICE)
+    assert (captured.brand, captured.last_four) == ("visa", "4242")
     assert provider.balances(str(command.order_id)) == {"customer": -1999, "merchant": 1999}
     ledger = await payments.sql("select account, amount from ledger_entries order by amount")
     assert [tuple(row) for row in ledger] == [("customer", -1999), ("merchant", 1999)]

@@ -16,7 +16,6 @@ from payments.domain.payment import OrderPayments, Payment, Step
 from payments.domain.provider_event import Effect
 from payments.providers.port import BadSignature, BadWebhook, Webhook
 from payments.store import payments, provider_events, refunds
-from payments.store.payments import Finished
 
 log = structlog.get_logger()
 
@@ -74,7 +73,6 @@ async def _apply(
 ) -> None:
     """Move the payment on, or have the provider asked when its word does not fit."""
     charge, now = webhook.charge, utcnow()
-    finished: Finished | None = None
     effect: Effect = "known"
     if (reason := payment.doubt(charge)) is not None:
         log.warning("webhook does not fit", payment_id=payment.id, reason=reason)
@@ -87,10 +85,9 @@ async def _apply(
         result = charge.refund
         if result and (refund := await refunds.find_reserved(tx, payment.id, result.reference)):
             step += refund.settle(payment, result, now)
-            finished = Finished(refund.key, "succeeded" if result.succeeded else "failed")
         step += payment.learn(charge, now)
         if step.changed:
             effect = "applied"
     is_new = await provider_events.add_event(tx, payment.provider, webhook, payment.id, effect)
     if is_new and step.changed:
-        outbox.add(tx, *await payments.save(tx, order, payment, step, finished))
+        outbox.add(tx, *await payments.save(tx, order, payment, step))

@@ -92,7 +92,7 @@ class Cancel:
         else:
             step = payment.fail(outcome.code)
             finished = Finished(plan.key, error=outcome.code)
-        await payments.finish_attempt(tx, plan.collect_key)
+        await payments.forget_token(tx, plan.collect_key)
         return await payments.save(tx, order, payment, step, finished)
 
 

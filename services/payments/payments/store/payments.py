@@ -101,6 +101,9 @@ FINISH_ATTEMPT: Final = text(
     "update payment_attempts set state = 'finished', request = request - 'token', "
     "updated_at = now() where idempotency_key = :key and state = 'started' returning 1"
 )
+FORGET_TOKEN: Final = text(
+    "update payment_attempts set request = request - 'token' where idempotency_key = :key"
+)
 REQUEST_OF: Final = text("select request from payment_attempts where idempotency_key = :key")
 BY_ID: Final = text(f"select {', '.join(PAYMENT_COLUMNS)} from payments where id = :id")
 BY_OPERATION: Final = text(
@@ -233,6 +236,11 @@ async def start_attempt(
 async def finish_attempt(tx: AsyncSession, key: str) -> bool:
     """Close an attempt whose outcome came in another way; False when it was closed before."""
     return (await tx.execute(FINISH_ATTEMPT, {"key": key})).first() is not None
+
+
+async def forget_token(tx: AsyncSession, key: str) -> None:
+    """Keep a customer's token no longer than it is needed."""
+    await tx.execute(FORGET_TOKEN, {"key": key})
 
 
 async def find_request(tx: AsyncSession, key: str) -> dict[str, Any] | None:

@@ -1,0 +1,196 @@
+"""CancelPayment and CapturePayment: nothing is assumed, the provider is asked."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sandbox_provider.testing import ProviderProcess
+
+from chassis.ids import new_id, utcnow
+from chassis.testing import Harness
+from contracts.payments import (
+    CaptureFailed,
+    PaymentActionRequired,
+    PaymentAuthorized,
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentFailed,
+)
+from payments.providers.port import OutcomeUnknown
+
+from .commands import cancel, capture, collect
+
+Payments = Harness[Any]
+
+
+async def status_of(payments: Payments) -> str:
+    [row] = await payments.sql("select status from payments")
+    return str(row.status)
+
+
+async def test_an_order_never_collected_is_cancelled_at_once(payments: Payments) -> None:
+    command = cancel(new_id())
+    await payments.hear(command)
+    await payments.hear(command)
+
+    assert [event.sequence for event in await payments.said(PaymentCancelled)] == [1, 2]
+
+
+async def test_a_promise_is_given_up(payments: Payments, provider: ProviderProcess) -> None:
+    promised = collect(capture="on_shipment")
+    await payments.hear(promised)
+    command = cancel(promised.order_id)
+    await payments.hear(command)
+    await payments.hear(command)
+
+    authorized, *cancelled = await payments.said()
+    assert isinstance(authorized, PaymentAuthorized)
+    assert [type(event) for event in cancelled] == [PaymentCancelled, PaymentCancelled]
+    assert provider.balances(str(promised.order_id)) == {}
+
+
+async def test_a_customer_who_was_asked_need_not_confirm_any_more(payments: Payments) -> None:
+    asked = collect("tok_action")
+    await payments.hear(asked)
+    await payments.hear(cancel(asked.order_id))
+
+    assert [type(event) for event in await payments.said()] == [
+        PaymentActionRequired,
+        PaymentCancelled,
+    ]
+    [row] = await payments.sql("select status, action_url, check_at from payments")
+    assert tuple(row) == ("voided", None, None)
+
+
+async def test_a_capture_that_was_faster_is_answered_as_such(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    asked = collect("tok_late_capture")
+    await payments.hear(asked)
+    await payments.hear(cancel(asked.order_id))
+
+    [late] = await payments.said(PaymentCaptured)
+    assert late.captured.amount == 1999
+    assert await payments.said(PaymentCancelled) == []
+    assert provider.balances(str(asked.order_id)) == {"customer": -1999, "merchant": 1999}
+
+
+async def test_cancelling_what_was_captured_answers_with_the_capture(payments: Payments) -> None:
+    paid = collect()
+    await payments.hear(paid)
+    await payments.hear(cancel(paid.order_id))
+    assert [event.sequence for event in await payments.said(PaymentCaptured)] == [1, 2]
+
+
+async def test_cancelling_a_declined_payment_is_done_already(payments: Payments) -> None:
+    declined = collect("tok_declined")
+    await payments.hear(declined)
+    await payments.hear(cancel(declined.order_id))
+    assert [type(event) for event in await payments.said()] == [PaymentFailed, PaymentCancelled]
+
+
+@pytest.mark.parametrize("token", ["tok_timeout_after_charge", "tok_error_after_charge"])
+async def test_a_charge_of_unknown_outcome_is_looked_up_before_it_is_cancelled(
+    payments: Payments, provider: ProviderProcess, token: str
+) -> None:
+    command, message_id = collect(token), new_id()
+    with pytest.raises(OutcomeUnknown):
+        await payments.hear(command, message_id=message_id)
+    await payments.hear(cancel(command.order_id))
+    await payments.hear(command, message_id=message_id)
+
+    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+    assert len(provider.charges_of(str(command.order_id))) == 1
+
+
+async def test_a_charge_that_never_arrived_is_settled_by_sending_it_again(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    command, message_id = collect(capture="on_shipment"), new_id()
+    provider.kill()
+    try:
+        with pytest.raises(OutcomeUnknown):
+            await payments.hear(command, message_id=message_id)
+    finally:
+        provider.start()
+
+    await payments.hear(cancel(command.order_id))
+    await payments.hear(command, message_id=message_id)
+
+    assert [type(event) for event in await payments.said()] == [PaymentCancelled]
+    [charge] = provider.charges_of(str(command.order_id))
+    assert charge["status"] == "voided"
+
+
+async def test_two_cancels_at_once_end_in_one_state(payments: Payments) -> None:
+    promised = collect(capture="on_shipment")
+    await payments.hear(promised)
+    await asyncio.gather(*(payments.hear(cancel(promised.order_id)) for _ in range(4)))
+
+    assert await status_of(payments) == "voided"
+    sequences = [event.sequence for event in await payments.said()]
+    assert sorted(sequences) == list(range(1, len(sequences) + 1))
+
+
+async def test_cash_at_the_door_is_captured_or_cancelled_without_a_provider(
+    payments: Payments,
+) -> None:
+    paid, refused = (collect(None, method="cod", capture="on_delivery") for _ in range(2))
+    await payments.hear(paid)
+    await payments.hear(refused)
+    await payments.hear(capture(paid.order_id))
+    await payments.hear(cancel(refused.order_id))
+
+    assert [type(event) for event in await payments.said()] == [
+        PaymentAuthorized,
+        PaymentAuthorized,
+        PaymentCaptured,
+        PaymentCancelled,
+    ]
+    [total] = await payments.sql("select sum(amount) from ledger_entries where account = 'merchant'")
+    assert total[0] == 1999
+
+
+async def test_a_promise_is_redeemed_once(payments: Payments, provider: ProviderProcess) -> None:
+    promised = collect(capture="on_shipment")
+    await payments.hear(promised)
+    command, message_id = capture(promised.order_id), new_id()
+    for _ in range(2):
+        await payments.hear(command, message_id=message_id)
+    await payments.hear(command)
+
+    assert [event.sequence for event in await payments.said(PaymentCaptured)] == [2, 3]
+    assert provider.balances(str(promised.order_id)) == {"customer": -1999, "merchant": 1999}
+    assert len(await payments.sql("select * from ledger_entries")) == 2
+
+
+async def test_a_promise_that_cannot_be_redeemed_is_a_failed_capture(payments: Payments) -> None:
+    promised = collect("tok_capture_fails", capture="on_shipment")
+    await payments.hear(promised)
+    command = capture(promised.order_id)
+    await payments.hear(command)
+    await payments.hear(command)
+
+    reasons = [event.reason for event in await payments.said(CaptureFailed)]
+    assert reasons == ["capture_failed", "capture_failed"]
+    assert await status_of(payments) == "failed"
+
+
+async def test_what_was_never_promised_cannot_be_captured(payments: Payments) -> None:
+    cancelled = collect(capture="on_shipment")
+    await payments.hear(cancelled)
+    await payments.hear(cancel(cancelled.order_id))
+    await payments.hear(capture(cancelled.order_id))
+    await payments.hear(capture(new_id()))
+
+    reasons = [event.reason for event in await payments.said(CaptureFailed)]
+    assert reasons == ["cancelled", "payment_unknown"]
+
+
+async def test_an_expired_capture_is_not_begun(payments: Payments) -> None:
+    promised = collect(capture="on_shipment")
+    await payments.hear(promised)
+    await payments.hear(capture(promised.order_id, expires_at=utcnow()))
+
+    assert [event.reason for event in await payments.said(CaptureFailed)] == ["expired"]
+    assert await status_of(payments) == "authorized"

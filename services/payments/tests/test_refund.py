@@ -1,0 +1,127 @@
+"""RefundPayment: never more than was captured, once per operation."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sandbox_provider.testing import ProviderProcess
+
+from chassis.ids import new_id
+from chassis.testing import Harness
+from contracts.payments import PaymentRefunded, RefundFailed
+
+from .commands import collect, refund
+
+Payments = Harness[Any]
+
+
+async def paid(payments: Payments, token: str = "tok_ok") -> Any:
+    command = collect(token)
+    await payments.hear(command)
+    await payments.forget_said()
+    return command.order_id
+
+
+async def test_everything_goes_back_once(payments: Payments, provider: ProviderProcess) -> None:
+    order_id = await paid(payments)
+    command, message_id = refund(order_id), new_id()
+    for _ in range(2):
+        await payments.hear(command, message_id=message_id)
+    await payments.hear(command)
+
+    first, again = await payments.said(PaymentRefunded)
+    assert first.refunded.amount == first.refunded_total.amount == 1999
+    assert again.model_dump() == first.model_dump()
+    assert provider.balances(str(order_id)) == {}
+    [row] = await payments.sql("select status, refunded_amount, refunding_amount from payments")
+    assert tuple(row) == ("refunded", 1999, 0)
+    [total] = await payments.sql("select sum(amount) from ledger_entries where account = 'merchant'")
+    assert total[0] == 0
+
+
+async def test_parts_go_back_up_to_what_was_captured(payments: Payments) -> None:
+    order_id = await paid(payments)
+    await payments.hear(refund(order_id, 1000))
+    await payments.hear(refund(order_id, 1000))
+    await payments.hear(refund(order_id))
+    await payments.hear(refund(order_id))
+
+    told = await payments.said()
+    assert [type(event) for event in told] == [
+        PaymentRefunded,
+        RefundFailed,
+        PaymentRefunded,
+        PaymentRefunded,
+    ]
+    assert told[1].reason == "refund_exceeds_captured"
+    assert [event.refunded.amount for event in told if isinstance(event, PaymentRefunded)] == [
+        1000,
+        999,
+        0,
+    ]
+
+
+async def test_of_rival_refunds_only_what_was_captured_goes_back(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    order_id = await paid(payments)
+    await asyncio.gather(*(payments.hear(refund(order_id, 1500)) for _ in range(5)))
+
+    assert len(await payments.said(PaymentRefunded)) == 1
+    assert len(await payments.said(RefundFailed)) == 4
+    assert provider.balances(str(order_id)) == {"customer": -499, "merchant": 499}
+
+
+async def test_a_refund_the_provider_refused_can_be_asked_again(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    order_id = await paid(payments, "tok_refund_fails_once")
+    command = refund(order_id)
+    await payments.hear(command)
+    [failed] = await payments.said(RefundFailed)
+    assert (failed.reason, failed.operation_id) == ("refund_failed", command.operation_id)
+    [row] = await payments.sql("select status, refunding_amount from payments")
+    assert tuple(row) == ("captured", 0)
+
+    await payments.hear(command)
+    [done] = await payments.said(PaymentRefunded)
+    assert done.operation_id == command.operation_id
+    assert provider.balances(str(order_id)) == {}
+    [row] = await payments.sql("select state, tries from refunds")
+    assert tuple(row) == ("succeeded", 2)
+
+
+async def test_what_was_not_captured_cannot_go_back(payments: Payments) -> None:
+    declined = collect("tok_declined")
+    await payments.hear(declined)
+    await payments.hear(refund(declined.order_id))
+    await payments.hear(refund(new_id()))
+
+    reasons = [event.reason for event in await payments.said(RefundFailed)]
+    assert reasons == ["not_captured", "not_captured"]
+
+
+async def test_a_refund_in_another_currency_is_refused(payments: Payments) -> None:
+    order_id = await paid(payments)
+    command = refund(order_id, 100)
+    money = command.amount.model_copy(update={"currency": "EUR"})
+    await payments.hear(command.model_copy(update={"amount": money}))
+    assert [event.reason for event in await payments.said(RefundFailed)] == ["currency_mismatch"]
+
+
+@pytest.mark.parametrize("statement", ["update ledger_entries set amount = 1", "delete from ledger_entries"])
+async def test_the_ledger_only_grows(payments: Payments, statement: str) -> None:
+    await paid(payments)
+    with pytest.raises(Exception, match="append-only"):
+        await payments.sql(statement)
+
+
+async def test_the_ledger_takes_only_what_sums_to_zero(payments: Payments) -> None:
+    await paid(payments)
+    with pytest.raises(Exception, match="sum to zero"):
+        await payments.sql(
+            "insert into ledger_entries "
+            "(id, transaction_id, order_id, payment_id, kind, account, amount, currency) "
+            "select gen_random_uuid(), gen_random_uuid(), order_id, id, 'capture', 'merchant', 5, "
+            "'USD' from payments"
+        )

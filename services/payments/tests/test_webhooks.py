@@ -1,0 +1,325 @@
+"""Provider webhooks: signed, de-duplicated, in any order, before or after our own call's answer."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sandbox_provider.testing import WEBHOOK_SECRET, ProviderProcess, Received, Receiver
+
+from chassis.ids import new_id
+from chassis.testing import Harness
+from contracts.payments import (
+    PaymentActionRequired,
+    PaymentAuthorized,
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentFailed,
+    PaymentRefunded,
+)
+from payments.reconciling import check_open_payments
+
+from .commands import collect, refund
+
+Payments = Harness[Any]
+URL = "/v1/webhooks/payments/sandbox"
+KEY = base64.b64decode(WEBHOOK_SECRET.removeprefix("whsec_"))
+
+
+def signed(body: bytes, *, key: bytes = KEY, webhook_id: str | None = None, at: float | None = None) -> dict[str, str]:
+    webhook_id = webhook_id or f"evt_{new_id()}"
+    timestamp = str(int(at if at is not None else time.time()))
+    digest = hmac.digest(key, f"{webhook_id}.{timestamp}.".encode() + body, hashlib.sha256)
+    return {
+        "content-type": "application/json",
+        "webhook-id": webhook_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+    }
+
+
+async def hand_on(payments: Payments, *received: Received) -> None:
+    names = ("content-type", "webhook-id", "webhook-timestamp", "webhook-signature")
+    for one in received:
+        headers = {name: one.headers[name] for name in names}
+        answer = await payments.client.post(URL, content=one.body, headers=headers)
+        assert answer.status_code == 204, answer.text
+
+
+async def say(payments: Payments, event: dict[str, Any], **how: Any) -> int:
+    body = json.dumps(event).encode()
+    answer = await payments.client.post(URL, content=body, headers=signed(body, **how))
+    return answer.status_code
+
+
+async def wait(receiver: Receiver, order_id: Any, count: int = 1) -> list[Received]:
+    return await asyncio.to_thread(receiver.wait, str(order_id), count)
+
+
+async def test_a_webhook_after_the_answer_changes_nothing(
+    payments: Payments, receiver: Receiver
+) -> None:
+    command = collect("tok_duplicate_webhooks")
+    await payments.hear(command)
+    for one in await wait(receiver, command.order_id, 5):
+        await hand_on(payments, one)
+
+    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+    assert len(await payments.sql("select * from provider_events")) == 1
+    assert len(await payments.sql("select * from ledger_entries")) == 2
+
+
+async def test_a_webhook_before_the_answer_tells_it_once(
+    payments: Payments, receiver: Receiver
+) -> None:
+    command = collect("tok_slow")
+    asking = asyncio.create_task(payments.hear(command))
+    await hand_on(payments, *await wait(receiver, command.order_id))
+    assert not asking.done()
+    assert len(await payments.said(PaymentCaptured)) == 1
+    await asking
+
+    assert [event.sequence for event in await payments.said()] == [1]
+    assert len(await payments.sql("select * from ledger_entries")) == 2
+
+
+async def test_a_webhook_alone_brings_the_result(payments: Payments, receiver: Receiver) -> None:
+    command = collect("tok_webhook_only")
+    await payments.hear(command)
+    await hand_on(payments, *await wait(receiver, command.order_id))
+    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+
+
+async def test_a_webhook_tells_what_a_lost_answer_did_not(
+    payments: Payments, receiver: Receiver
+) -> None:
+    command, message_id = collect("tok_error_after_charge"), new_id()
+    with pytest.raises(Exception, match="500"):
+        await payments.hear(command, message_id=message_id)
+    await hand_on(payments, *await wait(receiver, command.order_id))
+    await payments.hear(command, message_id=message_id)
+    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+
+
+@pytest.mark.parametrize("turn", [lambda found: found, lambda found: found[::-1]])
+async def test_webhooks_in_any_order_end_in_the_newest_state(
+    payments: Payments, receiver: Receiver, turn: Callable[[list[Received]], list[Received]]
+) -> None:
+    command = collect("tok_reversed_webhooks")
+    await payments.hear(command)
+    await hand_on(payments, *turn(await wait(receiver, command.order_id, 2)))
+
+    [row] = await payments.sql("select status from payments")
+    assert row.status == "captured"
+    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+
+
+@pytest.mark.parametrize(
+    ("step", "told"), [("confirm", PaymentCaptured), ("decline", PaymentFailed)]
+)
+async def test_what_the_customer_decides_comes_by_webhook(
+    payments: Payments, provider: ProviderProcess, receiver: Receiver, step: str, told: type
+) -> None:
+    command = collect("tok_action")
+    await payments.hear(command)
+    [charge] = provider.charges_of(str(command.order_id))
+    provider.client.post(f"/pay/{charge['id']}/{step}")
+    await hand_on(payments, *await wait(receiver, command.order_id))
+
+    assert [type(event) for event in await payments.said()] == [PaymentActionRequired, told]
+    [row] = await payments.sql("select action_url from payments")
+    assert row.action_url is None
+
+
+async def test_a_webhook_of_a_refund_tells_it_once(payments: Payments, receiver: Receiver) -> None:
+    command = collect()
+    await payments.hear(command)
+    await payments.hear(refund(command.order_id, 500))
+    await hand_on(payments, *await wait(receiver, command.order_id, 2))
+
+    assert len(await payments.said(PaymentRefunded)) == 1
+    [row] = await payments.sql("select status, refunded_amount, review_reason from payments")
+    assert tuple(row) == ("partially_refunded", 500, None)
+
+
+async def test_a_webhook_of_a_refund_may_come_first(payments: Payments, receiver: Receiver) -> None:
+    command = collect()
+    await payments.hear(command)
+    wanted, message_id = refund(command.order_id, 500), new_id()
+    shape = payments.service.bus.external[type(wanted)]
+    async with payments.transaction() as tx:
+        plan = await shape.record(wanted, tx)
+    await shape.call(plan)
+    await hand_on(payments, *await wait(receiver, command.order_id, 2))
+    await payments.hear(wanted, message_id=message_id)
+    assert [event.refunded.amount for event in await payments.said(PaymentRefunded)] == [500]
+    [row] = await payments.sql("select refunded_amount, refunding_amount from payments")
+    assert tuple(row) == (500, 0)
+
+
+async def test_money_of_another_amount_is_kept_and_confirms_nothing(
+    payments: Payments, provider: ProviderProcess, receiver: Receiver
+) -> None:
+    command = collect(None, method="bank_transfer")
+    await payments.hear(command)
+    [charge] = provider.charges_of(str(command.order_id))
+    provider.post(f"/sandbox/transfers/{charge['id']}", {"amount": 1500})
+    await hand_on(payments, *await wait(receiver, command.order_id))
+    [row] = await payments.sql("select status, captured_amount, review_reason from payments")
+    assert tuple(row) == ("action_required", 0, "amount_differs")
+
+    assert await check_open_payments(payments.running.database) == 1
+    [row] = await payments.sql("select status, captured_amount, review_reason from payments")
+    assert tuple(row) == ("captured", 1500, "amount_differs")
+    assert [type(event) for event in await payments.said()] == [PaymentActionRequired]
+    assert provider.balances(str(command.order_id))["merchant"] == 1500
+
+
+async def test_a_transfer_of_the_right_amount_pays_the_order(
+    payments: Payments, provider: ProviderProcess, receiver: Receiver
+) -> None:
+    command = collect(None, method="bank_transfer")
+    await payments.hear(command)
+    [charge] = provider.charges_of(str(command.order_id))
+    provider.post(f"/sandbox/transfers/{charge['id']}", {"amount": 1999})
+    await hand_on(payments, *await wait(receiver, command.order_id))
+    assert [type(event) for event in await payments.said()] == [
+        PaymentActionRequired,
+        PaymentCaptured,
+    ]
+
+
+def event_of(charge: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {"id": "x", "type": "charge.succeeded", "data": {**charge, **changes}}
+
+
+async def test_a_lie_about_the_amount_moves_no_money(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    command = collect("tok_action")
+    await payments.hear(command)
+    [charge] = provider.charges_of(str(command.order_id))
+    for changes in ({"amount": 1, "captured_amount": 1}, {"currency": "JPY"}, {"id": "ch_x"}):
+        told = event_of(charge, status="succeeded", captured_amount=1999) | {}
+        told["data"] |= changes
+        assert await say(payments, told) == 204
+
+    await check_open_payments(payments.running.database)
+    [row] = await payments.sql("select status, captured_amount, review_reason from payments")
+    assert tuple(row) == ("action_required", 0, "amount_differs")
+    assert await payments.sql("select * from ledger_entries") == []
+
+
+async def test_an_unknown_payment_is_kept_and_has_no_effect(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    charge = provider.charge()
+    assert await say(payments, event_of(charge)) == 204
+    assert await say(payments, event_of(charge, metadata={"payment_id": str(new_id())})) == 204
+    assert await payments.said() == []
+    rows = await payments.sql("select distinct effect from provider_events")
+    assert [tuple(row) for row in rows] == [("unknown_payment",)]
+
+
+async def test_old_news_never_undo_newer(payments: Payments, provider: ProviderProcess) -> None:
+    command = collect()
+    await payments.hear(command)
+    [charge] = provider.charges_of(str(command.order_id))
+    for status in ("pending", "requires_action", "authorized", "failed", "voided"):
+        assert await say(payments, event_of(charge, status=status)) == 204
+    [row] = await payments.sql("select status from payments")
+    assert row.status == "captured"
+    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+
+
+async def test_money_after_a_cancellation_is_told(
+    payments: Payments, provider: ProviderProcess, receiver: Receiver
+) -> None:
+    from .commands import cancel
+
+    command = collect(None, method="bank_transfer")
+    await payments.hear(command)
+    await payments.hear(cancel(command.order_id))
+    [charge] = provider.charges_of(str(command.order_id))
+    provider.post(f"/sandbox/transfers/{charge['id']}", {"amount": 1999})
+    await hand_on(payments, *await wait(receiver, command.order_id, 2))
+    assert [type(event) for event in await payments.said()] == [
+        PaymentActionRequired,
+        PaymentCancelled,
+        PaymentCaptured,
+    ]
+
+
+async def test_a_promise_withdrawn_by_the_provider_is_told(
+    payments: Payments, provider: ProviderProcess, receiver: Receiver
+) -> None:
+    command = collect(capture="on_shipment")
+    await payments.hear(command)
+    [charge] = provider.charges_of(str(command.order_id))
+    provider.act(charge, "cancel")
+    await hand_on(payments, *await wait(receiver, command.order_id, 2))
+    assert [type(event) for event in await payments.said()] == [PaymentAuthorized, PaymentCancelled]
+
+
+async def test_either_secret_is_taken_while_it_is_rotated(payments: Payments) -> None:
+    charge = {"id": "ch_x", "status": "failed", "amount": 1, "currency": "USD"}
+    charge |= {"captured_amount": 0, "refunded_amount": 0}
+    assert await say(payments, event_of(charge), key=b"another secret") == 204
+    assert await say(payments, event_of(charge), key=b"a third secret") == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"webhook-signature": None},
+        {"webhook-signature": ""},
+        {"webhook-signature": "v1,not base64!"},
+        {"webhook-signature": "v1,é"},
+        {"webhook-signature": "v1," + "A" * 44},
+        {"webhook-signature": "v2,AAAA v1, v1,= ,"},
+        {"webhook-id": None},
+        {"webhook-id": "evt_other"},
+        {"webhook-id": "e" * 101},
+        {"webhook-timestamp": None},
+        {"webhook-timestamp": "soon"},
+        {"webhook-timestamp": "9" * 30},
+        {"webhook-timestamp": "-1"},
+    ],
+)
+async def test_a_bad_signature_is_refused(payments: Payments, headers: dict[str, Any]) -> None:
+    body = b"{}"
+    sent = {name: value.encode() for name, value in {**signed(body), **headers}.items() if value is not None}
+    answer = await payments.client.post(URL, content=body, headers=sent)
+    assert answer.status_code == 401, answer.text
+    assert answer.json()["code"] == "bad_signature"
+
+
+async def test_an_old_or_altered_webhook_is_refused(payments: Payments) -> None:
+    event = {"type": "charge.succeeded", "data": {}}
+    for at in (time.time() - 301, time.time() + 302):
+        assert await say(payments, event, at=at) == 401
+    body = b'{"amount": 1}'
+    answer = await payments.client.post(URL, content=b'{"amount": 2}', headers=signed(body))
+    assert answer.status_code == 401
+    assert await payments.sql("select * from provider_events") == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b"\xff", b'{"type": 1, "data": []}', b"[" * 5000])
+async def test_a_signed_webhook_that_cannot_be_read_is_refused(
+    payments: Payments, body: bytes
+) -> None:
+    answer = await payments.client.post(URL, content=body, headers=signed(body))
+    assert answer.status_code in (400, 422), answer.text
+
+
+async def test_nobody_speaks_for_another_provider(payments: Payments) -> None:
+    for provider, status in (("offline", 401), ("stripe", 404)):
+        body = b"{}"
+        url = f"/v1/webhooks/payments/{provider}"
+        answer = await payments.client.post(url, content=body, headers=signed(body))
+        assert answer.status_code == status
