@@ -1,0 +1,69 @@
+"""The sweep: the provider is asked about what its webhooks never told."""
+
+from typing import Any
+
+import pytest
+from sandbox_provider.testing import ProviderProcess
+
+from chassis.ids import new_id
+from chassis.testing import Harness
+from contracts.payments import PaymentActionRequired, PaymentCaptured
+from payments.providers.port import OutcomeUnknown
+from payments.reconciling import check_open_payments
+
+from .commands import collect
+
+Payments = Harness[Any]
+
+
+async def come_due(payments: Payments) -> int:
+    await payments.sql("update payments set check_at = now() - interval '1 s' where check_at > now()")
+    return await check_open_payments(payments.running.database)
+
+
+async def test_a_confirmed_payment_is_found_without_its_webhook(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    command = collect("tok_action")
+    await payments.hear(command)
+    assert await come_due(payments) == 1
+    [charge] = provider.charges_of(str(command.order_id))
+    provider.client.post(f"/pay/{charge['id']}/confirm")
+    assert await come_due(payments) == 1
+
+    assert [type(event) for event in await payments.said()] == [
+        PaymentActionRequired,
+        PaymentCaptured,
+    ]
+    assert await come_due(payments) == 0
+
+
+async def test_a_charge_whose_answer_was_lost_is_found_by_its_order(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    command, message_id = collect("tok_error_after_charge"), new_id()
+    with pytest.raises(OutcomeUnknown):
+        await payments.hear(command, message_id=message_id)
+    assert await come_due(payments) == 1
+    await payments.hear(command, message_id=message_id)
+    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+
+
+async def test_a_payment_is_not_asked_about_before_its_time(payments: Payments) -> None:
+    await payments.hear(collect("tok_action"))
+    await payments.sql("update payments set check_at = now() + interval '1 hour'")
+    assert await check_open_payments(payments.running.database) == 0
+
+
+async def test_a_provider_that_is_away_is_asked_again_later(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    await payments.hear(collect("tok_webhook_only"))
+    provider.kill()
+    try:
+        assert await come_due(payments) == 1
+    finally:
+        provider.start()
+    assert await payments.said() == []
+    assert await come_due(payments) == 1
+    assert [type(event) for event in await payments.said()] == [PaymentCaptured]

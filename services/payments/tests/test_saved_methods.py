@@ -1,0 +1,165 @@
+"""Kept means of payment: by the provider's token, one default, never a card number."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sandbox_provider.testing import ProviderProcess
+
+from chassis.ids import new_id
+from chassis.testing import Harness
+from contracts.payments import PaymentCaptured, PaymentFailed
+from payments.reconciling import forget_deleted_methods
+
+from .commands import collect
+
+Payments = Harness[Any]
+URL = "/v1/me/payment-methods"
+
+
+async def keep(payments: Payments, headers: dict[str, str], **body: Any) -> dict[str, Any]:
+    sent = {"type": "card", "token": "tok_ok", **body}
+    answer = await payments.client.post(URL, json=sent, headers=headers)
+    assert answer.status_code == 201, answer.text
+    kept: dict[str, Any] = answer.json()
+    return kept
+
+
+async def kept(payments: Payments, headers: dict[str, str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await payments.client.get(URL, headers=headers)).json()["items"]
+    return found
+
+
+async def test_a_card_is_kept_without_its_number(payments: Payments) -> None:
+    headers = payments.signed_in()
+    card = await keep(payments, headers)
+    assert (card["brand"], card["last_four"], card["expires_at"]) == ("visa", "4242", "2032-12")
+    assert card["is_default"]
+    assert not card["is_expired"]
+    assert await kept(payments, headers) == [card]
+    assert await kept(payments, payments.signed_in()) == []
+    paypal = await keep(payments, headers, type="paypal")
+    assert paypal["paypal_email"] == "buyer@example.com"
+
+
+async def test_one_of_them_is_the_default(payments: Payments) -> None:
+    headers = payments.signed_in()
+    first = await keep(payments, headers)
+    second = await keep(payments, headers, is_default=True)
+    defaults = [method["id"] for method in await kept(payments, headers) if method["is_default"]]
+    assert defaults == [second["id"]]
+
+    answers = await asyncio.gather(
+        *(
+            payments.client.put(f"{URL}/{method['id']}/default", headers=headers)
+            for method in (first, second) * 3
+        )
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert sum(method["is_default"] for method in await kept(payments, headers)) == 1
+
+
+async def test_a_deleted_method_is_forgotten_by_the_provider_too(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    headers = payments.signed_in()
+    card = await keep(payments, headers)
+    [row] = await payments.sql("select provider_token from saved_payment_methods")
+    assert (await payments.client.delete(f"{URL}/{card['id']}", headers=headers)).status_code == 204
+    again = await payments.client.delete(f"{URL}/{card['id']}", headers=headers)
+    assert again.status_code == 404
+    assert await kept(payments, headers) == []
+
+    assert await forget_deleted_methods(payments.running.database) == 1
+    assert await payments.sql("select * from saved_payment_methods") == []
+    assert provider.charge(row.provider_token)["failure_code"] == "payment_method_unknown"
+
+
+async def test_what_is_not_mine_is_not_there(payments: Payments) -> None:
+    card = await keep(payments, payments.signed_in())
+    stranger = payments.signed_in()
+    changed = await payments.client.put(f"{URL}/{card['id']}/default", headers=stranger)
+    deleted = await payments.client.delete(f"{URL}/{card['id']}", headers=stranger)
+    assert (changed.status_code, deleted.status_code) == (404, 404)
+    assert (await payments.client.get(URL)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "card", "token": "4242424242424242"},
+        {"type": "card", "token": "tok 4000-0566-5566-5556"},
+        {"type": "cod", "token": "tok_ok"},
+        {"type": "card", "token": ""},
+        {"type": "card", "token": "tok_nobody_knows"},
+        {"type": "card", "token": "tok_ok", "customer_id": str(new_id())},
+        {"type": "card", "token": 5},
+    ],
+)
+async def test_what_cannot_be_kept_is_refused_without_an_echo(
+    payments: Payments, body: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = await payments.client.post(URL, json=body, headers=payments.signed_in())
+    assert answer.status_code == 422, answer.text
+    assert not {"4242", "5556"} & set(answer.text.split())
+    assert "42424242" not in answer.text + "".join(capsys.readouterr())
+
+
+async def test_a_provider_that_is_away_is_said_so(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    provider.kill()
+    try:
+        sent = {"type": "card", "token": "tok_ok"}
+        answer = await payments.client.post(URL, json=sent, headers=payments.signed_in())
+    finally:
+        provider.start()
+    assert answer.status_code == 503
+
+
+async def test_only_so_many_are_kept(payments: Payments) -> None:
+    customer = new_id()
+    await payments.sql(
+        "insert into saved_payment_methods "
+        "(id, customer_id, provider, provider_token, type, is_default) "
+        "select gen_random_uuid(), :customer, 'sandbox', n::text, 'card', false "
+        "from generate_series(1, 20) n",
+        customer=customer,
+    )
+    sent = {"type": "card", "token": "tok_ok"}
+    headers = payments.signed_in(customer_id=customer)
+    answer = await payments.client.post(URL, json=sent, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (409, "too_many_payment_methods")
+
+
+async def test_an_order_is_paid_with_the_customers_own_kept_card_alone(payments: Payments) -> None:
+    customer = new_id()
+    card = await keep(payments, payments.signed_in(customer_id=customer))
+    for payer in (customer, new_id(), None):
+        await payments.hear(collect(None, saved_method_id=card["id"], customer_id=payer))
+
+    captured, *refused = await payments.said()
+    assert isinstance(captured, PaymentCaptured)
+    assert [event.reason for event in refused] == ["saved_method_unknown"] * 2
+
+
+async def test_an_expired_kept_card_is_refused(payments: Payments) -> None:
+    customer = new_id()
+    card = await keep(payments, payments.signed_in(customer_id=customer), token="tok_expired")
+    assert card["is_expired"]
+    await payments.hear(collect(None, saved_method_id=card["id"], customer_id=customer))
+    assert [event.reason for event in await payments.said(PaymentFailed)] == ["card_expired"]
+
+
+async def test_the_kinds_of_payment_are_offered_by_country(payments: Payments) -> None:
+    await payments.sql("update payment_methods set countries = '{DE,AT}' where code = 'cod'")
+    await payments.sql("update payment_methods set enabled = false where code = 'wallet'")
+
+    async def offered(query: str = "") -> list[str]:
+        answer = await payments.client.get(f"/v1/payment-methods{query}")
+        return [offer["code"] for offer in answer.json()["items"]]
+
+    assert await offered() == ["card", "paypal", "bank_transfer", "cod"]
+    assert await offered("?country=DE") == ["card", "paypal", "bank_transfer", "cod"]
+    assert await offered("?country=US") == ["card", "paypal", "bank_transfer"]
+    assert (await payments.client.get("/v1/payment-methods?country=xx")).status_code == 422
