@@ -1,5 +1,6 @@
 """The environment of each process: the one place where settings, ports and secrets meet."""
 
+import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -21,10 +22,35 @@ INHERITED = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LOG_LEV
 
 Overrides = Mapping[str, Mapping[str, str]]
 
+# Every stage of the checkout that has a deadline.
+STAGES = (
+    "reserving",
+    "redeeming",
+    "collecting",
+    "card_action",
+    "transfer",
+    "cancelling_payment",
+    "releasing",
+    "refunding",
+    "fulfilling",
+    "recalling",
+)
+
 # Settings by profile and service; "*" is every service. Tests meet deadlines within seconds.
 PROFILES: dict[str, dict[str, dict[str, str]]] = {
     "up": {},
-    "test": {"*": {"RETRY_TIERS": "[0.2, 0.5, 1, 2]"}},
+    "test": {
+        "*": {"RETRY_TIERS": "[0.2, 0.5, 1, 2]", "SWEEP_INTERVAL": "0.2"},
+        "cart": {"LOCK_CHECK_AFTER": "2"},
+        "orders": {"DEADLINES": json.dumps(dict.fromkeys(STAGES, 2))},
+        "payments": {"PROVIDER_TIMEOUT": "1", "ACTION_CHECK_AFTER": "1"},
+        "sandbox_provider": {
+            "WEBHOOK_RETRY_SECONDS": "[0.2, 0.5, 1, 2]",
+            "SLOW_SECONDS": "0.5",
+            "HANG_SECONDS": "3",
+            "LATE_WEBHOOK_SECONDS": "1",
+        },
+    },
 }
 RATE_LIMITS = {
     "up": {"rate_limit_per_address": 600, "rate_limit_per_principal": 600},
@@ -144,6 +170,8 @@ class Environment:
                     "BOOTSTRAP_ADMIN_EMAIL": ADMIN_EMAIL,
                     "BOOTSTRAP_ADMIN_PASSWORD": self.secrets["admin:password"],
                 }
+            case "orders":
+                return {"ORDER_TOKEN_SECRET": self.secrets["orders:token"]}
             case "payments":
                 return {
                     "PROVIDER_URL": self.url("sandbox_provider"),

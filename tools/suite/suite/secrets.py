@@ -38,6 +38,7 @@ def ensure(folder: Path, services: Iterable[str]) -> Secrets:
     values: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
     purposes = ["database:postgres", "database:migrator", "database:sandbox", "broker:admin"]
     purposes += ["erlang:cookie", "provider:key", "provider:webhook", "admin:password"]
+    purposes += ["orders:token"]
     for service in services:
         purposes += [f"database:{service}", f"broker:{service}", f"client:{service}"]
     clients = folder / "service-clients.json"
