@@ -1,0 +1,85 @@
+"""The JSON Schema of every message, kept as numbered snapshots beside the code.
+
+`python -m contracts.snapshots` writes a new snapshot where a schema changed compatibly, and refuses
+where it did not; `--check` only tells.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from contracts import registry
+from contracts.compatibility import breaks
+from contracts.message import Message
+
+FOLDER = Path(__file__).resolve().parents[1] / "schemas"
+
+
+def schema_of(message: type[Message]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a message's data."""
+    found = message.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:cartwright:schema:{message.type_name()}",
+        **found,
+    }
+
+
+def snapshots(message: type[Message], folder: Path = FOLDER) -> list[dict[str, Any]]:
+    """Every snapshot of a message, oldest first."""
+    return [json.loads(file.read_text()) for file in sorted(_folder(message, folder).glob("*.json"))]
+
+
+def _folder(message: type[Message], folder: Path) -> Path:
+    return folder / message.type_name().removeprefix("cartwright.")
+
+
+def faults(message: type[Message], folder: Path = FOLDER) -> list[str]:
+    """How a message breaks its earlier snapshots, or that its newest snapshot is missing."""
+    now, kept = schema_of(message), snapshots(message, folder)
+    broken = [
+        f"{message.type_name()} against snapshot {number}: {reason}"
+        for number, old in enumerate(kept, start=1)
+        for reason in breaks(old, now)
+    ]
+    if broken:
+        return broken
+    if not kept or kept[-1] != now:
+        return [f"{message.type_name()}: no snapshot of its present schema; run contracts.snapshots"]
+    return []
+
+
+def write(message: type[Message], folder: Path = FOLDER) -> bool:
+    """Write a snapshot if the schema changed; tells whether it did. Raises ValueError on a break."""
+    now, kept = schema_of(message), snapshots(message, folder)
+    if kept and kept[-1] == now:
+        return False
+    broken = [reason for old in kept for reason in breaks(old, now)]
+    if broken:
+        raise ValueError(f"{message.type_name()}: {broken[0]}; make it a new class instead")
+    place = _folder(message, folder)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / f"{len(kept) + 1:04d}.json").write_text(json.dumps(now, indent=2) + "\n")
+    return True
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m contracts.snapshots", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="tell what is missing, write nothing")
+    arguments = parser.parse_args()
+    messages = registry.everything().values()
+    if arguments.check:
+        found = [fault for message in messages for fault in faults(message)]
+        sys.exit("\n".join(found) or 0)
+    try:
+        written = [message.type_name() for message in messages if write(message)]
+    except ValueError as error:
+        sys.exit(str(error))
+    sys.stdout.write("".join(f"wrote {name}\n" for name in written) or "nothing changed\n")
+
+
+if __name__ == "__main__":
+    main()
