@@ -137,7 +137,7 @@ def migration(
     suite = instance(folder)
     suite.start(servers_only=True)
     home = repository.ROOT / "services" / service
-    command = [sys.executable, "-m", service, "revision", message]
+    command = [sys.executable, "-m", service, "revision", "-m", message]
     settings = suite.environment.of_migration(service)
     raise typer.Exit(subprocess.run(command, cwd=home, env=settings, check=False).returncode)
 
