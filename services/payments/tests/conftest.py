@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from sandbox_provider.testing import API_KEY, WEBHOOK_SECRET, ProviderProcess, Receiver
-
 from chassis.testing import Harness, _admin, database_url, running_service, template_of
 from payments.main import service
 from payments.settings import PaymentsSettings
+from sandbox_provider.testing import API_KEY, WEBHOOK_SECRET, ProviderProcess, Receiver
 
 
 @pytest.fixture(scope="session")

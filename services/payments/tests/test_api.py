@@ -5,13 +5,11 @@ import hashlib
 from typing import Any
 from uuid import UUID
 
-import pytest
-from sandbox_provider.testing import ProviderProcess
-
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import PaymentRefunded
 from payments.reconciling import finish_refunds
+from sandbox_provider.testing import ProviderProcess
 
 from .commands import collect
 
@@ -80,13 +78,11 @@ async def test_a_payment_is_seen_by_its_owner_alone(payments: Payments) -> None:
     assert listed.json()["items"] == []
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/v1/payments/x", "/v1/payments", "/v1/payments?order_id=1", "/v1/admin/payments?cursor=W10"],
-)
-async def test_a_bad_address_is_refused(payments: Payments, path: str) -> None:
-    answer = await payments.client.get(path, headers=staff(payments))
-    assert answer.status_code in (400, 422)
+async def test_a_bad_address_is_refused(payments: Payments) -> None:
+    bad = ["/x", "", "?order_id=1"]
+    for path in [*(f"/v1/payments{each}" for each in bad), "/v1/admin/payments?cursor=W10"]:
+        answer = await payments.client.get(path, headers=staff(payments))
+        assert answer.status_code in (400, 422), path
 
 
 async def test_staff_list_and_filter_payments(payments: Payments) -> None:
@@ -113,9 +109,7 @@ async def test_staff_list_and_filter_payments(payments: Payments) -> None:
 async def test_staff_see_what_was_asked_of_the_provider_but_no_token(payments: Payments) -> None:
     _, payment_id = await paid(payments)
     assert (await give_back(payments, payment_id, 500)).status_code == 201
-    answer = await payments.client.get(
-        f"/v1/admin/payments/{payment_id}", headers=staff(payments)
-    )
+    answer = await payments.client.get(f"/v1/admin/payments/{payment_id}", headers=staff(payments))
     detail = answer.json()
     assert [attempt["kind"] for attempt in detail["attempts"]] == ["collect", "refund"]
     assert {attempt["state"] for attempt in detail["attempts"]} == {"finished"}
@@ -187,29 +181,27 @@ async def test_a_refund_without_an_answer_is_finished_later(
     assert provider.balances(str(order_id))["merchant"] == 1499
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {"reason": ""},
-        {"reason": "x" * 501},
-        {"reason": "card 4242 4242 4242 4242"},
-        {"reason": "x", "amount": {"amount": -1, "currency": "USD"}},
-        {"reason": "x", "amount": {"amount": 10**30, "currency": "USD"}},
-        {"reason": "x", "amount": {"amount": 1.5, "currency": "USD"}},
-        {"reason": "x", "amount": {"amount": 1, "currency": "usd"}},
-        {"reason": "x", "extra": 1},
-        {"reason": "x\u0000"},
-    ],
-)
-async def test_a_bad_refund_is_refused_without_an_echo(
-    payments: Payments, body: dict[str, Any]
-) -> None:
+BAD_REFUNDS: list[dict[str, Any]] = [
+    {},
+    {"reason": ""},
+    {"reason": "x" * 501},
+    {"reason": "card 4242 4242 4242 4242"},
+    {"reason": "x", "amount": {"amount": -1, "currency": "USD"}},
+    {"reason": "x", "amount": {"amount": 10**30, "currency": "USD"}},
+    {"reason": "x", "amount": {"amount": 1.5, "currency": "USD"}},
+    {"reason": "x", "amount": {"amount": 1, "currency": "usd"}},
+    {"reason": "x", "extra": 1},
+    {"reason": "x\u0000"},
+]
+
+
+async def test_a_bad_refund_is_refused_without_an_echo(payments: Payments) -> None:
     url = f"/v1/admin/payments/{new_id()}/refunds"
     headers = {**staff(payments), "Idempotency-Key": "k"}
-    answer = await payments.client.post(url, json=body, headers=headers)
-    assert answer.status_code == 422
-    assert "4242" not in answer.text
+    for body in BAD_REFUNDS:
+        answer = await payments.client.post(url, json=body, headers=headers)
+        assert answer.status_code == 422, body
+        assert "4242" not in answer.text
 
 
 async def test_refunds_need_their_own_permission_an_own_key_and_a_payment(

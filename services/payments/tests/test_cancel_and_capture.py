@@ -4,8 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from sandbox_provider.testing import ProviderProcess
-
 from chassis.ids import new_id, utcnow
 from chassis.testing import Harness
 from contracts.payments import (
@@ -17,6 +15,7 @@ from contracts.payments import (
     PaymentFailed,
 )
 from payments.providers.port import OutcomeUnknown
+from sandbox_provider.testing import ProviderProcess
 
 from .commands import cancel, capture, collect
 
@@ -147,7 +146,9 @@ async def test_cash_at_the_door_is_captured_or_cancelled_without_a_provider(
         PaymentCaptured,
         PaymentCancelled,
     ]
-    [total] = await payments.sql("select sum(amount) from ledger_entries where account = 'merchant'")
+    [total] = await payments.sql(
+        "select sum(amount) from ledger_entries where account = 'merchant'"
+    )
     assert total[0] == 1999
 
 

@@ -4,8 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sandbox_provider.testing import ProviderProcess
-
 from chassis.ids import new_id, utcnow
 from chassis.testing import Harness, model_differences
 from contracts.payments import (
@@ -16,6 +14,7 @@ from contracts.payments import (
 )
 from payments.main import service
 from payments.providers.port import OutcomeUnknown
+from sandbox_provider.testing import ProviderProcess
 
 from .commands import PRICE, cancel, collect
 

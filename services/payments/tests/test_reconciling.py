@@ -3,13 +3,12 @@
 from typing import Any
 
 import pytest
-from sandbox_provider.testing import ProviderProcess
-
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import PaymentActionRequired, PaymentCaptured
 from payments.providers.port import OutcomeUnknown
 from payments.reconciling import check_open_payments
+from sandbox_provider.testing import ProviderProcess
 
 from .commands import collect
 
@@ -17,7 +16,9 @@ Payments = Harness[Any]
 
 
 async def come_due(payments: Payments) -> int:
-    await payments.sql("update payments set check_at = now() - interval '1 s' where check_at > now()")
+    await payments.sql(
+        "update payments set check_at = now() - interval '1 s' where check_at > now()"
+    )
     return await check_open_payments(payments.running.database)
 
 

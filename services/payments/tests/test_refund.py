@@ -4,11 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from sandbox_provider.testing import ProviderProcess
-
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import PaymentRefunded, RefundFailed
+from sandbox_provider.testing import ProviderProcess
 
 from .commands import collect, refund
 
@@ -35,7 +34,9 @@ async def test_everything_goes_back_once(payments: Payments, provider: ProviderP
     assert provider.balances(str(order_id)) == {}
     [row] = await payments.sql("select status, refunded_amount, refunding_amount from payments")
     assert tuple(row) == ("refunded", 1999, 0)
-    [total] = await payments.sql("select sum(amount) from ledger_entries where account = 'merchant'")
+    [total] = await payments.sql(
+        "select sum(amount) from ledger_entries where account = 'merchant'"
+    )
     assert total[0] == 0
 
 
@@ -109,7 +110,9 @@ async def test_a_refund_in_another_currency_is_refused(payments: Payments) -> No
     assert [event.reason for event in await payments.said(RefundFailed)] == ["currency_mismatch"]
 
 
-@pytest.mark.parametrize("statement", ["update ledger_entries set amount = 1", "delete from ledger_entries"])
+@pytest.mark.parametrize(
+    "statement", ["update ledger_entries set amount = 1", "delete from ledger_entries"]
+)
 async def test_the_ledger_only_grows(payments: Payments, statement: str) -> None:
     await paid(payments)
     with pytest.raises(Exception, match="append-only"):

@@ -4,12 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from sandbox_provider.testing import ProviderProcess
-
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import PaymentCaptured, PaymentFailed
 from payments.reconciling import forget_deleted_methods
+from sandbox_provider.testing import ProviderProcess
 
 from .commands import collect
 
@@ -84,25 +83,26 @@ async def test_what_is_not_mine_is_not_there(payments: Payments) -> None:
     assert (await payments.client.get(URL)).status_code == 401
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"type": "card", "token": "4242424242424242"},
-        {"type": "card", "token": "tok 4000-0566-5566-5556"},
-        {"type": "cod", "token": "tok_ok"},
-        {"type": "card", "token": ""},
-        {"type": "card", "token": "tok_nobody_knows"},
-        {"type": "card", "token": "tok_ok", "customer_id": str(new_id())},
-        {"type": "card", "token": 5},
-    ],
-)
+BAD_METHODS: list[dict[str, Any]] = [
+    {"type": "card", "token": "4242424242424242"},
+    {"type": "card", "token": "tok 4000-0566-5566-5556"},
+    {"type": "cod", "token": "tok_ok"},
+    {"type": "card", "token": ""},
+    {"type": "card", "token": "tok_nobody_knows"},
+    {"type": "card", "token": "tok_ok", "customer_id": str(new_id())},
+    {"type": "card", "token": 5},
+]
+
+
 async def test_what_cannot_be_kept_is_refused_without_an_echo(
-    payments: Payments, body: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    payments: Payments, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = await payments.client.post(URL, json=body, headers=payments.signed_in())
-    assert answer.status_code == 422, answer.text
-    assert not {"4242", "5556"} & set(answer.text.split())
-    assert "42424242" not in answer.text + "".join(capsys.readouterr())
+    headers = payments.signed_in()
+    for body in BAD_METHODS:
+        answer = await payments.client.post(URL, json=body, headers=headers)
+        assert answer.status_code == 422, answer.text
+        seen = answer.text + "".join(capsys.readouterr())
+        assert not any(digits in seen for digits in ("4242", "5556"))
 
 
 async def test_a_provider_that_is_away_is_said_so(

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sandbox_provider.testing import WEBHOOK_SECRET, ProviderProcess, Received, Receiver
-
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import (
@@ -23,16 +21,17 @@ from contracts.payments import (
     PaymentRefunded,
 )
 from payments.reconciling import check_open_payments
+from sandbox_provider.testing import WEBHOOK_SECRET, ProviderProcess, Received, Receiver
 
-from .commands import collect, refund
+from .commands import cancel, collect, refund
 
 Payments = Harness[Any]
 URL = "/v1/webhooks/payments/sandbox"
 KEY = base64.b64decode(WEBHOOK_SECRET.removeprefix("whsec_"))
 
 
-def signed(body: bytes, *, key: bytes = KEY, webhook_id: str | None = None, at: float | None = None) -> dict[str, str]:
-    webhook_id = webhook_id or f"evt_{new_id()}"
+def signed(body: bytes, *, key: bytes = KEY, at: float | None = None) -> dict[str, str]:
+    webhook_id = f"evt_{new_id()}"
     timestamp = str(int(at if at is not None else time.time()))
     digest = hmac.digest(key, f"{webhook_id}.{timestamp}.".encode() + body, hashlib.sha256)
     return {
@@ -240,8 +239,6 @@ async def test_old_news_never_undo_newer(payments: Payments, provider: ProviderP
 async def test_money_after_a_cancellation_is_told(
     payments: Payments, provider: ProviderProcess, receiver: Receiver
 ) -> None:
-    from .commands import cancel
-
     command = collect(None, method="bank_transfer")
     await payments.hear(command)
     await payments.hear(cancel(command.order_id))
@@ -273,30 +270,30 @@ async def test_either_secret_is_taken_while_it_is_rotated(payments: Payments) ->
     assert await say(payments, event_of(charge), key=b"a third secret") == 401
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"webhook-signature": None},
-        {"webhook-signature": ""},
-        {"webhook-signature": "v1,not base64!"},
-        {"webhook-signature": "v1,é"},
-        {"webhook-signature": "v1," + "A" * 44},
-        {"webhook-signature": "v2,AAAA v1, v1,= ,"},
-        {"webhook-id": None},
-        {"webhook-id": "evt_other"},
-        {"webhook-id": "e" * 101},
-        {"webhook-timestamp": None},
-        {"webhook-timestamp": "soon"},
-        {"webhook-timestamp": "9" * 30},
-        {"webhook-timestamp": "-1"},
-    ],
-)
-async def test_a_bad_signature_is_refused(payments: Payments, headers: dict[str, Any]) -> None:
+BAD_HEADERS: list[dict[str, Any]] = [
+    {"webhook-signature": None},
+    {"webhook-signature": ""},
+    {"webhook-signature": "v1,not base64!"},
+    {"webhook-signature": "v1,é"},
+    {"webhook-signature": "v1," + "A" * 44},
+    {"webhook-signature": "v2,AAAA v1, v1,= ,"},
+    {"webhook-id": None},
+    {"webhook-id": "evt_other"},
+    {"webhook-id": "e" * 101},
+    {"webhook-timestamp": None},
+    {"webhook-timestamp": "soon"},
+    {"webhook-timestamp": "9" * 30},
+    {"webhook-timestamp": "-1"},
+]
+
+
+async def test_a_bad_signature_is_refused(payments: Payments) -> None:
     body = b"{}"
-    sent = {name: value.encode() for name, value in {**signed(body), **headers}.items() if value is not None}
-    answer = await payments.client.post(URL, content=body, headers=sent)
-    assert answer.status_code == 401, answer.text
-    assert answer.json()["code"] == "bad_signature"
+    for bad in BAD_HEADERS:
+        headers = {name: value for name, value in (signed(body) | bad).items() if value is not None}
+        sent = {name: value.encode() for name, value in headers.items()}
+        answer = await payments.client.post(URL, content=body, headers=sent)
+        assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature"), bad
 
 
 async def test_an_old_or_altered_webhook_is_refused(payments: Payments) -> None:
@@ -309,12 +306,11 @@ async def test_an_old_or_altered_webhook_is_refused(payments: Payments) -> None:
     assert await payments.sql("select * from provider_events") == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b"\xff", b'{"type": 1, "data": []}', b"[" * 5000])
-async def test_a_signed_webhook_that_cannot_be_read_is_refused(
-    payments: Payments, body: bytes
-) -> None:
-    answer = await payments.client.post(URL, content=body, headers=signed(body))
-    assert answer.status_code in (400, 422), answer.text
+async def test_a_signed_webhook_that_cannot_be_read_is_refused(payments: Payments) -> None:
+    nested = b"[" * 5000
+    for body in (b"", b"{", b"[]", b"{}", b"\xff", b'{"type": 1, "data": []}', nested):
+        answer = await payments.client.post(URL, content=body, headers=signed(body))
+        assert answer.status_code == 422, (body[:20], answer.text)
 
 
 async def test_nobody_speaks_for_another_provider(payments: Payments) -> None:
