@@ -7,7 +7,7 @@ from uuid import UUID
 from chassis.auth import Caller, ServiceCaller, only_services
 from chassis.db import Database
 from chassis.errors import Refused
-from chassis.ids import utcnow
+from chassis.ids import new_id, utcnow
 from chassis.wire import Body, Id, MoneyBody
 from contracts.money import Money
 from fastapi import APIRouter, Depends
@@ -141,7 +141,8 @@ class Locking:
             return question
         costs = checkout.price(basket, method, coupon, await self._quotes.taxes(tx))
         checkout.must_cost(costs.total_amount, basket.currency, self._purchase.expected_total)
-        answer = checkout.frozen(basket, buyer, method, coupon, costs)
+        line_ids = [new_id() for _ in basket.lines]
+        answer = checkout.frozen(basket, line_ids, buyer, method, coupon, costs)
         is_locked = await locks.lock(tx, basket, self._purchase.order_id, costs, answer)
         return answer if is_locked else None
 

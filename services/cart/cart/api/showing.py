@@ -171,14 +171,14 @@ def _agreed(basket: Basket, locked: dict[str, Any]) -> CartView:
         items=[
             ItemView(
                 **{key: line[key] for key in AGREED},
-                id=line["line_id"],
+                id=line["item_id"],
                 unit_price=money(line["unit_price_amount"], currency),
                 price_change=None,
                 line_total=money(line["unit_price_amount"] * line["quantity"], currency),
                 discount=money(line["discount_amount"], currency),
                 tax=money(line["tax_amount"], currency),
                 problem=None,
-                added_at=added[line["line_id"]],
+                added_at=added[line["item_id"]],
             )
             for line in locked["lines"]
         ],

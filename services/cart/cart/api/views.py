@@ -43,7 +43,7 @@ class PriceChange(View):
 
 
 class ItemView(View):
-    """A line at today's price; `problem` is `unavailable` or `insufficient_stock`, if there is one."""
+    """A line at today's price; `problem` is `unavailable` or `insufficient_stock`, if any."""
 
     id: UUID
     variant_id: UUID

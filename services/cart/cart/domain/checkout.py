@@ -10,7 +10,7 @@ from chassis.errors import Invalid, Refused
 from contracts.money import Money
 
 from cart.domain.basket import Basket, CurrencyMismatch, Line
-from cart.domain.pricing import Cost, Goods, cost
+from cart.domain.pricing import Cost, Goods, LineCost, cost
 from cart.domain.tax import Taxes
 
 
@@ -232,9 +232,17 @@ def must_cost(total_amount: int, currency: str, expected: Money | None) -> None:
 
 
 def frozen(
-    basket: Basket, buyer: Buyer, method: Method, coupon: CouponWorth | None, costs: Cost
+    basket: Basket,
+    line_ids: Sequence[UUID],
+    buyer: Buyer,
+    method: Method,
+    coupon: CouponWorth | None,
+    costs: Cost,
 ) -> dict[str, Any]:
-    """Everything an order copies, as JSON: this is what was agreed, whatever changes afterwards."""
+    """Write down as JSON all that an order copies: what was agreed, whatever changes afterwards.
+
+    The order's lines get ids of their own: the same cart may be given back and ordered again.
+    """
     waived = method.price_amount - costs.shipping_amount
     return {
         "cart_id": str(basket.id),
@@ -242,8 +250,8 @@ def frozen(
         "email": buyer.email,
         "currency": basket.currency,
         "lines": [
-            _frozen_line(line, amounts.discount_amount, amounts.tax_amount, amounts.total_amount)
-            for line, amounts in zip(basket.lines, costs.lines, strict=True)
+            {"line_id": str(line_id), **_frozen_line(line, amounts)}
+            for line_id, line, amounts in zip(line_ids, basket.lines, costs.lines, strict=True)
         ],
         "subtotal_amount": costs.subtotal_amount,
         "discount_amount": costs.discount_amount,
@@ -268,10 +276,10 @@ def frozen(
     }
 
 
-def _frozen_line(line: Line, discount: int, tax: int, total: int) -> Mapping[str, Any]:
+def _frozen_line(line: Line, amounts: LineCost) -> Mapping[str, Any]:
     offer = line.offer
     return {
-        "line_id": str(line.id),
+        "item_id": str(line.id),
         "variant_id": str(line.variant_id),
         "product_id": str(line.product_id),
         "seller_id": _text(offer.seller_id if offer else None),
@@ -280,9 +288,9 @@ def _frozen_line(line: Line, discount: int, tax: int, total: int) -> Mapping[str
         "variant_description": offer.variant_description if offer else line.variant_description,
         "unit_price_amount": line.unit_price_amount,
         "quantity": line.quantity,
-        "discount_amount": discount,
-        "tax_amount": tax,
-        "total_amount": total,
+        "discount_amount": amounts.discount_amount,
+        "tax_amount": amounts.tax_amount,
+        "total_amount": amounts.total_amount,
         "lead_time_days": offer.lead_time_days if offer else 0,
         "customization": line.customization,
     }

@@ -37,7 +37,7 @@ TAKE_LOCKED = text(
     "select id, customer_id from carts join "
     "unnest(cast(:carts as uuid[]), cast(:orders as uuid[])) as given(cart_id, order_id) "
     "on id = cart_id and carts.order_id = given.order_id where status = 'locked' "
-    "order by id desc for update of carts"
+    "order by id for update of carts"
 )
 TAKE_ACTIVE = text(
     "select id, customer_id from carts where customer_id = any(cast(:customers as uuid[])) "
@@ -126,7 +126,8 @@ async def unlock(tx: AsyncSession, orders: Mapping[UUID, UUID]) -> None:
         active = {row.customer_id: row.id for row in rows}
     opened: list[UUID] = []
     merged: list[tuple[UUID, UUID]] = []
-    for row in locked:
+    # The newest of several becomes the open one.
+    for row in reversed(locked):
         if row.customer_id is None or row.customer_id not in active:
             opened.append(row.id)
             if row.customer_id is not None:
