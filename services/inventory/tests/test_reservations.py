@@ -78,6 +78,14 @@ async def test_an_unknown_variant_is_a_shortage(shop: Shop) -> None:
     assert rejected.shortages[0].available == 0
 
 
+async def test_more_than_any_warehouse_holds_is_a_shortage_like_any_other(shop: Shop) -> None:
+    mug = await shop.variant(1)
+    order = wants((mug, 10**30))
+    await shop.inventory.hear(order)
+    await shop.inventory.hear(order)
+    assert [m.shortages[0].wanted for m in await shop.inventory.said()] == [10**30, 10**30]
+
+
 async def test_a_repeat_hears_what_was_answered_before(shop: Shop) -> None:
     mug = await shop.variant(1)
     taken, refused = wants((mug, 1)), wants((mug, 1))

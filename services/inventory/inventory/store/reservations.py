@@ -76,14 +76,14 @@ async def claim_holds(
     wanted = sorted(set(order_ids))
     made = set((await tx.execute(CLAIM, {"order_ids": wanted, "state": state})).scalars())
     holds = {order_id: Hold(order_id, state, stored=(state, 1)) for order_id in made}
-    known = [order_id for order_id in wanted if order_id not in made]
-    if known:
-        holds |= await lock_holds(tx, known)
+    holds |= await lock_holds(tx, [order_id for order_id in wanted if order_id not in made])
     return holds, made
 
 
 async def lock_holds(tx: AsyncSession, order_ids: Collection[UUID]) -> dict[UUID, Hold]:
     """Take the orders' reservations until commit, with their lines; unknown orders are missing."""
+    if not order_ids:
+        return {}
     ids = {"order_ids": sorted(set(order_ids))}
     holds: dict[UUID, Hold] = {}
     for row in await tx.execute(LOCK, ids):

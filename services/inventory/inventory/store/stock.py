@@ -78,6 +78,8 @@ LEARN = text(
 
 async def lock_stock(tx: AsyncSession, variant_ids: Collection[UUID]) -> Stock:
     """Take the stock of the variants until commit; variants nobody told of are missing from it."""
+    if not variant_ids:
+        return Stock({}, {})
     ids = {"variant_ids": sorted(variant_ids)}
     levels = {row.variant_id: Level(*row) for row in await tx.execute(LOCK_LEVELS, ids)}
     shelves: dict[UUID, list[Shelf]] = {}
