@@ -68,7 +68,9 @@ async def prove_mailbox(tx: AsyncSession, user: User, now: datetime) -> None:
     outbox.add(tx, *user.verify(own.id, now))
 
 
-async def _claim(tx: AsyncSession, user: User, own: Customer, waiting: Customer) -> list[CustomerChanged]:
+async def _claim(
+    tx: AsyncSession, user: User, own: Customer, waiting: Customer
+) -> list[CustomerChanged]:
     by = context.current().actor
     gone = own.merge_into(waiting, by)
     # The user lets go of one customer before taking the other: each has one.
@@ -107,6 +109,5 @@ async def begin_session(
 async def check_may_come_in(tx: AsyncSession, user: User) -> None:
     """Refuse whoever is paused, banned or blocked."""
     user.check_may_come_in()
-    customer = await customers.find_customer_of(tx, user.id)
-    if customer is not None:
-        customer.check_may_come_in()
+    customer = await customers.get_customer_of(tx, user.id)
+    customer.check_may_come_in()

@@ -39,7 +39,9 @@ def _client_secrets(file: Path | None) -> dict[str, str]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SystemExit(f"SERVICE_CLIENT_SECRETS_FILE cannot be read: {type(error).__name__}") from None
+        raise SystemExit(
+            f"SERVICE_CLIENT_SECRETS_FILE cannot be read: {type(error).__name__}"
+        ) from None
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise SystemExit('SERVICE_CLIENT_SECRETS_FILE must look like {"orders": "a secret"}')
     return found

@@ -20,9 +20,7 @@ class Passwords:
     """
 
     def __init__(self, memory_kib: int, iterations: int) -> None:
-        self._hasher = PasswordHasher(
-            time_cost=iterations, memory_cost=memory_kib, parallelism=1
-        )
+        self._hasher = PasswordHasher(time_cost=iterations, memory_cost=memory_kib, parallelism=1)
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "argon2")
         # An unknown user must cost what a known one costs: this hash is checked in their place.
         self._nobody = self._hasher.hash("nobody has this password")

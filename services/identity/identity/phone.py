@@ -6,7 +6,7 @@ from chassis.errors import Invalid
 
 
 class BadPhone(Invalid):
-    """This is no phone number; write it with its country code, as in +4930901820."""
+    """The phone number is none; write it with its country code, as in +4930901820."""
 
     code = "bad_phone"
 

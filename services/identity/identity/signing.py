@@ -31,7 +31,7 @@ def load(path: Path) -> EllipticCurvePrivateKey:
         raise ValueError(f"the key file cannot be read ({error.strerror})") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError("the key file holds no readable private key in PEM") from None
-    if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
+    if not isinstance(key, EllipticCurvePrivateKey) or key.curve.name != SECP256R1.name:
         raise ValueError("the key file must hold an EC P-256 private key")
     return key
 

@@ -39,7 +39,7 @@ def upgrade() -> None:
     op.create_table(
         "attempts",
         sa.Column("key", sa.String(length=64), nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("tries", sa.BigInteger(), nullable=False),
         sa.Column("window_ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_attempts")),
     )

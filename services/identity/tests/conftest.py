@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from chassis.testing import Harness, running_service, template_of
-from contracts.notifications import Notify
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from chassis.testing import Harness, running_service, template_of
+from contracts.notifications import Notify
 from identity.bootstrap import bootstrap
 from identity.main import service
 from identity.settings import IdentitySettings

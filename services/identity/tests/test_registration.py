@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from contracts.identity import CustomerChanged, EmailVerified, UserRegistered
 
 PASSWORD = "the tide turns at seven past four"

@@ -1,5 +1,26 @@
 """Identity's routes."""
 
-from identity.api import auth, internal, registration
+from identity.api import (
+    addresses,
+    admin_customers,
+    admin_roles,
+    admin_users,
+    auth,
+    countries,
+    internal,
+    me,
+    registration,
+)
 
-routers = [registration.router, auth.router, internal.router, internal.well_known]
+routers = [
+    registration.router,
+    auth.router,
+    me.router,
+    addresses.router,
+    countries.router,
+    admin_users.router,
+    admin_customers.router,
+    admin_roles.router,
+    internal.well_known,
+    internal.router,
+]

@@ -84,6 +84,7 @@ class LoginView(TokensView):
 
 @router.post("/login")
 async def log_in(
+    *,
     body: LoginBody,
     database: DatabaseAtHand,
     settings: SettingsAtHand,
@@ -127,9 +128,7 @@ async def log_in(
     return LoginView(user=view, **tokens.model_dump())
 
 
-async def _renew_hash(
-    database: Database, passwords: Passwords, user: User, password: str
-) -> None:
+async def _renew_hash(database: Database, passwords: Passwords, user: User, password: str) -> None:
     """Hash a password anew when its hash was made with other costs than today's."""
     if not passwords.is_outdated(user.password_hash):
         return
@@ -144,7 +143,7 @@ async def _renew_hash(
 async def refresh(
     body: RefreshBody, tx: Tx, settings: SettingsAtHand, issuer: IssuerAtHand
 ) -> TokensView | Response:
-    """Get the next access token; the refresh token is used up, and the answer holds its successor."""
+    """Get the next access token; the refresh token is used up, its successor in the answer."""
     token = RefreshToken.parse(body.refresh_token)
     session = await sessions.lock_session(tx, token.session_id)
     if session is None:

@@ -30,3 +30,5 @@ Phone = Annotated[str, Field(max_length=40), AfterValidator(phone.in_e164)]
 
 Token = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_=-]+$")]
 """A token that identity gave out."""
+
+RoleName = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z][a-z0-9_-]*$")]

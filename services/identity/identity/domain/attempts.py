@@ -27,5 +27,5 @@ class Attempts(Base):
     __table_args__ = (Index("ix_attempts_window_ends_at", "window_ends_at"),)
 
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
-    count: Mapped[int]
+    tries: Mapped[int]
     window_ends_at: Mapped[datetime]

@@ -1,6 +1,5 @@
 """Customers: whom carts, addresses and orders belong to, with or without a login."""
 
-from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -22,9 +21,15 @@ class CustomerExists(Refused):
 
 
 class CustomerBlocked(Forbidden):
-    """This customer is blocked."""
+    """The customer is blocked."""
 
     code = "customer_blocked"
+
+
+class CustomerMerged(Refused):
+    """The customer was merged into another, which its user claimed; change that one."""
+
+    code = "customer_merged"
 
 
 class EmailIsTheLogins(Refused):
@@ -62,7 +67,7 @@ class Customer(Aggregate, Base):
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     managed_by: Mapped[UUID | None]
     merged_into: Mapped[UUID | None] = mapped_column(ForeignKey("customers.id"))
-    status: Mapped[str] = mapped_column(String(20), default="active")
+    status: Mapped[CustomerStatus] = mapped_column(String(20), default="active")
     email: Mapped[str | None] = mapped_column(String(255))
     first_name: Mapped[str] = mapped_column(String(100))
     last_name: Mapped[str] = mapped_column(String(100))
@@ -70,31 +75,36 @@ class Customer(Aggregate, Base):
     created_by: Mapped[str] = mapped_column(String(100))
     updated_by: Mapped[str] = mapped_column(String(100))
 
+    def check_is_living(self) -> None:
+        """Refuse to change a customer that was merged into another."""
+        if self.merged_into is not None:
+            raise CustomerMerged
+
     def changed(self) -> CustomerChanged:
         """Announce the customer as it is now."""
         return self.say(
             CustomerChanged(
                 customer_id=self.id,
                 user_id=self.user_id,
-                status=self.status,  # type: ignore[arg-type]
+                status=self.status,
                 merged_into=self.merged_into,
             )
         )
 
-    def describe(
-        self, *, first_name: str, last_name: str, phone: str | None, by: str
-    ) -> CustomerChanged:
-        """Change names and phone."""
+    def describe(self, *, first_name: str, last_name: str, phone: str | None, by: str) -> None:
+        """Change names and phone; events carry neither, so nothing is announced."""
         self.first_name, self.last_name, self.phone = first_name, last_name, phone
-        return self._changed_by(by)
+        self.updated_by = by
+        self.touch()
 
-    def set_email(self, email: str | None) -> None:
-        """Change the address by which the customer can be claimed."""
+    def set_email(self, email: str | None) -> bool:
+        """Change the address by which the customer can be claimed; tells whether it is another."""
         if email == self.email:
-            return
+            return False
         if self.user_id is not None:
             raise EmailIsTheLogins
         self.email = email
+        return True
 
     def set_status(self, status: CustomerStatus, by: str) -> list[CustomerChanged]:
         """Open, pause or block; returns what to announce, nothing when nothing changed."""

@@ -14,7 +14,7 @@ Purpose = Literal["verification", "password_reset"]
 
 
 class BadEmailToken(Invalid):
-    """This link was used already, has expired, or never was one of ours; ask for a new one."""
+    """The link was used already, has expired, or never was one of ours; ask for a new one."""
 
     code = "bad_email_token"
 

@@ -38,7 +38,7 @@ class PasswordTooShort(Invalid):
 
 
 class PasswordTooCommon(Invalid):
-    """This password is among the first that are tried; choose another."""
+    """The password is among the first that are tried; choose another."""
 
     code = "password_too_common"
 

@@ -14,7 +14,7 @@ NOBODY = secret.hashed("no service has this secret")
 
 
 class BadClient(Unauthenticated):
-    """This service is not known, or its secret is not right."""
+    """The service is not known, or its secret is not right."""
 
     code = "bad_client"
 

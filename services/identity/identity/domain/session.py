@@ -22,20 +22,20 @@ PART_BYTES = 32
 
 
 class SessionEnded(Unauthenticated):
-    """This session has ended; log in again."""
+    """The session has ended; log in again."""
 
     code = "session_ended"
 
 
 class RefreshTokenReused(Unauthenticated):
-    """This refresh token was used before, so its session was ended; log in again."""
+    """The refresh token was used before, so its session was ended; log in again."""
 
     code = "refresh_token_reused"
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """What a client holds: its session, the family's secret and the part that changes at each use."""
+    """What a client holds: its session, the family's secret, and a part that changes each time."""
 
     session_id: UUID
     family: bytes = field(repr=False)
@@ -136,8 +136,8 @@ class Session(Stamped, Base):
     def use(self, token: RefreshToken, *, grace: float, now: datetime) -> RefreshToken | None:
         """Use a refresh token: it gives its successor, the same one again within `grace` seconds.
 
-        An older token ends the session and gives None (RFC 9700, section 4.14.2). Raises SessionEnded
-        for a session that is over and for a text that never was a token of it.
+        An older token ends the session and gives None (RFC 9700, section 4.14.2). Raises
+        SessionEnded for a session that is over and for a text that never was a token of it.
         """
         self.check_belongs(token)
         if not self.is_open(now):

@@ -17,13 +17,13 @@ RegistrationStatus = Literal["unverified", "registered"]
 
 
 class AccountInactive(Forbidden):
-    """This account is not active; write to us to open it again."""
+    """The account is not active; write to us to open it again."""
 
     code = "account_inactive"
 
 
 class AccountBanned(Forbidden):
-    """This account is banned."""
+    """The account is banned."""
 
     code = "account_banned"
 
@@ -52,8 +52,10 @@ class User(Aggregate, Base):
     first_name: Mapped[str] = mapped_column(String(100))
     last_name: Mapped[str] = mapped_column(String(100))
     phone: Mapped[str | None] = mapped_column(String(20))
-    status: Mapped[str] = mapped_column(String(20), default="active")
-    registration_status: Mapped[str] = mapped_column(String(20), default="unverified")
+    status: Mapped[UserStatus] = mapped_column(String(20), default="active")
+    registration_status: Mapped[RegistrationStatus] = mapped_column(
+        String(20), default="unverified"
+    )
     email_verified_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
     deleted_by: Mapped[str | None] = mapped_column(String(100))
@@ -62,6 +64,11 @@ class User(Aggregate, Base):
     def is_verified(self) -> bool:
         """Whether the e-mail address was proven to be theirs."""
         return self.email_verified_at is not None
+
+    def describe(self, *, first_name: str, last_name: str, phone: str | None) -> None:
+        """Change names and phone."""
+        self.first_name, self.last_name, self.phone = first_name, last_name, phone
+        self.touch()
 
     def registered(self, customer_id: UUID) -> UserRegistered:
         """Announce a new account."""
@@ -87,11 +94,10 @@ class User(Aggregate, Base):
 
     def check_may_come_in(self) -> None:
         """Refuse a login or refresh of an account that is not active."""
-        match self.status:
-            case "banned":
-                raise AccountBanned
-            case "inactive":
-                raise AccountInactive
+        if self.status == "banned":
+            raise AccountBanned
+        if self.status == "inactive":
+            raise AccountInactive
 
 
 class UserRole(Base):

@@ -33,19 +33,19 @@ async def count_attempt(
     """
     ends = now + timedelta(seconds=window)
     is_over = Attempts.window_ends_at <= now
-    statement = insert(Attempts).values(key=key, count=1, window_ends_at=ends)
+    statement = insert(Attempts).values(key=key, tries=1, window_ends_at=ends)
     row = (
         await tx.execute(
             statement.on_conflict_do_update(
                 index_elements=[Attempts.key],
                 set_={
-                    "count": case((is_over, 1), else_=Attempts.count + 1),
+                    "tries": case((is_over, 1), else_=Attempts.tries + 1),
                     "window_ends_at": case((is_over, ends), else_=Attempts.window_ends_at),
                 },
-            ).returning(Attempts.count, Attempts.window_ends_at)
+            ).returning(Attempts.tries, Attempts.window_ends_at)
         )
     ).one()
-    if row.count > most:
+    if row.tries > most:
         raise TooManyAttempts((row.window_ends_at - now).total_seconds())
 
 

@@ -22,10 +22,17 @@ class Wanted:
     has_login: bool | None = None
 
 
-async def find_customer_of(tx: AsyncSession, user_id: UUID) -> Customer | None:
-    """Read the customer that a user is."""
-    found: Customer | None = await tx.scalar(select(Customer).where(Customer.user_id == user_id))
-    return found
+async def get_customer_of(tx: AsyncSession, user_id: UUID) -> Customer:
+    """Read the customer that a user is; raises NotFound."""
+    return _there(await tx.scalar(select(Customer).where(Customer.user_id == user_id)))
+
+
+async def list_customers_of(tx: AsyncSession, user_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Read the ids of the customers that several users are."""
+    rows = await tx.execute(
+        select(Customer.user_id, Customer.id).where(Customer.user_id.in_(user_ids))
+    )
+    return {user_id: customer_id for user_id, customer_id in rows if user_id is not None}
 
 
 async def lock_customer_of(tx: AsyncSession, user_id: UUID) -> Customer:
@@ -38,9 +45,7 @@ async def lock_unclaimed_customer(tx: AsyncSession, email: str) -> Customer | No
     """Take the row of the customer without a login who has this e-mail address."""
     found: Customer | None = await tx.scalar(
         select(Customer)
-        .where(
-            Customer.email == email, Customer.user_id.is_(None), Customer.merged_into.is_(None)
-        )
+        .where(Customer.email == email, Customer.user_id.is_(None), Customer.merged_into.is_(None))
         .with_for_update()
     )
     return found

@@ -32,9 +32,7 @@ async def list_open_sessions(
     return (await tx.scalars(query)).all()
 
 
-async def revoke_session(
-    tx: AsyncSession, user_id: UUID, session_id: UUID, now: datetime
-) -> bool:
+async def revoke_session(tx: AsyncSession, user_id: UUID, session_id: UUID, now: datetime) -> bool:
     """End one session of a user; tells whether it was theirs and open."""
     query = (
         update(Session)

@@ -52,7 +52,7 @@ class Wanted:
     role: str | None = None
 
 
-def _living() -> Select[tuple[User]]:
+def _living() -> Select[User]:
     return select(User).where(User.deleted_at.is_(None))
 
 

@@ -1,0 +1,170 @@
+"""Customers as staff see them, also those without a login."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import etag, outbox
+from chassis.auth import Caller, permitted
+from chassis.db import Tx
+from chassis.ids import new_id, utcnow
+from chassis.pages import Page, Paged
+from chassis.wire import Body, Name, View
+from identity.api.fields import Email, Phone
+from identity.domain.customer import Customer, CustomerExists, CustomerStatus
+from identity.store import customers, sessions, users
+
+router = APIRouter(prefix="/v1/admin/customers", tags=["admin_customers"])
+
+Reads = Depends(permitted("customers:read"))
+Writes = Annotated[Caller, Depends(permitted("customers:write"))]
+
+
+class CustomerBody(Body):
+    """Somebody who buys. Whoever proves to own the e-mail address can claim the customer."""
+
+    email: Email | None = None
+    first_name: Name
+    last_name: Name
+    phone: Phone | None = None
+
+
+class StatusBody(Body):
+    """Whether the customer may buy."""
+
+    status: CustomerStatus
+
+
+class CustomerView(View):
+    """A customer; without `user_id` nobody logs in as them, `managed_by` looks after them."""
+
+    id: UUID
+    user_id: UUID | None
+    managed_by: UUID | None
+    merged_into: UUID | None
+    status: str
+    email: str | None
+    first_name: str
+    last_name: str
+    phone: str | None
+    created_by: str
+    updated_by: str
+    created_at: datetime
+
+
+def _shown(response: Response, customer: Customer) -> CustomerView:
+    etag.show(response, customer.version)
+    return CustomerView.model_validate(customer)
+
+
+@router.get("", dependencies=[Reads])
+async def list_customers(
+    *,
+    paging: Paged,
+    tx: Tx,
+    email: Annotated[Email | None, Query()] = None,
+    status: Annotated[CustomerStatus | None, Query()] = None,
+    user_id: Annotated[UUID | None, Query()] = None,
+    has_login: Annotated[bool | None, Query()] = None,
+) -> Page[CustomerView]:
+    """List customers, the newest first."""
+    after = paging.position(UUID)
+    wanted = customers.Wanted(email=email, status=status, user_id=user_id, has_login=has_login)
+    found = await customers.list_customers(
+        tx, wanted, after=after[0] if after else None, limit=paging.limit
+    )
+    return paging.page(found, CustomerView.model_validate, lambda customer: [str(customer.id)])
+
+
+@router.get("/{customer_id}", dependencies=[Reads])
+async def get_customer(customer_id: UUID, tx: Tx, response: Response) -> CustomerView:
+    """Read one customer."""
+    return _shown(response, await customers.get_customer(tx, customer_id))
+
+
+@router.post("", status_code=201)
+async def make_customer(
+    body: CustomerBody, caller: Writes, tx: Tx, response: Response
+) -> CustomerView:
+    """Make a customer for somebody without a login; you look after them."""
+    await _check_free(tx, body.email)
+    customer = Customer(
+        id=new_id(),
+        managed_by=caller.id,
+        status="active",
+        email=body.email,
+        first_name=body.first_name,
+        last_name=body.last_name,
+        phone=body.phone,
+        created_by=caller.principal,
+        updated_by=caller.principal,
+    )
+    tx.add(customer)
+    await _flush(tx)
+    outbox.add(tx, customer.changed())
+    response.headers["Location"] = f"{router.prefix}/{customer.id}"
+    return _shown(response, customer)
+
+
+@router.put("/{customer_id}")
+async def change_customer(
+    *,
+    customer_id: UUID,
+    body: CustomerBody,
+    expected: etag.IfMatch,
+    caller: Writes,
+    tx: Tx,
+    response: Response,
+) -> CustomerView:
+    """Replace a customer's names, phone and, without a login, e-mail address."""
+    customer = await customers.lock_customer(tx, customer_id)
+    etag.check(customer.version, expected)
+    customer.check_is_living()
+    if customer.set_email(body.email):
+        await _check_free(tx, body.email)
+    customer.describe(
+        first_name=body.first_name,
+        last_name=body.last_name,
+        phone=body.phone,
+        by=caller.principal,
+    )
+    await _flush(tx)
+    return _shown(response, customer)
+
+
+@router.put("/{customer_id}/status")
+async def set_status(
+    *,
+    customer_id: UUID,
+    body: StatusBody,
+    expected: etag.IfMatch,
+    caller: Writes,
+    tx: Tx,
+    response: Response,
+) -> CustomerView:
+    """Open, pause or block a customer; blocking ends the sessions of their user."""
+    customer = await customers.lock_customer(tx, customer_id)
+    etag.check(customer.version, expected)
+    customer.check_is_living()
+    outbox.add(tx, *customer.set_status(body.status, caller.principal))
+    if body.status == "blocked" and customer.user_id is not None:
+        await sessions.revoke_sessions(tx, customer.user_id, utcnow())
+    return _shown(response, customer)
+
+
+async def _check_free(tx: AsyncSession, email: str | None) -> None:
+    """Refuse the address of somebody who has proven it: they are a customer already."""
+    owner = await users.find_user_by_email(tx, email) if email is not None else None
+    if owner is not None and owner.is_verified:
+        raise CustomerExists
+
+
+async def _flush(tx: AsyncSession) -> None:
+    try:
+        await tx.flush()
+    except IntegrityError:
+        raise CustomerExists from None

@@ -1,0 +1,156 @@
+"""Roles and permissions as administrators see them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import Field
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import etag
+from chassis.auth import Caller, permitted
+from chassis.db import Tx
+from chassis.ids import new_id
+from chassis.pages import Page, Paged
+from chassis.wire import Body, SafeText, View
+from identity.api.fields import RoleName
+from identity.domain.role import Role, RoleExists, RoleInUse, check_may_give
+from identity.store import roles
+
+router = APIRouter(prefix="/v1/admin/roles", tags=["admin_roles"])
+
+Reads = Depends(permitted("users:read"))
+Writes = Annotated[Caller, Depends(permitted("roles:write"))]
+
+
+class RoleBody(Body):
+    """A role with everything it permits."""
+
+    name: RoleName
+    description: Annotated[SafeText, Field(max_length=255)] = ""
+    permissions: Annotated[
+        list[Annotated[str, Field(pattern=r"^[a-z]+:[a-z]+$", max_length=50)]],
+        Field(max_length=200),
+    ]
+
+
+class RoleView(View):
+    """A role and what it permits."""
+
+    id: UUID
+    name: str
+    description: str
+    is_built_in: bool
+    permissions: list[str]
+
+
+class PermissionView(View):
+    """Something a caller may do."""
+
+    name: str
+    description: str
+
+
+class PermissionsView(View):
+    """Every permission there is."""
+
+    items: list[PermissionView]
+
+
+def _view(role: Role, permissions: list[str]) -> RoleView:
+    return RoleView(
+        id=role.id,
+        name=role.name,
+        description=role.description,
+        is_built_in=role.is_built_in,
+        permissions=permissions,
+    )
+
+
+async def _shown(tx: AsyncSession, response: Response, role: Role) -> RoleView:
+    etag.show(response, role.version)
+    granted = await roles.list_permissions_of(tx, [role.id])
+    return _view(role, granted.get(role.id, []))
+
+
+@router.get("/permissions", dependencies=[Reads])
+async def list_permissions(tx: Tx) -> PermissionsView:
+    """List every permission that a role can hold."""
+    found = await roles.list_permissions(tx)
+    return PermissionsView(items=[PermissionView.model_validate(each) for each in found])
+
+
+@router.get("", dependencies=[Reads])
+async def list_roles(paging: Paged, tx: Tx) -> Page[RoleView]:
+    """List roles by name."""
+    after = paging.position(_role_name)
+    found = await roles.list_roles(tx, after=after[0] if after else None, limit=paging.limit)
+    granted = await roles.list_permissions_of(tx, [role.id for role in found])
+    return paging.page(
+        found, lambda role: _view(role, granted.get(role.id, [])), lambda role: [role.name]
+    )
+
+
+def _role_name(part: object) -> str:
+    if not isinstance(part, str) or "\x00" in part:
+        raise TypeError
+    return part
+
+
+@router.get("/{role_id}", dependencies=[Reads])
+async def get_role(role_id: UUID, tx: Tx, response: Response) -> RoleView:
+    """Read one role."""
+    return await _shown(tx, response, await roles.get_role(tx, role_id))
+
+
+@router.post("", status_code=201)
+async def make_role(body: RoleBody, caller: Writes, tx: Tx, response: Response) -> RoleView:
+    """Make a role of permissions that you have yourself."""
+    check_may_give(body.permissions, caller.permissions)
+    role = Role(id=new_id(), name=body.name, description=body.description, is_built_in=False)
+    tx.add(role)
+    await _flush(tx)
+    await roles.set_permissions(tx, role.id, sorted(set(body.permissions)))
+    response.headers["Location"] = f"{router.prefix}/{role.id}"
+    return await _shown(tx, response, role)
+
+
+@router.put("/{role_id}")
+async def change_role(
+    *,
+    role_id: UUID,
+    body: RoleBody,
+    expected: etag.IfMatch,
+    caller: Writes,
+    tx: Tx,
+    response: Response,
+) -> RoleView:
+    """Replace a role; whoever has it gets the new permissions with their next access token."""
+    role = await roles.lock_role(tx, role_id)
+    etag.check(role.version, expected)
+    before = (await roles.list_permissions_of(tx, [role.id])).get(role.id, [])
+    changes = set(before) ^ set(body.permissions)
+    check_may_give(changes, caller.permissions)
+    role.change(body.name, body.description, permissions_change=bool(changes))
+    await _flush(tx)
+    await roles.set_permissions(tx, role.id, sorted(set(body.permissions)))
+    return await _shown(tx, response, role)
+
+
+@router.delete("/{role_id}", status_code=204)
+async def delete_role(role_id: UUID, expected: etag.IfMatch, caller: Writes, tx: Tx) -> None:
+    """Delete a role that nobody has."""
+    role = await roles.lock_role(tx, role_id)
+    etag.check(role.version, expected)
+    role.check_may_go()
+    if await roles.is_given(tx, role.id):
+        raise RoleInUse
+    await roles.delete_role(tx, role)
+
+
+async def _flush(tx: AsyncSession) -> None:
+    try:
+        await tx.flush()
+    except IntegrityError:
+        raise RoleExists from None

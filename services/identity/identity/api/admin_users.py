@@ -1,0 +1,132 @@
+"""Users as staff see them: find, pause, ban, and say who may do what."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import etag, outbox
+from chassis.auth import Caller, permitted
+from chassis.db import Tx
+from chassis.ids import utcnow
+from chassis.pages import Page, Paged
+from chassis.wire import Body
+from identity.api.fields import Email, RoleName
+from identity.api.views import UserView
+from identity.domain.role import ADMIN, LastAdministrator, check_may_give
+from identity.domain.user import User, UserStatus
+from identity.store import customers, roles, sessions, users
+
+router = APIRouter(prefix="/v1/admin/users", tags=["admin_users"])
+
+Reads = Depends(permitted("users:read"))
+Writes = Annotated[Caller, Depends(permitted("users:write"))]
+GivesRoles = Annotated[Caller, Depends(permitted("roles:write"))]
+
+
+class StatusBody(Body):
+    """Whether the account is open."""
+
+    status: UserStatus
+
+
+class RolesBody(Body):
+    """The names of exactly the roles the user shall have."""
+
+    roles: Annotated[list[RoleName], Field(max_length=50)]
+
+
+async def _shown(tx: AsyncSession, response: Response, user: User) -> UserView:
+    etag.show(response, user.version)
+    found = await users.list_roles_of(tx, [user.id])
+    customer = await customers.get_customer_of(tx, user.id)
+    return UserView.of(user, customer.id, found.get(user.id, []))
+
+
+@router.get("", dependencies=[Reads])
+async def list_users(
+    paging: Paged,
+    tx: Tx,
+    email: Annotated[Email | None, Query()] = None,
+    status: Annotated[UserStatus | None, Query()] = None,
+    role: Annotated[RoleName | None, Query()] = None,
+) -> Page[UserView]:
+    """List users, the newest first."""
+    after = paging.position(UUID)
+    wanted = users.Wanted(email=email, status=status, role=role)
+    found = await users.list_users(
+        tx, wanted, after=after[0] if after else None, limit=paging.limit
+    )
+    ids = [user.id for user in found]
+    named, owned = await users.list_roles_of(tx, ids), await customers.list_customers_of(tx, ids)
+    return paging.page(
+        found,
+        lambda user: UserView.of(user, owned[user.id], named.get(user.id, [])),
+        lambda user: [str(user.id)],
+    )
+
+
+@router.get("/{user_id}", dependencies=[Reads])
+async def get_user(user_id: UUID, tx: Tx, response: Response) -> UserView:
+    """Read one user."""
+    return await _shown(tx, response, await users.get_user(tx, user_id))
+
+
+@router.put("/{user_id}/status")
+async def set_status(
+    *,
+    user_id: UUID,
+    body: StatusBody,
+    expected: etag.IfMatch,
+    caller: Writes,
+    tx: Tx,
+    response: Response,
+) -> UserView:
+    """Open, pause or ban an account; pausing and banning end its sessions."""
+    await users.lock_administrators(tx)
+    user = await users.lock_user(tx, user_id)
+    etag.check(user.version, expected)
+    theirs = await _roles_of(tx, user)
+    check_may_give(await roles.get_permissions_of_named(tx, theirs), caller.permissions)
+    if body.status != "active":
+        if ADMIN in theirs:
+            await _check_not_last(tx, user)
+        await sessions.revoke_sessions(tx, user.id, utcnow())
+    customer = await customers.get_customer_of(tx, user.id)
+    outbox.add(tx, *user.set_status(body.status, customer.id))
+    return await _shown(tx, response, user)
+
+
+@router.put("/{user_id}/roles")
+async def set_roles(
+    *,
+    user_id: UUID,
+    body: RolesBody,
+    expected: etag.IfMatch,
+    caller: GivesRoles,
+    tx: Tx,
+    response: Response,
+) -> UserView:
+    """Give a user exactly these roles; their next access token says so."""
+    await users.lock_administrators(tx)
+    user = await users.lock_user(tx, user_id)
+    etag.check(user.version, expected)
+    theirs, wanted = set(await _roles_of(tx, user)), set(body.roles)
+    changes = await roles.get_permissions_of_named(tx, sorted(theirs ^ wanted))
+    check_may_give(changes, caller.permissions)
+    if ADMIN in theirs - wanted:
+        await _check_not_last(tx, user)
+    await users.set_roles(tx, user.id, sorted(wanted))
+    user.touch()
+    return await _shown(tx, response, user)
+
+
+async def _roles_of(tx: AsyncSession, user: User) -> list[str]:
+    return (await users.list_roles_of(tx, [user.id])).get(user.id, [])
+
+
+async def _check_not_last(tx: AsyncSession, user: User) -> None:
+    if not await users.has_administrator(tx, besides=user.id):
+        raise LastAdministrator

@@ -1,0 +1,107 @@
+"""The signed-in user: who they are, and where they are logged in."""
+
+from datetime import datetime
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import etag
+from chassis.auth import Caller, SignedIn
+from chassis.db import Tx
+from chassis.errors import NotFound
+from chassis.ids import utcnow
+from chassis.pages import Page, Paged
+from chassis.wire import Body, Name, View
+from identity.api.fields import Phone
+from identity.api.views import UserView
+from identity.domain.session import Session
+from identity.domain.user import User
+from identity.store import customers, sessions, users
+
+router = APIRouter(prefix="/v1/me", tags=["me"])
+
+
+class ProfileBody(Body):
+    """What to change; a field that is absent stays, and a phone of null is forgotten."""
+
+    first_name: Name | None = None
+    last_name: Name | None = None
+    phone: Phone | None = None
+
+
+class SessionView(View):
+    """One log-in on one device; `is_current` marks the one that asks."""
+
+    id: UUID
+    ip_address: str
+    user_agent: str
+    remember: bool
+    is_current: bool
+    created_at: datetime
+    last_activity_at: datetime
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, session: Session, caller: Caller) -> "SessionView":
+        """Show a session to its owner."""
+        return cls(
+            id=session.id,
+            ip_address=session.ip_address,
+            user_agent=session.user_agent,
+            remember=session.remember,
+            is_current=session.id == caller.session_id,
+            created_at=session.created_at,
+            last_activity_at=session.last_activity_at,
+            expires_at=session.expires_at,
+        )
+
+
+async def _shown(tx: AsyncSession, response: Response, user: User, customer_id: UUID) -> UserView:
+    etag.show(response, user.version)
+    roles = await users.list_roles_of(tx, [user.id])
+    return UserView.of(user, customer_id, roles.get(user.id, []))
+
+
+@router.get("")
+async def get_me(caller: SignedIn, tx: Tx, response: Response) -> UserView:
+    """Read your account."""
+    user = await users.get_user(tx, caller.id)
+    customer = await customers.get_customer_of(tx, user.id)
+    return await _shown(tx, response, user, customer.id)
+
+
+@router.patch("")
+async def change_me(
+    body: ProfileBody, expected: etag.IfMatch, caller: SignedIn, tx: Tx, response: Response
+) -> UserView:
+    """Change your name or phone number."""
+    user = await users.lock_user(tx, caller.id)
+    etag.check(user.version, expected)
+    customer = await customers.lock_customer_of(tx, user.id)
+    user.describe(
+        first_name=body.first_name or user.first_name,
+        last_name=body.last_name or user.last_name,
+        phone=body.phone if "phone" in body.model_fields_set else user.phone,
+    )
+    customer.describe(
+        first_name=user.first_name, last_name=user.last_name, phone=user.phone, by=caller.principal
+    )
+    return await _shown(tx, response, user, customer.id)
+
+
+@router.get("/sessions")
+async def list_sessions(caller: SignedIn, paging: Paged, tx: Tx) -> Page[SessionView]:
+    """List where you are logged in, the newest first."""
+    after = paging.position(UUID)
+    found = await sessions.list_open_sessions(
+        tx, caller.id, now=utcnow(), after=after[0] if after else None, limit=paging.limit
+    )
+    return paging.page(found, lambda s: SessionView.of(s, caller), lambda s: [str(s.id)])
+
+
+@router.delete("/sessions/{session_id}", status_code=204)
+async def end_session(session_id: UUID, caller: SignedIn, tx: Tx) -> None:
+    """Log out one of your devices."""
+    if not await sessions.revoke_session(tx, caller.id, session_id, utcnow()):
+        raise NotFound

@@ -1,0 +1,193 @@
+"""Users as staff see them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from chassis.ids import new_id
+from contracts.identity import UserStatusChanged
+
+ADMIN = "admin@example.com"
+SECRET = "a lantern over the northern gate"
+
+
+@pytest.fixture
+async def admin(desk: Any) -> dict[str, str]:
+    from pydantic import SecretStr
+
+    await desk.bootstrapped(bootstrap_admin_email=ADMIN, bootstrap_admin_password=SecretStr(SECRET))
+    login = (await desk.log_in(ADMIN, SECRET)).json()
+    return {"Authorization": f"Bearer {login['access_token']}"}
+
+
+async def put(identity: Any, user_id: str, what: str, body: Any, headers: Any) -> Any:
+    url = f"/v1/admin/users/{user_id}"
+    read = await identity.client.get(url, headers=headers)
+    return await identity.client.put(
+        f"{url}/{what}", json=body, headers={**headers, "If-Match": read.headers.get("ETag", '"1"')}
+    )
+
+
+async def test_the_first_administrator_has_every_permission(identity: Any, admin: Any) -> None:
+    [(known,)] = await identity.sql("select count(*) from permissions")
+    page = await identity.client.get("/v1/admin/roles", headers=admin)
+    roles = {role["name"]: role for role in page.json()["items"]}
+    assert set(roles) == {"customer", "seller", "support", "staff", "admin"}
+    assert len(roles["admin"]["permissions"]) == known
+    assert roles["customer"]["permissions"] == []
+
+
+async def test_users_are_found_by_address_status_and_role(
+    identity: Any, desk: Any, admin: Any
+) -> None:
+    for name in ("ada", "bob", "eve"):
+        await desk.register(email=f"{name}@example.com")
+    await identity.sql("update users set status = 'banned' where email = 'eve@example.com'")
+
+    async def found(**query: Any) -> list[str]:
+        answer = await identity.client.get("/v1/admin/users", params=query, headers=admin)
+        assert answer.status_code == 200, answer.text
+        return [item["email"].split("@")[0] for item in answer.json()["items"]]
+
+    assert await found() == ["eve", "bob", "ada", "admin"]
+    assert await found(email="BOB@example.com") == ["bob"]
+    assert await found(status="banned") == ["eve"]
+    assert await found(role="admin") == ["admin"]
+    assert await found(role="nothing") == []
+    first = await identity.client.get("/v1/admin/users?limit=3", headers=admin)
+    assert await found(cursor=first.json()["next_cursor"], limit=3) == ["admin"]
+
+
+@pytest.mark.parametrize(
+    "query", ["status=x", "email=x", "role=X", "email=%00", "limit=0", "limit=101", "cursor=W10"]
+)
+async def test_a_bad_filter_is_refused(identity: Any, staff: Any, query: str) -> None:
+    answer = await identity.client.get(f"/v1/admin/users?{query}", headers=staff)
+    assert answer.status_code in (400, 422)
+
+
+@pytest.mark.parametrize("status", ["inactive", "banned"])
+async def test_who_is_put_out_is_out_at_once(
+    identity: Any, desk: Any, staff: Any, status: str
+) -> None:
+    login = await desk.comes_in()
+    user_id = login["user"]["id"]
+    answer = await put(identity, user_id, "status", {"status": status}, staff)
+
+    assert (answer.status_code, answer.json()["status"]) == (200, status)
+    assert (await desk.refresh(login["refresh_token"])).json()["code"] == "session_ended"
+    assert (await desk.log_in()).status_code == 403
+    [event] = await identity.said(UserStatusChanged)
+    assert (str(event.user_id), event.status, event.sequence) == (user_id, status, 2)
+
+    again = await put(identity, user_id, "status", {"status": status}, staff)
+    assert again.status_code == 200
+    opened = await put(identity, user_id, "status", {"status": "active"}, staff)
+    assert opened.status_code == 200
+    assert (await desk.log_in()).status_code == 200
+    assert len(await identity.said(UserStatusChanged)) == 2
+
+
+async def test_changes_name_the_version_and_the_user_exists(
+    identity: Any, desk: Any, staff: Any
+) -> None:
+    user_id = (await desk.comes_in())["user"]["id"]
+    url = f"/v1/admin/users/{user_id}/status"
+    body = {"status": "banned"}
+    assert (await identity.client.put(url, json=body, headers=staff)).status_code == 428
+    stale = {**staff, "If-Match": '"7"'}
+    assert (await identity.client.put(url, json=body, headers=stale)).status_code == 412
+    assert (await put(identity, str(new_id()), "status", body, staff)).status_code == 404
+    assert (await put(identity, user_id, "status", {"status": "gone"}, staff)).status_code == 422
+
+
+async def test_roles_are_given_and_the_next_token_says_so(
+    identity: Any, desk: Any, admin: Any
+) -> None:
+    login = await desk.comes_in()
+    body = {"roles": ["customer", "staff"]}
+    answer = await put(identity, login["user"]["id"], "roles", body, admin)
+    assert answer.json()["roles"] == ["customer", "staff"]
+
+    tokens = (await desk.refresh(login["refresh_token"])).json()
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert (await identity.client.get("/v1/admin/users", headers=headers)).status_code == 200
+    taken = await put(identity, login["user"]["id"], "roles", {"roles": ["customer"]}, admin)
+    assert taken.json()["roles"] == ["customer"]
+    tokens = (await desk.refresh(tokens["refresh_token"])).json()
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert (await identity.client.get("/v1/admin/users", headers=headers)).status_code == 403
+    unknown = await put(identity, login["user"]["id"], "roles", {"roles": ["king"]}, admin)
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "unknown_role")
+
+
+async def test_nobody_gives_or_commands_more_than_they_have(
+    identity: Any, desk: Any, admin: Any, staff: Any
+) -> None:
+    user_id = (await desk.comes_in())["user"]["id"]
+    refused = await put(identity, user_id, "roles", {"roles": ["admin"]}, staff)
+    assert refused.status_code == 403
+
+    half = identity.signed_in(permissions=("users:read", "roles:write"))
+    refused = await put(identity, user_id, "roles", {"roles": ["admin"]}, half)
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_yours_to_give")
+
+    query = {"email": ADMIN}
+    page = await identity.client.get("/v1/admin/users", params=query, headers=staff)
+    boss = page.json()["items"][0]["id"]
+    refused = await put(identity, boss, "status", {"status": "banned"}, staff)
+    assert refused.json()["code"] == "not_yours_to_give"
+    refused = await put(identity, boss, "roles", {"roles": []}, half)
+    assert refused.json()["code"] == "not_yours_to_give"
+
+
+async def test_two_last_administrators_cannot_put_each_other_out(
+    identity: Any, desk: Any, admin: Any
+) -> None:
+    other = (await desk.comes_in())["user"]["id"]
+    body = {"roles": ["admin", "customer"]}
+    assert (await put(identity, other, "roles", body, admin)).status_code == 200
+    boss = (await identity.client.get("/v1/me", headers=admin)).json()["id"]
+
+    answers = await asyncio.gather(
+        put(identity, other, "roles", {"roles": []}, admin),
+        put(identity, boss, "status", {"status": "inactive"}, admin),
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    refused = next(answer for answer in answers if answer.status_code == 409)
+    assert refused.json()["code"] == "last_administrator"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/admin/users"),
+        ("GET", "/v1/admin/users/{id}"),
+        ("PUT", "/v1/admin/users/{id}/status"),
+        ("PUT", "/v1/admin/users/{id}/roles"),
+        ("GET", "/v1/admin/roles"),
+        ("GET", "/v1/admin/roles/permissions"),
+        ("GET", "/v1/admin/roles/{id}"),
+        ("POST", "/v1/admin/roles"),
+        ("PUT", "/v1/admin/roles/{id}"),
+        ("DELETE", "/v1/admin/roles/{id}"),
+        ("GET", "/v1/admin/customers"),
+        ("POST", "/v1/admin/customers"),
+        ("GET", "/v1/admin/customers/{id}"),
+        ("PUT", "/v1/admin/customers/{id}"),
+        ("PUT", "/v1/admin/customers/{id}/status"),
+    ],
+)
+async def test_a_customer_may_do_nothing_of_staff(identity: Any, method: str, path: str) -> None:
+    url = path.format(id=new_id())
+    everything_else = ("orders:write", "stock:write", "catalog:write")
+    for headers, status in (
+        ({}, 401),
+        (identity.signed_in(), 403),
+        (identity.signed_in(permissions=everything_else), 403),
+    ):
+        answer = await identity.client.request(
+            method, url, headers={**headers, "If-Match": '"1"', "Content-Type": "application/json"}
+        )
+        assert answer.status_code == status, answer.text
