@@ -1,11 +1,13 @@
 """Schema migrations: Alembic run by `python -m <service> migrate`, and the chassis's own tables."""
 
 import asyncio
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from alembic import command, op
+from alembic import op
+from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -112,8 +114,6 @@ def _grant(connection: Connection, role: str) -> None:
 
 def differences(connection: Connection, metadata: MetaData) -> list[Any]:
     """What the models say and the migrated database does not have, or the other way round."""
-    from alembic.autogenerate import compare_metadata
-
     migration = MigrationContext.configure(
         connection, opts={"include_name": _is_ours, "compare_type": True}
     )
@@ -133,52 +133,51 @@ async def migrate(service: str, url: str, role: str | None) -> None:
         await engine.dispose()
 
 
-async def write_revision(service: str, url: str, metadata: MetaData, message: str) -> None:
-    """Write a new migration from the difference between the models and a migrated database."""
+REVISION = '''"""{title}."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "{revision}"
+down_revision = {before!r}
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Bring the tables to this revision."""
+    {body}
+'''
+
+
+async def write_revision(service: str, url: str, metadata: MetaData, message: str) -> Path:
+    """Write a new migration from the difference between the models and a migrated database.
+
+    It is a draft: read it, name what it left unnamed, and see to data that is there already.
+    """
+    folder = folder_of(service)
+    known = sorted(file.name.split("_")[0] for file in folder.glob("[0-9]*.py"))
     engine = create_async_engine(url)
 
-    def write(connection: Connection) -> None:
-        config = _config(service)
-        script = ScriptDirectory(str(folder_of(service)), version_locations=[folder_of(service)])
-
-        def compared(revision: Any, context: Any) -> Any:
-            return []
-
-        config.attributes["connection"] = connection
-        from alembic.autogenerate import RevisionContext
-
-        revisions = RevisionContext(
-            config,
-            script,
-            {
-                "message": message,
-                "autogenerate": True,
-                "sql": False,
-                "head": "head",
-                "splice": False,
-                "branch_label": None,
-                "version_path": None,
-                "rev_id": f"{len(list(script.walk_revisions())) + 1:04d}",
-                "depends_on": None,
-            },
+    def draft(connection: Connection) -> str:
+        migration = MigrationContext.configure(
+            connection, opts={"include_name": _is_ours, "compare_type": True}
         )
-
-        def retrieve(revision: Any, context: Any) -> Any:
-            revisions.run_autogenerate(revision, context)
-            return []
-
-        with EnvironmentContext(config, script, fn=retrieve) as environment:
-            environment.configure(
-                connection=connection,
-                target_metadata=[metadata, tables.metadata],
-                include_name=_is_ours,
-                compare_type=True,
-            )
-            environment.run_migrations()
-        list(revisions.generate_scripts())
+        wanted = produce_migrations(migration, [metadata, tables.metadata])
+        assert wanted.upgrade_ops is not None  # noqa: S101
+        return render_python_code(wanted.upgrade_ops)
 
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(write)
+        async with engine.connect() as connection:
+            body = await connection.run_sync(draft)
     finally:
         await engine.dispose()
+    revision = f"{len(known) + 1:04d}"
+    slug = re.sub(r"[^a-z0-9]+", "_", message.lower()).strip("_")
+    file = folder / f"{revision}_{slug}.py"
+    before = known[-1] if known else None
+    file.write_text(
+        REVISION.format(title=message.capitalize(), revision=revision, before=before, body=body)
+    )
+    return file

@@ -6,12 +6,14 @@ from contracts.payments import PaymentRefunded
 from contracts.shipping import ShipmentUpdated
 from orders.domain.checkout import Checkout
 
-MILESTONES: dict[str, NotificationType] = {
-    "shipped": "order_shipped",
-    "in_transit": "order_in_transit",
-    "out_for_delivery": "order_out_for_delivery",
-    "delivered": "order_delivered",
-    "failed": "delivery_failed",
+# By milestone and the parcel's state after it: a milestone told late, when the parcel is past it,
+# is no news to the customer.
+MILESTONES: dict[tuple[str, str], NotificationType] = {
+    ("shipped", "in_transit"): "order_shipped",
+    ("in_transit", "in_transit"): "order_in_transit",
+    ("out_for_delivery", "out_for_delivery"): "order_out_for_delivery",
+    ("delivered", "delivered"): "order_delivered",
+    ("failed", "failed"): "delivery_failed",
 }
 
 
@@ -59,7 +61,7 @@ def refund_notice(order: Checkout, refunded: PaymentRefunded) -> list[Message]:
 
 def milestone_notice(order: Checkout, update: ShipmentUpdated) -> list[Message]:
     """A parcel reached a milestone the customer wants to hear of."""
-    kind = MILESTONES.get(update.milestone)
+    kind = MILESTONES.get((update.milestone, update.status))
     if kind is None:
         return []
     notice = _notice(

@@ -147,7 +147,7 @@ MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
     (S.FULFILLING,         DeadlinePassed):        (Move(S.FULFILLING, steps.create_shipments, repeats=True),),
     (S.FULFILLING,         CancelRequested):       (Move(S.RECALLING, steps.recall, is_at_home),),
 
-    (S.NEEDS_REVIEW,       ReviewRetry):           (Move(S.FULFILLING, steps.create_shipments),),
+    (S.NEEDS_REVIEW,       ReviewRetry):           (Move(S.FULFILLING, steps.ship_reviewed),),
     (S.NEEDS_REVIEW,       ReviewRefund):          (Move(S.COMPLETED, steps.refund_reviewed),),
     (S.NEEDS_REVIEW,       CancelRequested):       (Move(S.RECALLING, steps.recall, is_at_home),),
 
