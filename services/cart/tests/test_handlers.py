@@ -1,0 +1,113 @@
+"""What the cart hears: products, stock and the end of orders, in any order and more than once."""
+
+from typing import Any
+from uuid import UUID
+
+from chassis.ids import new_id, utcnow
+from contracts.catalog import Price, ProductChanged, ProductVariant
+from contracts.money import Money
+from contracts.orders import OrderConfirmed
+
+from .shop import READY, Shop
+
+
+def product(product_id: UUID, sequence: int, *variants: UUID, **changes: Any) -> ProductChanged:
+    category = new_id()
+    known: dict[str, Any] = {
+        "slug": "shirt",
+        "name": f"Shirt {sequence}",
+        "status": "active",
+        "category_id": category,
+        "category_path": [category],
+        "currency": "USD",
+    }
+    offered = [
+        ProductVariant(
+            variant_id=variant,
+            sku=f"SKU-{variant.hex[-6:]}",
+            description="Red",
+            price=Price(price_amount=1000 + sequence),
+            is_available=True,
+        )
+        for variant in variants
+    ]
+    event = ProductChanged(product_id=product_id, variants=offered, **{**known, **changes})
+    return event.numbered(sequence)
+
+
+async def offered(shop: Shop, variant: UUID) -> tuple[str, int, bool]:
+    [row] = await shop.harness.sql(
+        "select name, price_amount, is_available from variant_snapshots "
+        "join product_snapshots using (product_id) where variant_id = :v",
+        v=variant,
+    )
+    return tuple(row)
+
+
+async def test_newer_products_are_kept_and_older_ones_ignored(shop: Shop) -> None:
+    known, variant = new_id(), new_id()
+    await shop.harness.hear(product(known, 2, variant))
+    await shop.harness.hear(product(known, 1, variant))
+    assert await offered(shop, variant) == ("Shirt 2", 1002, True)
+    await shop.harness.hear(product(known, 4, variant), product(known, 3, variant))
+    assert await offered(shop, variant) == ("Shirt 4", 1004, True)
+
+
+async def test_a_variant_no_longer_listed_is_unavailable_for_good(shop: Shop) -> None:
+    known, first, second = new_id(), new_id(), new_id()
+    await shop.harness.hear(product(known, 1, first, second))
+    await shop.harness.hear(product(known, 3, second))
+    await shop.harness.hear(product(known, 2, first, second))
+    assert (await offered(shop, first))[2] is False
+    assert (await offered(shop, second))[2] is True
+    await shop.harness.hear(product(known, 4, first, second))
+    assert (await offered(shop, first))[2] is True
+
+
+async def test_one_batch_keeps_many_products(shop: Shop) -> None:
+    products = {new_id(): (new_id(), new_id()) for _ in range(10)}
+    await shop.harness.hear(*(product(known, 1, *pair) for known, pair in products.items()))
+    [(count,)] = await shop.harness.sql("select count(*) from variant_snapshots")
+    assert count == 20
+
+
+async def test_stock_is_kept_by_its_newest_number_even_before_the_product(shop: Shop) -> None:
+    known, variant = new_id(), new_id()
+    await shop.harness.hear(
+        shop.stock(variant, known, 7).numbered(2), shop.stock(variant, known, 9).numbered(1)
+    )
+    await shop.harness.hear(shop.stock(variant, known, 8).numbered(1))
+    assert await shop.harness.sql("select available from stock_snapshots") == [(7,)]
+    await shop.harness.hear(product(known, 1, variant))
+    cart = await shop.guest_cart((variant, 7))
+    refused = await cart.ask("POST", "/items", {"variant_id": str(variant), "quantity": 1})
+    assert refused.json()["code"] == "insufficient_stock"
+
+
+async def test_a_confirmed_order_closes_its_cart(shop: Shop) -> None:
+    cart = await shop.guest_cart((await shop.sells(), 1))
+    order = new_id()
+    await cart.lock(order, **READY)
+    bought = OrderConfirmed(
+        order_id=order,
+        order_number="2026-000001",
+        cart_id=UUID(cart.id),
+        lines=[],
+        total=Money(amount=1500, currency="USD"),
+        payment_method="card",
+        confirmed_at=utcnow(),
+    )
+    other = bought.model_copy(update={"order_id": new_id()})
+    await shop.harness.hear(other)
+    assert (await cart.read())["status"] == "locked"
+    for _ in range(2):
+        await shop.harness.hear(bought)
+    told = await cart.read()
+    assert told["status"] == "converted"
+    assert told["total"]["amount"] == 1500
+    refused = await cart.ask("PATCH", "", {"email": None})
+    assert (refused.status_code, refused.json()["code"]) == (409, "cart_converted")
+    assert (await cart.lock(order)).status_code == 200
+    assert (await cart.lock(new_id())).json()["code"] == "cart_converted"
+    assert (await cart.unlock(order)).status_code == 204
+    assert (await cart.read())["status"] == "converted"

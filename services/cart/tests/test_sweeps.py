@@ -1,0 +1,68 @@
+"""What time brings: orphaned locks are given back, forgotten carts given up."""
+
+from uuid import UUID
+
+import pytest
+
+from cart import sweeps
+from chassis.ids import new_id
+
+from .shop import READY, Cart, Shop
+
+
+async def locked(shop: Shop, order: UUID, age: str = "1 hour") -> Cart:
+    cart = await shop.guest_cart((await shop.sells(), 1))
+    assert (await cart.lock(order, **READY)).status_code == 200
+    await shop.harness.sql(f"update carts set lock_checked_at = now() - interval '{age}'")
+    return cart
+
+
+async def check(shop: Shop) -> int:
+    return await sweeps.check_locks(shop.harness.running.database)
+
+
+@pytest.mark.parametrize(
+    ("status", "becomes"),
+    [
+        (None, "active"),
+        ("cancelled", "active"),
+        ("pending", "locked"),
+        ("confirmed", "converted"),
+        ("delivered", "converted"),
+    ],
+)
+async def test_an_old_lock_follows_its_order(shop: Shop, status: str | None, becomes: str) -> None:
+    order = new_id()
+    cart = await locked(shop, order)
+    if status is not None:
+        shop.neighbours.orders[str(order)] = status
+    assert await check(shop) == 1
+    assert (await cart.read())["status"] == becomes
+    assert await check(shop) == 0
+
+
+async def test_a_young_lock_is_left_alone(shop: Shop) -> None:
+    cart = await locked(shop, new_id(), "1 minute")
+    assert await check(shop) == 0
+    assert (await cart.read())["status"] == "locked"
+
+
+async def test_nothing_is_decided_while_orders_is_away(shop: Shop) -> None:
+    cart = await locked(shop, new_id())
+    shop.neighbours.away = {"orders"}
+    assert await check(shop) == 0
+    assert (await cart.read())["status"] == "locked"
+
+
+async def test_a_forgotten_cart_is_given_up(shop: Shop) -> None:
+    forgotten, customer = await shop.guest_cart(), new_id()
+    own = await shop.customer_cart(customer=customer)
+    await shop.harness.sql("update carts set last_activity_at = now() - interval '31 days'")
+    fresh = await shop.guest_cart()
+    assert await sweeps.abandon_carts(shop.harness.running.database) == 2
+    assert (await forgotten.read())["status"] == "abandoned"
+    assert (await fresh.read())["status"] == "active"
+    answer = await forgotten.ask("PATCH", "", {"email": None})
+    assert (answer.status_code, answer.json()["code"]) == (410, "cart_expired")
+    assert (await forgotten.lock(**READY)).json()["code"] == "cart_expired"
+    assert (await shop.customer_cart(customer=customer)).id != own.id

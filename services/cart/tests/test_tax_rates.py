@@ -1,0 +1,105 @@
+"""Tax rates: kept by staff, applied to carts."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from chassis.ids import new_id
+
+from .shop import READY, Shop
+
+STANDARD = {"country": "US", "rate_bps": 1000, "prices_include_tax": False}
+
+
+class Staff:
+    def __init__(self, shop: Shop) -> None:
+        self.client = shop.client
+        self.headers = shop.harness.signed_in(permissions=("tax:write",))
+
+    async def ask(self, method: str, path: str = "", body: Any = None, **headers: str) -> Any:
+        return await self.client.request(
+            method, f"/v1/admin/tax-rates{path}", json=body, headers={**self.headers, **headers}
+        )
+
+
+async def test_staff_keep_rates(shop: Shop) -> None:
+    staff = Staff(shop)
+    made = await staff.ask("POST", "", STANDARD)
+    assert made.status_code == 201, made.text
+    url = f"/{made.json()['id']}"
+    change = {"rate_bps": 800, "prices_include_tax": False}
+    assert (await staff.ask("PUT", url, change)).status_code == 428
+    changed = await staff.ask("PUT", url, change, **{"If-Match": made.headers["ETag"]})
+    assert changed.json()["rate_bps"] == 800
+    assert (await staff.ask("PUT", url, change, **{"If-Match": '"1"'})).status_code == 412
+    assert (await staff.ask("GET", url)).json() == changed.json()
+    assert (await staff.ask("DELETE", url, **{"If-Match": '"2"'})).status_code == 204
+    assert (await staff.ask("GET", url)).status_code == 404
+    assert (await staff.ask("PUT", url, change, **{"If-Match": '"2"'})).status_code == 404
+
+
+async def test_a_place_and_category_have_one_rate(shop: Shop) -> None:
+    staff = Staff(shop)
+    answers = await asyncio.gather(*(staff.ask("POST", "", STANDARD) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+    assert {a.json()["code"] for a in answers if a.status_code == 409} == {"tax_rate_exists"}
+    assert (await staff.ask("POST", "", {**STANDARD, "state": "CA"})).status_code == 201
+    by_category = {**STANDARD, "category_id": str(new_id())}
+    assert (await staff.ask("POST", "", by_category)).status_code == 201
+
+
+async def test_the_custom_of_a_country_is_the_same_on_all_its_rates(shop: Shop) -> None:
+    staff = Staff(shop)
+    await staff.ask("POST", "", {**STANDARD, "country": "DE", "prices_include_tax": False})
+    await staff.ask("POST", "", STANDARD)
+    by_state = {**STANDARD, "country": "DE", "state": "BY", "prices_include_tax": True}
+    await staff.ask("POST", "", by_state)
+    rates = (await staff.ask("GET", "?country=DE")).json()["items"]
+    assert [rate["prices_include_tax"] for rate in rates] == [True, True]
+    page = (await staff.ask("GET", "?limit=1")).json()
+    assert len(page["items"]) == 1
+    rest = (await staff.ask("GET", f"?cursor={page['next_cursor']}")).json()["items"]
+    assert [rate["country"] for rate in rest] == ["US", "DE"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"country": "usa"},
+        {"rate_bps": -1},
+        {"rate_bps": 10_001},
+        {"rate_bps": 10**20},
+        {"state": 1},
+    ],
+)
+async def test_a_bad_rate_is_refused(shop: Shop, change: dict[str, Any]) -> None:
+    assert (await Staff(shop).ask("POST", "", {**STANDARD, **change})).status_code == 422
+
+
+async def test_rates_are_for_staff(shop: Shop) -> None:
+    for headers, status in (({}, 401), (shop.harness.signed_in(), 403)):
+        answer = await shop.client.get("/v1/admin/tax-rates", headers=headers)
+        assert answer.status_code == status
+
+
+async def test_tax_is_added_where_prices_exclude_it(shop: Shop) -> None:
+    cart = await shop.guest_cart((await shop.sells(price=1000), 2))
+    await cart.ask("PATCH", "", READY)
+    assert (await cart.read())["total"]["amount"] == 2500
+    await Staff(shop).ask("POST", "", STANDARD)
+    told = await cart.read()
+    assert told["tax"]["amount"] == 250
+    assert told["items"][0]["tax"]["amount"] == 200
+    assert told["total"]["amount"] == 2750
+    locked = (await cart.lock(expected_total={"amount": 2750, "currency": "USD"})).json()
+    assert locked["tax_amount"] == 250
+    assert locked["lines"][0]["total_amount"] == 2200
+
+
+async def test_tax_is_found_inside_where_prices_include_it(shop: Shop) -> None:
+    await Staff(shop).ask("POST", "", {**STANDARD, "rate_bps": 2500, "prices_include_tax": True})
+    cart = await shop.guest_cart((await shop.sells(price=1000), 2))
+    told = (await cart.ask("PATCH", "", READY)).json()
+    assert told["tax"]["amount"] == 500
+    assert told["total"]["amount"] == 2500
