@@ -92,7 +92,7 @@ async def begin_session(
 ) -> tuple[Access, RefreshToken]:
     """Open a session for a user who has proven to be one."""
     lifetime = settings.remembered_session_seconds if remember else settings.session_seconds
-    session, token = Session.begin(
+    session, token = Session.open(
         session_id=new_id(),
         user_id=user_id,
         remember=remember,

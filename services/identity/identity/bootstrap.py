@@ -63,7 +63,7 @@ async def _keep_clients(tx: AsyncSession, clients: dict[str, str]) -> None:
     if not clients:
         return
     rows = [
-        {"id": name, "secret_hash": secret.hashed(text), "scopes": ["internal"]}
+        {"id": name, "secret_hash": secret.hashed(text.strip()), "scopes": ["internal"]}
         for name, text in clients.items()
     ]
     statement = insert(ServiceClient).values(rows)

@@ -25,6 +25,7 @@ from identity.domain.access import Access
 from identity.domain.session import RefreshToken, RefreshTokenReused, SessionEnded
 from identity.domain.user import User
 from identity.passwords import Passwords
+from identity.settings import IdentitySettings
 from identity.signing import Issuer
 from identity.store import attempts, sessions, users
 
@@ -94,16 +95,7 @@ async def log_in(
 ) -> LoginView:
     """Log in with e-mail address and password."""
     key = attempts.login_key(body.email, device.ip_address)
-    async with database.transaction() as tx:
-        # Counted before the password is checked, so that guesses sent at once count as well.
-        await attempts.count_attempt(
-            tx,
-            key,
-            most=settings.login_attempts,
-            window=settings.login_window_seconds,
-            now=utcnow(),
-        )
-        found = await users.find_user_by_email(tx, body.email)
+    found = await _count_and_find(database, settings, key, body.email)
     stored = found.password_hash if found is not None else None
     if not await passwords.check(body.password, stored) or found is None:
         raise BadCredentials
@@ -126,6 +118,21 @@ async def log_in(
     tokens = TokensView.of(issuer, access, token)
     view = UserView.of(user, access.customer_id, access.roles)
     return LoginView(user=view, **tokens.model_dump())
+
+
+async def _count_and_find(
+    database: Database, settings: IdentitySettings, key: str, email: str
+) -> User | None:
+    """Count before the password is checked, so that guesses sent at once count as well."""
+    async with database.transaction() as tx:
+        await attempts.count_attempt(
+            tx,
+            key,
+            most=settings.login_attempts,
+            window=settings.login_window_seconds,
+            now=utcnow(),
+        )
+        return await users.find_user_by_email(tx, email)
 
 
 async def _renew_hash(database: Database, passwords: Passwords, user: User, password: str) -> None:

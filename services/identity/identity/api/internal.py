@@ -38,7 +38,7 @@ class ClientBody(Body):
     """A service and its secret."""
 
     client_id: Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z_-]+$")]
-    client_secret: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
+    client_secret: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
 
 
 class ServiceTokenView(View):

@@ -63,7 +63,7 @@ class Country:
 @cache
 def countries() -> dict[str, Country]:
     """Load every country, by code."""
-    text = (files("identity") / "data" / "countries.json").read_text(encoding="utf-8")
+    text = (files("identity") / "reference" / "countries.json").read_text(encoding="utf-8")
     return {
         row["code"]: Country(
             code=row["code"],

@@ -46,7 +46,7 @@ class PasswordTooCommon(Invalid):
 @cache
 def common_passwords() -> frozenset[str]:
     """Load the passwords that are tried first, in lower case."""
-    text = (files("identity") / "data" / "common_passwords.txt").read_text(encoding="utf-8")
+    text = (files("identity") / "reference" / "common_passwords.txt").read_text(encoding="utf-8")
     lines = (line.strip() for line in text.splitlines())
     return frozenset(line for line in lines if line and not line.startswith("#"))
 

@@ -105,7 +105,7 @@ class Session(Stamped, Base):
     revoked_at: Mapped[datetime | None]
 
     @classmethod
-    def begin(
+    def open(
         cls,
         *,
         session_id: UUID,

@@ -84,7 +84,7 @@ class User(Aggregate, Base):
         return [self.say(EmailVerified(user_id=self.id, customer_id=customer_id))]
 
     def set_status(self, status: UserStatus, customer_id: UUID | None) -> list[UserStatusChanged]:
-        """Open, pause or ban the account; returns what to announce, nothing when nothing changed."""
+        """Open, pause or ban the account; returns what to announce, if anything changed."""
         if status == self.status:
             return []
         self.status = status
