@@ -15,7 +15,7 @@ from payments.domain.charge import ChargeRefund
 from payments.domain.payment import OrderPayments, Payment, Step
 from payments.domain.refund import Refund
 from payments.providers.port import OutcomeUnknown, Provider, ProviderRefused, Target
-from payments.store import payments, refunds
+from payments.store import attempts, payments, refunds
 from payments.store.payments import Finished
 
 
@@ -49,7 +49,7 @@ async def reserve(
     """
     refund = await refunds.find_refund(tx, wish.operation_id)
     if refund is not None and refund.state == "succeeded":
-        told = await payments.finish_attempt(tx, refund.key)
+        told = await attempts.finish_attempt(tx, refund.key)
         return None if told else refund.answer(payment)
     if refund is None or refund.state == "failed":
         amount = payment.money(refund.amount) if refund else wish.amount
@@ -63,7 +63,7 @@ async def reserve(
         refund.reserve(payment)
         await payments.save(tx, order, payment, Step())
     request = {"amount": refund.amount}
-    await payments.start_attempt(tx, payment.id, "refund", refund.key, request)
+    await attempts.start_attempt(tx, payment.id, "refund", refund.key, request)
     return Plan(
         provider_of(payment), target_of(payment), refund.operation_id, refund.amount, refund.key
     )

@@ -93,6 +93,8 @@ def test_another_amount_is_kept_flagged_and_confirms_nothing() -> None:
     assert step.events == []
     assert step.postings == [Posting("capture", 900)]
     assert payment.review_reason == "amount_differs"
+    assert payment.collected() is None
+    assert isinstance(payment.standing(), PaymentCaptured)
 
 
 def test_a_charge_in_another_currency_or_of_another_name_is_only_flagged() -> None:

@@ -101,7 +101,7 @@ async def _filter(
     customer_id: UUID | None = None,
     status: Annotated[str | None, Query(pattern="^[a-z_]{1,30}$")] = None,
     method: Annotated[str | None, Query(pattern="^[a-z_]{1,30}$")] = None,
-    needs_review: bool | None = None,
+    needs_review: Annotated[bool | None, Query()] = None,
 ) -> Filter:
     return Filter(order_id, customer_id, status, method, needs_review)
 

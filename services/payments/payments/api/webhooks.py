@@ -24,10 +24,10 @@ router = APIRouter(prefix="/v1/webhooks/payments", tags=["webhooks"])
 
 @router.post("/{provider}", status_code=204)
 async def receive_webhook(provider: str, request: Request, tx: Tx) -> None:
-    """Take a signed webhook (Standard Webhooks); one about an unknown payment is kept and has no effect.
+    """Take a signed webhook (Standard Webhooks).
 
-    Once the signature holds the answer is 204 whatever the webhook says: asking the provider to
-    send it again would not change it.
+    Once the signature holds, the answer is 204 whatever the webhook says: sent again it would say
+    the same. One about an unknown payment is kept and has no effect.
     """
     speaker = providers().named(provider)
     if speaker is None:
@@ -53,19 +53,16 @@ async def _find(
     tx: AsyncSession, provider: str, charge: Charge
 ) -> tuple[OrderPayments, Payment] | None:
     """The payment a charge belongs to, locked: by our own id in it, else by the provider's."""
-    for payment_id in (
-        charge.payment_id,
-        await payments.find_id_by_reference(tx, provider, charge.reference),
-    ):
-        if payment_id is None:
-            continue
-        try:
-            order, payment = await payments.lock(tx, payment_id)
-        except NotFound:
-            continue
-        if payment.provider == provider:
-            return order, payment
-    return None
+    payment_id = charge.payment_id or await payments.find_id_by_reference(
+        tx, provider, charge.reference
+    )
+    if payment_id is None:
+        return None
+    try:
+        order, payment = await payments.lock(tx, payment_id)
+    except NotFound:
+        return None
+    return (order, payment) if payment.provider == provider else None
 
 
 async def _apply(

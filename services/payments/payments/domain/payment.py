@@ -191,7 +191,7 @@ class Payment(Stamped, Base):
         return step
 
     def doubt(self, charge: Charge) -> str | None:
-        """Why a webhook's word on this payment is not simply taken; None when there is no reason."""
+        """Why a webhook's word on this payment is not simply taken, if there is a reason."""
         if self._is_foreign(charge):
             return "another_charge"
         expected = self.captured_amount if self.is_captured else self.amount
@@ -234,7 +234,9 @@ class Payment(Stamped, Base):
                 return self.tell(PaymentCaptured, captured=captured, **self._means())
 
     def collected(self) -> PaymentEvent | None:
-        """The answer to a repeated CollectPayment."""
+        """The answer to a repeated CollectPayment; none while staff look at another amount."""
+        if self.is_captured and self.captured_amount != self.amount:
+            return None
         if self.status == "voided":
             return self.tell(PaymentFailed, reason="cancelled")
         return self.standing()
@@ -262,9 +264,9 @@ class Payment(Stamped, Base):
             self.action_type, self.action_url = charge.next_action.type, charge.next_action.url
         else:
             self._close()
-        told = self.standing()
-        # Of another amount than asked, staff or the order's deadline decide; it confirms nothing.
-        if told is not None and not (self.is_captured and self.captured_amount != self.amount):
+        # Money of another amount confirms nothing: staff or the order's deadline decide.
+        told = self.collected() if self.is_captured else self.standing()
+        if told is not None:
             step.events.append(told)
 
     def _capture(self, amount: int, now: datetime, step: Step) -> None:

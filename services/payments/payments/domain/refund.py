@@ -16,7 +16,7 @@ from payments.domain.payment import REASON_LENGTH, Payment, Step
 
 
 class Refund(Stamped, Base):
-    """Money asked back by one operation; `tries` counts how often the provider refused it, plus one."""
+    """Money asked back by one operation; `tries` counts how often it was put to the provider."""
 
     __tablename__ = "refunds"
     __table_args__ = (
@@ -40,7 +40,7 @@ class Refund(Stamped, Base):
 
     @property
     def key(self) -> str:
-        """The provider's idempotency key; a refusal is final under one key, so a new try has a new one."""
+        """The provider's idempotency key; it replays a refusal, so a new try has a new one."""
         return f"refund-{self.operation_id}-{self.tries}"
 
     def reserve(self, payment: Payment) -> None:

@@ -12,7 +12,7 @@ from payments.domain.attempt import key_of
 from payments.domain.charge import Charge
 from payments.domain.payment import RANK
 from payments.providers.port import NewCharge, OutcomeUnknown, Provider, ProviderRefused, Target
-from payments.store import payments
+from payments.store import attempts, payments
 from payments.store.payments import Finished
 
 SETTLED = ("captured", "failed", "voided")
@@ -46,13 +46,13 @@ class Cancel:
         collect_key = key_of("collect", payment.operation_id)
         new = None
         if payment.provider_reference is None:
-            request = await payments.find_request(tx, collect_key) or {}
+            request = await attempts.find_request(tx, collect_key) or {}
             new = NewCharge(
                 method=payment.method,
                 token=request.get("token"),
                 capture=payment.capture == "now",
             )
-        await payments.start_attempt(tx, payment.id, "cancel", key, {})
+        await attempts.start_attempt(tx, payment.id, "cancel", key, {})
         return Plan(provider_of(payment), target_of(payment), key, new, collect_key)
 
     async def call(self, plan: Plan) -> Charge | ProviderRefused:
@@ -92,14 +92,14 @@ class Cancel:
         else:
             step = payment.fail(outcome.code)
             finished = Finished(plan.key, error=outcome.code)
-        await payments.forget_token(tx, plan.collect_key)
+        await attempts.forget_token(tx, plan.collect_key)
         return await payments.save(tx, order, payment, step, finished)
 
 
 async def _after_refusal(
     plan: Plan, target: Target, refused: ProviderRefused
 ) -> Charge | ProviderRefused:
-    """A charge that never was can be given up; one that is must be settled, or the question stays."""
+    """A charge that never was is given up; one that is must be settled, or is asked about again."""
     if target.reference is None:
         return refused
     charge = await plan.provider.find(target)

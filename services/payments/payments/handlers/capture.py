@@ -12,7 +12,7 @@ from payments.domain.attempt import key_of
 from payments.domain.charge import Charge
 from payments.domain.payment import Payment
 from payments.providers.port import Provider, ProviderRefused, Target
-from payments.store import payments
+from payments.store import attempts, payments
 from payments.store.payments import Finished
 
 
@@ -45,12 +45,12 @@ class Capture:
         if payment.is_captured:
             return Answered(await payments.answer(tx, order, payment.standing()))
         key = key_of("capture", command.operation_id)
-        begun = await payments.find_request(tx, key) is not None
+        begun = await attempts.find_request(tx, key) is not None
         reason = _refusal(payment, is_expired=command.is_expired(utcnow()) and not begun)
         if reason is not None:
             failed = payment.tell(CaptureFailed, reason=reason)
             return Answered(await payments.answer(tx, order, failed))
-        await payments.start_attempt(tx, payment.id, "capture", key, {"amount": payment.amount})
+        await attempts.start_attempt(tx, payment.id, "capture", key, {"amount": payment.amount})
         return Plan(provider_of(payment), target_of(payment), key)
 
     async def call(self, plan: Plan) -> Outcome:

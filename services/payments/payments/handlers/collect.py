@@ -16,7 +16,7 @@ from payments.domain.charge import Charge
 from payments.domain.payment import RANK, Payment
 from payments.domain.saved_method import has_expired
 from payments.providers.port import NewCharge, Provider, ProviderRefused, Target
-from payments.store import payments, saved_methods
+from payments.store import attempts, payments, saved_methods
 from payments.store.payments import Finished
 from payments.store.saved_methods import Means
 
@@ -70,7 +70,7 @@ class Collect:
         if mine is not None:
             if mine.status == "initiated":
                 return Plan(provider_of(mine), target_of(mine), plan.new, plan.key)
-            if await payments.finish_attempt(tx, plan.key):
+            if await attempts.finish_attempt(tx, plan.key):
                 # The outcome came by webhook or sweep, and was told then.
                 return Answered(None)
             return Answered(await payments.answer(tx, order, mine.collected()))

@@ -1,4 +1,4 @@
-"""RefundPayment: give money back once per operation; one the provider refused may be asked again."""
+"""RefundPayment: give money back once per operation; a refused one may be asked again."""
 
 from chassis.bus import Answered
 from contracts.payments import PaymentEvent, RefundFailed, RefundPayment

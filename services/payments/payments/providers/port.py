@@ -83,7 +83,7 @@ class Provider(Protocol):
         """Take the whole promised amount."""
 
     async def cancel(self, target: Target, key: str) -> Charge:
-        """Give the charge up; the answer tells what became of it, which may be that it was captured."""
+        """Give the charge up; the answer tells what became of it: perhaps it was captured."""
 
     async def refund(self, target: Target, amount: int, key: str) -> Charge:
         """Give captured money back; `refund` of the answer tells whether it worked."""
@@ -100,4 +100,4 @@ class Provider(Protocol):
         """Forget a kept means of payment; one unknown is forgotten already."""
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> Webhook:
-        """Verify and read a webhook; `now` in seconds since 1970. Raises BadSignature, BadWebhook."""
+        """Verify and read a webhook; `now` in seconds since 1970. BadSignature, BadWebhook."""

@@ -4,6 +4,8 @@ The order's row is always locked first, then the payment's; nothing else is lock
 objects handed out belong to no session: only `save` writes them.
 """
 
+# ruff: noqa: S608 - the columns named in statements are those of our own tables.
+
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +20,6 @@ from contracts.payments import PaymentEvent
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from payments.domain.attempt import AttemptKind
 from payments.domain.payment import OrderPayments, Payment, Step
 
 ORDER_COLUMNS: Final = [column.name for column in OrderPayments.__table__.columns]
@@ -92,19 +93,6 @@ SAVE: Final = text(
     " cast(:transaction_ids as uuid[]), cast(:order_ids as uuid[]), cast(:payment_ids as uuid[]),"
     " cast(:kinds as text[]), cast(:accounts as text[]), cast(:amounts as bigint[])) as entry"
 )
-ATTEMPT: Final = text(
-    "insert into payment_attempts (idempotency_key, payment_id, kind, request, state) "
-    "values (:key, :payment_id, :kind, cast(:request as jsonb), 'started') "
-    "on conflict (idempotency_key) do update set updated_at = now()"
-)
-FINISH_ATTEMPT: Final = text(
-    "update payment_attempts set state = 'finished', request = request - 'token', "
-    "updated_at = now() where idempotency_key = :key and state = 'started' returning 1"
-)
-FORGET_TOKEN: Final = text(
-    "update payment_attempts set request = request - 'token' where idempotency_key = :key"
-)
-REQUEST_OF: Final = text("select request from payment_attempts where idempotency_key = :key")
 BY_ID: Final = text(f"select {', '.join(PAYMENT_COLUMNS)} from payments where id = :id")
 BY_OPERATION: Final = text(
     f"select {', '.join(PAYMENT_COLUMNS)} from payments where operation_id = :operation_id"
@@ -139,10 +127,10 @@ async def begin(
     attempt: tuple[str, dict[str, Any]] | None = None,
     is_another: bool = False,
 ) -> int | None:
-    """Make a payment and its first attempt (key and request); returns the order's sequence.
+    """Make a payment and its first attempt (key, request); returns the order's sequence.
 
     None, and nothing is made, when the order has a payment or tombstone already, unless
-    `is_another`: then the caller holds the order's lock. `said` is the number of events told with it.
+    `is_another`: then the caller holds the order's lock. `said` events are told with it.
     """
     key, request = attempt or (None, None)
     values = {name: getattr(payment, name) for name in BEGUN_COLUMNS}
@@ -181,7 +169,7 @@ async def save(
     step: Step,
     finished: Finished | None = None,
 ) -> list[PaymentEvent]:
-    """Write a locked payment after a step, with its postings; returns the step's events, numbered."""
+    """Write a locked payment after a step, and its postings; returns its events, numbered."""
     events = [order.say(event) for event in step.events]
     payment.updated_by = context.current().actor
     entries = [
@@ -223,30 +211,6 @@ async def answer(
     if numbered:
         await tx.execute(NUMBER, {"order_id": order.order_id, "sequence": order.sequence})
     return numbered
-
-
-async def start_attempt(
-    tx: AsyncSession, payment_id: UUID, kind: AttemptKind, key: str, request: dict[str, Any]
-) -> None:
-    """Write down what is about to be asked; a repeat finds it there."""
-    values = {"key": key, "payment_id": payment_id, "kind": kind, "request": json.dumps(request)}
-    await tx.execute(ATTEMPT, values)
-
-
-async def finish_attempt(tx: AsyncSession, key: str) -> bool:
-    """Close an attempt whose outcome came in another way; False when it was closed before."""
-    return (await tx.execute(FINISH_ATTEMPT, {"key": key})).first() is not None
-
-
-async def forget_token(tx: AsyncSession, key: str) -> None:
-    """Keep a customer's token no longer than it is needed."""
-    await tx.execute(FORGET_TOKEN, {"key": key})
-
-
-async def find_request(tx: AsyncSession, key: str) -> dict[str, Any] | None:
-    """What was asked under a key."""
-    found: dict[str, Any] | None = (await tx.execute(REQUEST_OF, {"key": key})).scalar_one_or_none()
-    return found
 
 
 async def find_payment(tx: AsyncSession, payment_id: UUID) -> Payment | None:

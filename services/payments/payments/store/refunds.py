@@ -30,7 +30,7 @@ async def list_refunds(tx: AsyncSession, payment_id: UUID) -> Sequence[Refund]:
 
 
 async def take_stale(tx: AsyncSession, now: datetime, after: timedelta, most: int) -> list[UUID]:
-    """Operations whose refund got no answer for so long; nobody else takes them for as long again."""
+    """Operations whose refund got no answer for so long; nobody else takes them meanwhile."""
     chosen = (
         select(Refund.id)
         .where(Refund.state == "reserved", Refund.updated_at < now - after)
