@@ -11,7 +11,7 @@ from chassis.client import PeerAway, Peers
 from chassis.errors import Problem, Unavailable
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from cart.domain.checkout import CouponQuestion, CouponWorth, Method, RateQuestion
+from cart.domain.questions import CouponQuestion, CouponWorth, Method, RateQuestion
 from cart.domain.tax import Taxes, TaxTable
 from cart.settings import CartSettings
 from cart.store import tax_rates

@@ -1,9 +1,6 @@
 """Filling a cart over HTTP: who may, what it shows, what it refuses."""
 
 import asyncio
-from typing import Any
-
-import pytest
 
 from cart.main import service
 from chassis.ids import new_id
@@ -144,6 +141,9 @@ async def test_address_method_and_email_are_set_and_emptied(shop: Shop) -> None:
     assert told["shipping"] is None
     assert told["problems"] == ["email_missing"]
     assert (await cart.read())["shipping_address"]["city"] == "Springfield"
+    told = (await cart.ask("PATCH", "", {"shipping_address": None})).json()
+    assert told["shipping_address"] is None
+    assert told["tax"] is None
 
 
 async def test_a_stale_version_is_refused_when_one_is_named(shop: Shop) -> None:
@@ -169,69 +169,67 @@ async def test_a_required_customization_is_asked_for(shop: Shop) -> None:
     assert added.json()["items"][0]["customization"] == {"engraving": "Ada"}
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        ({"quantity": 1}, 404, "variant_unknown"),
-        ({"quantity": 0}, 422, "invalid_request"),
-        ({"quantity": -1}, 422, "invalid_request"),
-        ({"quantity": 100}, 422, "invalid_request"),
-        ({"quantity": 10**30}, 422, "invalid_request"),
-        ({"quantity": 1.5}, 422, "invalid_request"),
-        ({"quantity": "1"}, 422, "invalid_request"),
-        ({"quantity": 1, "price": 1}, 422, "invalid_request"),
-        ({"quantity": 1, "variant_id": "x"}, 422, "invalid_request"),
-        ({"quantity": 1, "customization": {"a\x00": "b"}}, 422, "invalid_request"),
-        ({"quantity": 1, "customization": {"a": "b" * 501}}, 422, "invalid_request"),
-        (
-            {"quantity": 1, "customization": {str(i): "b" for i in range(21)}},
-            422,
-            "invalid_request",
-        ),
-    ],
-)
-async def test_a_bad_item_is_refused(
-    shop: Shop, body: dict[str, Any], status: int, code: str
-) -> None:
+BAD_ITEMS = [
+    ({"quantity": 1}, 404, "variant_unknown"),
+    ({"quantity": 0}, 422, "invalid_request"),
+    ({"quantity": -1}, 422, "invalid_request"),
+    ({"quantity": 100}, 422, "invalid_request"),
+    ({"quantity": 10**30}, 422, "invalid_request"),
+    ({"quantity": 1.5}, 422, "invalid_request"),
+    ({"quantity": "1"}, 422, "invalid_request"),
+    ({"quantity": 1, "price": 1}, 422, "invalid_request"),
+    ({"quantity": 1, "variant_id": "x"}, 422, "invalid_request"),
+    ({"quantity": 1, "customization": {"a\x00": "b"}}, 422, "invalid_request"),
+    ({"quantity": 1, "customization": {"a": "b" * 1001}}, 422, "invalid_request"),
+    (
+        {"quantity": 1, "customization": {str(i): "b" for i in range(21)}},
+        422,
+        "invalid_request",
+    ),
+]
+
+
+async def test_a_bad_item_is_refused(shop: Shop) -> None:
     cart = await shop.guest_cart()
-    answer = await cart.ask("POST", "/items", {"variant_id": str(new_id()), **body})
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    for body, status, code in BAD_ITEMS:
+        answer = await cart.ask("POST", "/items", {"variant_id": str(new_id()), **body})
+        assert (answer.status_code, answer.json()["code"]) == (status, code), body
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"currency": "usd"},
-        {"currency": 1},
-        {"email": "nobody"},
-        {"email": "a@b.c" + "d" * 300},
-        {"email": "a\x00@example.com"},
-        {"items": [{"variant_id": str(METHOD), "quantity": 1}] * 101},
-        {"customer_id": str(METHOD)},
-    ],
-)
-async def test_a_bad_cart_is_refused(shop: Shop, body: dict[str, Any]) -> None:
-    answer = await shop.client.post("/v1/carts", json=body)
-    assert answer.status_code == 422
+BAD_CARTS = [
+    {"currency": "usd"},
+    {"currency": 1},
+    {"email": "nobody"},
+    {"email": "a@b.c" + "d" * 300},
+    {"email": "a\x00@example.com"},
+    {"items": [{"variant_id": str(METHOD), "quantity": 1}] * 101},
+    {"customer_id": str(METHOD)},
+]
+
+
+async def test_a_bad_cart_is_refused(shop: Shop) -> None:
+    for body in BAD_CARTS:
+        answer = await shop.client.post("/v1/carts", json=body)
+        assert answer.status_code == 422, body
     assert await shop.harness.sql("select 1 from carts") == []
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"country": "us"},
-        {"country": "USA"},
-        {"city": ""},
-        {"line1": "x" * 201},
-        {"phone": "call me"},
-        {"recipient_name": "a\x1bb"},
-        {"planet": "Earth"},
-    ],
-)
-async def test_a_bad_address_is_refused(shop: Shop, change: dict[str, str]) -> None:
+BAD_ADDRESSES = [
+    {"country": "us"},
+    {"country": "USA"},
+    {"city": ""},
+    {"line1": "x" * 201},
+    {"phone": "call me"},
+    {"recipient_name": "a\x1bb"},
+    {"planet": "Earth"},
+]
+
+
+async def test_a_bad_address_is_refused(shop: Shop) -> None:
     cart = await shop.guest_cart()
-    answer = await cart.ask("PATCH", "", {"shipping_address": {**ADDRESS, **change}})
-    assert answer.status_code == 422
+    for change in BAD_ADDRESSES:
+        answer = await cart.ask("PATCH", "", {"shipping_address": {**ADDRESS, **change}})
+        assert answer.status_code == 422, change
 
 
 async def test_everything_is_in_one_currency(shop: Shop) -> None:

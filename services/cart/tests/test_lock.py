@@ -1,10 +1,9 @@
 """The lock: the cart's price becomes the order's, once."""
 
 import asyncio
+import hashlib
 from typing import Any
 from uuid import UUID
-
-import pytest
 
 from chassis.ids import new_id
 from chassis.testing import access_token, service_token
@@ -12,7 +11,7 @@ from chassis.testing import access_token, service_token
 from .shop import ADDRESS, METHOD, READY, Cart, Shop
 
 
-async def refusal(answer: Any) -> tuple[int, str]:
+def refusal(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
@@ -36,7 +35,7 @@ async def test_a_guest_checks_out_in_one_request(shop: Shop) -> None:
         "tax_amount": 0,
         "total_amount": 2500,
         "coupon": None,
-        "redeemer": "guest:2dc3b23a63c0c1c2fbbc4da5d6a8c0ca0a1cd7e2d0e2f8ef5c1ab9f2ea7f6d5b",
+        "redeemer": f"guest:{hashlib.sha256(b'ada@example.com').hexdigest()}",
         "shipping_method": {
             "id": str(METHOD),
             "name": "Standard",
@@ -45,8 +44,7 @@ async def test_a_guest_checks_out_in_one_request(shop: Shop) -> None:
         },
         "ship_to": {**ADDRESS, "line2": "", "phone": ""},
         "bill_to": {**ADDRESS, "line2": "", "phone": ""},
-    } | {"redeemer": told["redeemer"]}
-    assert told["redeemer"].startswith("guest:")
+    }
     assert line["variant_id"] == str(shirt)
     assert line["unit_price_amount"] == 1000
     assert line["total_amount"] == 2000
@@ -76,30 +74,28 @@ async def test_a_locked_cart_can_not_be_changed(shop: Shop) -> None:
         await cart.ask("DELETE", "/coupon"),
         await cart.lock(new_id()),
     ):
-        assert await refusal(answer) == (409, "cart_locked")
+        assert refusal(answer) == (409, "cart_locked")
 
 
-@pytest.mark.parametrize(
-    ("change", "status", "code"),
-    [
-        ({"email": None}, 422, "email_missing"),
-        ({"shipping_address": None}, 422, "address_missing"),
-        ({"shipping_method_id": None}, 422, "shipping_method_missing"),
-        ({"shipping_method_id": str(UUID(int=8))}, 422, "shipping_method_unavailable"),
-        ({"expected_total": {"amount": 1, "currency": "USD"}}, 409, "total_changed"),
-        ({"expected_total": {"amount": 1500, "currency": "EUR"}}, 409, "currency_mismatch"),
-        ({"order_id": "x"}, 422, "invalid_request"),
-        ({"expected_total": {"amount": 10**40, "currency": "USD"}}, 422, "invalid_request"),
-    ],
-)
-async def test_an_incomplete_purchase_locks_nothing(
-    shop: Shop, change: dict[str, Any], status: int, code: str
-) -> None:
+INCOMPLETE = [
+    ({"email": None}, 422, "email_missing"),
+    ({"shipping_address": None}, 422, "address_missing"),
+    ({"shipping_method_id": None}, 422, "shipping_method_missing"),
+    ({"shipping_method_id": str(UUID(int=8))}, 422, "shipping_method_unavailable"),
+    ({"expected_total": {"amount": 1, "currency": "USD"}}, 409, "total_changed"),
+    ({"expected_total": {"amount": 1500, "currency": "EUR"}}, 409, "currency_mismatch"),
+    ({"order_id": "x"}, 422, "invalid_request"),
+    ({"expected_total": {"amount": 10**40, "currency": "USD"}}, 422, "invalid_request"),
+]
+
+
+async def test_an_incomplete_purchase_locks_nothing(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(price=1000), 1))
-    answer = await cart.lock(**{**READY, **change})
-    assert await refusal(answer) == (status, code)
-    if code == "total_changed":
-        assert answer.json()["total"] == {"amount": 1500, "currency": "USD"}
+    for change, status, code in INCOMPLETE:
+        answer = await cart.lock(**{**READY, **change})
+        assert refusal(answer) == (status, code), change
+        if code == "total_changed":
+            assert answer.json()["total"] == {"amount": 1500, "currency": "USD"}
     assert (await cart.read())["status"] == "active"
     assert (await cart.read())["email"] is None
 
@@ -107,11 +103,11 @@ async def test_an_incomplete_purchase_locks_nothing(
 async def test_no_zone_reaches_the_address(shop: Shop) -> None:
     shop.neighbours.methods = []
     cart = await shop.guest_cart((await shop.sells(), 1))
-    assert await refusal(await cart.lock(**READY)) == (422, "no_shipping_zone")
+    assert refusal(await cart.lock(**READY)) == (422, "no_shipping_zone")
 
 
 async def test_an_empty_cart_is_refused(shop: Shop) -> None:
-    assert await refusal(await (await shop.guest_cart()).lock(**READY)) == (409, "cart_empty")
+    assert refusal(await (await shop.guest_cart()).lock(**READY)) == (409, "cart_empty")
 
 
 async def test_what_cannot_be_sold_blocks_the_lock(shop: Shop) -> None:
@@ -119,21 +115,21 @@ async def test_what_cannot_be_sold_blocks_the_lock(shop: Shop) -> None:
     cart = await shop.guest_cart((shirt, 5))
     await shop.harness.sql("update stock_snapshots set available = 4")
     answer = await cart.lock(**READY)
-    assert await refusal(answer) == (409, "insufficient_stock")
+    assert refusal(answer) == (409, "insufficient_stock")
     assert answer.json()["variant_ids"] == [str(shirt)]
     await shop.harness.sql("update product_snapshots set status = 'deleted'")
     answer = await cart.lock(**READY)
-    assert await refusal(answer) == (409, "line_unavailable")
+    assert refusal(answer) == (409, "line_unavailable")
     assert answer.json()["variant_ids"] == [str(shirt)]
 
 
 async def test_a_neighbour_away_locks_nothing(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 1))
     shop.neighbours.away = {"shipping"}
-    assert await refusal(await cart.lock(**READY)) == (503, "pricing_unavailable")
+    assert refusal(await cart.lock(**READY)) == (503, "pricing_unavailable")
     shop.neighbours.away = {"promotions"}
     answer = await cart.lock(**READY, coupon_code="SAVE")
-    assert await refusal(answer) == (503, "pricing_unavailable")
+    assert refusal(answer) == (503, "pricing_unavailable")
     assert (await cart.read())["status"] == "active"
     shop.neighbours.away = set()
     assert (await cart.lock(**READY)).status_code == 200
@@ -180,7 +176,7 @@ async def test_a_coupon_that_ended_since_is_refused(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 2))
     await cart.ask("PUT", "/coupon", {"code": "save"})
     shop.neighbours.refusal = (409, "coupon_ended")
-    assert await refusal(await cart.lock(**READY)) == (409, "coupon_ended")
+    assert refusal(await cart.lock(**READY)) == (409, "coupon_ended")
 
 
 async def test_free_shipping_pays_for_the_shipping(shop: Shop) -> None:

@@ -3,12 +3,11 @@
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from cart.domain.pricing import Goods, cost, half_even, spread, tax_in
 from cart.domain.tax import Place, TaxRate, TaxTable
 from chassis.ids import new_id
+from hypothesis import given
+from hypothesis import strategies as st
 
 amounts = st.integers(min_value=0, max_value=10**12)
 weights = st.lists(st.integers(min_value=0, max_value=10**12), max_size=20)
@@ -27,12 +26,16 @@ def test_a_discount_is_spread_without_a_rest(parts: list[int], share: int) -> No
     )
 
 
-@given(weights, amounts, amounts, rates, rates, st.booleans())
+@given(
+    weights,
+    amounts,
+    amounts,
+    st.builds(Place, st.booleans(), st.fixed_dictionaries({None: rates, UUID(int=1): rates})),
+)
 def test_the_parts_always_sum_to_the_total(
-    lines: list[int], discount: int, shipping: int, rate: int, reduced: int, included: bool
+    lines: list[int], discount: int, shipping: int, taxes: Place
 ) -> None:
-    book = UUID(int=1)
-    taxes = Place(included, {None: rate, book: reduced})
+    book, included = UUID(int=1), taxes.prices_include_tax
     goods = [Goods(amount, (book,) if i % 2 else ()) for i, amount in enumerate(lines)]
     costs = cost(goods, discount=discount, shipping=shipping, taxes=taxes)
 

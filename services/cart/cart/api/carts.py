@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from cart.api import views
 from cart.api.items import WantedBody, put_in
 from cart.api.visit import Visit, Visiting, hash_of
-from cart.domain import checkout
 from cart.domain.basket import MAX_LINES, Basket, CartExpired, CurrencyMismatch
+from cart.domain.checkout import AddressMissing
+from cart.domain.questions import rate_question
 from cart.store import carts, lines, locks
 
 router = APIRouter(prefix="/v1/carts", tags=["cart"])
@@ -144,7 +145,7 @@ async def change_cart(cart_id: UUID, body: CartChange, visit: Visiting) -> views
 async def list_shipping_methods(cart_id: UUID, visit: Visiting) -> views.MethodsView:
     """List how the cart can be shipped to its address; empty where we do not deliver."""
     basket = await visit.read(cart_id)
-    question = checkout.rate_question(basket)
+    question = rate_question(basket)
     if question is None:
-        raise checkout.AddressMissing
+        raise AddressMissing
     return views.methods_view(await visit.quotes.rates(question), basket.currency)

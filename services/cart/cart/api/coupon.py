@@ -9,9 +9,8 @@ from fastapi import APIRouter
 from cart.api import views
 from cart.api.showing import Pricing
 from cart.api.visit import Visiting
-from cart.domain import checkout
 from cart.domain.basket import Basket, CartEmpty
-from cart.domain.checkout import Buyer
+from cart.domain.questions import Buyer, coupon_question
 from cart.quotes import Quotes
 from cart.store import carts
 
@@ -43,7 +42,7 @@ async def _must_be_usable(basket: Basket, buyer: Buyer, quotes: Quotes) -> None:
     """Refuse a coupon with promotions' own words."""
     pricing = Pricing()
     await pricing.find_method(basket, quotes)
-    question = checkout.coupon_question(basket, buyer, pricing.shipping_amount)
+    question = coupon_question(basket, buyer, pricing.shipping_amount)
     if question is not None:
         await quotes.coupon(question)
 

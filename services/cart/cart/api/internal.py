@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from cart.api import views
 from cart.api.visit import Asked, CartToken, Db, buyer_of, holder_of
 from cart.domain import checkout
-from cart.domain.checkout import CouponQuestion, CouponWorth, Method, Purchase, RateQuestion
+from cart.domain.checkout import Purchase
+from cart.domain.questions import CouponQuestion, CouponWorth, Method, RateQuestion, coupon_question
 from cart.quotes import Quotes
 from cart.store import carts, locks
 from cart.store.carts import Holder
@@ -135,14 +136,14 @@ class Locking:
         method = self._method(*checkout.must_be_complete(basket, buyer))
         if isinstance(method, RateQuestion):
             return method
-        question = checkout.coupon_question(basket, buyer, method.price_amount)
+        question = coupon_question(basket, buyer, method.price_amount)
         coupon = self._coupons.get(question) if question else None
         if question is not None and coupon is None:
             return question
         costs = checkout.price(basket, method, coupon, await self._quotes.taxes(tx))
         checkout.must_cost(costs.total_amount, basket.currency, self._purchase.expected_total)
         line_ids = [new_id() for _ in basket.lines]
-        answer = checkout.frozen(basket, line_ids, buyer, method, coupon, costs)
+        answer = checkout.frozen(basket, line_ids, buyer, method=method, coupon=coupon, costs=costs)
         is_locked = await locks.lock(tx, basket, self._purchase.order_id, costs, answer)
         return answer if is_locked else None
 

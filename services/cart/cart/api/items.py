@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from chassis.ids import new_id, utcnow
-from chassis.wire import Body, Id, Name, Note
+from chassis.wire import Body, Id, Name, SafeText
 from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,6 +18,7 @@ from cart.store import lines
 
 router = APIRouter(prefix="/v1/carts/{cart_id}/items", tags=["cart"])
 
+Inscription = Annotated[SafeText, Field(max_length=1000)]
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
 
 
@@ -26,7 +27,7 @@ class WantedBody(Body):
 
     variant_id: Id
     quantity: Quantity
-    customization: Annotated[dict[Name, Note], Field(max_length=20)] | None = None
+    customization: Annotated[dict[Name, Inscription], Field(max_length=20)] | None = None
 
 
 class QuantityBody(Body):

@@ -15,8 +15,8 @@ from cart.api.views import (
 )
 from cart.domain import checkout
 from cart.domain.basket import Basket, Line
-from cart.domain.checkout import Buyer, CouponWorth, Method
 from cart.domain.pricing import Cost, LineCost
+from cart.domain.questions import Buyer, CouponWorth, Method, coupon_question, rate_question
 from cart.domain.tax import Taxes
 from cart.quotes import PricingUnavailable, Quotes
 
@@ -35,7 +35,7 @@ class Pricing:
         if not basket.lines:
             return
         await self.find_method(basket, quotes)
-        question = checkout.coupon_question(basket, buyer, self.shipping_amount)
+        question = coupon_question(basket, buyer, self.shipping_amount)
         if question is not None:
             try:
                 self.coupon = await quotes.recent_coupon(question)
@@ -50,7 +50,7 @@ class Pricing:
 
     async def find_method(self, basket: Basket, quotes: Quotes) -> None:
         """Find the chosen method among those offered for the address."""
-        question = checkout.rate_question(basket)
+        question = rate_question(basket)
         if question is None or basket.shipping_method_id is None:
             return
         try:

@@ -8,7 +8,7 @@ from uuid import UUID
 from chassis.wire import Body, Name, OptionalLine, SafeText, View
 from pydantic import Field
 
-from cart.domain.checkout import Method
+from cart.domain.questions import Method
 
 Email = Annotated[
     SafeText, Field(min_length=3, max_length=255, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")

@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.api import showing, views
 from cart.domain.basket import Basket
-from cart.domain.checkout import Buyer
 from cart.domain.product import Offer
+from cart.domain.questions import Buyer
 from cart.domain.tax import Taxes
 from cart.quotes import Quotes
 from cart.settings import CartSettings
