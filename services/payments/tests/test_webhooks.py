@@ -87,6 +87,26 @@ async def test_a_webhook_before_the_answer_tells_it_once(
     assert len(await payments.sql("select * from ledger_entries")) == 2
 
 
+async def test_webhooks_racing_with_answers_tell_each_payment_once(
+    payments: Payments, receiver: Receiver
+) -> None:
+    commands = [collect("tok_duplicate_webhooks") for _ in range(25)]
+
+    async def race(command: Any) -> None:
+        asking = asyncio.create_task(payments.hear(command))
+        received = await wait(receiver, command.order_id)
+        await asyncio.gather(*(hand_on(payments, *received) for _ in range(3)), asking)
+
+    await asyncio.gather(*(race(command) for command in commands))
+
+    events = await payments.said()
+    assert sorted(str(event.order_id) for event in events) == sorted(
+        str(command.order_id) for command in commands
+    )
+    assert {(type(event), event.sequence) for event in events} == {(PaymentCaptured, 1)}
+    assert len(await payments.sql("select * from ledger_entries")) == 2 * len(commands)
+
+
 async def test_a_webhook_alone_brings_the_result(payments: Payments, receiver: Receiver) -> None:
     command = collect("tok_webhook_only")
     await payments.hear(command)
