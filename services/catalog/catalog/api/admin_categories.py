@@ -1,0 +1,166 @@
+"""Categories as staff keep them."""
+
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from chassis import etag, outbox
+from chassis.db import Tx
+from chassis.errors import Invalid
+from chassis.ids import new_id, utcnow
+from chassis.wire import Body, Id, Name, SafeText, View
+from fastapi import APIRouter, Response
+from pydantic import Field
+from slugify import slugify
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from catalog.api.access import Editor
+from catalog.api.bodies import Changes, OwnSlug, Place
+from catalog.domain import Category
+from catalog.domain.refusals import CategoryInUse, UnknownCategory
+from catalog.store import categories as store
+from catalog.store import products
+from catalog.store.conflicts import flush
+from catalog.store.publishing import remake
+
+router = APIRouter(prefix="/v1/admin/categories", tags=["categories admin"])
+
+Text = Annotated[SafeText, Field(max_length=2000)]
+
+
+class CategoryBody(Body):
+    """A new category; without a slug one is made of the name."""
+
+    parent_id: Id | None = None
+    name: Name
+    slug: OwnSlug | None = None
+    description: Text = ""
+    display_order: Place = 0
+    is_active: bool = True
+
+
+class CategoryChanges(Changes):
+    """What to change of a category; `parent_id` null moves it to the top."""
+
+    clearable: ClassVar[frozenset[str]] = frozenset({"parent_id"})
+
+    parent_id: Id | None = None
+    name: Name | None = None
+    slug: OwnSlug | None = None
+    description: Text | None = None
+    display_order: Place | None = None
+    is_active: bool | None = None
+
+
+class CategoryView(View):
+    """A category as staff see it."""
+
+    id: UUID
+    parent_id: UUID | None
+    name: str
+    slug: str
+    description: str
+    depth: int
+    display_order: int
+    is_active: bool
+    version: int
+
+
+class CategoryList(View):
+    """All categories, those above before those below."""
+
+    items: list[CategoryView]
+
+
+async def _parent(tx: AsyncSession, parent_id: UUID | None) -> Category | None:
+    if parent_id is None:
+        return None
+    found = await store.find_category(tx, parent_id)
+    if found is None:
+        raise UnknownCategory
+    return found
+
+
+def _slug_of(name: str) -> str:
+    made = slugify(name, max_length=160)
+    if not made:
+        raise Invalid("No slug can be made of this name; send one.", code="slug_missing")
+    return made
+
+
+def _shown(response: Response, category: Category) -> CategoryView:
+    etag.show(response, category.version)
+    return CategoryView.model_validate(category)
+
+
+@router.post("", status_code=201)
+async def create_category(
+    body: CategoryBody, _caller: Editor, tx: Tx, response: Response
+) -> CategoryView:
+    """Make a category."""
+    await store.lock_tree(tx)
+    category = Category(
+        id=new_id(),
+        version=1,
+        slug=body.slug or _slug_of(body.name),
+        **body.model_dump(include={"name", "description", "display_order", "is_active"}),
+    )
+    category.place(await _parent(tx, body.parent_id))
+    tx.add(category)
+    outbox.add(tx, category.announce())
+    await flush(tx)
+    return _shown(response, category)
+
+
+@router.get("")
+async def list_categories(_caller: Editor, tx: Tx) -> CategoryList:
+    """All categories, inactive ones too."""
+    rows = await store.list_categories(tx)
+    return CategoryList(items=[CategoryView.model_validate(row) for row in rows])
+
+
+@router.get("/{category_id}")
+async def get_category(
+    category_id: UUID, _caller: Editor, tx: Tx, response: Response
+) -> CategoryView:
+    """One category."""
+    return _shown(response, await store.get_category(tx, category_id))
+
+
+@router.patch("/{category_id}")
+async def change_category(
+    category_id: UUID,
+    body: CategoryChanges,
+    expected: etag.IfMatch,
+    _caller: Editor,
+    tx: Tx,
+    response: Response,
+) -> CategoryView:
+    """Change or move a category; products below it are shown anew."""
+    category = await store.lock_category(tx, category_id)
+    etag.check(category.version, expected)
+    given = body.given()
+    moves = "parent_id" in given and given.pop("parent_id") != category.parent_id
+    for field, value in given.items():
+        setattr(category, field, value)
+    below = await store.list_below(tx, category) if moves else ()
+    if moves:
+        category.place(await _parent(tx, body.parent_id), below)
+    category.touch()
+    outbox.add(tx, category.announce(), *(each.announce() for each in below))
+    await flush(tx)
+    affected = await products.list_ids_below(tx, category.id)
+    await remake(tx, affected, utcnow(), announced=moves)
+    return _shown(response, category)
+
+
+@router.delete("/{category_id}", status_code=204)
+async def delete_category(
+    category_id: UUID, expected: etag.IfMatch, _caller: Editor, tx: Tx
+) -> None:
+    """Delete a category that holds neither categories nor products."""
+    category = await store.lock_category(tx, category_id)
+    etag.check(category.version, expected)
+    if await store.is_in_use(tx, category_id):
+        raise CategoryInUse
+    outbox.add(tx, category.announce(is_deleted=True))
+    await tx.delete(category)

@@ -1,0 +1,31 @@
+"""What public reads share: the pool without transactions, and answers that may not have changed."""
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Request, Response
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+# A shared cache may keep an answer, but asks each time whether it still holds.
+CACHED = "public, no-cache"
+
+
+async def _reads(request: Request) -> AsyncEngine:
+    engine: AsyncEngine = request.app.state.resources.reads
+    return engine
+
+
+Reads = Annotated[AsyncEngine, Depends(_reads)]
+IfNoneMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match", description="The ETag you have; answered with 304 while it holds"
+    ),
+]
+
+
+def unless_known(body: str | bytes, etag: str, known: str | None) -> Response:
+    """The JSON, or 304 when the client has it already."""
+    headers = {"ETag": f'W/"{etag}"', "Cache-Control": CACHED}
+    if known is not None and (known.strip() == "*" or f'"{etag}"' in known):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)

@@ -1,0 +1,233 @@
+"""Products: the aggregate of variants, images and prices, and the rules they keep together."""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chassis.model import Aggregate
+from contracts.catalog import CustomizationField, Price, ProductChanged, ProductVariant
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, func, text
+from sqlalchemy.dialects.postgresql import CHAR, JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from catalog.domain import refusals
+from catalog.domain.category import Category
+from catalog.domain.image import ProductImage
+from catalog.domain.price import Pricing
+from catalog.domain.tables import Base, one_of
+from catalog.domain.variant import Variant
+
+MOST_VARIANTS = 100
+MOST_IMAGES = 20
+
+
+class Product(Aggregate, Base):
+    """Something the shop sells, in one or more variants; `seller_id` null is the house's own.
+
+    `price_changes_at` is when the window of the discount next opens or closes.
+    """
+
+    __tablename__ = "products"
+    __table_args__ = (
+        CheckConstraint(one_of("status", "draft", "active", "inactive"), name="status"),
+        CheckConstraint("char_length(name) >= 2", name="name"),
+        CheckConstraint("base_price_amount >= 1", name="base_price_amount"),
+        CheckConstraint(
+            "discount_price_amount >= 1 and discount_price_amount < base_price_amount",
+            name="discount_price_amount",
+        ),
+        CheckConstraint(
+            "(discount_price_amount is null) = (discount_from is null) "
+            "and (discount_until is null or discount_until > discount_from)",
+            name="discount_window",
+        ),
+        CheckConstraint(
+            "is_customizable or customization_fields = '[]'::jsonb", name="customization_fields"
+        ),
+        CheckConstraint("category_id is not null or deleted_at is not null", name="category_id"),
+        CheckConstraint("(deleted_at is null) = (deleted_by is null)", name="deleted"),
+        Index(
+            "ix_products_price_changes_at",
+            "price_changes_at",
+            postgresql_where=text("price_changes_at is not null"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    category_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("categories.id", ondelete="SET NULL"), index=True
+    )
+    seller_id: Mapped[UUID | None] = mapped_column(index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    slug: Mapped[str] = mapped_column(String(160), unique=True)
+    description: Mapped[str] = mapped_column(Text)
+    currency: Mapped[str] = mapped_column(CHAR(3))
+    base_price_amount: Mapped[int]
+    discount_price_amount: Mapped[int | None]
+    discount_from: Mapped[datetime | None]
+    discount_until: Mapped[datetime | None]
+    price_changes_at: Mapped[datetime | None]
+    status: Mapped[str] = mapped_column(String(10))
+    is_customizable: Mapped[bool]
+    customization_fields: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    # Set by whoever changes the product: the passing of a discount is nobody's change.
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_by: Mapped[str] = mapped_column(String(100))
+    updated_by: Mapped[str] = mapped_column(String(100))
+    deleted_at: Mapped[datetime | None]
+    deleted_by: Mapped[str | None] = mapped_column(String(100))
+
+    category: Mapped[Category | None] = relationship(lazy="raise", passive_deletes=True)
+    variants: Mapped[list[Variant]] = relationship(lazy="raise", order_by=Variant.id)
+    images: Mapped[list[ProductImage]] = relationship(
+        lazy="raise",
+        order_by=(ProductImage.display_order, ProductImage.id),
+        cascade="save-update, merge, delete-orphan, delete",
+    )
+
+    @property
+    def offered(self) -> list[Variant]:
+        """The variants that were not taken away."""
+        return [variant for variant in self.variants if variant.deleted_at is None]
+
+    def pricing(self, variant: Variant) -> Pricing:
+        """The prices of one variant."""
+        discount = self.discount_price_amount
+        return Pricing(
+            self.base_price_amount + variant.price_adjustment_amount,
+            None if discount is None else discount + variant.price_adjustment_amount,
+            self.discount_from,
+            self.discount_until,
+        )
+
+    def discount(
+        self, amount: int | None, begins: datetime | None, ends: datetime | None, now: datetime
+    ) -> None:
+        """Lower the price to `amount` inside a window, from now where no beginning is named."""
+        if amount is None and (begins or ends):
+            raise refusals.DiscountNotLower("A discount window needs a discount price.")
+        self.discount_price_amount = amount
+        self.discount_from = None if amount is None else begins or now
+        self.discount_until = ends
+
+    def schedule(self, at: datetime) -> None:
+        """Note when the discount's window next opens or closes after a moment."""
+        window = Pricing(
+            self.base_price_amount,
+            self.discount_price_amount,
+            self.discount_from,
+            self.discount_until,
+        )
+        self.price_changes_at = None if self.deleted_at else window.changes_after(at)
+
+    def turn(self, status: str) -> None:
+        """Put on sale or take off it; what was on sale does not become a draft again."""
+        if status == "draft" and self.status not in (None, "draft"):
+            raise refusals.NotADraftAgain
+        self.status = status
+
+    def offer(self, variant: Variant) -> None:
+        """Add a variant."""
+        if len(self.offered) >= MOST_VARIANTS:
+            raise refusals.TooMany
+        self.variants.append(variant)
+
+    def find_variant(self, variant_id: UUID) -> Variant:
+        """One of the offered variants; raises VariantNotFound."""
+        for variant in self.offered:
+            if variant.id == variant_id:
+                return variant
+        raise refusals.VariantNotFound
+
+    def withdraw(self, variant: Variant, by: str, now: datetime) -> None:
+        """Take a variant away; its SKU stays taken."""
+        if len(self.offered) == 1:
+            raise refusals.LastVariant
+        variant.deleted_at, variant.deleted_by = now, by
+
+    def show(self, image: ProductImage, *, as_primary: bool) -> None:
+        """Add an image; the first one is primary."""
+        if len(self.images) >= MOST_IMAGES:
+            raise refusals.TooMany
+        self.images.append(image)
+        image.is_primary = False
+        if as_primary or len(self.images) == 1:
+            self.feature(image)
+
+    def feature(self, chosen: ProductImage) -> None:
+        """Make one image the primary one, in place of whichever was."""
+        for image in self.images:
+            image.is_primary = image is chosen
+
+    def find_image(self, image_id: UUID) -> ProductImage:
+        """One of the images; raises ImageNotFound."""
+        for image in self.images:
+            if image.id == image_id:
+                return image
+        raise refusals.ImageNotFound
+
+    def hide(self, image: ProductImage) -> None:
+        """Remove an image; the next in order becomes primary where that one was."""
+        self.images.remove(image)
+        if image.is_primary and self.images:
+            self.feature(min(self.images, key=lambda each: (each.display_order, each.id)))
+
+    def retire(self, by: str, now: datetime) -> None:
+        """Delete softly: orders and carts still point here. The slug becomes free."""
+        self.deleted_at, self.deleted_by = now, by
+        self.status = "inactive" if self.status == "active" else self.status
+        self.slug = f"{self.slug[:120].rstrip('-')}-{self.id}"
+
+    def check(self) -> None:
+        """Refuse what no single part can see: prices, options and customization together."""
+        if self.customization_fields and not self.is_customizable:
+            raise refusals.NotCustomizable
+        discount, ends = self.discount_price_amount, self.discount_until
+        if discount is not None and discount >= self.base_price_amount:
+            raise refusals.DiscountNotLower
+        if self.discount_from and ends and ends <= self.discount_from:
+            raise refusals.DiscountNotLower
+        lowest = self.base_price_amount if discount is None else discount
+        if any(lowest + variant.price_adjustment_amount < 1 for variant in self.offered):
+            raise refusals.PriceTooLow
+        keys = Counter(variant.options_key for variant in self.offered)
+        if len(self.offered) > 1 and any(not variant.options for variant in self.offered):
+            raise refusals.OptionsMissing
+        if any(count > 1 for count in keys.values()):
+            raise refusals.DuplicateOptions
+
+    def announce(self) -> ProductChanged:
+        """Tell the whole state of the product now."""
+        return self.say(
+            ProductChanged(
+                product_id=self.id,
+                slug=self.slug,
+                name=self.name,
+                status="deleted" if self.deleted_at else self.status,
+                category_id=self.category.id,  # type: ignore[union-attr]
+                category_path=self.category.path,  # type: ignore[union-attr]
+                seller_id=self.seller_id,
+                currency=self.currency,
+                customization_fields=[
+                    CustomizationField(**field) for field in self.customization_fields
+                ],
+                variants=[self._told(variant) for variant in self.offered],
+            )
+        )
+
+    def _told(self, variant: Variant) -> ProductVariant:
+        pricing = self.pricing(variant)
+        return ProductVariant(
+            variant_id=variant.id,
+            sku=variant.sku,
+            description=variant.description,
+            price=Price(
+                price_amount=pricing.price_amount,
+                discount_price_amount=pricing.discount_price_amount,
+                discount_from=pricing.discount_from,
+                discount_until=pricing.discount_until,
+            ),
+            is_available=variant.is_available and self.deleted_at is None,
+            lead_time_days=variant.lead_time_days,
+        )

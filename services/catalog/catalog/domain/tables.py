@@ -1,0 +1,15 @@
+"""The metadata that catalog's tables stand in."""
+
+from chassis.model import Model, own_metadata
+
+
+class Base(Model):
+    """Catalog's own tables."""
+
+    __abstract__ = True
+    metadata = own_metadata()
+
+
+def one_of(column: str, *values: str) -> str:
+    """Write the SQL of a CHECK that a text column holds one of the values."""
+    return f"{column} in ({', '.join(repr(value) for value in values)})"

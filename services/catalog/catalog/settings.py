@@ -1,0 +1,16 @@
+"""What catalog must be told besides what every service is told."""
+
+from chassis.settings import ServiceSettings
+from contracts.money import Currency
+from pydantic import Field
+
+
+class CatalogSettings(ServiceSettings):
+    """Catalog's own settings."""
+
+    facet_values: int = Field(
+        50, ge=1, le=500, description="most values counted per facet", examples=["50"]
+    )
+    default_currency: Currency = Field(
+        "USD", description="the currency of prices when none is asked for", examples=["USD"]
+    )
