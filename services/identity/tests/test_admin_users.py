@@ -59,12 +59,18 @@ async def test_users_are_found_by_address_status_and_role(
     assert await found(cursor=first.json()["next_cursor"], limit=3) == ["admin"]
 
 
-@pytest.mark.parametrize(
-    "query", ["status=x", "email=x", "role=X", "email=%00", "limit=0", "limit=101", "cursor=W10"]
-)
-async def test_a_bad_filter_is_refused(identity: Any, staff: Any, query: str) -> None:
-    answer = await identity.client.get(f"/v1/admin/users?{query}", headers=staff)
-    assert answer.status_code in (400, 422)
+async def test_a_bad_filter_is_refused(identity: Any, staff: Any) -> None:
+    for query in [
+        "status=x",
+        "email=x",
+        "role=X",
+        "email=%00",
+        "limit=0",
+        "limit=101",
+        "cursor=W10",
+    ]:
+        answer = await identity.client.get(f"/v1/admin/users?{query}", headers=staff)
+        assert answer.status_code in (400, 422)
 
 
 @pytest.mark.parametrize("status", ["inactive", "banned"])
@@ -159,9 +165,8 @@ async def test_two_last_administrators_cannot_put_each_other_out(
     assert refused.json()["code"] == "last_administrator"
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
+async def test_a_customer_may_do_nothing_of_staff(identity: Any) -> None:
+    for method, path in [
         ("GET", "/v1/admin/users"),
         ("GET", "/v1/admin/users/{id}"),
         ("PUT", "/v1/admin/users/{id}/status"),
@@ -177,17 +182,17 @@ async def test_two_last_administrators_cannot_put_each_other_out(
         ("GET", "/v1/admin/customers/{id}"),
         ("PUT", "/v1/admin/customers/{id}"),
         ("PUT", "/v1/admin/customers/{id}/status"),
-    ],
-)
-async def test_a_customer_may_do_nothing_of_staff(identity: Any, method: str, path: str) -> None:
-    url = path.format(id=new_id())
-    everything_else = ("orders:write", "stock:write", "catalog:write")
-    for headers, status in (
-        ({}, 401),
-        (identity.signed_in(), 403),
-        (identity.signed_in(permissions=everything_else), 403),
-    ):
-        answer = await identity.client.request(
-            method, url, headers={**headers, "If-Match": '"1"', "Content-Type": "application/json"}
-        )
-        assert answer.status_code == status, answer.text
+    ]:
+        url = path.format(id=new_id())
+        everything_else = ("orders:write", "stock:write", "catalog:write")
+        for headers, status in (
+            ({}, 401),
+            (identity.signed_in(), 403),
+            (identity.signed_in(permissions=everything_else), 403),
+        ):
+            answer = await identity.client.request(
+                method,
+                url,
+                headers={**headers, "If-Match": '"1"', "Content-Type": "application/json"},
+            )
+            assert answer.status_code == status, answer.text

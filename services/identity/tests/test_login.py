@@ -139,10 +139,10 @@ async def test_no_token_is_stored(identity: Any, desk: Any) -> None:
             assert value != part
 
 
-@pytest.mark.parametrize("token", ["x", "A" * 200, "-_==", "A" * 108, "AAAA=AAAA"])
-async def test_a_text_that_never_was_a_refresh_token_is_refused(desk: Any, token: str) -> None:
-    answer = await desk.refresh(token)
-    assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
+async def test_a_text_that_never_was_a_refresh_token_is_refused(desk: Any) -> None:
+    for token in ["x", "A" * 200, "-_==", "A" * 108, "AAAA=AAAA"]:
+        answer = await desk.refresh(token)
+        assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
 
 
 async def test_a_session_ends_at_its_time(identity: Any, desk: Any) -> None:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from chassis.ids import new_id
 from chassis.testing import access_token
 
@@ -44,9 +42,9 @@ async def test_a_phone_is_forgotten_by_null_and_kept_by_silence(identity: Any, d
         assert answer.json()["first_name"] == "Augusta"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+async def test_nobody_changes_more_than_a_name_and_a_phone(identity: Any, desk: Any) -> None:
+    headers = {**bearer(await desk.comes_in()), "If-Match": '"1"'}
+    for body in [
         {"email": "eve@example.com"},
         {"status": "active"},
         {"roles": ["admin"]},
@@ -55,14 +53,9 @@ async def test_a_phone_is_forgotten_by_null_and_kept_by_silence(identity: Any, d
         {"first_name": ""},
         {"phone": "abc"},
         [],
-    ],
-)
-async def test_nobody_changes_more_than_a_name_and_a_phone(
-    identity: Any, desk: Any, body: Any
-) -> None:
-    headers = {**bearer(await desk.comes_in()), "If-Match": '"1"'}
-    answer = await identity.client.patch("/v1/me", json=body, headers=headers)
-    assert answer.status_code == 422
+    ]:
+        answer = await identity.client.patch("/v1/me", json=body, headers=headers)
+        assert answer.status_code == 422, body
 
 
 async def test_sessions_are_listed_and_ended_by_their_owner_alone(identity: Any, desk: Any) -> None:
