@@ -251,9 +251,7 @@ class Buyer:
     async def payment(self, order_id: str) -> Any:
         """The payment of an order, with what the customer must do."""
         found = ok(
-            await self.http.get(
-                "/v1/payments", params={"order_id": order_id}, headers=self.headers
-            )
+            await self.http.get("/v1/payments", params={"order_id": order_id}, headers=self.headers)
         )
         items = found["items"] if isinstance(found, dict) else found
         return items[0] if items else None

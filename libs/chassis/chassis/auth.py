@@ -96,7 +96,9 @@ class KeySet:
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise Unauthenticated(
                 "The access token is not valid or has expired.",
-                code="token_expired" if isinstance(error, jwt.ExpiredSignatureError) else "bad_token",
+                code="token_expired"
+                if isinstance(error, jwt.ExpiredSignatureError)
+                else "bad_token",
                 headers={"WWW-Authenticate": "Bearer"},
             ) from None
         return claims

@@ -3,8 +3,10 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
+from contracts.envelope import Envelope
+from contracts.message import Message
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import inbox, outbox
@@ -12,8 +14,6 @@ from chassis.context import Context, working_in
 from chassis.db import Database
 from chassis.outbox import Answer
 from chassis.settings import ServiceSettings
-from contracts.envelope import Envelope
-from contracts.message import Message
 
 S = TypeVar("S", bound=ServiceSettings)
 M = TypeVar("M", bound=Message)
@@ -57,9 +57,7 @@ class ExternalCall(Protocol[M_in, Plan, Outcome]):
     async def call(self, plan: Plan) -> Outcome:
         """Ask the outside; raise to have the message delivered again later."""
 
-    async def finish(
-        self, command: M_in, plan: Plan, outcome: Outcome, tx: AsyncSession
-    ) -> Answer:
+    async def finish(self, command: M_in, plan: Plan, outcome: Outcome, tx: AsyncSession) -> Answer:
         """Store the outcome and answer."""
 
 
@@ -190,7 +188,7 @@ class Bus(Generic[S]):
     ) -> None:
         if await inbox.remember(tx, self.service, [delivery.envelope.id]):
             answer = await shape.finish(delivery.message, plan, outcome, tx)
-            outbox.add(tx, *outbox.listed(cast(Answer, answer)))
+            outbox.add(tx, *outbox.listed(answer))
 
 
 def runs(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:

@@ -170,7 +170,9 @@ class Consumer:
         if len(settled) > 1 and not self._lanes.busy:
             channels = {id(raw.channel) for raw in settled}
             if len(channels) == 1 and len(settled) == self._open_before(settled):
-                await self._settle(max(settled, key=lambda raw: raw.delivery_tag or 0), multiple=True)
+                await self._settle(
+                    max(settled, key=lambda raw: raw.delivery_tag or 0), multiple=True
+                )
                 return
         for raw in settled:
             await self._settle(raw)
@@ -196,7 +198,7 @@ class Consumer:
         } | incoming.failure_headers(raw, error, self.bus.service)
         message = aio_pika.Message(
             raw.body,
-            headers=cast(dict[str, Any], headers),
+            headers=cast("dict[str, Any]", headers),
             message_id=raw.message_id,
             type=raw.type,
             content_type=raw.content_type,

@@ -1,9 +1,9 @@
 """What a piece of work belongs to: its process, cause, actor and trace, carried along by the task."""
 
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from uuid import UUID
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Request
 import asyncpg
+from fastapi import Depends, Request
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -27,7 +27,9 @@ class Database:
     listens there.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8, application_name: str = "cartwright") -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 8, application_name: str = "cartwright"
+    ) -> None:
         self.engine: AsyncEngine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -85,7 +87,9 @@ def is_away(error: BaseException) -> bool:
         if code is not None:
             return code in AWAY
         return error.connection_invalidated or isinstance(error, InterfaceError | OperationalError)
-    return isinstance(error, PoolTimeout | ConnectionError | asyncpg.exceptions.PostgresConnectionError)
+    return isinstance(
+        error, PoolTimeout | ConnectionError | asyncpg.exceptions.PostgresConnectionError
+    )
 
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
@@ -102,4 +106,11 @@ def as_problem(error: BaseException) -> Unavailable | None:
     """The refusal a client sees when the database is away, or None for another fault."""
     if is_away(error):
         return Unavailable("The database is away; try again soon.", code="database_unavailable")
+    if lost_a_race(error):
+        return Unavailable("Too many want the same thing at once; try again.", code="contention")
     return None
+
+
+def lost_a_race(error: BaseException) -> bool:
+    """Whether the transaction was undone to break a deadlock, wholly and harmlessly."""
+    return isinstance(error, DBAPIError) and sqlstate(error) in RETRIED_AT_ONCE

@@ -16,9 +16,10 @@ from fastapi import Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.db import Database
+from chassis.db import Database, lost_a_race
 from chassis.errors import Invalid, Malformed, Problem, Refused
 from chassis.ids import new_id
 
@@ -179,6 +180,10 @@ def idempotent(
             # A refusal is known to have had no effect. After any other fault the lease stays, and a
             # repeat takes it over with the same resource id.
             await release(database, held)
+            raise
+        except DBAPIError as error:
+            if lost_a_race(error):
+                await release(database, held)
             raise
         if not held.stored:
             await release(database, held)

@@ -5,13 +5,14 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.typing import EventDict
 
 from chassis import context
 
 SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "api_key")
 
 
-def _place(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _place(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Say where the line belongs."""
     now = context.current()
     if now.traceparent:
@@ -24,7 +25,7 @@ def _place(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
     return event
 
 
-def _redact(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Never write down a secret, whatever it is called."""
     for key in event:
         if any(word in key.lower() for word in SECRET_WORDS):

@@ -1,6 +1,5 @@
 """Schema migrations: Alembic run by `python -m <service> migrate`, and the chassis's own tables."""
 
-import asyncio
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -10,8 +9,8 @@ from alembic import op
 from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -117,7 +116,7 @@ def differences(connection: Connection, metadata: MetaData) -> list[Any]:
     migration = MigrationContext.configure(
         connection, opts={"include_name": _is_ours, "compare_type": True}
     )
-    found: list[Any] = compare_metadata(migration, [metadata, tables.metadata])
+    found: list[Any] = compare_metadata(migration, [metadata, tables.metadata])  # type: ignore[arg-type]
     return found
 
 
@@ -164,7 +163,7 @@ async def write_revision(service: str, url: str, metadata: MetaData, message: st
         migration = MigrationContext.configure(
             connection, opts={"include_name": _is_ours, "compare_type": True}
         )
-        wanted = produce_migrations(migration, [metadata, tables.metadata])
+        wanted = produce_migrations(migration, [metadata, tables.metadata])  # type: ignore[arg-type]
         assert wanted.upgrade_ops is not None  # noqa: S101
         return render_python_code(wanted.upgrade_ops)
 

@@ -32,7 +32,9 @@ def decode(cursor: str) -> list[Any]:
     """Read a cursor back; raises Malformed for one that is not ours."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        position = json.loads(base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True))
+        position = json.loads(
+            base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True)
+        )
     except (binascii.Error, UnicodeError, ValueError, RecursionError):
         raise Malformed("The cursor is not one this list gave out.", code="bad_cursor") from None
     if not isinstance(position, list) or not all(
@@ -57,7 +59,9 @@ class Paging(BaseModel):
         try:
             return [kind(part) for kind, part in zip(kinds, self.after, strict=True)]
         except (TypeError, ValueError, AttributeError, OverflowError):
-            raise Malformed("The cursor is not one this list gave out.", code="bad_cursor") from None
+            raise Malformed(
+                "The cursor is not one this list gave out.", code="bad_cursor"
+            ) from None
 
     def page(
         self,

@@ -34,13 +34,12 @@ UNPARK_AFTER = timedelta(minutes=1)
 class NotConfirmed(Exception):
     """The broker did not take some messages; they stay in the outbox."""
 
+
 TRY_LOCK = text(
     "select s from unnest(cast(:shards as int[])) s where pg_try_advisory_xact_lock(:space, s)"
 )
 WAIT_LOCK = text("select pg_advisory_xact_lock(:space, :shard)")
-WAITING = select(
-    select(tables.outbox.c.seq).where(tables.outbox.c.parked_at.is_(None)).exists()
-)
+WAITING = select(select(tables.outbox.c.seq).where(tables.outbox.c.parked_at.is_(None)).exists())
 UNPARK = (
     update(tables.outbox)
     .where(tables.outbox.c.parked_at < bindparam("before"))
@@ -149,10 +148,12 @@ class Relay:
         return [shards[0]]
 
     async def _send(
-        self, connection: AsyncConnection, rows: Sequence[Row[Any]]
+        self, connection: AsyncConnection, rows: Sequence[Row[*tuple[Any, ...]]]
     ) -> BaseException | None:
         """Publish a batch; delete what was confirmed, and return what kept the rest from it."""
-        results = await asyncio.gather(*(self._publish(row) for row in rows), return_exceptions=True)
+        results = await asyncio.gather(
+            *(self._publish(row) for row in rows), return_exceptions=True
+        )
         confirmed: list[int] = []
         stopped: set[str] = set()
         failure: BaseException | None = None
@@ -167,7 +168,9 @@ class Relay:
                 stopped.add(row.subject)
                 failure = result
         if confirmed:
-            await connection.execute(delete(tables.outbox).where(tables.outbox.c.seq.in_(confirmed)))
+            await connection.execute(
+                delete(tables.outbox).where(tables.outbox.c.seq.in_(confirmed))
+            )
             self.sent += len(confirmed)
         if failure is not None:
             unsent = [row.seq for row in rows if row.subject in stopped]
@@ -178,7 +181,7 @@ class Relay:
             )
         return failure
 
-    async def _publish(self, row: Row[Any]) -> None:
+    async def _publish(self, row: Row[*tuple[Any, ...]]) -> None:
         exchange = await self.broker.exchange(row.exchange)
         await exchange.publish(
             aio_pika.Message(
@@ -195,7 +198,7 @@ class Relay:
             timeout=PUBLISH_TIMEOUT,
         )
 
-    async def _park(self, connection: AsyncConnection, row: Row[Any]) -> None:
+    async def _park(self, connection: AsyncConnection, row: Row[*tuple[Any, ...]]) -> None:
         """Set an unroutable message aside with an alarm, so that it does not stop the others."""
         self.parked += 1
         log.error("message unroutable, parked", message_id=str(row.message_id), key=row.routing_key)
@@ -208,5 +211,3 @@ class Relay:
                 last_error="no queue is bound for this routing key",
             )
         )
-
-

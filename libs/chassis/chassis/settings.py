@@ -15,9 +15,7 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     host: str = Field("127.0.0.1", description="the address to listen on", examples=["0.0.0.0"])
-    port: int = Field(
-        ge=1, le=65535, description="the TCP port to listen on", examples=["8101"]
-    )
+    port: int = Field(ge=1, le=65535, description="the TCP port to listen on", examples=["8101"])
     database_url: str = Field(
         pattern=r"^postgresql\+asyncpg://",
         description="the service's own database, as its unprivileged role",
@@ -51,10 +49,16 @@ class ServiceSettings(BaseSettings):
         examples=["a random text of at least 16 characters"],
     )
     token_issuer: str = Field(
-        "cartwright", min_length=1, description="the `iss` of access tokens", examples=["cartwright"]
+        "cartwright",
+        min_length=1,
+        description="the `iss` of access tokens",
+        examples=["cartwright"],
     )
     token_audience: str = Field(
-        "cartwright", min_length=1, description="the `aud` of access tokens", examples=["cartwright"]
+        "cartwright",
+        min_length=1,
+        description="the `aud` of access tokens",
+        examples=["cartwright"],
     )
     public_url: str = Field(
         "http://127.0.0.1:8080",

@@ -7,7 +7,7 @@ Use it in a service's conftest: `from chassis.testing import *` is not needed; c
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -15,6 +15,9 @@ from uuid import UUID
 
 import httpx
 import jwt
+from contracts import registry
+from contracts.envelope import Envelope
+from contracts.message import Event, Message
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -26,9 +29,6 @@ from chassis.context import new_traceparent
 from chassis.ids import new_id, utcnow
 from chassis.service import Running, Service
 from chassis.settings import ServiceSettings
-from contracts import registry
-from contracts.envelope import Envelope
-from contracts.message import Event, Message
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -189,7 +189,7 @@ async def running_service(
     service: Service[S],
     template: str,
     *,
-    answers: Callable[[httpx.Request], Awaitable[httpx.Response]] | None = None,
+    answers: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Harness[S]]:
     """A harness on a fresh copy of the template. `answers` serves what the service asks its peers."""

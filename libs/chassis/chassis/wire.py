@@ -5,9 +5,8 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-
 from contracts.money import MAX_AMOUNT, Currency, Money
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def _clean(value: str) -> str:

@@ -13,9 +13,6 @@ import pytest
 import pytest_asyncio
 import topology
 from aio_pika.abc import AbstractChannel, AbstractQueue
-from sample.service import bus, service
-from sqlalchemy import text
-
 from chassis import outbox
 from chassis.broker import Broker, TopologyMismatch
 from chassis.consumer import Consumer
@@ -26,6 +23,8 @@ from chassis.testing import Harness, running_service
 from contracts.envelope import Envelope
 from contracts.inventory import ReserveStock, StockReleased, StockReserved, WantedLine
 from contracts.message import Command, Message
+from sample.service import bus, service
+from sqlalchemy import text
 
 TIERS = (0.05, 0.1)
 
@@ -91,6 +90,7 @@ async def until(condition: Callable[[], Any], seconds: float = 15) -> Any:
 
 async def take(queue: AbstractQueue, seconds: float = 15) -> Any:
     """The next message of a queue."""
+
     async def get() -> Any:
         return await queue.get(fail=False, no_ack=True)
 
@@ -152,8 +152,14 @@ async def test_a_hundred_commands_are_answered_once_each(line: Line) -> None:
     await asyncio.gather(*(line.send(c) for c in commands[:3]))
     for command in commands[3:]:
         envelope = Envelope(
-            id=new_id(), source="/inventory", type=command.type_name(), subject=command.subject(),
-            time=utcnow(), correlation_id=command.subject(), actor="t", traceparent="x",
+            id=new_id(),
+            source="/inventory",
+            type=command.type_name(),
+            subject=command.subject(),
+            time=utcnow(),
+            correlation_id=command.subject(),
+            actor="t",
+            traceparent="x",
         )
         raw = aio_pika.Message(command.encode(), headers=envelope.headers(), user_id="orders")
         await exchange.publish(raw, routing_key=command.routing_key())

@@ -117,7 +117,9 @@ async def test_a_large_body_is_refused_whatever_it_claims(sample: Harness[Any]) 
 
 
 async def test_another_content_type_is_refused(sample: Harness[Any]) -> None:
-    answer = await sample.client.post("/v1/jars", content=b"{}", headers={"Content-Type": "text/xml"})
+    answer = await sample.client.post(
+        "/v1/jars", content=b"{}", headers={"Content-Type": "text/xml"}
+    )
     assert answer.json()["code"] == "unsupported_media_type"
 
 

@@ -75,9 +75,7 @@ def _compare_properties(
         was, is_now = (name in schema.get("required", ()) for schema in (old, new))
         if was != is_now:
             yield f"{path}.{name}: the field is {'no longer' if was else 'now'} required"
-        yield from _compare(
-            before[name], after[name], old_root, new_root, f"{path}.{name}", seen
-        )
+        yield from _compare(before[name], after[name], old_root, new_root, f"{path}.{name}", seen)
 
 
 def _compare_alternatives(

@@ -69,9 +69,16 @@ class Message(Part):
         """The `data` bytes, the same wherever the message travels."""
         return self.model_dump_json().encode()
 
+    subject_field: ClassVar[str] = "order_id"
+
+    @classmethod
+    def source(cls) -> str:
+        """The CloudEvents source, as in `/orders`."""
+        return f"/{cls.owner()}"
+
     def subject(self) -> str:
         """The id of the aggregate this message is about."""
-        raise NotImplementedError
+        return str(getattr(self, self.subject_field))
 
 
 class Event(Message):
@@ -84,15 +91,11 @@ class Event(Message):
 
     kind: ClassVar[Literal["event", "command"]] = "event"
     aggregate: ClassVar[str]
-    subject_field: ClassVar[str] = "order_id"
 
     @classmethod
     def source(cls) -> str:
         """The CloudEvents source, as in `/orders/order`."""
         return f"/{cls.owner()}/{cls.aggregate}"
-
-    def subject(self) -> str:
-        return str(getattr(self, self.subject_field))
 
     @property
     def sequence(self) -> int:
@@ -114,18 +117,9 @@ class Command(Message):
 
     kind: ClassVar[Literal["event", "command"]] = "command"
     senders: ClassVar[tuple[str, ...]]
-    subject_field: ClassVar[str] = "order_id"
 
     operation_id: UUID
     expires_at: datetime | None = None
-
-    @classmethod
-    def source(cls) -> str:
-        """Commands are told by whoever sends them; the broker verifies the sender."""
-        return f"/{cls.owner()}"
-
-    def subject(self) -> str:
-        return str(getattr(self, self.subject_field))
 
     def is_expired(self, now: datetime) -> bool:
         """Whether an action ordered by this command may no longer be begun."""

@@ -7,7 +7,14 @@ from contracts.message import Command, Event
 from contracts.money import Money
 
 RejectReason = Literal[
-    "unknown", "disabled", "not_started", "ended", "used_up", "used_up_by_customer", "expired", "released"
+    "unknown",
+    "disabled",
+    "not_started",
+    "ended",
+    "used_up",
+    "used_up_by_customer",
+    "expired",
+    "released",
 ]
 
 

@@ -29,7 +29,9 @@ def schema_of(message: type[Message]) -> dict[str, Any]:
 
 def snapshots(message: type[Message], folder: Path = FOLDER) -> list[dict[str, Any]]:
     """Every snapshot of a message, oldest first."""
-    return [json.loads(file.read_text()) for file in sorted(_folder(message, folder).glob("*.json"))]
+    return [
+        json.loads(file.read_text()) for file in sorted(_folder(message, folder).glob("*.json"))
+    ]
 
 
 def _folder(message: type[Message], folder: Path) -> Path:
@@ -47,7 +49,9 @@ def faults(message: type[Message], folder: Path = FOLDER) -> list[str]:
     if broken:
         return broken
     if not kept or kept[-1] != now:
-        return [f"{message.type_name()}: no snapshot of its present schema; run contracts.snapshots"]
+        return [
+            f"{message.type_name()}: no snapshot of its present schema; run contracts.snapshots"
+        ]
     return []
 
 

@@ -6,14 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import ValidationError
-
 from contracts import registry, snapshots
 from contracts.compatibility import breaks
 from contracts.envelope import BadEnvelope, Envelope
 from contracts.inventory import StockRejected, StockReserved
 from contracts.message import Command, Event, Message
 from contracts.orders import OrderPlaced
+from pydantic import ValidationError
 
 ALL = sorted(registry.everything().values(), key=lambda message: message.type_name())
 ORDER = UUID("01890000-0000-7000-8000-000000000000")
@@ -81,9 +80,7 @@ def changed(**edits: Any) -> dict[str, Any]:
         (changed(required=SCHEMA["required"][1:]), "no longer required"),
         (changed(properties__order_number={"type": "string", "maxLength": 5}), "maxLength"),
         (
-            changed(
-                properties__gift={"type": "boolean"}, required=[*SCHEMA["required"], "gift"]
-            ),
+            changed(properties__gift={"type": "boolean"}, required=[*SCHEMA["required"], "gift"]),
             "must be optional",
         ),
         (changed(properties__payment_method={"type": "string", "enum": ["card"]}), "values"),
@@ -138,5 +135,12 @@ def test_an_envelope_survives_its_journey() -> None:
 
 def test_two_messages_may_not_share_a_type_name() -> None:
     with pytest.raises(TypeError, match="claimed"):
-        type("Impostor", (StockReserved,), {"__module__": "contracts.inventory", "__qualname__": "X",
-             "type_name": classmethod(lambda cls: StockReserved.type_name())})
+        type(
+            "Impostor",
+            (StockReserved,),
+            {
+                "__module__": "contracts.inventory",
+                "__qualname__": "X",
+                "type_name": classmethod(lambda cls: StockReserved.type_name()),
+            },
+        )

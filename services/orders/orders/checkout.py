@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chassis.auth import Caller
 from contracts.orders import OrderedLine
+
 from orders.api.access import digest, order_token
 from orders.api.views import CheckoutBody
 from orders.domain.checkout import Checkout
@@ -110,8 +111,7 @@ def begin_checkout(
             else None,
             "capture": capture_moment(body, settings),
         },
-        "link": f"{settings.public_url}/orders/{order_id}"
-        + ("" if caller else f"?token={token}"),
+        "link": f"{settings.public_url}/orders/{order_id}" + ("" if caller else f"?token={token}"),
     }
     checkout = Checkout(
         order_id=order_id,

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from chassis import context
 from chassis.bus import Bus
 from chassis.ids import utcnow
@@ -33,6 +31,8 @@ from contracts.shipping import (
     ShipmentsPartlyCancelled,
     ShipmentUpdated,
 )
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from orders.domain.checkout import Checkout
 from orders.domain.order import Status
 from orders.saga.notices import milestone_notice
@@ -60,8 +60,7 @@ async def _hear_all(replies: Sequence[Any], tx: AsyncSession) -> list[list[Messa
     heard = [hear(orders[reply.order_id], reply, now, deadlines) for reply in replies]
     cause = context.current().causation_id if len(replies) == 1 else None
     entries = [
-        (orders[reply.order_id], each, cause)
-        for reply, each in zip(replies, heard, strict=True)
+        (orders[reply.order_id], each, cause) for reply, each in zip(replies, heard, strict=True)
     ]
     await checkouts.save_checkouts(tx, list(orders.values()), now)
     await checkouts.write_log(tx, entries, now)

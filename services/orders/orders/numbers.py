@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime
 
 from chassis.db import Database
+
 from orders.store.checkouts import lease_numbers
 
 

@@ -1,8 +1,7 @@
 """What orders must be told beyond the chassis: its peer, its secret and how long each stage may take."""
 
-from pydantic import BaseModel, Field
-
 from chassis.settings import Seconds, ServiceSettings
+from pydantic import BaseModel, Field
 
 
 class Deadlines(BaseModel):
@@ -46,7 +45,7 @@ class OrdersSettings(ServiceSettings):
         50, ge=1, le=10_000, description="order numbers leased at a time", examples=["50"]
     )
     capture_on_shipment: bool = Field(
-        False,  # noqa: FBT003
+        False,
         description="whether cards are charged when a parcel leaves instead of at checkout",
         examples=["false"],
     )

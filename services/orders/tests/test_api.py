@@ -6,13 +6,12 @@ from uuid import UUID
 
 import httpx
 import pytest
-
 from chassis.ids import new_id
 from chassis.testing import Harness, model_differences, service_token
 from contracts.inventory import ReserveStock, StockReserved
+from contracts.money import Money
 from contracts.orders import OrderPlaced
 from contracts.payments import CancelPayment, PaymentCaptured
-from contracts.money import Money
 from orders.main import service
 
 
@@ -53,7 +52,9 @@ async def test_other_keys_for_one_cart_find_it_ordered(orders: Any, guest: Any) 
     assert (answer.status_code, answer.json()["code"]) == (409, "cart_already_ordered")
 
 
-async def test_what_cart_refuses_is_refused_in_its_words(orders: Any, cart: Any, guest: Any) -> None:
+async def test_what_cart_refuses_is_refused_in_its_words(
+    orders: Any, cart: Any, guest: Any
+) -> None:
     cart.refusal = (409, "total_changed")
     answer = await guest.check_out()
     assert (answer.status_code, answer.json()["code"]) == (409, "total_changed")
@@ -235,9 +236,8 @@ async def test_only_cart_asks_whether_an_order_lives(orders: Any, guest: Any) ->
 
 
 async def test_order_numbers_of_two_processes_never_meet(orders: Harness[Any]) -> None:
-    from orders.numbers import Numbers
-
     from chassis.ids import utcnow
+    from orders.numbers import Numbers
 
     both = [Numbers(orders.running.database, 3) for _ in range(2)]
     taken = await asyncio.gather(*(n.take(utcnow()) for n in both for _ in range(10)))

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-
 from chassis.ids import new_id, utcnow
 from contracts.inventory import ReleaseStock, StockRejected, StockReleased, StockReserved
 from contracts.money import Money
@@ -114,11 +113,11 @@ async def fulfilled(orders: Any, guest: Any, **changes: Any) -> tuple[UUID, list
         await orders.hear(promise)
     else:
         await orders.hear(captured(order_id))
-    (line,) = await orders.sql("select id, variant_id from order_lines where order_id = :id", id=order_id)
+    (line,) = await orders.sql(
+        "select id, variant_id from order_lines where order_id = :id", id=order_id
+    )
     part = ShippedLine(line_id=line.id, variant_id=line.variant_id, quantity=1)
-    parcels = [
-        Parcel(shipment_id=new_id(), warehouse_id=new_id(), lines=[part]) for _ in range(2)
-    ]
+    parcels = [Parcel(shipment_id=new_id(), warehouse_id=new_id(), lines=[part]) for _ in range(2)]
     await orders.hear(ShipmentsCreated(order_id=order_id, shipments=parcels))
     await orders.forget_said()
     return order_id, [p.shipment_id for p in parcels], line.id

@@ -4,9 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from chassis.ids import new_id
 from contracts.inventory import (
     ReleaseStock,
@@ -52,6 +49,8 @@ from contracts.shipping import (
     ShipmentsPartlyCancelled,
     ShippedLine,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from orders.domain.checkout import Checkout
 from orders.domain.order import PaymentStatus, Stage, Status
 from orders.saga import process
@@ -144,7 +143,9 @@ def message(kind: type, order: Checkout) -> object:
         StockReserved: {"allocations": []},
         StockRejected: {"reason": "insufficient"},
         PromotionsRedeemed: {
-            "coupon_id": new_id(), "code": "SPRING", "discount": Money(amount=1, currency="USD"),
+            "coupon_id": new_id(),
+            "code": "SPRING",
+            "discount": Money(amount=1, currency="USD"),
         },
         PromotionsRejected: {"reason": "used_up"},
         PaymentActionRequired: {"payment_id": new_id()},
@@ -263,7 +264,11 @@ def test_money_that_comes_after_the_end_is_refunded_without_a_second_end() -> No
 
 def test_a_promise_of_money_after_the_end_is_cancelled() -> None:
     sent, stage = after(
-        StockReserved, PaymentFailed, StockReleased, PaymentAuthorized, PaymentCancelled,
+        StockReserved,
+        PaymentFailed,
+        StockReleased,
+        PaymentAuthorized,
+        PaymentCancelled,
         StockReleased,
     )
     assert CancelPayment in sent
@@ -295,12 +300,15 @@ def test_an_abandoned_confirmation_ends_with_its_reason() -> None:
 
 
 def test_cancelling_after_confirmation_recalls_refunds_and_releases() -> None:
-    assert after(
-        *DONE, CancelRequested, ShipmentsCancelled, PaymentRefunded, StockReleased
-    ) == (
+    assert after(*DONE, CancelRequested, ShipmentsCancelled, PaymentRefunded, StockReleased) == (
         [
-            CollectPayment, OrderConfirmed, CreateShipments,
-            CancelShipments, RefundPayment, ReleaseStock, OrderCancelled,
+            CollectPayment,
+            OrderConfirmed,
+            CreateShipments,
+            CancelShipments,
+            RefundPayment,
+            ReleaseStock,
+            OrderCancelled,
         ],
         Stage.CANCELLED,
     )
@@ -308,8 +316,15 @@ def test_cancelling_after_confirmation_recalls_refunds_and_releases() -> None:
 
 def test_cancelling_cash_on_delivery_cancels_the_promise() -> None:
     sent, stage = after(
-        StockReserved, PaymentAuthorized, ShipmentsCreated, CancelRequested, ShipmentsCancelled,
-        PaymentCancelled, StockReleased, payment_method="cod", capture="on_delivery",
+        StockReserved,
+        PaymentAuthorized,
+        ShipmentsCreated,
+        CancelRequested,
+        ShipmentsCancelled,
+        PaymentCancelled,
+        StockReleased,
+        payment_method="cod",
+        capture="on_delivery",
     )
     assert RefundPayment not in sent
     assert (sent[-3:], stage) == ([CancelPayment, ReleaseStock, OrderCancelled], Stage.CANCELLED)
@@ -317,7 +332,11 @@ def test_cancelling_cash_on_delivery_cancels_the_promise() -> None:
 
 def test_cancelling_a_free_order_needs_no_payment() -> None:
     sent, stage = after(
-        StockReserved, ShipmentsCreated, CancelRequested, ShipmentsCancelled, StockReleased,
+        StockReserved,
+        ShipmentsCreated,
+        CancelRequested,
+        ShipmentsCancelled,
+        StockReleased,
         total_amount=0,
     )
     assert (sent[-2:], stage) == ([ReleaseStock, OrderCancelled], Stage.CANCELLED)
@@ -349,8 +368,14 @@ def test_what_cannot_be_sent_waits_for_staff() -> None:
 
 def test_cash_refused_at_the_door_restocks_and_ends() -> None:
     sent, stage = after(
-        StockReserved, PaymentAuthorized, ShipmentsCreated, RefusedAtDoor, PaymentCancelled,
-        StockReleased, payment_method="cod", capture="on_delivery",
+        StockReserved,
+        PaymentAuthorized,
+        ShipmentsCreated,
+        RefusedAtDoor,
+        PaymentCancelled,
+        StockReleased,
+        payment_method="cod",
+        capture="on_delivery",
     )
     assert [RestockUnits, CancelPayment] == sent[3:5]
     assert (sent[-1], stage) == (OrderCancelled, Stage.CANCELLED)
@@ -358,8 +383,12 @@ def test_cash_refused_at_the_door_restocks_and_ends() -> None:
 
 def test_cash_is_captured_on_delivery() -> None:
     sent, stage = after(
-        StockReserved, PaymentAuthorized, ShipmentsCreated, CaptureDue,
-        payment_method="cod", capture="on_delivery",
+        StockReserved,
+        PaymentAuthorized,
+        ShipmentsCreated,
+        CaptureDue,
+        payment_method="cod",
+        capture="on_delivery",
     )
     assert (sent[-1], stage) == (CapturePayment, Stage.COMPLETED)
 
@@ -400,9 +429,7 @@ def test_repetitions_wait_longer_each_time() -> None:
     assert waits[-1] == 3600
 
 
-REPLIES = sorted(
-    {kind for _, kind in MOVES if kind is not Placed}, key=lambda kind: kind.__name__
-)
+REPLIES = sorted({kind for _, kind in MOVES if kind is not Placed}, key=lambda kind: kind.__name__)
 
 
 @settings(max_examples=300, deadline=None)

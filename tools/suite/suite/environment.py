@@ -22,19 +22,20 @@ INHERITED = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LOG_LEV
 
 Overrides = Mapping[str, Mapping[str, str]]
 
-# Every stage of the checkout that has a deadline.
-STAGES = (
-    "reserving",
-    "redeeming",
-    "collecting",
-    "card_action",
-    "transfer",
-    "cancelling_payment",
-    "releasing",
-    "refunding",
-    "fulfilling",
-    "recalling",
-)
+# Seconds a test's checkout may spend in each stage. The steps towards confirmation get more than
+# those that are repeated: a slow machine must not turn a sale into a cancellation.
+DEADLINES = {
+    "reserving": 8,
+    "redeeming": 8,
+    "collecting": 8,
+    "card_action": 4,
+    "transfer": 8,
+    "cancelling_payment": 2,
+    "releasing": 2,
+    "refunding": 2,
+    "fulfilling": 2,
+    "recalling": 2,
+}
 
 # Settings by profile and service; "*" is every service. Tests meet deadlines within seconds.
 PROFILES: dict[str, dict[str, dict[str, str]]] = {
@@ -42,7 +43,7 @@ PROFILES: dict[str, dict[str, dict[str, str]]] = {
     "test": {
         "*": {"RETRY_TIERS": "[0.2, 0.5, 1, 2]", "SWEEP_INTERVAL": "0.2"},
         "cart": {"LOCK_CHECK_AFTER": "2"},
-        "orders": {"DEADLINES": json.dumps(dict.fromkeys(STAGES, 2))},
+        "orders": {"DEADLINES": json.dumps(DEADLINES)},
         "payments": {"PROVIDER_TIMEOUT": "1", "ACTION_CHECK_AFTER": "1"},
         "sandbox_provider": {
             "WEBHOOK_RETRY_SECONDS": "[0.2, 0.5, 1, 2]",

@@ -3,12 +3,6 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
-from pydantic import Field
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
-
 from chassis import etag, outbox
 from chassis.auth import Internal, SignedIn, permitted
 from chassis.bus import Answered, Bus
@@ -22,6 +16,11 @@ from chassis.settings import ServiceSettings
 from chassis.wire import Body, Id, Name, View
 from contracts.inventory import ReleaseStock, ReserveStock, StockReleased, StockReserved
 from contracts.payments import CancelPayment, PaymentCancelled
+from fastapi import APIRouter, Depends
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
 
 
 class Base(Model):
@@ -116,7 +115,7 @@ async def reserve(commands: list[ReserveStock], tx: AsyncSession) -> list[StockR
     answers = []
     for command in commands:
         jar = Jar(id=command.order_id, coins=sum(line.quantity for line in command.lines))
-        if jar.coins == 666:  # noqa: PLR2004
+        if jar.coins == 666:
             raise ValueError("poison")
         tx.add(jar)
         answers.append(jar.say(StockReserved(order_id=jar.id, allocations=[])))

@@ -6,11 +6,11 @@ import hmac
 from typing import Annotated
 from uuid import UUID
 
+from chassis.auth import MaybeCaller
+from chassis.errors import Unauthenticated
 from fastapi import Depends, Header
 from sqlalchemy import ColumnElement
 
-from chassis.auth import MaybeCaller
-from chassis.errors import Unauthenticated
 from orders.store.orders import visible_to
 
 CartToken = Annotated[
@@ -60,4 +60,3 @@ def _rule(caller: MaybeCaller, token: OrderToken = None) -> ColumnElement[bool]:
 
 Visible = Annotated[ColumnElement[bool], Depends(_rule)]
 """The owner rule, to be put inside the query."""
-

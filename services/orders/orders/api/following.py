@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
+from chassis.errors import Malformed
+from chassis.service import Running
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 from sqlalchemy import true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.errors import Malformed
-from chassis.service import Running
 from orders.api.access import Visible
 from orders.api.views import OrderView
 from orders.domain.order import Stage, Status
@@ -73,7 +73,7 @@ async def final_view(
 @router.get("/{order_id}/progress", response_class=StreamingResponse)
 async def follow_progress(order_id: UUID, request: Request, rule: Visible) -> StreamingResponse:
     """The order's public state as server-sent events, one whenever it changes, until it has ended."""
-    state: Running[OrdersSettings] = request.app.state  # type: ignore[assignment]
+    state: Running[OrdersSettings] = request.app.state
     async with state.database.transaction() as tx:
         await store.get_order(tx, order_id, rule)
     return StreamingResponse(

@@ -4,15 +4,15 @@ import json
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
-from sqlalchemy.exc import IntegrityError
-
 from chassis import outbox
 from chassis.auth import MaybeCaller
 from chassis.client import Peers
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
 from chassis.service import Running
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.exc import IntegrityError
+
 from orders.api.access import CartToken, checkout_principal, order_token
 from orders.api.following import Preference, final_view, preferred_wait
 from orders.api.views import CheckoutBody, OrderView
@@ -55,9 +55,11 @@ async def place_order(
     wait: Preference = None,
 ) -> Response:
     """Check out a cart. Answers 202 at once, or the order's outcome with `Prefer: wait=N`."""
-    state: Running[OrdersSettings] = request.app.state  # type: ignore[assignment]
+    state: Running[OrdersSettings] = request.app.state
     seconds = preferred_wait(wait, state.settings.longest_wait)
-    cart = await lock_cart(state.peers, state.settings, body, claim.resource_id, request, cart_token)
+    cart = await lock_cart(
+        state.peers, state.settings, body, claim.resource_id, request, cart_token
+    )
     now = utcnow()
     number = await state.resources.numbers.take(now)
     checkout, columns, lines = begin_checkout(
@@ -122,5 +124,3 @@ async def lock_cart(
         caller_token=bearer.partition(" ")[2] or None,
         headers={"x-cart-token": cart_token} if cart_token else None,
     )
-
-

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import EmailStr, Field, model_validator
-
 from chassis.wire import Body, Id, Line, MoneyBody, Name, OptionalLine, SafeText, View
 from contracts.money import Money
+from pydantic import EmailStr, Field, model_validator
+
 from orders.domain.checkout import Checkout
 from orders.domain.order import Order, OrderHistory, OrderLine, OrderShipment, SagaLog, Stage
 
@@ -174,7 +174,7 @@ class OrderView(View):
                 refunded_amount=order.refunded_amount,
             ),
             cancellation=Cancellation(
-                state=order.cancellation_state,  # type: ignore[arg-type]
+                state=order.cancellation_state,
                 reason=order.cancellation_reason,
             ),
             lines=[LineView.model_validate(line) for line in lines],

@@ -1,9 +1,10 @@
 """What the customer is told about an order, each once."""
 
 from contracts.message import Message
-from contracts.notifications import Notify, NotificationType
+from contracts.notifications import NotificationType, Notify
 from contracts.payments import PaymentRefunded
 from contracts.shipping import ShipmentUpdated
+
 from orders.domain.checkout import Checkout
 
 # By milestone and the parcel's state after it: a milestone told late, when the parcel is past it,
@@ -28,7 +29,7 @@ def _notice(order: Checkout, kind: NotificationType, **facts: object) -> Notify:
         facts={
             "name": order.facts["ship_to"]["recipient_name"],
             "order_number": order.order_number,
-            **facts,  # type: ignore[dict-item]
+            **facts,
         },
     )
 

@@ -7,6 +7,7 @@ from contracts.inventory import StockReleased
 from contracts.message import Command, Message
 from contracts.payments import PaymentCaptured, PaymentEvent, PaymentRefunded
 from contracts.promotions import PromotionsReleased
+
 from orders.domain.checkout import Checkout
 from orders.domain.order import Stage
 from orders.saga import steps
@@ -103,9 +104,7 @@ def reason_for(order: Checkout, heard: object) -> str | None:
     return REASONS.get(type(heard))
 
 
-def deadline(
-    order: Checkout, stage: Stage, now: datetime, deadlines: Deadlines
-) -> datetime | None:
+def deadline(order: Checkout, stage: Stage, now: datetime, deadlines: Deadlines) -> datetime | None:
     """When the saga acts by itself if nothing is heard in this stage; None in a final stage."""
     if stage in FINAL or stage is Stage.NEEDS_REVIEW:
         return None

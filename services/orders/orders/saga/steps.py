@@ -5,7 +5,14 @@ from typing import Any
 from uuid import UUID
 
 from contracts.address import Address
-from contracts.inventory import Allocation, ReleaseStock, ReserveStock, RestockUnits, WantedLine
+from contracts.inventory import (
+    Allocation,
+    ReleaseStock,
+    ReserveStock,
+    RestockUnits,
+    StockReserved,
+    WantedLine,
+)
 from contracts.message import Message
 from contracts.money import Money
 from contracts.orders import (
@@ -26,8 +33,8 @@ from contracts.payments import (
     RefundPayment,
 )
 from contracts.promotions import RedeemPromotions, ReleasePromotions
-from contracts.inventory import StockReserved
 from contracts.shipping import CancelShipments, CreateShipments, ShipmentsPartlyCancelled
+
 from orders.domain.checkout import Checkout
 from orders.domain.order import PaymentStatus, Status
 from orders.saga.notices import cancelled_notice, confirmed_notice, refund_notice

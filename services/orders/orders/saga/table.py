@@ -30,6 +30,7 @@ from contracts.shipping import (
     ShipmentsCreated,
     ShipmentsPartlyCancelled,
 )
+
 from orders.domain.checkout import Checkout
 from orders.domain.order import Stage
 from orders.saga import steps

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, insert, select, text
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from chassis import context
 from chassis.ids import new_id
 from contracts.message import Message
+from sqlalchemy import RowMapping, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from orders.domain.checkout import Checkout
 from orders.domain.order import (
     CheckoutSaga,
@@ -96,7 +96,8 @@ def _bulk_update(table: str, key: str, columns: dict[str, str], also: str) -> An
     """One UPDATE for any number of rows: each column is an array, joined by its key."""
     names = list(columns)
     arrays = ", ".join(
-        f"cast(:{name} as {'text' if kind == 'jsonb' else kind}[])" for name, kind in columns.items()
+        f"cast(:{name} as {'text' if kind == 'jsonb' else kind}[])"
+        for name, kind in columns.items()
     )
     assigned = ", ".join(
         f"{name} = new.{name}" + ("::jsonb" if columns[name] == "jsonb" else "")
@@ -282,5 +283,3 @@ async def lease_numbers(tx: AsyncSession, year: int, count: int) -> int:
         )
     ).scalar_one()
     return taken
-
-

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from chassis.auth import Caller
 from sqlalchemy import ColumnElement, and_, false, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.auth import Caller
 from orders.domain.order import (
     CheckoutSaga,
     Order,
@@ -121,5 +121,6 @@ async def claim_order(tx: AsyncSession, order_id: UUID, caller: Caller) -> bool:
             )
         )
         .values(customer_id=caller.customer_id, user_id=caller.id, version=Order.version + 1)
+        .returning(Order.id)
     )
-    return bool(done.rowcount)
+    return done.first() is not None

@@ -1,0 +1,158 @@
+"""The shape of the house: sizes, names, who may commit, what is never written down."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BANNED = {"utils", "helpers", "common", "base", "misc", "core", "manager", "constants"}
+CODE_LINES, TEST_LINES, FUNCTION_LINES = 300, 400, 45
+WITH_OWN_SERVER = ("tools/sandbox_provider",)
+WORDS_OF_OTHERS = re.compile(
+    "|".join(("pypi" + r"\.org", "files\\.pythonhosted" + r"\.org", "registry\\.npmjs" + r"\.org")),
+)
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Files git knows or would add."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "--", *patterns],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def code() -> list[Path]:
+    """Python that is not a test or a migration."""
+    return [p for p in tracked("*.py") if "migrations" not in p.parts and "tests" not in p.parts]
+
+
+def tests() -> list[Path]:
+    """Python that is a test."""
+    return [p for p in tracked("*.py") if "tests" in p.parts]
+
+
+def oversized(files: list[Path], most: int) -> list[str]:
+    """Files longer than one thought."""
+    sizes = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in files}
+    return [f"{name}: {size}" for name, size in sizes.items() if size > most]
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function of a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def commits(source: str) -> list[int]:
+    """Lines that begin or end a transaction by hand."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("commit", "begin", "rollback", "begin_nested")
+    ]
+
+
+def publishes(source: str) -> list[int]:
+    """Lines that hand a message to the broker."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "publish"
+    ]
+
+
+def test_no_file_is_more_than_one_thought() -> None:
+    assert oversized(code(), CODE_LINES) == []
+    assert oversized(tests(), TEST_LINES) == []
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{each.lineno} {each.name}"
+        for path in code()
+        for each in functions(ast.parse(path.read_text()))
+        if (each.end_lineno or 0) - each.lineno > FUNCTION_LINES
+    ]
+    assert found == []
+
+
+def test_no_module_is_a_drawer() -> None:
+    assert [str(p.relative_to(ROOT)) for p in code() if p.stem in BANNED] == []
+
+
+def test_every_module_opens_with_a_sentence() -> None:
+    bare = [p for p in code() if not ast.get_docstring(ast.parse(p.read_text() or '""" """'))]
+    assert [str(p.relative_to(ROOT)) for p in bare if p.read_text().strip()] == []
+
+
+def test_only_the_chassis_ends_transactions() -> None:
+    found = {
+        str(path.relative_to(ROOT)): commits(path.read_text())
+        for path in code()
+        if path.is_relative_to(ROOT / "services")
+    }
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_only_the_relay_and_the_retries_publish() -> None:
+    allowed = {"libs/chassis/chassis/relay.py", "libs/chassis/chassis/consumer.py"}
+    found = {
+        str(path.relative_to(ROOT))
+        for path in code()
+        if path.parts[len(ROOT.parts)] in ("services", "libs") and publishes(path.read_text())
+    }
+    assert found == allowed
+
+
+def test_the_detectors_see_what_they_look_for() -> None:
+    planted = "async def f(s):\n    await s.commit()\n    await exchange.publish(m)\n"
+    assert commits(planted) == [2]
+    assert publishes(planted) == [3]
+
+
+def test_nothing_names_a_package_index_or_this_machine() -> None:
+    here = str(ROOT.parent) + "/"
+    found = []
+    for path in tracked():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        if WORDS_OF_OTHERS.search(text) or here in text:
+            found.append(str(path.relative_to(ROOT)))
+    assert found == []
+
+
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "LICENSE"])
+def test_the_house_has_its_front_door(file: str) -> None:
+    assert (ROOT / file).stat().st_size > 500
+
+
+def test_every_service_has_the_same_rooms() -> None:
+    for service in sorted((ROOT / "services").iterdir()):
+        name = service.name
+        for part in ("pyproject.toml", "README.md", "migrations", "tests", f"{name}/main.py"):
+            assert (service / part).exists(), f"{name} has no {part}"
+        for role in ("domain", "store", "api", "handlers"):
+            file, folder = service / name / f"{role}.py", service / name / role
+            missing = not file.exists() and not folder.exists()
+            assert not (missing and role != "handlers"), f"{name} has no {role}"
+
+
+def test_every_decision_says_what_enforces_it() -> None:
+    decisions = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+    assert decisions
+    for decision in decisions:
+        lines = decision.read_text().strip().splitlines()
+        assert len(lines) <= 40, decision.name
+        assert lines[-1].startswith("Enforced by"), decision.name

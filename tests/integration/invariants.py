@@ -1,0 +1,303 @@
+"""The invariants I1 to I10, checked at rest over every database, the provider's ledger and a subscriber.
+
+Each check returns the violations it found, in words; an empty list is good. Sources: messaging.md's
+list of invariants. I9 (access) and I10 (no 5xx) are about single answers and are asserted where
+those are given.
+"""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import httpx
+from shopfloor import until
+from suite.instance import Instance
+
+SERVICES = (
+    "identity",
+    "catalog",
+    "cart",
+    "promotions",
+    "orders",
+    "payments",
+    "inventory",
+    "shipping",
+    "notifications",
+)
+DUE = "status in ('confirmed', 'shipped', 'delivered')"
+
+
+@dataclass
+class Recorder:
+    """What a foreign subscriber of every event heard: numbers by (source, subject)."""
+
+    heard: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
+    bodies: list[bytes] = field(default_factory=list)
+
+    def note(self, source: str, subject: str, sequence: int, body: bytes) -> None:
+        """Remember one event."""
+        self.heard[source, subject].append(sequence)
+        self.bodies.append(body)
+
+    def gaps(self) -> list[str]:
+        """Aggregates whose distinct numbers are not 1, 2, … without a hole."""
+        return [
+            f"{source} {subject}: heard {sorted(set(numbers))}"
+            for (source, subject), numbers in self.heard.items()
+            if sorted(set(numbers)) != list(range(1, len(set(numbers)) + 1))
+        ]
+
+    def inversions(self) -> list[str]:
+        """Aggregates of which a number was first heard after a later one."""
+        found = []
+        for (source, subject), numbers in self.heard.items():
+            first = list(dict.fromkeys(numbers))
+            if first != sorted(first):
+                found.append(f"{source} {subject}: heard in the order {first}")
+        return found
+
+
+@dataclass
+class Books:
+    """Read access to everything, as only tests have it."""
+
+    instance: Instance
+    recorder: Recorder
+
+    async def rows(self, database: str, query: str, *values: Any) -> list[Any]:
+        """Rows of one database."""
+        connection = await asyncpg.connect(self.instance.dsn(database, "postgres"))
+        try:
+            return list(await connection.fetch(query, *values))
+        finally:
+            await connection.close()
+
+    async def settle(self, seconds: float = 90) -> None:
+        """Wait until every saga has ended and every outbox is empty."""
+
+        async def at_rest() -> bool:
+            open_sagas = await self.rows(
+                "orders",
+                "select stage from checkout_sagas where stage not in ('completed', 'cancelled', "
+                "'needs_review')",
+            )
+            if open_sagas:
+                return False
+            waiting = await asyncio.gather(
+                *(self.rows(name, "select 1 from outbox limit 1") for name in SERVICES)
+            )
+            return not any(waiting) and await self._queues_empty()
+
+        await until(at_rest, seconds)
+
+    async def _queues_empty(self) -> bool:
+        """Whether nothing waits in a work or retry queue; the broker's counts lag, so ask twice."""
+        for _ in range(2):
+            if any(count for name, count in (await self.queues()).items() if ".dead" not in name):
+                return False
+            await asyncio.sleep(0.3)
+        return True
+
+    async def queues(self) -> dict[str, int]:
+        """Messages in each queue of the services, ready or in flight."""
+        url = self.instance.environment.broker.management_url
+        async with httpx.AsyncClient(base_url=url) as http:
+            answer = await http.get("/api/queues/cartwright")
+        return {
+            queue["name"]: queue.get("messages", 0)
+            for queue in answer.json()
+            if queue["name"].startswith("svc.") and ".api." not in queue["name"]
+        }
+
+    async def violations(self, *, dead_letters: int = 0) -> list[str]:
+        """Everything that is wrong; `dead_letters` were put there by the test itself."""
+        checks = (
+            self.oversold(),
+            self.movements(),
+            self.money(),
+            self.ledger(),
+            self.unfinished(),
+            self.leaks(),
+            self.deliveries(),
+            self.repeated_effects(),
+            self.stale_copies(),
+            self.zombies(dead_letters),
+        )
+        return [fault for found in await asyncio.gather(*checks) for fault in found]
+
+    async def oversold(self) -> list[str]:
+        """I1: on_hand ≥ reserved ≥ 0, and what is promised to live orders is what is reserved."""
+        found = await self.rows(
+            "inventory",
+            "select sku, on_hand, reserved from stock_items join stock_levels using (variant_id) "
+            "where reserved < 0 or on_hand < reserved",
+        )
+        promised = await self.rows(
+            "inventory",
+            "select variant_id, warehouse_id, stock_items.reserved, coalesce(sum(a.quantity - "
+            "a.deducted) filter (where r.state in ('held', 'committed')), 0) as promised "
+            "from stock_items left join allocations a using (variant_id, warehouse_id) "
+            "left join reservations r on r.order_id = a.order_id "
+            "group by 1, 2, 3 having stock_items.reserved <> coalesce(sum(a.quantity - a.deducted) "
+            "filter (where r.state in ('held', 'committed')), 0)",
+        )
+        return [f"I1 oversold {dict(row)}" for row in [*found, *promised]]
+
+    async def movements(self) -> list[str]:
+        """I1: every piece on hand came and went by a movement, so nothing was sold that never came."""
+        found = await self.rows(
+            "inventory",
+            "select variant_id, warehouse_id, on_hand, reserved, "
+            "sum(adjustment) filter (where bucket = 'on_hand') as moved, "
+            "sum(adjustment) filter (where bucket = 'reserved') as promised "
+            "from stock_items left join stock_movements using (variant_id, warehouse_id) "
+            "group by 1, 2, 3, 4 "
+            "having on_hand <> coalesce(sum(adjustment) filter (where bucket = 'on_hand'), 0) or "
+            "reserved <> coalesce(sum(adjustment) filter (where bucket = 'reserved'), 0)",
+        )
+        return [f"I1 movements {dict(row)}" for row in found]
+
+    async def money(self) -> list[str]:
+        """I2: what was captured and kept is what each order's method and state say is due."""
+        orders = await self.rows(
+            "orders",
+            "select id, status, payment_status, payment_method, total_amount, captured_amount, "
+            "refunded_amount, currency from orders",
+        )
+        kept = {
+            row["order_id"]: row["kept"]
+            for row in await self.rows(
+                "payments",
+                "select order_id, sum(captured_amount - refunded_amount)::bigint as kept "
+                "from payments group by 1",
+            )
+        }
+        found = []
+        for order in orders:
+            ours = kept.get(order["id"], 0)
+            if ours != order["captured_amount"] - order["refunded_amount"]:
+                found.append(f"I2 orders and payments disagree on {order['id']}: {ours}, {order}")
+            if order["status"] == "cancelled" and ours:
+                found.append(f"I2 cancelled order {order['id']} keeps {ours}")
+            due = order["total_amount"] - order["refunded_amount"]
+            waits = order["payment_method"] == "cod" and order["status"] != "delivered"
+            sold = order["status"] in ("confirmed", "shipped", "delivered")
+            if sold and ours != (0 if waits else due):
+                found.append(f"I2 order {order['id']} keeps {ours} of {due}: {dict(order)}")
+        return found
+
+    async def ledger(self) -> list[str]:
+        """I2: the provider's ledger equals ours, order by order, and both sum to zero."""
+        theirs = await self.rows(
+            "sandbox",
+            "select reference, sum(amount) filter (where account = 'merchant')::bigint as kept, "
+            "sum(amount)::bigint as total from ledger_entries group by 1",
+        )
+        ours = {
+            str(row["order_id"]): row["kept"]
+            for row in await self.rows(
+                "payments",
+                "select order_id, sum(captured_amount - refunded_amount)::bigint as kept "
+                "from payments where method <> 'cod' group by 1",
+            )
+        }
+        found = [f"I2 the provider's entries do not sum to zero: {r}" for r in theirs if r["total"]]
+        for row in theirs:
+            if (row["kept"] or 0) != ours.get(row["reference"], 0):
+                found.append(f"I2 provider {dict(row)} but ours {ours.get(row['reference'])}")
+        unbalanced = await self.rows(
+            "payments",
+            "select transaction_id, sum(amount) from ledger_entries group by 1 "
+            "having sum(amount) <> 0",
+        )
+        return found + [f"I2 unbalanced {dict(row)}" for row in unbalanced]
+
+    async def unfinished(self) -> list[str]:
+        """I3: every order is terminal."""
+        found = await self.rows(
+            "orders",
+            "select order_id, stage, deadline_at from checkout_sagas "
+            "where stage not in ('completed', 'cancelled', 'needs_review')",
+        )
+        pending = await self.rows("orders", "select id from orders where status = 'pending'")
+        return [f"I3 unfinished {dict(row)}" for row in [*found, *pending]]
+
+    async def leaks(self) -> list[str]:
+        """I4: no hold or redemption without a live order."""
+        live = {
+            row["id"] for row in await self.rows("orders", f"select id from orders where {DUE}")
+        }
+        held = await self.rows(
+            "inventory",
+            "select order_id, state from reservations where state in ('held', 'committed')",
+        )
+        used = await self.rows(
+            "promotions",
+            "select order_id, state from redemptions where state in ('reserved', 'redeemed')",
+        )
+        return [f"I4 leak {dict(row)}" for row in [*held, *used] if row["order_id"] not in live]
+
+    async def deliveries(self) -> list[str]:
+        """I5: the subscriber heard every aggregate's events, numbered without a hole and in order."""
+        return [f"I5 {fault}" for fault in [*self.recorder.gaps(), *self.recorder.inversions()]]
+
+    async def repeated_effects(self) -> list[str]:
+        """I6: no e-mail, shipment or coupon use twice."""
+        mails = await self.rows(
+            "notifications",
+            "select type, reference_type, reference_id, count(*) from email_messages "
+            "group by 1, 2, 3 having count(*) > 1",
+        )
+        async with httpx.AsyncClient(base_url=self.instance.url("mailcatcher")) as http:
+            caught = (await http.get("/messages", params={"limit": 5000})).json()
+        ids = [mail["message_id"] for mail in caught]
+        twice = {mail for mail in ids if ids.count(mail) > 1}
+        parcels = await self.rows(
+            "shipping",
+            "select order_id, warehouse_id, seller_id, count(*) from shipments "
+            "group by 1, 2, 3 having count(*) > 1",
+        )
+        return [
+            *(f"I6 queued twice {dict(row)}" for row in mails),
+            *(f"I6 sent twice {mail}" for mail in twice),
+            *(f"I6 shipped twice {dict(row)}" for row in parcels),
+        ]
+
+    async def stale_copies(self) -> list[str]:
+        """I7: at rest every copy of the stock tells what inventory tells."""
+        truth = {
+            row["variant_id"]: row["available"]
+            for row in await self.rows(
+                "inventory",
+                "select variant_id, sum(on_hand - reserved)::bigint as available "
+                "from stock_items join warehouses w on w.id = warehouse_id where w.is_active "
+                "group by 1",
+            )
+        }
+        copies = await self.rows("cart", "select variant_id, available from stock_snapshots")
+        return [
+            f"I7 cart believes {dict(row)}, inventory has {truth[row['variant_id']]}"
+            for row in copies
+            if row["variant_id"] in truth and truth[row["variant_id"]] != row["available"]
+        ]
+
+    async def zombies(self, expected: int) -> list[str]:
+        """I8: nothing unsent, no dead letters but the test's own, no key running, no cart locked."""
+        found = []
+        for name in SERVICES:
+            for row in await self.rows(name, "select routing_key, last_error from outbox"):
+                found.append(f"I8 unsent in {name}: {dict(row)}")
+            for row in await self.rows(
+                name, "select route from idempotency_keys where state = 'running'"
+            ):
+                found.append(f"I8 still running in {name}: {row['route']}")
+        dead = {name: n for name, n in (await self.queues()).items() if ".dead" in name and n}
+        if sum(dead.values()) != expected:
+            found.append(f"I8 dead letters {dead}, expected {expected}")
+        for row in await self.rows(
+            "cart", "select id, order_id from carts where status = 'locked'"
+        ):
+            found.append(f"I8 locked cart {dict(row)}")
+        return found
