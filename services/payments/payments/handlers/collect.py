@@ -120,7 +120,7 @@ async def _begin(
 ) -> Plan | Answered | None:
     """Make the payment; a refused one is made too, so that repeats hear the same."""
     request = {"method": plan.new.method, "capture": plan.new.capture, "token": plan.new.token}
-    sequence = await payments.begin(
+    sequence = await payments.open_payment(
         tx,
         payment,
         said=1 if first else 0,

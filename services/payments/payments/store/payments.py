@@ -1,4 +1,4 @@
-"""Payments under their order's lock: begun, loaded and saved, each in one statement.
+"""Payments under their order's lock: opened, loaded and saved, each in one statement.
 
 The order's row is always locked first, then the payment's; nothing else is locked beside them. The
 objects handed out belong to no session: only `save` writes them.
@@ -24,7 +24,7 @@ from payments.domain.payment import OrderPayments, Payment, Step
 
 ORDER_COLUMNS: Final = [column.name for column in OrderPayments.__table__.columns]
 PAYMENT_COLUMNS: Final = [column.name for column in Payment.__table__.columns]
-BEGUN_COLUMNS: Final = [
+OPENING_COLUMNS: Final = [
     name for name in PAYMENT_COLUMNS if name not in ("created_at", "updated_at", "version")
 ]
 MOVING_COLUMNS: Final = [
@@ -48,7 +48,7 @@ BOTH: Final = ", ".join(
     [*(f"o.{name}" for name in ORDER_COLUMNS), *(f"p.{name}" for name in PAYMENT_COLUMNS)]
 )
 
-BEGIN: Final = text(
+OPEN: Final = text(
     "with o as ("
     " insert into order_payments (order_id, payment_id, sequence)"
     " values (:order_id, :id, :said) on conflict (order_id) do update"
@@ -56,8 +56,8 @@ BEGIN: Final = text(
     " sequence = order_payments.sequence + excluded.sequence where :is_another"
     " returning sequence"
     "), p as ("
-    f" insert into payments ({', '.join(BEGUN_COLUMNS)})"
-    f" select {', '.join(':' + name for name in BEGUN_COLUMNS)} from o returning id"
+    f" insert into payments ({', '.join(OPENING_COLUMNS)})"
+    f" select {', '.join(':' + name for name in OPENING_COLUMNS)} from o returning id"
     "), a as ("
     " insert into payment_attempts (idempotency_key, payment_id, kind, request, state)"
     " select :key, id, 'collect', cast(:request as jsonb), 'started' from p"
@@ -119,7 +119,7 @@ class Finished:
     error: str | None = None
 
 
-async def begin(
+async def open_payment(
     tx: AsyncSession,
     payment: Payment,
     *,
@@ -133,9 +133,9 @@ async def begin(
     `is_another`: then the caller holds the order's lock. `said` events are told with it.
     """
     key, request = attempt or (None, None)
-    values = {name: getattr(payment, name) for name in BEGUN_COLUMNS}
+    values = {name: getattr(payment, name) for name in OPENING_COLUMNS}
     values |= {"said": said, "key": key, "request": json.dumps(request), "is_another": is_another}
-    found: int | None = (await tx.execute(BEGIN, values)).scalar_one_or_none()
+    found: int | None = (await tx.execute(OPEN, values)).scalar_one_or_none()
     return found
 
 
