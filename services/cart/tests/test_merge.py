@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from cart.store import carts as store
 from chassis.ids import new_id, utcnow
 from chassis.testing import access_token
 from contracts.orders import OrderCancelled
@@ -158,3 +159,23 @@ async def test_an_older_orders_end_does_not_open_a_later_lock(shop: Shop) -> Non
     await cart.lock(second)
     await shop.harness.hear(cancelled(cart, first))
     assert (await cart.read())["status"] == "locked"
+
+
+async def test_a_cart_begun_at_the_very_moment_takes_the_old_one_in(shop: Shop) -> None:
+    customer, order, new = new_id(), new_id(), new_id()
+    old = await shop.customer_cart((await shop.sells(), 2), customer=customer)
+    await old.lock(order, **READY)
+    async with shop.harness.transaction() as tx:
+        await store.lock_or_create_current(tx, new, customer, "USD")
+        giving_back = asyncio.create_task(old.unlock(order))
+        async with asyncio.timeout(10):
+            while not await shop.harness.sql(  # noqa: ASYNC110  (the condition is in the database)
+                "select 1 from pg_stat_activity where datname = current_database() "
+                "and wait_event_type = 'Lock'"
+            ):
+                await asyncio.sleep(0.01)
+    assert (await giving_back).status_code == 204
+    assert (await old.read())["status"] == "abandoned"
+    current = await shop.client.get("/v1/carts/current", headers=old.headers)
+    assert current.json()["id"] == str(new)
+    assert current.json()["items"][0]["quantity"] == 2

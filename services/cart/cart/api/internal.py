@@ -6,7 +6,6 @@ from uuid import UUID
 
 from chassis.auth import Caller, ServiceCaller, only_services
 from chassis.db import Database
-from chassis.errors import Refused
 from chassis.ids import new_id, utcnow
 from chassis.wire import Body, Id, MoneyBody
 from contracts.money import Money
@@ -16,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from cart.api import views
 from cart.api.visit import Asked, CartToken, Db, buyer_of, holder_of
 from cart.domain import checkout
+from cart.domain.basket import CartBusy
 from cart.domain.checkout import Purchase
 from cart.domain.questions import CouponQuestion, CouponWorth, Method, RateQuestion, coupon_question
 from cart.quotes import Quotes
@@ -58,12 +58,6 @@ class UnlockBody(Body):
     """Whose lock to give back."""
 
     order_id: Id
-
-
-class CartBusy(Refused):
-    """The cart keeps changing; try again."""
-
-    code = "cart_busy"
 
 
 @router.post("/{cart_id}/lock")

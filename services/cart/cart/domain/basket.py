@@ -36,6 +36,12 @@ class CartExpired(Problem):
     code = "cart_expired"
 
 
+class CartBusy(Refused):
+    """The cart keeps changing; try again."""
+
+    code = "cart_busy"
+
+
 class CartEmpty(Refused):
     """There is nothing in the cart."""
 

@@ -1,17 +1,20 @@
 """Queries on the lock of carts: taken by an order, given back, or turned into a sale."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from cart.domain.basket import Basket
+from cart.domain.basket import Basket, CartBusy
 from cart.domain.pricing import Cost
 from cart.store.lines import move_lines
+
+TRIES = 3
 
 # The version is checked in the statement itself: another lock or a change that came first wins.
 LOCK = text(
@@ -119,6 +122,19 @@ async def unlock(tx: AsyncSession, orders: Mapping[UUID, UUID]) -> None:
     Where the customer has begun another cart meanwhile, the old one is merged into it.
     """
     locked = (await tx.execute(TAKE_LOCKED, _pairs(orders))).all()
+    for _ in range(TRIES):
+        try:
+            async with tx.begin_nested():
+                await _give_back(tx, locked)
+        except IntegrityError:
+            # The customer began a new cart between our look and our change: look again.
+            continue
+        return
+    raise CartBusy
+
+
+async def _give_back(tx: AsyncSession, locked: Sequence[Row[Any]]) -> None:
+    """Open carts whose rows are held, or merge them into newer ones."""
     customers = {row.customer_id for row in locked if row.customer_id is not None}
     active: dict[UUID, UUID] = {}
     if customers:
@@ -128,12 +144,12 @@ async def unlock(tx: AsyncSession, orders: Mapping[UUID, UUID]) -> None:
     merged: list[tuple[UUID, UUID]] = []
     # The newest of several becomes the open one.
     for row in reversed(locked):
-        if row.customer_id is None or row.customer_id not in active:
-            opened.append(row.id)
-            if row.customer_id is not None:
-                active[row.customer_id] = row.id
-        else:
+        if row.customer_id in active:
             merged.append((row.id, active[row.customer_id]))
+            continue
+        opened.append(row.id)
+        if row.customer_id is not None:
+            active[row.customer_id] = row.id
     if opened:
         await tx.execute(REACTIVATE, {"ids": opened})
     for source, target in merged:
