@@ -75,7 +75,7 @@ class Paging(BaseModel):
         return Page(items=[show(row) for row in shown], next_cursor=more)
 
 
-def _paging(
+async def _paging(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="rows a page")] = 20,
     cursor: Annotated[
         str | None, Query(max_length=1000, description="`next_cursor` of the page before")
