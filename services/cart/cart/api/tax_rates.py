@@ -19,7 +19,7 @@ from cart.store import tax_rates
 
 router = APIRouter(
     prefix="/v1/admin/tax-rates",
-    tags=["tax rates"],
+    tags=["cart"],
     dependencies=[Depends(permitted("tax:write"))],
 )
 
