@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,8 @@ from chassis.db import Database
 from identity.passwords import Passwords
 from identity.settings import IdentitySettings
 from identity.signing import Issuer
+
+CHANCE = random.SystemRandom()
 
 
 def _database(request: Request) -> Database:
@@ -63,9 +66,12 @@ DeviceAtHand = Annotated[Device, Depends(_device)]
 
 @asynccontextmanager
 async def evenly(seconds: float) -> AsyncIterator[None]:
-    """Take at least this long, so that the time taken does not tell which addresses are known."""
-    began = time.monotonic()
+    """Take at least this long, so that the time taken does not tell which addresses are known.
+
+    Up to a tenth more is left to chance: it hides what the work before leaves behind in caches.
+    """
+    ends = time.monotonic() + seconds + CHANCE.uniform(0, seconds / 10)
     try:
         yield
     finally:
-        await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
+        await asyncio.sleep(max(0.0, ends - time.monotonic()))
