@@ -10,7 +10,7 @@ from contracts.promotions import PromotionsReleased
 
 from orders.domain.checkout import Checkout
 from orders.domain.order import Stage
-from orders.saga import steps
+from orders.saga import forward
 from orders.saga.table import ANSWERS, FINAL, MOVES, REASONS, Move
 from orders.saga.triggers import CancelRequested, DeadlinePassed, Placed
 from orders.settings import Deadlines
@@ -70,7 +70,7 @@ def _note(order: Checkout, heard: object) -> None:
     elif isinstance(heard, PromotionsReleased):
         order.progress["promotions_released"] = True
     if isinstance(heard, PaymentEvent):
-        steps.note_payment(order, heard)
+        forward.note_payment(order, heard)
 
 
 def _take(
@@ -113,4 +113,4 @@ def deadline(order: Checkout, stage: Stage, now: datetime, deadlines: Deadlines)
         seconds = deadlines.transfer if by_transfer else deadlines.card_action
         return now + timedelta(seconds=seconds)
     base: float = getattr(deadlines, stage.value)
-    return now + steps.repeat_after(order, base)
+    return now + forward.repeat_after(order, base)

@@ -33,7 +33,7 @@ from contracts.shipping import (
 
 from orders.domain.checkout import Checkout
 from orders.domain.order import Stage
-from orders.saga import steps
+from orders.saga import forward, undo
 from orders.saga.triggers import (
     CancelRequested,
     CaptureDue,
@@ -52,7 +52,7 @@ class Move:
     """Go to a stage and send what a step makes. `repeats` marks a repetition: its wait grows."""
 
     to: Stage
-    send: Callable[[Checkout, object, datetime], steps.Sent]
+    send: Callable[[Checkout, object, datetime], forward.Sent]
     when: Guard = lambda _order: True
     repeats: bool = False
 
@@ -91,82 +91,82 @@ S = Stage
 # fmt: off
 MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
     # while we are              and we hear                  we go to                         and send
-    (None,                 Placed):                (Move(S.RESERVING, steps.placed),),
+    (None,                 Placed):                (Move(S.RESERVING, forward.placed),),
 
-    (S.RESERVING,          StockReserved):         (Move(S.REDEEMING, steps.redeem, has_coupon),
-                                                    Move(S.COLLECTING, steps.collect, is_due),
-                                                    Move(S.FULFILLING, steps.confirm)),
-    (S.RESERVING,          StockRejected):         (Move(S.CANCELLED, steps.end),),
-    (S.RESERVING,          DeadlinePassed):        (Move(S.RELEASING, steps.release),),
-    (S.RESERVING,          CancelRequested):       (Move(S.RELEASING, steps.release),),
+    (S.RESERVING,          StockReserved):         (Move(S.REDEEMING, forward.redeem, has_coupon),
+                                                    Move(S.COLLECTING, forward.collect, is_due),
+                                                    Move(S.FULFILLING, forward.confirm)),
+    (S.RESERVING,          StockRejected):         (Move(S.CANCELLED, undo.end),),
+    (S.RESERVING,          DeadlinePassed):        (Move(S.RELEASING, undo.release),),
+    (S.RESERVING,          CancelRequested):       (Move(S.RELEASING, undo.release),),
 
-    (S.REDEEMING,          PromotionsRedeemed):    (Move(S.COLLECTING, steps.collect, is_due),
-                                                    Move(S.FULFILLING, steps.confirm)),
-    (S.REDEEMING,          PromotionsRejected):    (Move(S.RELEASING, steps.release),),
-    (S.REDEEMING,          DeadlinePassed):        (Move(S.RELEASING, steps.release),),
-    (S.REDEEMING,          CancelRequested):       (Move(S.RELEASING, steps.release),),
+    (S.REDEEMING,          PromotionsRedeemed):    (Move(S.COLLECTING, forward.collect, is_due),
+                                                    Move(S.FULFILLING, forward.confirm)),
+    (S.REDEEMING,          PromotionsRejected):    (Move(S.RELEASING, undo.release),),
+    (S.REDEEMING,          DeadlinePassed):        (Move(S.RELEASING, undo.release),),
+    (S.REDEEMING,          CancelRequested):       (Move(S.RELEASING, undo.release),),
 
-    (S.COLLECTING,         PaymentCaptured):       (Move(S.FULFILLING, steps.confirm),),  # the pivot
-    (S.COLLECTING,         PaymentAuthorized):     (Move(S.FULFILLING, steps.confirm),),  # the pivot
-    (S.COLLECTING,         PaymentActionRequired): (Move(S.AWAITING_CUSTOMER, steps.await_customer),),
-    (S.COLLECTING,         PaymentFailed):         (Move(S.RELEASING, steps.release),),
-    (S.COLLECTING,         PaymentCancelled):      (Move(S.RELEASING, steps.release),),
-    (S.COLLECTING,         DeadlinePassed):        (Move(S.CANCELLING_PAYMENT, steps.cancel_payment),),
-    (S.COLLECTING,         CancelRequested):       (Move(S.CANCELLING_PAYMENT, steps.cancel_payment),),
+    (S.COLLECTING,         PaymentCaptured):       (Move(S.FULFILLING, forward.confirm),),  # the pivot
+    (S.COLLECTING,         PaymentAuthorized):     (Move(S.FULFILLING, forward.confirm),),  # the pivot
+    (S.COLLECTING,         PaymentActionRequired): (Move(S.AWAITING_CUSTOMER, forward.await_customer),),
+    (S.COLLECTING,         PaymentFailed):         (Move(S.RELEASING, undo.release),),
+    (S.COLLECTING,         PaymentCancelled):      (Move(S.RELEASING, undo.release),),
+    (S.COLLECTING,         DeadlinePassed):        (Move(S.CANCELLING_PAYMENT, undo.cancel_payment),),
+    (S.COLLECTING,         CancelRequested):       (Move(S.CANCELLING_PAYMENT, undo.cancel_payment),),
 
-    (S.AWAITING_CUSTOMER,  PaymentCaptured):       (Move(S.FULFILLING, steps.confirm),),  # the pivot
-    (S.AWAITING_CUSTOMER,  PaymentAuthorized):     (Move(S.FULFILLING, steps.confirm),),  # the pivot
-    (S.AWAITING_CUSTOMER,  PaymentFailed):         (Move(S.RELEASING, steps.release),),
-    (S.AWAITING_CUSTOMER,  PaymentCancelled):      (Move(S.RELEASING, steps.release),),
-    (S.AWAITING_CUSTOMER,  DeadlinePassed):        (Move(S.CANCELLING_PAYMENT, steps.cancel_payment),),
-    (S.AWAITING_CUSTOMER,  CancelRequested):       (Move(S.CANCELLING_PAYMENT, steps.cancel_payment),),
+    (S.AWAITING_CUSTOMER,  PaymentCaptured):       (Move(S.FULFILLING, forward.confirm),),  # the pivot
+    (S.AWAITING_CUSTOMER,  PaymentAuthorized):     (Move(S.FULFILLING, forward.confirm),),  # the pivot
+    (S.AWAITING_CUSTOMER,  PaymentFailed):         (Move(S.RELEASING, undo.release),),
+    (S.AWAITING_CUSTOMER,  PaymentCancelled):      (Move(S.RELEASING, undo.release),),
+    (S.AWAITING_CUSTOMER,  DeadlinePassed):        (Move(S.CANCELLING_PAYMENT, undo.cancel_payment),),
+    (S.AWAITING_CUSTOMER,  CancelRequested):       (Move(S.CANCELLING_PAYMENT, undo.cancel_payment),),
 
-    (S.CANCELLING_PAYMENT, PaymentCancelled):      (Move(S.RELEASING, steps.release),),
-    (S.CANCELLING_PAYMENT, PaymentFailed):         (Move(S.RELEASING, steps.release),),
-    (S.CANCELLING_PAYMENT, PaymentAuthorized):     (Move(S.CANCELLING_PAYMENT, steps.cancel_payment, repeats=True),),
-    (S.CANCELLING_PAYMENT, PaymentActionRequired): (Move(S.CANCELLING_PAYMENT, steps.cancel_payment, repeats=True),),
-    (S.CANCELLING_PAYMENT, PaymentCaptured):       (Move(S.REFUNDING, steps.refund),),  # late money
-    (S.CANCELLING_PAYMENT, DeadlinePassed):        (Move(S.CANCELLING_PAYMENT, steps.cancel_payment, repeats=True),),
+    (S.CANCELLING_PAYMENT, PaymentCancelled):      (Move(S.RELEASING, undo.release),),
+    (S.CANCELLING_PAYMENT, PaymentFailed):         (Move(S.RELEASING, undo.release),),
+    (S.CANCELLING_PAYMENT, PaymentAuthorized):     (Move(S.CANCELLING_PAYMENT, undo.cancel_payment, repeats=True),),
+    (S.CANCELLING_PAYMENT, PaymentActionRequired): (Move(S.CANCELLING_PAYMENT, undo.cancel_payment, repeats=True),),
+    (S.CANCELLING_PAYMENT, PaymentCaptured):       (Move(S.REFUNDING, undo.refund),),  # late money
+    (S.CANCELLING_PAYMENT, DeadlinePassed):        (Move(S.CANCELLING_PAYMENT, undo.cancel_payment, repeats=True),),
 
-    (S.REFUNDING,          PaymentRefunded):       (Move(S.REFUNDING, steps.refund, is_kept),
-                                                    Move(S.RELEASING, steps.tell_refund)),
-    (S.REFUNDING,          RefundFailed):          (Move(S.REFUNDING, steps.nothing, repeats=True),),
-    (S.REFUNDING,          DeadlinePassed):        (Move(S.REFUNDING, steps.refund, repeats=True),),
+    (S.REFUNDING,          PaymentRefunded):       (Move(S.REFUNDING, undo.refund, is_kept),
+                                                    Move(S.RELEASING, undo.tell_refund)),
+    (S.REFUNDING,          RefundFailed):          (Move(S.REFUNDING, forward.nothing, repeats=True),),
+    (S.REFUNDING,          DeadlinePassed):        (Move(S.REFUNDING, undo.refund, repeats=True),),
 
-    (S.RELEASING,          StockReleased):         (Move(S.CANCELLED, steps.end, is_over),
-                                                    Move(S.RELEASING, steps.nothing)),
-    (S.RELEASING,          PromotionsReleased):    (Move(S.CANCELLED, steps.end, is_over),
-                                                    Move(S.RELEASING, steps.nothing)),
-    (S.RELEASING,          DeadlinePassed):        (Move(S.RELEASING, steps.release_again, repeats=True),),
-    (S.RELEASING,          PaymentCaptured):       (Move(S.REFUNDING, steps.refund, is_kept),),  # late money
-    (S.RELEASING,          PaymentAuthorized):     (Move(S.CANCELLING_PAYMENT, steps.cancel_payment),),
-    (S.CANCELLED,          PaymentCaptured):       (Move(S.REFUNDING, steps.refund, is_kept),),  # late money
-    (S.CANCELLED,          PaymentAuthorized):     (Move(S.CANCELLING_PAYMENT, steps.cancel_payment),),
+    (S.RELEASING,          StockReleased):         (Move(S.CANCELLED, undo.end, is_over),
+                                                    Move(S.RELEASING, forward.nothing)),
+    (S.RELEASING,          PromotionsReleased):    (Move(S.CANCELLED, undo.end, is_over),
+                                                    Move(S.RELEASING, forward.nothing)),
+    (S.RELEASING,          DeadlinePassed):        (Move(S.RELEASING, undo.release_again, repeats=True),),
+    (S.RELEASING,          PaymentCaptured):       (Move(S.REFUNDING, undo.refund, is_kept),),  # late money
+    (S.RELEASING,          PaymentAuthorized):     (Move(S.CANCELLING_PAYMENT, undo.cancel_payment),),
+    (S.CANCELLED,          PaymentCaptured):       (Move(S.REFUNDING, undo.refund, is_kept),),  # late money
+    (S.CANCELLED,          PaymentAuthorized):     (Move(S.CANCELLING_PAYMENT, undo.cancel_payment),),
 
-    (S.FULFILLING,         ShipmentsCreated):      (Move(S.COMPLETED, steps.nothing),),
-    (S.FULFILLING,         ShipmentImpossible):    (Move(S.NEEDS_REVIEW, steps.nothing),),
-    (S.FULFILLING,         DeadlinePassed):        (Move(S.FULFILLING, steps.create_shipments, repeats=True),),
-    (S.FULFILLING,         CancelRequested):       (Move(S.RECALLING, steps.recall, is_at_home),),
+    (S.FULFILLING,         ShipmentsCreated):      (Move(S.COMPLETED, forward.nothing),),
+    (S.FULFILLING,         ShipmentImpossible):    (Move(S.NEEDS_REVIEW, forward.nothing),),
+    (S.FULFILLING,         DeadlinePassed):        (Move(S.FULFILLING, forward.create_shipments, repeats=True),),
+    (S.FULFILLING,         CancelRequested):       (Move(S.RECALLING, undo.recall, is_at_home),),
 
-    (S.NEEDS_REVIEW,       ReviewRetry):           (Move(S.FULFILLING, steps.ship_reviewed),),
-    (S.NEEDS_REVIEW,       ReviewRefund):          (Move(S.COMPLETED, steps.refund_reviewed),),
-    (S.NEEDS_REVIEW,       CancelRequested):       (Move(S.RECALLING, steps.recall, is_at_home),),
+    (S.NEEDS_REVIEW,       ReviewRetry):           (Move(S.FULFILLING, forward.ship_reviewed),),
+    (S.NEEDS_REVIEW,       ReviewRefund):          (Move(S.COMPLETED, undo.refund_reviewed),),
+    (S.NEEDS_REVIEW,       CancelRequested):       (Move(S.RECALLING, undo.recall, is_at_home),),
 
-    (S.RECALLING,          ShipmentsCancelled):    (Move(S.REFUNDING, steps.refund, is_kept),
-                                                    Move(S.RELEASING, steps.release, nothing_taken),
-                                                    Move(S.CANCELLING_PAYMENT, steps.cancel_payment)),
-    (S.RECALLING,          ShipmentsPartlyCancelled): (Move(S.COMPLETED, steps.refund_unsent),),
-    (S.RECALLING,          ShipmentAlreadySent):   (Move(S.COMPLETED, steps.refuse_cancellation),),
-    (S.RECALLING,          DeadlinePassed):        (Move(S.RECALLING, steps.recall_again, repeats=True),),
+    (S.RECALLING,          ShipmentsCancelled):    (Move(S.REFUNDING, undo.refund, is_kept),
+                                                    Move(S.RELEASING, undo.release, nothing_taken),
+                                                    Move(S.CANCELLING_PAYMENT, undo.cancel_payment)),
+    (S.RECALLING,          ShipmentsPartlyCancelled): (Move(S.COMPLETED, undo.refund_unsent),),
+    (S.RECALLING,          ShipmentAlreadySent):   (Move(S.COMPLETED, undo.refuse_cancellation),),
+    (S.RECALLING,          DeadlinePassed):        (Move(S.RECALLING, undo.recall_again, repeats=True),),
 
-    (S.COMPLETED,          CancelRequested):       (Move(S.RECALLING, steps.recall, is_at_home),),
-    (S.COMPLETED,          RefusedAtDoor):         (Move(S.CANCELLING_PAYMENT, steps.take_back),),
-    (S.COMPLETED,          CaptureFailed):         (Move(S.NEEDS_REVIEW, steps.nothing),),
+    (S.COMPLETED,          CancelRequested):       (Move(S.RECALLING, undo.recall, is_at_home),),
+    (S.COMPLETED,          RefusedAtDoor):         (Move(S.CANCELLING_PAYMENT, undo.take_back),),
+    (S.COMPLETED,          CaptureFailed):         (Move(S.NEEDS_REVIEW, forward.nothing),),
 
-    **{(stage, money):                             (Move(stage, steps.tell_payment),)
+    **{(stage, money):                             (Move(stage, forward.tell_payment),)
        for stage in (S.FULFILLING, S.COMPLETED, S.NEEDS_REVIEW, S.RECALLING)
        for money in (PaymentCaptured, PaymentRefunded, PaymentDisputed)},
-    **{(stage, CaptureDue):                        (Move(stage, steps.capture),)
+    **{(stage, CaptureDue):                        (Move(stage, forward.capture),)
        for stage in (S.FULFILLING, S.COMPLETED, S.NEEDS_REVIEW, S.RECALLING)},
 }
 # fmt: on

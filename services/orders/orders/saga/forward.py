@@ -1,44 +1,32 @@
-"""What each move of the saga sends. A step changes the checkout and returns messages; no I/O."""
+"""What the moves towards a delivered order send. A step changes the checkout and returns messages."""
 
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from contracts.address import Address
-from contracts.inventory import (
-    Allocation,
-    ReleaseStock,
-    ReserveStock,
-    RestockUnits,
-    StockReserved,
-    WantedLine,
-)
+from contracts.inventory import Allocation, ReserveStock, StockReserved, WantedLine
 from contracts.message import Message
-from contracts.money import Money
 from contracts.orders import (
     CustomerActionRequired,
-    OrderCancelled,
     OrderConfirmed,
     OrderPaymentChanged,
     OrderPlaced,
 )
 from contracts.payments import (
-    CancelPayment,
     CapturePayment,
     CollectPayment,
     PaymentActionRequired,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentRefunded,
-    RefundPayment,
 )
-from contracts.promotions import RedeemPromotions, ReleasePromotions
-from contracts.shipping import CancelShipments, CreateShipments, ShipmentsPartlyCancelled
+from contracts.promotions import RedeemPromotions
+from contracts.shipping import CreateShipments
 
 from orders.domain.checkout import Checkout
 from orders.domain.order import PaymentStatus, Status
-from orders.saga.notices import cancelled_notice, confirmed_notice, refund_notice
-from orders.saga.triggers import CancelRequested, ReviewRefund
+from orders.saga.notices import confirmed_notice, refund_notice
 
 Sent = list[Message]
 
@@ -196,153 +184,6 @@ def ship_reviewed(order: Checkout, heard: object, now: datetime) -> Sent:
     """Staff want the parcels tried anew: a new operation, since the old one has its answer."""
     order.progress["reviews"] = order.progress.get("reviews", 0) + 1
     return create_shipments(order, heard, now)
-
-
-def release(order: Checkout, heard: object, now: datetime) -> Sent:
-    """Give back whatever is held."""
-    if isinstance(heard, CancelRequested):
-        order.cancellation_state = "requested"
-    order.progress["stock_released"] = False
-    order.progress["promotions_released"] = False
-    return release_again(order, heard, now)
-
-
-def release_again(order: Checkout, heard: object, now: datetime) -> Sent:
-    """Ask once more for what has not been given back."""
-    sent: Sent = []
-    if not order.progress.get("stock_released"):
-        sent.append(
-            ReleaseStock(operation_id=order.operation("release stock"), order_id=order.order_id)
-        )
-    if order.has_coupon and not order.progress.get("promotions_released"):
-        sent.append(
-            ReleasePromotions(
-                operation_id=order.operation("release promotions"), order_id=order.order_id
-            )
-        )
-    return sent
-
-
-def end(order: Checkout, heard: object, now: datetime) -> Sent:
-    """The order is over without a sale; said once ever, even when late money opened it again."""
-    if order.progress.get("said_cancelled"):
-        return []
-    order.progress["said_cancelled"] = True
-    reason = order.progress.get("reason", "timed_out")
-    order.cancelled_at = now
-    order.cancellation_reason = reason
-    order.cancellation_state = "done"
-    if order.payment_status in (PaymentStatus.PENDING, PaymentStatus.AUTHORIZED):
-        order.payment_status = PaymentStatus.FAILED
-    order.become(Status.CANCELLED, reason)
-    return [
-        order.say(
-            OrderCancelled(
-                order_id=order.order_id,
-                order_number=order.order_number,
-                customer_id=order.customer_id,
-                cart_id=order.cart_id,
-                reason=reason,
-                cancelled_at=now,
-            )
-        ),
-        *cancelled_notice(order),
-    ]
-
-
-def cancel_payment(order: Checkout, heard: object, now: datetime) -> Sent:
-    """Never assume that a payment failed: ask for it to be cancelled, and hear what became of it."""
-    if isinstance(heard, CancelRequested):
-        order.cancellation_state = "requested"
-    return [CancelPayment(operation_id=order.operation("cancel payment"), order_id=order.order_id)]
-
-
-def refund(order: Checkout, heard: object, now: datetime) -> Sent:
-    """Give back all that was captured; the same operation until it is done."""
-    return [
-        RefundPayment(
-            operation_id=order.operation(f"refund {order.captured_amount}"),
-            order_id=order.order_id,
-            amount=order.money(order.kept_amount),
-            reason=order.progress.get("reason", "cancelled"),
-        )
-    ]
-
-
-def tell_refund(order: Checkout, heard: object, now: datetime) -> Sent:
-    """The money went back: give back the rest, and tell the customer."""
-    notice = refund_notice(order, heard) if isinstance(heard, PaymentRefunded) else []
-    return [*release(order, heard, now), *notice]
-
-
-def recall(order: Checkout, heard: object, now: datetime) -> Sent:
-    """Keep the parcels back, if they are still there."""
-    order.cancellation_state = "requested"
-    return recall_again(order, heard, now)
-
-
-def recall_again(order: Checkout, heard: object, now: datetime) -> Sent:
-    """Ask once more for the parcels to be kept back."""
-    return [CancelShipments(operation_id=order.operation("recall"), order_id=order.order_id)]
-
-
-def refuse_cancellation(order: Checkout, heard: object, now: datetime) -> Sent:
-    """All parcels are gone: the order stands."""
-    order.cancellation_state = "refused"
-    return []
-
-
-def refund_unsent(order: Checkout, heard: object, now: datetime) -> Sent:
-    """Some parcels are gone: give back the money and the stock of those kept back."""
-    order.cancellation_state = "done"
-    if not isinstance(heard, ShipmentsPartlyCancelled):
-        return []
-    bought = {line.line_id: line for line in order.lines()}
-    amount = sum(
-        bought[kept.line_id].total_amount * kept.quantity // bought[kept.line_id].quantity
-        for kept in heard.unsent
-    )
-    return [
-        *partial_refund(order, order.money(amount), "unsent"),
-        ReleaseStock(operation_id=order.operation("release unsent"), order_id=order.order_id),
-    ]
-
-
-def partial_refund(order: Checkout, amount: Money, purpose: str) -> Sent:
-    """Give part of the money back, never more than is kept."""
-    capped = min(amount.amount, order.kept_amount)
-    if capped <= 0:
-        return []
-    return [
-        RefundPayment(
-            operation_id=order.operation(f"refund {purpose} {order.refunded_amount}"),
-            order_id=order.order_id,
-            amount=order.money(capped),
-            reason=purpose,
-        )
-    ]
-
-
-def refund_reviewed(order: Checkout, heard: object, now: datetime) -> Sent:
-    """Staff decided: give back what the lines cost that cannot be sent."""
-    if not isinstance(heard, ReviewRefund):
-        return []
-    return [
-        *partial_refund(order, order.money(heard.amount), "review"),
-        ReleaseStock(operation_id=order.operation("release unsent"), order_id=order.order_id),
-    ]
-
-
-def take_back(order: Checkout, heard: object, now: datetime) -> Sent:
-    """The parcel was refused at the door: its pieces return to their shelves, and nothing is due."""
-    lines = [Allocation.model_validate(a) for a in order.progress["allocations"]]
-    restock = RestockUnits(
-        operation_id=order.operation("restock"),
-        order_id=order.order_id,
-        lines=lines,
-        reason="refused at the door",
-    )
-    return [restock, *cancel_payment(order, heard, now)]
 
 
 def capture(order: Checkout, heard: object, now: datetime) -> Sent:

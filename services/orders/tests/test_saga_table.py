@@ -1,0 +1,152 @@
+"""The saga's table as a whole: staff, late and repeated replies, and whatever else may be heard."""
+
+from pathlib import Path
+
+import pytest
+from contracts.inventory import (
+    ReleaseStock,
+    RestockUnits,
+    StockReleased,
+    StockReserved,
+)
+from contracts.notifications import Notify
+from contracts.orders import OrderCancelled, OrderConfirmed
+from contracts.payments import (
+    CancelPayment,
+    CapturePayment,
+    PaymentAuthorized,
+    PaymentCancelled,
+    PaymentCaptured,
+    RefundPayment,
+)
+from contracts.promotions import (
+    PromotionsRedeemed,
+)
+from contracts.shipping import (
+    CreateShipments,
+    ShipmentImpossible,
+    ShipmentsCreated,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from orders.domain.order import Stage, Status
+from orders.saga import process
+from orders.saga.picture import mermaid
+from orders.saga.table import FINAL, MOVES
+from orders.saga.triggers import (
+    CaptureDue,
+    DeadlinePassed,
+    Placed,
+    RefusedAtDoor,
+    ReviewRefund,
+    ReviewRetry,
+)
+from saga_play import DEADLINES, DONE, NOW, PAID, after, an_order, message, play
+
+
+def test_what_cannot_be_sent_waits_for_staff() -> None:
+    story = (*PAID, ShipmentImpossible)
+    assert after(*story)[1] is Stage.NEEDS_REVIEW
+    assert after(*story, ReviewRetry)[0][-1] is CreateShipments
+    sent, stage = after(*story, ReviewRefund)
+    assert (sent[-2:], stage) == ([RefundPayment, ReleaseStock], Stage.COMPLETED)
+
+
+def test_cash_refused_at_the_door_restocks_and_ends() -> None:
+    sent, stage = after(
+        StockReserved,
+        PaymentAuthorized,
+        ShipmentsCreated,
+        RefusedAtDoor,
+        PaymentCancelled,
+        StockReleased,
+        payment_method="cod",
+        capture="on_delivery",
+    )
+    assert [RestockUnits, CancelPayment] == sent[3:5]
+    assert (sent[-1], stage) == (OrderCancelled, Stage.CANCELLED)
+
+
+def test_cash_is_captured_on_delivery() -> None:
+    sent, stage = after(
+        StockReserved,
+        PaymentAuthorized,
+        ShipmentsCreated,
+        CaptureDue,
+        payment_method="cod",
+        capture="on_delivery",
+    )
+    assert (sent[-1], stage) == (CapturePayment, Stage.COMPLETED)
+
+
+@pytest.mark.parametrize("reply", [StockReserved, PaymentCaptured, ShipmentsCreated])
+def test_a_repeated_reply_changes_nothing(reply: type) -> None:
+    story = DONE[: DONE.index(reply) + 1]
+    sent, stage, order = play(*story)
+    heard = process.hear(order, message(reply, order), NOW, DEADLINES)
+    if (stage, reply) not in MOVES:
+        assert (heard.outcome, heard.sent, order.stage) == ("ignored", [], stage)
+
+
+def test_an_answer_to_a_command_never_sent_is_an_error() -> None:
+    for reply in (PaymentCaptured, PromotionsRedeemed, ShipmentsCreated, StockReleased):
+        with pytest.raises(process.UnexpectedReply):
+            play(reply)
+
+
+def test_every_stage_can_be_left_and_every_stage_is_reached() -> None:
+    assert {stage for stage, _ in MOVES if stage} == set(Stage)
+    assert {move.to for moves in MOVES.values() for move in moves} == set(Stage)
+
+
+def test_every_unfinished_stage_has_a_deadline() -> None:
+    waiting = set(Stage) - FINAL - {Stage.NEEDS_REVIEW}
+    assert {stage for stage, heard in MOVES if heard is DeadlinePassed} == waiting
+
+
+def test_repetitions_wait_longer_each_time() -> None:
+    _, _, order = play(StockReserved, DeadlinePassed)
+    waits = []
+    for _ in range(8):
+        process.hear(order, DeadlinePassed(), NOW, DEADLINES)
+        assert order.deadline_at is not None
+        waits.append((order.deadline_at - NOW).total_seconds())
+    assert waits[:3] == [240, 480, 960]
+    assert waits[-1] == 3600
+
+
+REPLIES = sorted({kind for _, kind in MOVES if kind is not Placed}, key=lambda kind: kind.__name__)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(REPLIES), max_size=25),
+    st.booleans(),
+    st.sampled_from([0, 2500]),
+)
+def test_whatever_is_heard_the_order_ends_once_and_keeps_no_money_it_refused(
+    heard: list[type], coupon: bool, total: int
+) -> None:
+    order = an_order(coupon=coupon, total_amount=total)
+    sent = process.begin(order, NOW, DEADLINES)
+    for kind in heard:
+        try:
+            sent += process.hear(order, message(kind, order), NOW, DEADLINES).sent
+        except process.UnexpectedReply:
+            continue
+    kinds = [type(m) for m in sent]
+    assert kinds.count(OrderConfirmed) <= 1
+    assert kinds.count(OrderCancelled) <= 1
+    if order.stage is Stage.CANCELLED:
+        assert order.status is Status.CANCELLED
+        assert order.kept_amount == 0
+        assert order.everything_given_back or OrderCancelled in kinds
+    if order.stage not in FINAL and order.stage is not Stage.NEEDS_REVIEW:
+        assert order.deadline_at is not None
+    numbers = [m.sequence for m in sent if not isinstance(m, Notify) and hasattr(m, "sequence")]
+    assert numbers == sorted(numbers)
+
+
+def test_the_picture_in_the_readme_is_the_table() -> None:
+    readme = Path(__file__).resolve().parents[1] / "README.md"
+    assert f"```mermaid\n{mermaid()}\n```" in readme.read_text()
