@@ -1,44 +1,17 @@
 """Mails sent over real SMTP and read over real HTTP from a catcher in a process of its own."""
 
-import os
+import re
 import smtplib
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from pathlib import Path
-from typing import Any
 
-import httpx
-import mailcatcher
 import pytest
 from mailcatcher.mailbox import MOST_BYTES, MOST_MESSAGES, Mailbox
+from mailcatcher.testing import CatcherProcess
 
 
-class Catcher:
-    def __init__(self) -> None:
-        with socket.socket() as first, socket.socket() as second:
-            for probe in (first, second):
-                probe.bind(("127.0.0.1", 0))
-            self.smtp_port, port = first.getsockname()[1], second.getsockname()[1]
-        path = [str(Path(mailcatcher.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-        environment = {
-            "SMTP_PORT": str(self.smtp_port),
-            "PORT": str(port),
-            "PYTHONPATH": os.pathsep.join(path),
-        }
-        command = [sys.executable, "-m", "mailcatcher"]
-        self.process = subprocess.Popen(command, env=os.environ | environment)
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}")
-        give_up = time.monotonic() + 20
-        while not self._ready():
-            assert self.process.poll() is None
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
-
+class Catcher(CatcherProcess):
     def send(self, subject: str, to: str = "ada@example.com", html: str | None = None) -> None:
         mail = EmailMessage()
         mail["From"] = "Cartwright <shop@example.com>"
@@ -51,34 +24,18 @@ class Catcher:
         with smtplib.SMTP("127.0.0.1", self.smtp_port) as smtp:
             smtp.send_message(mail)
 
-    def list(self, **query: Any) -> list[dict[str, Any]]:
-        answer = self.http.get("/messages", params=query)
-        assert answer.status_code == 200, answer.text
-        found: list[dict[str, Any]] = answer.json()
-        return found
-
-    def close(self) -> None:
-        self.http.close()
-        self.process.terminate()
-        self.process.wait(10)
-
-    def _ready(self) -> bool:
-        try:
-            return self.http.get("/readyz").is_success
-        except httpx.TransportError:
-            return False
-
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Catcher]:
     catcher = Catcher()
+    catcher.start()
     yield catcher
     catcher.close()
 
 
 @pytest.fixture
 def catcher(running: Catcher) -> Catcher:
-    running.http.delete("/messages").raise_for_status()
+    running.forget()
     return running
 
 
@@ -123,7 +80,7 @@ def test_ids_go_on_rising_after_the_mails_were_forgotten(catcher: Catcher) -> No
 
 
 def test_mail_can_be_refused_for_a_while(catcher: Catcher) -> None:
-    catcher.http.post("/behaviour", json={"refuse": 2}).raise_for_status()
+    catcher.refuse(2)
 
     for _ in range(2):
         with pytest.raises(smtplib.SMTPDataError) as refused:
@@ -143,7 +100,9 @@ def test_the_page_shows_the_mail_but_lets_it_do_nothing(catcher: Catcher) -> Non
 
     assert "&lt;b&gt;Hello&lt;/b&gt;" in page.text
     assert "<script>" not in page.text
-    assert f'src="/messages/{mail["id"]}/html"' in page.text
+    assert f'src="messages/{mail["id"]}/html"' in page.text
+    # Relative, so that the page also works below a gateway's prefix.
+    assert not re.search(r'(?:href|src)="/', page.text)
     assert "<p>Hi</p>" in frame.text
     policy = frame.headers["content-security-policy"]
     assert policy.startswith("sandbox ")

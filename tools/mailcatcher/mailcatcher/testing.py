@@ -1,0 +1,89 @@
+"""The mail catcher as a process of a test's own, to be sent to, asked, refused by and killed."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+PACKAGE = Path(__file__).parents[1]
+READY_WITHIN = 20.0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class CatcherProcess:
+    """A running mail catcher; `start` and `stop` keep its ports, so that a sender finds it again."""
+
+    def __init__(self) -> None:
+        self.smtp_port = _free_port()
+        self.port = _free_port()
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        path = [str(PACKAGE), os.environ.get("PYTHONPATH", "")]
+        environment = {
+            "HOST": "127.0.0.1",
+            "SMTP_PORT": str(self.smtp_port),
+            "PORT": str(self.port),
+            "PYTHONPATH": os.pathsep.join(path),
+        }
+        command = [sys.executable, "-m", "mailcatcher"]
+        self.process = subprocess.Popen(command, env=os.environ | environment)  # noqa: S603
+        give_up = time.monotonic() + READY_WITHIN
+        while not self._is_ready():
+            if self.process.poll() is not None or time.monotonic() > give_up:
+                raise RuntimeError("the mail catcher did not start")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End the process; what it caught is gone."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+            self.process = None
+
+    def close(self) -> None:
+        """End the process and the connection to it."""
+        self.stop()
+        self.http.close()
+
+    def list(self, **query: Any) -> list[dict[str, Any]]:
+        """The mails caught, newest first, by the query of `GET /messages`."""
+        answer = self.http.get("/messages", params=query)
+        answer.raise_for_status()
+        found: list[dict[str, Any]] = answer.json()
+        return found
+
+    def whole(self, mail_id: int) -> dict[str, Any]:
+        """One mail with its bodies and headers."""
+        answer = self.http.get(f"/messages/{mail_id}")
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def refuse(self, times: int) -> None:
+        """Refuse the next mails for now."""
+        self.http.post("/behaviour", json={"refuse": times}).raise_for_status()
+
+    def forget(self) -> None:
+        """Forget every mail and refuse none."""
+        self.http.delete("/messages").raise_for_status()
+        self.refuse(0)
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.http.get("/readyz").is_success
+        except httpx.TransportError:
+            return False
