@@ -22,7 +22,7 @@ def _free_port() -> int:
 
 
 class CatcherProcess:
-    """A running mail catcher; `start` and `stop` keep its ports, so that a sender finds it again."""
+    """A running mail catcher; `start` and `stop` keep its ports, so a sender finds it again."""
 
     def __init__(self) -> None:
         self.smtp_port = _free_port()
