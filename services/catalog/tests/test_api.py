@@ -141,6 +141,30 @@ async def test_twenty_rivals_for_one_sku_make_one_product(shop: Any, staff: dict
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 19
 
 
+async def test_many_products_are_made_at_once_or_none(shop: Any, catalog: Any) -> None:
+    category = await shop.category()
+    bodies = [
+        {
+            "category_id": category["id"],
+            "name": f"Cap {n}",
+            "base_price": usd(900 + n),
+            "status": "active",
+            "variants": [{"sku": f"CAP-{n}"}],
+        }
+        for n in range(5)
+    ]
+    url = "/v1/admin/products/bulk"
+    double = {"items": [*bodies, bodies[0]]}
+    refused = await shop.client.post(url, json=double, headers=shop.staff)
+    assert (refused.status_code, refused.json()["code"]) == (409, "duplicate_sku")
+    made = await shop.made(url, {"items": bodies})
+
+    assert [each["name"] for each in made["items"]] == [body["name"] for body in bodies]
+    assert len(await catalog.said(ProductChanged)) == 5
+    listed = await shop.client.get("/v1/products", params={"sort": "price"})
+    assert [card["id"] for card in listed.json()["items"]] == [each["id"] for each in made["items"]]
+
+
 async def test_options_of_variants_differ(shop: Any, staff: dict[str, str]) -> None:
     made = await shop.product(
         await shop.category(),

@@ -66,7 +66,7 @@ async def add_image(
     product = await store.lock_product(tx, product_id)
     image = body.to_image()
     product.show(image, as_primary=body.is_primary)
-    await publish(tx, product, caller.principal, utcnow())
+    await publish(tx, [product], caller.principal, utcnow())
     etag.show(response, product.version)
     return image_view(image)
 
@@ -92,7 +92,7 @@ async def change_image(
         product.feature(image)
     for field, value in given.items():
         setattr(image, field, value)
-    await publish(tx, product, caller.principal, utcnow())
+    await publish(tx, [product], caller.principal, utcnow())
     etag.show(response, product.version)
     return image_view(image)
 
@@ -106,4 +106,4 @@ async def remove_image(
     product = await store.lock_product(tx, product_id)
     etag.check(product.version, expected)
     product.hide(product.find_image(image_id))
-    await publish(tx, product, caller.principal, utcnow())
+    await publish(tx, [product], caller.principal, utcnow())

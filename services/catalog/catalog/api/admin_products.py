@@ -1,5 +1,6 @@
 """Products as staff keep them."""
 
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
@@ -7,7 +8,7 @@ from chassis import etag
 from chassis.db import Tx
 from chassis.ids import new_id, utcnow
 from chassis.pages import Page, Paged
-from chassis.wire import Body, Id, Name, SafeText, Sku
+from chassis.wire import Body, Id, Name, SafeText, Sku, View
 from fastapi import APIRouter, Query, Response
 from pydantic import Field, model_validator
 from slugify import slugify
@@ -66,6 +67,18 @@ class ProductBody(Body):
             raise ValueError("one image is primary")
         check_fields(self.customization_fields)
         return self
+
+
+class ProductsBody(Body):
+    """Up to a hundred new products."""
+
+    items: list[ProductBody] = Field(min_length=1, max_length=100)
+
+
+class ProductsView(View):
+    """Products, in the order in which they were sent."""
+
+    items: list[ProductView]
 
 
 class ProductChanges(Changes):
@@ -129,13 +142,8 @@ def _discount(product: Product, given: dict[str, Any]) -> None:
     )
 
 
-@router.post("", status_code=201)
-async def create_product(
-    body: ProductBody, caller: Editor, tx: Tx, response: Response
-) -> ProductView:
-    """Make a product with its variants and images."""
-    await categories.hold_tree(tx)
-    now = utcnow()
+async def _make(tx: AsyncSession, body: ProductBody, by: str, now: datetime) -> Product:
+    """Make a product as its body says; its rules are checked when it is published."""
     product = Product(
         id=new_id(),
         version=0,
@@ -144,7 +152,7 @@ async def create_product(
         base_price_amount=body.base_price.amount,
         status=body.status,
         created_at=now,
-        created_by=caller.principal,
+        created_by=by,
         customization_fields=[field.model_dump() for field in body.customization_fields],
         variants=[],
         images=[],
@@ -157,8 +165,29 @@ async def create_product(
         product.offer(variant.to_variant(product))
     for image in body.images:
         product.show(image.to_image(), as_primary=image.is_primary)
-    await publish(tx, product, caller.principal, now)
+    return product
+
+
+@router.post("", status_code=201)
+async def create_product(
+    body: ProductBody, caller: Editor, tx: Tx, response: Response
+) -> ProductView:
+    """Make a product with its variants and images."""
+    await categories.hold_tree(tx)
+    now = utcnow()
+    product = await _make(tx, body, caller.principal, now)
+    await publish(tx, [product], caller.principal, now)
     return shown(response, product)
+
+
+@router.post("/bulk", status_code=201)
+async def create_products(body: ProductsBody, caller: Editor, tx: Tx) -> ProductsView:
+    """Make many products at once, all of them or none."""
+    await categories.hold_tree(tx)
+    now = utcnow()
+    products = [await _make(tx, item, caller.principal, now) for item in body.items]
+    await publish(tx, products, caller.principal, now)
+    return ProductsView(items=[product_view(product) for product in products])
 
 
 def _slug_of(product: Product) -> str:
@@ -228,7 +257,7 @@ async def change_product(
     for field in given.keys() & {"seller_id", "name", "slug", "description", "is_customizable"}:
         setattr(product, field, given[field])
     _discount(product, given)
-    await publish(tx, product, caller.principal, utcnow())
+    await publish(tx, [product], caller.principal, utcnow())
     return shown(response, product)
 
 
@@ -240,4 +269,4 @@ async def delete_product(product_id: UUID, expected: etag.IfMatch, caller: Edito
     etag.check(product.version, expected)
     now = utcnow()
     product.retire(caller.principal, now)
-    await publish(tx, product, caller.principal, now)
+    await publish(tx, [product], caller.principal, now)

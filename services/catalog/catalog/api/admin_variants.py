@@ -90,7 +90,7 @@ async def add_variant(
     product = await store.lock_product(tx, product_id)
     variant = body.to_variant(product)
     product.offer(variant)
-    await publish(tx, product, caller.principal, utcnow())
+    await publish(tx, [product], caller.principal, utcnow())
     etag.show(response, product.version)
     return variant_view(product, variant)
 
@@ -118,7 +118,7 @@ async def change_variant(
         variant.price_adjustment_amount = body.adjustment(product)
     for field in given.keys() & {"lead_time_days", "is_available"}:
         setattr(variant, field, given[field])
-    await publish(tx, product, caller.principal, utcnow())
+    await publish(tx, [product], caller.principal, utcnow())
     etag.show(response, product.version)
     return variant_view(product, variant)
 
@@ -133,4 +133,4 @@ async def remove_variant(
     etag.check(product.version, expected)
     now = utcnow()
     product.withdraw(product.find_variant(variant_id), caller.principal, now)
-    await publish(tx, product, caller.principal, now)
+    await publish(tx, [product], caller.principal, now)

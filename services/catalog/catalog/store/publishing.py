@@ -14,18 +14,18 @@ from catalog.store.conflicts import flush
 REMADE_AT_ONCE = 200
 
 
-async def publish(tx: AsyncSession, product: Product, by: str, now: datetime) -> None:
-    """Finish a change of one product, which is locked or new; raises what its rules refuse."""
-    product.check()
-    product.schedule(now)
-    product.touch()
-    product.updated_by, product.updated_at = by, now
-    tx.add(product)
-    outbox.add(tx, product.announce())
+async def publish(tx: AsyncSession, changed: Sequence[Product], by: str, now: datetime) -> None:
+    """Finish a change of products, which are locked or new; raises what their rules refuse."""
+    for product in changed:
+        product.check()
+        product.schedule(now)
+        product.touch()
+        product.updated_by, product.updated_at = by, now
+        outbox.add(tx, product.announce())
+    tx.add_all(changed)
     await flush(tx)
-    if product.deleted_at is None:
-        await prices.record(tx, [(product, now)])
-    await listings.keep(tx, [product], now)
+    await prices.record(tx, [(each, now) for each in changed if each.deleted_at is None])
+    await listings.keep(tx, changed, now)
 
 
 async def remake(
