@@ -1,0 +1,5 @@
+"""`python -m notifications api|worker|all|migrate`."""
+
+from notifications.main import service
+
+service.main()

@@ -1,0 +1,85 @@
+"""What notifications obeys: tell somebody something, in the app and by mail."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from chassis.bus import Bus
+from chassis.ids import new_id, utcnow
+from contracts.notifications import Notify
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from notifications.domain import name_of
+from notifications.letters import Headline, locale_of, tell
+from notifications.sending.mailroom import Mailroom
+from notifications.settings import NotificationsSettings
+from notifications.store import emails, notifications, preferences
+
+bus: Bus[NotificationsSettings] = Bus("notifications")
+
+
+@bus.handles_many(Notify)
+async def notify(commands: Sequence[Notify], tx: AsyncSession) -> None:
+    """Show it in the app and queue the mail, unless the person switched that off."""
+    now = utcnow()
+    due = [command for command in commands if not command.is_expired(now)]
+    people = {command.user_id for command in due if command.user_id is not None}
+    switched_off = await preferences.list_switched_off(tx, people) if people else set()
+    shown, queued = [], []
+    for command in due:
+        facts = _clean(command.model_dump(mode="json")["facts"])
+        locale = locale_of(facts, bus.settings.default_locale)
+        headline = tell(command.type, locale, facts)
+        by_app = (command.user_id, name_of((command.type, "in_app")))
+        if command.user_id is not None and by_app not in switched_off:
+            shown.append(_notification(command, headline))
+        by_mail = (command.user_id, name_of((command.type, "email")))
+        if command.recipient is not None and by_mail not in switched_off:
+            queued.append(_email(command, headline, locale, facts))
+    await notifications.add_notifications(tx, shown)
+    await emails.add_emails(tx, queued)
+    if queued:
+        ring_after_commit(tx)
+
+
+def ring_after_commit(tx: AsyncSession) -> None:
+    """Have the mailroom look at the queue as soon as this transaction has committed."""
+    mailroom: Mailroom = bus.resources.mailroom
+    event.listen(tx.sync_session, "after_commit", lambda _session: mailroom.ring(), once=True)
+
+
+def _notification(command: Notify, headline: Headline) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "user_id": command.user_id,
+        "type": command.type,
+        "title": headline.title,
+        "content": headline.content,
+        "reference_type": command.reference_type,
+        "reference_id": command.reference_id,
+    }
+
+
+def _email(
+    command: Notify, headline: Headline, locale: str, facts: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "type": command.type,
+        "locale": locale,
+        "user_id": command.user_id,
+        "recipient": command.recipient,
+        "subject": headline.title,
+        "reference_type": command.reference_type,
+        "reference_id": command.reference_id,
+        "payload": facts,
+        "expires_at": command.expires_at,
+    }
+
+
+def _clean(facts: dict[str, Any]) -> dict[str, Any]:
+    """PostgreSQL stores no NUL, and no mail needs one."""
+    return {
+        name: fact.replace("\0", "") if isinstance(fact, str) else fact
+        for name, fact in facts.items()
+    }

@@ -1,0 +1,105 @@
+"""Mails: a wording set into the layout, as HTML and as text, with headers that stay the same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from email.utils import format_datetime
+from typing import Any, Final
+from uuid import UUID
+
+from contracts.notifications import NotificationType
+from jinja2 import Environment, PackageLoader, Template
+
+from notifications.letters.wording import fill, language, spoken
+
+# In the order in which a mail lists them.
+LISTED: Final = ("order_number", "total", "refund", "carrier", "tracking_number", "reason")
+
+
+def _layout(name: str, *, is_html: bool) -> Template:
+    environment = Environment(
+        loader=PackageLoader("notifications.letters", "layout"),
+        autoescape=is_html,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(name)
+
+
+HTML: Final = _layout("mail.html", is_html=True)
+TEXT: Final = _layout("mail.txt", is_html=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail's two bodies, of the same words."""
+
+    html: str
+    text: str
+
+
+def message_id(email_id: UUID, sender: str) -> str:
+    """The Message-ID of a row: should a crash make us send it twice, both copies bear the same."""
+    return f"<{email_id}@{sender.rpartition('@')[2]}>"
+
+
+def write(
+    kind: NotificationType, locale: str, subject: str, facts: Mapping[str, Any], shop: str
+) -> Letter:
+    """Write a mail; whatever fact is missing is left out."""
+    words, said = language(locale), {**spoken(locale, facts), "shop": shop}
+    wording = words.types[kind]
+    link = said.get("link", "")
+    page = {
+        "locale": locale,
+        "shop": shop,
+        "subject": subject,
+        "greeting": fill(words.greeting, said),
+        "content": fill(wording.content, said),
+        "items": said.get("items", "").splitlines(),
+        "items_label": words.labels["items"],
+        "listed": [(words.labels[name], said[name]) for name in LISTED if name in said],
+        # An address of another scheme would be run, not opened, by some mail programs.
+        "link": link if link.startswith(("https://", "http://")) else "",
+        "button": wording.button,
+        "link_fails": words.link_fails,
+        "code": said.get("token", ""),
+        "code_label": words.code,
+        "note": fill(wording.note, said),
+        "closing": fill(words.closing, said),
+    }
+    return Letter(HTML.render(page), TEXT.render(page))
+
+
+def compose(
+    *,
+    email_id: UUID,
+    kind: NotificationType,
+    locale: str,
+    recipient: str,
+    subject: str,
+    facts: Mapping[str, Any],
+    written_at: datetime,
+    mail_from: str,
+    sender: str,
+    shop: str,
+) -> bytes:
+    """The whole mail as it goes over the wire.
+
+    Raises ValueError when the recipient cannot stand in a header.
+    """
+    letter = write(kind, locale, subject, facts, shop)
+    mail = EmailMessage(policy=SMTP if recipient.isascii() else SMTPUTF8)
+    mail["From"] = mail_from
+    mail["To"] = recipient
+    mail["Subject"] = subject
+    mail["Date"] = format_datetime(written_at)
+    mail["Message-ID"] = message_id(email_id, sender)
+    mail["Content-Language"] = locale
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(letter.text, cte="base64")
+    mail.add_alternative(letter.html, subtype="html", cte="base64")
+    return mail.as_bytes()

@@ -1,0 +1,56 @@
+"""Notifications on a database of its own, sending to a real mail catcher."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from chassis.testing import Harness, running_service, template_of
+from mailcatcher.testing import CatcherProcess
+from notifications.main import service
+from notifications.settings import NotificationsSettings
+
+from .shop import Shop
+
+TIERS = [0.05, 0.1]
+
+
+@pytest.fixture(scope="session")
+def template() -> str:
+    return template_of(service)
+
+
+@pytest.fixture(scope="session")
+def catcher_process() -> Iterator[CatcherProcess]:
+    process = CatcherProcess()
+    process.start()
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def catcher(catcher_process: CatcherProcess) -> CatcherProcess:
+    if catcher_process.process is None:
+        catcher_process.start()
+    catcher_process.forget()
+    return catcher_process
+
+
+@pytest_asyncio.fixture
+async def shop(template: str, catcher: CatcherProcess) -> AsyncIterator[Shop]:
+    async for harness in running_service(
+        service,
+        template,
+        smtp_host="127.0.0.1",
+        smtp_port=catcher.smtp_port,
+        smtp_timeout=0.5,
+        smtp_connections=2,
+        mail_batch=3,
+        mail_from="Cartwright <shop@cartwright.example>",
+        mail_retry_tiers=TIERS,
+    ):
+        yield Shop(harness, catcher)
+
+
+@pytest.fixture
+def notifications(shop: Shop) -> Harness[NotificationsSettings]:
+    return shop.harness
