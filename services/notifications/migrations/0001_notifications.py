@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.Column(
             "due_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=True
         ),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_error", sa.String(length=500), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(

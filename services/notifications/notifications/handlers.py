@@ -1,14 +1,16 @@
 """What notifications obeys: tell somebody something, in the app and by mail."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from chassis.bus import Bus
-from chassis.ids import new_id, utcnow
-from contracts.notifications import Notify
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.bus import Bus
+from chassis.ids import new_id, utcnow
+from contracts.money import Money
+from contracts.notifications import Notify
 from notifications.domain import name_of
 from notifications.letters import Headline, locale_of, tell
 from notifications.sending.mailroom import Mailroom
@@ -27,7 +29,7 @@ async def notify(commands: Sequence[Notify], tx: AsyncSession) -> None:
     switched_off = await preferences.list_switched_off(tx, people) if people else set()
     shown, queued = [], []
     for command in due:
-        facts = _clean(command.model_dump(mode="json")["facts"])
+        facts = {name: _stored(fact) for name, fact in command.facts.items()}
         locale = locale_of(facts, bus.settings.default_locale)
         headline = tell(command.type, locale, facts)
         by_app = (command.user_id, name_of((command.type, "in_app")))
@@ -35,7 +37,7 @@ async def notify(commands: Sequence[Notify], tx: AsyncSession) -> None:
             shown.append(_notification(command, headline))
         by_mail = (command.user_id, name_of((command.type, "email")))
         if command.recipient is not None and by_mail not in switched_off:
-            queued.append(_email(command, headline, locale, facts))
+            queued.append(_email(command, headline, locale, facts, now))
     await notifications.add_notifications(tx, shown)
     await emails.add_emails(tx, queued)
     if queued:
@@ -61,7 +63,7 @@ def _notification(command: Notify, headline: Headline) -> dict[str, Any]:
 
 
 def _email(
-    command: Notify, headline: Headline, locale: str, facts: dict[str, Any]
+    command: Notify, headline: Headline, locale: str, facts: dict[str, Any], now: datetime
 ) -> dict[str, Any]:
     return {
         "id": new_id(),
@@ -73,13 +75,12 @@ def _email(
         "reference_type": command.reference_type,
         "reference_id": command.reference_id,
         "payload": facts,
-        "expires_at": command.expires_at,
+        "expires_at": command.expires_at or now + timedelta(seconds=bus.settings.mail_lifetime),
     }
 
 
-def _clean(facts: dict[str, Any]) -> dict[str, Any]:
-    """PostgreSQL stores no NUL, and no mail needs one."""
-    return {
-        name: fact.replace("\0", "") if isinstance(fact, str) else fact
-        for name, fact in facts.items()
-    }
+def _stored(fact: str | int | Money) -> str | int | dict[str, Any]:
+    """A fact as the queue keeps it; PostgreSQL stores no NUL, and no mail needs one."""
+    if isinstance(fact, Money):
+        return fact.model_dump()
+    return fact.replace("\0", "") if isinstance(fact, str) else fact

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from chassis.db import Database
 from chassis.service import Running, Service
 from chassis.sweep import Sweep
-
 from notifications.api import ROUTERS
 from notifications.domain import Base
 from notifications.handlers import bus

@@ -3,8 +3,9 @@
 from email.utils import parseaddr
 from typing import Literal
 
-from chassis.settings import Seconds, ServiceSettings
 from pydantic import Field, field_validator
+
+from chassis.settings import Seconds, ServiceSettings
 
 HOUR = 3600.0
 
@@ -45,6 +46,11 @@ class NotificationsSettings(ServiceSettings):
         max_length=20,
         description="seconds between two attempts at a mail; it has failed after one more",
         examples=["[5, 30, 300, 1800]"],
+    )
+    mail_lifetime: Seconds = Field(
+        14 * 24 * HOUR,
+        description="seconds after which a mail that does not say so itself is not sent any more",
+        examples=["1209600"],
     )
     shop_name: str = Field(
         "Cartwright",

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+
 from chassis.testing import Harness, running_service, template_of
 from mailcatcher.testing import CatcherProcess
 from notifications.main import service

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 
 import pytest
+
 from mailcatcher.mailbox import MOST_BYTES, MOST_MESSAGES, Mailbox
 from mailcatcher.testing import CatcherProcess
 

@@ -4,15 +4,15 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
+
 from chassis.auth import permitted
 from chassis.db import Tx
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import SafeText, View
 from contracts.notifications import NotificationType
-from fastapi import APIRouter, Depends, Query
-from pydantic import Field
-
 from notifications.domain import EmailStatus
 from notifications.handlers import ring_after_commit
 from notifications.store import emails as store
@@ -41,7 +41,7 @@ class EmailView(View):
     status: EmailStatus
     attempts: int
     due_at: datetime | None
-    expires_at: datetime | None
+    expires_at: datetime
     last_error: str | None
     sent_at: datetime | None
     created_at: datetime

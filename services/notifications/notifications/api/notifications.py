@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Query
+
 from chassis.auth import SignedIn
 from chassis.db import Tx
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import View
 from contracts.notifications import NotificationType
-from fastapi import APIRouter, Query
-
 from notifications.store import notifications as store
 
 router = APIRouter(prefix="/v1/me/notifications", tags=["notifications"])

@@ -2,15 +2,15 @@
 
 from typing import Annotated
 
+from fastapi import APIRouter, Response
+from pydantic import Field
+
 from chassis import etag
 from chassis.auth import SignedIn
 from chassis.db import Tx
 from chassis.errors import Invalid
 from chassis.wire import Body, View
 from contracts.notifications import NotificationType
-from fastapi import APIRouter, Response
-from pydantic import Field
-
 from notifications.domain import OFFERED, Channel, Preferences, is_required
 from notifications.store import preferences as store
 

@@ -1,16 +1,16 @@
-"""The queue of mails: what waits, who has it in hand, what became of it and when it is tried again."""
+"""The queue of mails: what waits, what is in hand, what became of each, what is tried again."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from chassis.errors import Refused
-from chassis.model import Stamped
 from sqlalchemy import CheckConstraint, Index, String, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.errors import Refused
+from chassis.model import Stamped
 from notifications.domain.kind import TYPES
 from notifications.domain.tables import Base, one_of
 
@@ -34,7 +34,7 @@ class Email(Stamped, Base):
     """One mail, sent once per type and thing it is about.
 
     payload: the facts its template is filled with. They hold names and links that open something,
-    so they go as soon as the mail is sent or can no longer be.
+    so they are deleted as soon as the mail is sent or has expired.
     due_at: when somebody may take it: the time of the next attempt while it is pending, the end of
     the sender's lease while it is processing, null when nothing is left to do.
     """
@@ -71,7 +71,7 @@ class Email(Stamped, Base):
     status: Mapped[str] = mapped_column(String(20), server_default="pending")
     attempts: Mapped[int] = mapped_column(server_default="0")
     due_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
-    expires_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime]
     last_error: Mapped[str | None] = mapped_column(String(500))
     sent_at: Mapped[datetime | None]
 
@@ -79,7 +79,7 @@ class Email(Stamped, Base):
         """Queue a mail that failed once more, with all its attempts before it."""
         if self.status != "failed":
             raise EmailNotFailed
-        if self.expires_at is not None and self.expires_at <= now:
+        if self.expires_at <= now:
             raise EmailExpired
         self.status = "pending"
         self.attempts = 0

@@ -3,10 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from chassis.model import Stamped
 from sqlalchemy import CheckConstraint, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.model import Stamped
 from notifications.domain.kind import TYPES
 from notifications.domain.tables import Base, one_of
 

@@ -4,12 +4,12 @@ from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
-from chassis.errors import Invalid, Refused
-from chassis.model import Stamped
 from sqlalchemy import CheckConstraint, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.errors import Invalid, Refused
+from chassis.model import Stamped
 from notifications.domain.kind import OFFERED, Offer, is_required
 from notifications.domain.tables import Base
 

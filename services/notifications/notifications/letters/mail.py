@@ -9,9 +9,9 @@ from email.utils import format_datetime
 from typing import Any, Final
 from uuid import UUID
 
-from contracts.notifications import NotificationType
 from jinja2 import Environment, PackageLoader, Template
 
+from contracts.notifications import NotificationType
 from notifications.letters.wording import fill, language, spoken
 
 # In the order in which a mail lists them.
@@ -21,7 +21,7 @@ LISTED: Final = ("order_number", "total", "refund", "carrier", "tracking_number"
 def _layout(name: str, *, is_html: bool) -> Template:
     environment = Environment(
         loader=PackageLoader("notifications.letters", "layout"),
-        autoescape=is_html,
+        autoescape=is_html,  # noqa: S701  (the other layout is plain text)
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -1,4 +1,4 @@
-"""Amounts as people read them: minor units, the digits each currency has, and each language's marks."""
+"""Amounts as people read them: the digits each currency has, in each language's marks."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,4 +1,4 @@
-"""The way to the mail server: one SMTP connection, opened when a mail goes and kept for the next."""
+"""The way to the mail server: an SMTP connection, opened when a mail goes and kept for the next."""
 
 import asyncio
 from typing import Final
@@ -15,7 +15,6 @@ from aiosmtplib import (
 from notifications.settings import NotificationsSettings
 
 PERMANENT: Final = 500
-LONGEST_ERROR: Final = 500
 
 
 class Undeliverable(Exception):
@@ -40,7 +39,7 @@ class Post:
     async def send(self, recipient: str, source: bytes) -> None:
         """Hand over one mail.
 
-        Raises Undeliverable, NotTaken or ServerAway; after the last it may have been taken all the same.
+        Raises Undeliverable, NotTaken or ServerAway; after the last it may have been taken still.
         """
         try:
             async with asyncio.timeout(self._settings.smtp_timeout):
@@ -102,5 +101,5 @@ def _described(error: Exception) -> str:
     if isinstance(error, SMTPRecipientsRefused):
         error = error.recipients[0]
     if isinstance(error, SMTPResponseException):
-        return f"{error.code} {error.message}"[:LONGEST_ERROR]
-    return f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+        return f"{error.code} {error.message}"
+    return f"{type(error).__name__}: {error}"

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from chassis.errors import NotFound
-from contracts.notifications import NotificationType
 from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.errors import NotFound
+from contracts.notifications import NotificationType
 from notifications.domain import Email, EmailStatus
 
 ADD = insert(Email.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]
@@ -23,7 +23,7 @@ CLAIM = text(
     "due_at = clock_timestamp() + make_interval(secs => :lease), updated_at = now() "
     "from due where e.id = due.id "
     "returning e.id, e.type, e.locale, e.recipient, e.subject, e.payload, e.attempts, "
-    "e.due_at as lease_until, e.created_at, coalesce(e.expires_at <= now(), false) as is_expired"
+    "e.due_at as lease_until, e.created_at, e.expires_at <= now() as is_expired"
 )
 
 # Whoever lost the lease in the meantime finds another one in its place and records nothing.
@@ -43,6 +43,9 @@ FORGET = text(
     "update email_messages set payload = '{}', updated_at = now() "
     "where status = 'failed' and payload <> '{}' and expires_at < now()"
 )
+
+
+LONGEST_ERROR: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ async def add_emails(tx: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
 
 
 async def claim_emails(tx: AsyncSession, limit: int, lease: float) -> list[Claimed]:
-    """Take up to `limit` mails that are due in hand for `lease` seconds, the longest waiting first."""
+    """Take up to `limit` due mails in hand for `lease` seconds; the oldest comes first."""
     rows = (await tx.execute(CLAIM, {"limit": limit, "lease": lease})).mappings()
     return sorted((Claimed(**row) for row in rows), key=lambda mail: mail.id)
 
@@ -100,7 +103,7 @@ async def record_outcomes(tx: AsyncSession, outcomes: Sequence[Outcome]) -> None
             "pauses": [o.pause for o in outcomes],
             "unused": [int(o.is_unused) for o in outcomes],
             "overs": [o.is_over or o.status == "sent" for o in outcomes],
-            "errors": [o.error for o in outcomes],
+            "errors": [o.error and o.error.replace("\0", "")[:LONGEST_ERROR] for o in outcomes],
         },
     )
 

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.errors import NotFound
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.errors import NotFound
 from notifications.domain import Notification
 
 ADD = insert(Notification.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]

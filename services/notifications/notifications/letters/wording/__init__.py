@@ -7,10 +7,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from contracts.notifications import NotificationType
 from jinja2 import ChainableUndefined, Environment, Template
 from pydantic import BaseModel, ConfigDict
 
+from contracts.notifications import NotificationType
 from notifications.letters.money import Marks, write
 
 LOCALES: Final = ("en", "de")
