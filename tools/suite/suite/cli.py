@@ -1,5 +1,6 @@
-"""The commands of the runner: up, down, status, logs, test, restart, topology, env, clean."""
+"""The commands of the runner: up, down, status, logs, test, bench, restart, topology, env, clean."""
 
+import contextlib
 import importlib
 import shutil
 import subprocess
@@ -157,6 +158,37 @@ def env(
 def servers(folder: Folder = RUN / "up") -> None:
     """Start PostgreSQL and RabbitMQ alone, to run a service or its tests by hand."""
     instance(folder).start(servers_only=True)
+
+
+@app.command()
+def bench(
+    *,
+    url: Annotated[str, typer.Option(help="The gateway of a suite that runs already.")] = "",
+    instance_folder: Annotated[
+        Path | None,
+        typer.Option("--instance", help="The folder of a running instance: its CPU is seen too."),
+    ] = None,
+    admin_email: Annotated[str, typer.Option(help="Its administrator.")] = "",
+    admin_password: Annotated[str, typer.Option(envvar="ADMIN_PASSWORD")] = "",
+    seconds: Annotated[float, typer.Option(min=0.5, help="How long each series runs.")] = 10.0,
+    warm_up: Annotated[float, typer.Option(min=0.0, help="Seconds before each series.")] = 3.0,
+    buyers: Annotated[str, typer.Option(help="How many buyers, series by series.")] = "1,8,32",
+    products: Annotated[int, typer.Option(help="How many products are put on sale.")] = 1000,
+    only: Annotated[str, typer.Option(help="Parts with commas between; all without.")] = "",
+    out: Annotated[Path, typer.Option(help="Where the JSON goes.")] = RUN / "bench.json",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the instance running.")] = False,
+) -> None:
+    """Measure checkouts through the gateway, and what they cost, on an instance of its own."""
+    # The driver's packages are loaded only where they are used: every command would wait for them.
+    load = importlib.import_module("suite.bench.command")
+    plan = load.plan_of(seconds, warm_up, buyers, products, only)
+    if url or instance_folder:
+        target = contextlib.nullcontext(
+            load.running(instance_folder, url, admin_email, admin_password)
+        )
+    else:
+        target = load.own_instance(RUN / "bench", keep=keep, step=step)
+    load.bench(target, plan, out, console, step)
 
 
 @app.command()

@@ -1,0 +1,100 @@
+"""Guests who buy: a cart, an item, and a checkout that waits until it is confirmed or refused."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from suite.bench.client import Answer, Connection
+from suite.bench.figures import Sample, Series
+from suite.bench.stocking import COUNTRY, Product, Shop
+
+CONFIRMED = "confirmed"
+ADDRESS = {
+    "recipient_name": "Ada Byron",
+    "line1": "12 Analytical Way",
+    "city": "Portland",
+    "state": "OR",
+    "postal_code": "97201",
+    "country": COUNTRY,
+    "phone": "+15035550100",
+}
+LONGEST_WAIT = 20
+
+
+class Guest:
+    """Somebody without an account, on a connection of their own; a new person for every cart."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.connection = Connection(shop.target.url)
+        self.cart_id = ""
+        self.token: dict[str, str] = {}
+
+    async def fill(self, product: Product) -> str:
+        """Make a cart and put one piece into it; empty, or why that was refused."""
+        email = f"{secrets.token_hex(6)}@example.com"
+        made = await self.connection.request("POST", "/v1/carts", {"email": email})
+        if not made.is_success:
+            return made.problem
+        cart = made.json()
+        self.cart_id, self.token = cart["id"], {"X-Cart-Token": cart["cart_token"]}
+        item = {"variant_id": product.variant_id, "quantity": 1}
+        path = f"/v1/carts/{self.cart_id}/items"
+        put = await self.connection.request("POST", path, item, self.token)
+        return "" if put.is_success else put.problem
+
+    async def check_out(self) -> Sample:
+        """Order the cart and wait for the outcome; the time is that of this one request."""
+        body = {
+            "cart_id": self.cart_id,
+            "payment": {"method": "card", "token": "tok_ok"},
+            "shipping_address": ADDRESS,
+            "shipping_method_id": self.shop.shipping_method_id,
+        }
+        headers = {
+            **self.token,
+            "Idempotency-Key": secrets.token_hex(12),
+            "Prefer": f"wait={LONGEST_WAIT}",
+        }
+        began = time.perf_counter()
+        try:
+            result = outcome(await self.connection.request("POST", "/v1/orders", body, headers))
+        except OSError as fault:
+            result = type(fault).__name__
+        ended = time.perf_counter()
+        return Sample(ended, (ended - began) * 1000, result)
+
+    async def buy(self, product: Product) -> Sample:
+        """The whole journey; a cart that is refused ends it."""
+        try:
+            refusal = await self.fill(product)
+        except OSError as fault:
+            refusal = type(fault).__name__
+        if refusal:
+            return Sample(time.perf_counter(), 0.0, f"cart: {refusal}")
+        return await self.check_out()
+
+
+def outcome(answer: Answer) -> str:
+    """How a checkout ended: `confirmed`, the reason of its refusal, or what was wrong."""
+    if not answer.is_success:
+        return answer.problem
+    order = answer.json()
+    status = str(order["status"])
+    if status == "cancelled":
+        return str(order["cancellation"]["reason"])
+    return status
+
+
+async def for_seconds(seconds: float, clients: Sequence[Callable[[], Awaitable[Sample]]]) -> Series:
+    """Let every client do its work again and again, until the time is over and the last has ended."""
+    series = Series(time.perf_counter(), seconds)
+    end = series.began + seconds
+
+    async def go(work: Callable[[], Awaitable[Sample]]) -> None:
+        while time.perf_counter() < end:
+            series.samples.append(await work())
+
+    await asyncio.gather(*(go(work) for work in clients))
+    return series

@@ -1,0 +1,63 @@
+"""The arithmetic of the bench: percentiles, rates, and the cost of one order."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One timed request: when it was answered (seconds of a monotonic clock), how long it took in
+    milliseconds, and how it ended."""
+
+    ended: float
+    took_ms: float
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """What a number of clients met from `began` on; none began anything after `seconds`."""
+
+    began: float
+    seconds: float
+    samples: list[Sample] = field(default_factory=list)
+
+    def count(self, outcome: str) -> int:
+        """How many ended so, the last ones after the time included."""
+        return sum(sample.outcome == outcome for sample in self.samples)
+
+    def rate(self, outcome: str) -> float:
+        """How many a second ended so within the time."""
+        end = self.began + self.seconds
+        inside = sum(s.outcome == outcome and s.ended <= end for s in self.samples)
+        return inside / self.seconds
+
+    def others(self, outcome: str) -> dict[str, int]:
+        """How many ended otherwise, by outcome."""
+        return dict(Counter(s.outcome for s in self.samples if s.outcome != outcome))
+
+    def percentiles(self, outcome: str, *shares: int) -> dict[str, float | None]:
+        """The latencies in milliseconds as `p50_ms`, `p99_ms` and so on; None without a sample."""
+        took = sorted(s.took_ms for s in self.samples if s.outcome == outcome)
+        return {
+            f"p{share}_ms": round(percentile(took, share), 1) if took else None for share in shares
+        }
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The least of the ordered values that `share` per cent of them do not exceed (nearest rank)."""
+    if not ordered:
+        raise ValueError("no values")
+    return ordered[max(0, math.ceil(len(ordered) * share / 100) - 1)]
+
+
+def per_order(seconds: float, orders: int) -> float | None:
+    """CPU seconds shared among orders, in milliseconds; None when there was none."""
+    return round(seconds * 1000 / orders, 2) if orders else None
+
+
+def total(values: Iterable[float]) -> float:
+    """The sum, rounded as figures are printed."""
+    return round(math.fsum(values), 2)
