@@ -1,4 +1,4 @@
-"""The commands of the runner: up, down, status, logs, test, bench, restart, topology, env, clean."""
+"""The commands of the runner: up, down, status, logs, test, bench, topology, env and more."""
 
 import contextlib
 import importlib

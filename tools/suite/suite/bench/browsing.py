@@ -16,9 +16,8 @@ PAGE = 20
 
 async def product_list(shop: Shop, connections: int, seconds: float) -> dict[str, Any]:
     """The first page of twenty products."""
-    return await reading(
-        shop.target.url, connections, seconds, lambda: f"/v1/products?limit={PAGE}"
-    )
+    path = f"/v1/products?limit={PAGE}"
+    return await reading(shop.target.url, connections, seconds, lambda: path)
 
 
 async def product_by_id(shop: Shop, connections: int, seconds: float) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def outcome(answer: Answer) -> str:
 
 
 async def for_seconds(seconds: float, clients: Sequence[Callable[[], Awaitable[Sample]]]) -> Series:
-    """Let every client do its work again and again, until the time is over and the last has ended."""
+    """Let every client work again and again, until the time is over and the last has ended."""
     series = Series(time.perf_counter(), seconds)
     end = series.began + seconds
 

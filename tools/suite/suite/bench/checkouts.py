@@ -67,7 +67,7 @@ async def oversell(shop: Shop, buyers: int, stock: int) -> Json:
 
 
 def race_figures(outcomes: Counter[str], stock: int, on_hand: int, reserved: int) -> Json:
-    """Sort the outcomes of a race; `oversold` is what answers or inventory promise beyond the stock."""
+    """Sort the outcomes of a race; `oversold` is what answers or inventory promise too much."""
     sold = outcomes[CONFIRMED]
     refused = {code: count for code, count in outcomes.items() if code in CLEAN}
     errors = {

@@ -1,4 +1,4 @@
-"""A keep-alive HTTP/1.1 connection that costs little, so that the driver leaves the machine to the suite."""
+"""A keep-alive HTTP/1.1 connection so cheap that it leaves the machine to the suite."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ class Answer:
 
 
 class Connection(asyncio.Protocol):
-    """One connection to the base URL, for one request at a time; it opens again when it was closed."""
+    """A connection to the base URL, for one request at a time; it opens again once closed."""
 
     def __init__(self, base_url: str) -> None:
         address = urlsplit(base_url)
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
     async def request(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send one request and return its answer; raises OSError (TimeoutError is one) without it."""
+        """Send one request and return its answer; raises OSError, of which TimeoutError is one."""
         if self._transport is None or self._transport.is_closing():
             loop = asyncio.get_running_loop()
             await loop.create_connection(lambda: self, self.host, self.port, ssl=self.tls)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One timed request: when it was answered (seconds of a monotonic clock), how long it took in
-    milliseconds, and how it ended."""
+    """One timed request: how long it took in milliseconds, and how it ended.
+
+    `ended` is a moment of the monotonic clock, in seconds.
+    """
 
     ended: float
     took_ms: float
@@ -47,7 +49,7 @@ class Series:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The least of the ordered values that `share` per cent of them do not exceed (nearest rank)."""
+    """The least value that `share` per cent of the ordered ones do not exceed (nearest rank)."""
     if not ordered:
         raise ValueError("no values")
     return ordered[max(0, math.ceil(len(ordered) * share / 100) - 1)]

@@ -40,7 +40,7 @@ async def _servers(suite: Instance) -> dict[str, Any]:
 
 
 def commit(root: Any) -> str | None:
-    """The commit of the working tree, with `+` when something was changed since; None without git."""
+    """The commit of the working tree, with `+` when it was changed since; None without git."""
     try:
         head = _git(root, "rev-parse", "--short=12", "HEAD")
         return head + ("+" if _git(root, "status", "--porcelain") else "")

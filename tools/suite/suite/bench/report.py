@@ -51,7 +51,8 @@ def _table(title: str, *columns: str) -> Table:
 def _checkouts(levels: list[Json]) -> Table:
     table = _table(
         "Guest checkout through the gateway, to confirmed",
-        "buyers", "orders/s", "p50 ms", "p95 ms", "p99 ms", "CPU ms/order", "driver", "others", "errors",
+        "buyers", "orders/s", "p50 ms", "p95 ms", "p99 ms",
+        "CPU ms/order", "driver", "others", "errors",
     )  # fmt: skip
     for level in levels:
         suffix = " on one variant" if "oversold" in level else ""

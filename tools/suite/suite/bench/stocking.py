@@ -1,4 +1,4 @@
-"""Filling the shop through its public API: a category, a warehouse, a shipping method and products."""
+"""Filling the shop through its public API: a category, a warehouse, shipping and products."""
 
 import asyncio
 import secrets
@@ -63,7 +63,7 @@ class Shop:
         return str((await self.post("/v1/admin/shipping-methods", method))["id"])
 
     async def stock(self, count: int, pieces: int = PIECES) -> list[Product]:
-        """Put so many new products on sale, each with so many pieces, and wait until carts know them."""
+        """Put new products on sale, each with so many pieces, and wait until carts know them."""
         numbers = iter(range(count))
         made: list[Product] = []
 

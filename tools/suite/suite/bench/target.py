@@ -25,14 +25,15 @@ MOVING = (
 
 
 class Unexpected(Refusal):
-    """The suite answered a preparation or a question of the bench with something else than a success."""
+    """The suite refused what the bench prepares or asks; the message holds its answer."""
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     """Wait until a condition holds; raises Unexpected when it takes too long."""
     try:
         async with asyncio.timeout(PATIENCE):
-            while not await condition():
+            # What is waited for happens in other processes, which signal no event here.
+            while not await condition():  # noqa: ASYNC110
                 await asyncio.sleep(POLL)
     except TimeoutError:
         raise Unexpected(f"{what} did not happen within {PATIENCE:.0f} s.") from None
@@ -124,7 +125,10 @@ class Observer:
 
     async def sees_rest(self) -> bool:
         """Two looks in a row find nothing: a batch in a consumer's hands shows in neither place."""
-        return await self._is_still() and (await asyncio.sleep(POLL) or await self._is_still())
+        if not await self._is_still():
+            return False
+        await asyncio.sleep(POLL)
+        return await self._is_still()
 
     async def _is_still(self) -> bool:
         moving = "select exists (select from checkout_sagas where stage <> all($1))"
