@@ -131,7 +131,7 @@ class Books:
         """I1: on_hand ≥ reserved ≥ 0, and what is promised to live orders is what is reserved."""
         found = await self.rows(
             "inventory",
-            "select sku, on_hand, reserved from stock_items join stock_levels using (variant_id) "
+            "select variant_id, warehouse_id, on_hand, reserved from stock_items "
             "where reserved < 0 or on_hand < reserved",
         )
         promised = await self.rows(
@@ -271,8 +271,8 @@ class Books:
             row["variant_id"]: row["available"]
             for row in await self.rows(
                 "inventory",
-                "select variant_id, sum(on_hand - reserved)::bigint as available "
-                "from stock_items join warehouses w on w.id = warehouse_id where w.is_active "
+                "select variant_id, sum(i.on_hand - i.reserved)::bigint as available "
+                "from stock_items i join warehouses w on w.id = i.warehouse_id where w.is_active "
                 "group by 1",
             )
         }

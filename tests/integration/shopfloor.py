@@ -154,6 +154,11 @@ class Staff:
         await self.post("/v1/admin/coupons", body)
         return code
 
+    async def level(self, product: Product) -> tuple[int, int]:
+        """Pieces on hand and promised, over both warehouses."""
+        found = await self.get(f"/v1/admin/stock/{product.variant_id}")
+        return found["on_hand"], found["reserved"]
+
     async def saga(self, order_id: str) -> Any:
         """The order's process, step by step."""
         return await self.get(f"/v1/admin/sagas/{order_id}")
@@ -239,6 +244,14 @@ class Buyer:
         await self.fill((product, quantity))
         return ok(await self.check_out(**changes))
 
+    async def sign_up(self) -> None:
+        """Register and log in."""
+        names = {"first_name": "Ada", "last_name": "Byron"}
+        password = f"{secrets.token_hex(12)} dandelions"
+        body = {"email": self.email, "password": password, **names}
+        ok(await self.http.post("/v1/auth/register", json=body))
+        self.access_token = await sign_in(self.http, self.email, password)
+
     async def read(self, order_id: str) -> Any:
         """The buyer's own order."""
         return ok(await self.http.get(f"/v1/orders/{order_id}", headers=self.headers))
@@ -247,6 +260,22 @@ class Buyer:
         """Ask for the order to be cancelled."""
         url = f"/v1/orders/{order_id}/cancellation"
         return await self.http.post(url, json={}, headers={**self.headers, **key()})
+
+    async def reaches(self, order_id: str, status: str, seconds: float = PATIENCE) -> Any:
+        """The order once it has a status."""
+
+        async def there() -> Any:
+            order = await self.read(order_id)
+            return order if order["status"] == status else None
+
+        return await until(there, seconds)
+
+    async def answers_provider(self, order_id: str, word: str) -> None:
+        """Press `confirm` or `decline` on the page the provider sends the customer to."""
+        url = (await self.payment(order_id))["next_action"]["url"]
+        assert (await self.http.get(url)).status_code == 200
+        answer = await self.http.post(f"{url}/{word}")
+        assert answer.status_code == 303, answer.text
 
     async def payment(self, order_id: str) -> Any:
         """The payment of an order, with what the customer must do."""

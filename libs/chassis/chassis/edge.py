@@ -71,7 +71,7 @@ class Edge:
             await problems.of_fault(error)(scope, receive, stamped)
         finally:
             took = round((time.perf_counter() - began) * 1000, 1)
-            if status >= 500 or took > 1000:  # noqa: PLR2004
+            if (status >= 500 or took > 1000) and scope["path"] != "/readyz":  # noqa: PLR2004
                 log.warning("slow or failed", path=scope["path"], status=status, took_ms=took)
             else:
                 log.debug("served", path=scope["path"], status=status, took_ms=took)

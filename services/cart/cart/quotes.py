@@ -62,13 +62,23 @@ class Quotes:
         self._coupons: Kept[CouponQuestion, CouponWorth | Problem] = Kept(settings.quote_age)
         self._taxes: Kept[str, Taxes] = Kept(settings.tax_rates_age)
 
-    def known_rates(self, question: RateQuestion) -> Sequence[Method] | None:
-        """Recall the methods shipping offered not long ago, or None."""
-        return self._rates.find(question)
+    def known_rates(
+        self, question: RateQuestion, wanted: UUID | None
+    ) -> Sequence[Method] | None:
+        """Recall the methods shipping offered not long ago, or None.
 
-    async def rates(self, question: RateQuestion) -> Sequence[Method]:
-        """Tell the methods shipping offers; none where it does not deliver."""
+        An answer without the wanted method is not recalled: the method may be younger than it.
+        """
         known = self._rates.find(question)
+        if known is None or (wanted is not None and all(m.id != wanted for m in known)):
+            return None
+        return known
+
+    async def rates(
+        self, question: RateQuestion, wanted: UUID | None = None
+    ) -> Sequence[Method]:
+        """Tell the methods shipping offers; none where it does not deliver."""
+        known = self.known_rates(question, wanted)
         if known is not None:
             return known
         told = await self._ask(f"{self._settings.shipping_url}/internal/rates", asdict(question))

@@ -43,6 +43,7 @@ PROFILES: dict[str, dict[str, dict[str, str]]] = {
     "test": {
         "*": {"RETRY_TIERS": "[0.2, 0.5, 1, 2]", "SWEEP_INTERVAL": "0.2"},
         "cart": {"LOCK_CHECK_AFTER": "2"},
+        "identity": {"ARGON2_MEMORY_KIB": "1024", "ARGON2_ITERATIONS": "1", "LOGIN_ATTEMPTS": "100"},
         "orders": {"DEADLINES": json.dumps(DEADLINES)},
         "payments": {"PROVIDER_TIMEOUT": "1", "ACTION_CHECK_AFTER": "1"},
         "sandbox_provider": {

@@ -102,6 +102,7 @@ class Locking:
         self._caller = caller
         self._purchase = purchase
         self._quotes = quotes
+        self._wanted: UUID | None = None
         self._rates: dict[RateQuestion, Sequence[Method]] = {}
         self._coupons: dict[CouponQuestion, CouponWorth] = {}
 
@@ -113,7 +114,7 @@ class Locking:
             if isinstance(outcome, dict):
                 return outcome
             if isinstance(outcome, RateQuestion):
-                self._rates[outcome] = await self._quotes.rates(outcome)
+                self._rates[outcome] = await self._quotes.rates(outcome, self._wanted)
             elif isinstance(outcome, CouponQuestion):
                 self._coupons[outcome] = await self._quotes.coupon(outcome)
         raise CartBusy
@@ -143,7 +144,8 @@ class Locking:
 
     def _method(self, question: RateQuestion, method_id: UUID) -> Method | RateQuestion:
         """Find the chosen method, or give what must be asked first."""
+        self._wanted = method_id
         methods = self._rates.get(question)
         if methods is None:
-            methods = self._quotes.known_rates(question)
+            methods = self._quotes.known_rates(question, method_id)
         return question if methods is None else checkout.chosen(methods, method_id)

@@ -54,7 +54,7 @@ class Pricing:
         if question is None or basket.shipping_method_id is None:
             return
         try:
-            methods = await quotes.rates(question)
+            methods = await quotes.rates(question, basket.shipping_method_id)
             self.method = checkout.chosen(methods, basket.shipping_method_id)
         except (
             PricingUnavailable,

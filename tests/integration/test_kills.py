@@ -1,0 +1,49 @@
+"""Every process of the suite dies by SIGKILL in the midst of checkouts, and nothing is lost."""
+
+import httpx
+import pytest
+from invariants import SERVICES, Books
+from shopfloor import Staff
+from storm import Persistent, Storm
+from suite.instance import Instance
+
+BUYERS = 6
+# What an order ends as when a part was away for longer than a stage of its checkout may last.
+ENDINGS = {"confirmed", "cancelled"}
+
+
+@pytest.fixture
+def storm(instance: Instance, staff: Staff, http: httpx.AsyncClient) -> Storm:
+    """Buyers about to come."""
+    return Storm(instance, staff, Persistent(http))
+
+
+async def weather(storm: Storm, *victims: str) -> None:
+    """Kill while orders are under way; each ends, each is found, and each was made once."""
+    product = await storm.staff.sell(stock=100)
+    sagas = await storm.rages(product, BUYERS, lambda: storm.kill(*victims))
+    assert len(set(storm.orders)) == 2 * BUYERS == len(sagas)
+    assert {order["status"] for order in await storm.found()} <= ENDINGS
+
+
+@pytest.mark.parametrize("victim", [*SERVICES, "sandbox_provider", "gateway"])
+async def test_a_process_is_killed_in_the_midst_of_checkouts(
+    storm: Storm, at_rest: Books, victim: str
+) -> None:
+    await weather(storm, victim)
+
+
+async def test_the_broker_is_killed_in_the_midst_of_checkouts(
+    storm: Storm, at_rest: Books
+) -> None:
+    await weather(storm, "rabbitmq")
+
+
+async def test_the_databases_are_killed_in_the_midst_of_checkouts(
+    storm: Storm, at_rest: Books
+) -> None:
+    await weather(storm, "postgres")
+
+
+async def test_two_participants_are_killed_at_once(storm: Storm, at_rest: Books) -> None:
+    await weather(storm, "orders", "payments")
