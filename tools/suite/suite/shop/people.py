@@ -1,0 +1,106 @@
+"""The people of the sample shop: one user of each role, who can log in."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from suite.shop.gateway import Gateway, ShopRefused, until
+
+DOMAIN = "cartwright.example"
+
+
+@dataclass(frozen=True)
+class Login:
+    """Somebody who can log in, and as what."""
+
+    role: str
+    email: str
+    password: str
+
+
+PEOPLE: tuple[tuple[str, str, str], ...] = (
+    ("staff", "Sam", "Okafor"),
+    ("support", "Ines", "Duarte"),
+    ("seller", "Mara", "Lindqvist"),
+    ("customer", "Theo", "Whitaker"),
+)
+HOME: dict[str, Any] = {
+    "type": "shipping",
+    "recipient_name": "Theo Whitaker",
+    "line1": "88 Juniper Street",
+    "city": "Portland",
+    "state": "OR",
+    "postal_code": "97205",
+    "country": "US",
+    "is_default": True,
+}
+
+
+def password_of(email: str, admin_password: str) -> str:
+    """A password of this suite alone: one that worked everywhere would be a back door."""
+    digest = hmac.new(admin_password.encode(), email.encode(), hashlib.sha256).digest()
+    text = base64.b32encode(digest).decode().lower()
+    return "-".join(text[start : start + 5] for start in range(0, 20, 5))
+
+
+def logins_of(admin_email: str, admin_password: str) -> Sequence[Login]:
+    """Everybody's login, the administrator's first."""
+    emails = [(role, f"{role}@{DOMAIN}") for role, _, _ in PEOPLE]
+    others = [Login(role, email, password_of(email, admin_password)) for role, email in emails]
+    return [Login("admin", admin_email, admin_password), *others]
+
+
+async def keep_people(admin: Gateway, admin_email: str, admin_password: str) -> Sequence[Login]:
+    """Register who is missing, give them their roles, and tell everybody's login."""
+    logins = logins_of(admin_email, admin_password)
+    for login, (role, first_name, last_name) in zip(logins[1:], PEOPLE, strict=True):
+        user = await _registered(admin, login, first_name, last_name)
+        if role not in user["roles"]:
+            await _give(admin, user, role)
+    await _keep_home(admin, logins[-1])
+    return logins
+
+
+async def _find(admin: Gateway, email: str) -> dict[str, Any] | None:
+    found = await admin.get("/v1/admin/users", email=email)
+    user: dict[str, Any] | None = found["items"][0] if found["items"] else None
+    return user
+
+
+async def _registered(
+    admin: Gateway, login: Login, first_name: str, last_name: str
+) -> dict[str, Any]:
+    found = await _find(admin, login.email)
+    if found is not None:
+        return found
+    body = {
+        "email": login.email,
+        "password": login.password,
+        "first_name": first_name,
+        "last_name": last_name,
+    }
+    await Gateway(admin.http).post("/v1/auth/register", body)
+    return await until(f"{login.email} is registered", lambda: _find(admin, login.email))
+
+
+async def _give(admin: Gateway, user: dict[str, Any], role: str) -> None:
+    path = f"/v1/admin/users/{user['id']}"
+    etag = (await admin.ask("GET", path)).headers["ETag"]
+    roles = sorted({*user["roles"], role})
+    await admin.ask("PUT", f"{path}/roles", json={"roles": roles}, headers={"If-Match": etag})
+
+
+async def _keep_home(admin: Gateway, login: Login) -> None:
+    """Give the customer an address, unless somebody changed the password of the sample."""
+    try:
+        customer = await Gateway.logged_in(admin.http, login.email, login.password)
+    except ShopRefused as refused:
+        if refused.status == 401:  # noqa: PLR2004
+            return
+        raise
+    path = "/v1/me/addresses"
+    if not (await customer.get(path))["items"]:
+        await customer.post(path, HOME)

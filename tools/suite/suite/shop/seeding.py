@@ -1,0 +1,52 @@
+"""Making the sample shop through the public API; a second time changes nothing."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from suite.shop.gateway import Gateway
+from suite.shop.goods import stock_shop
+from suite.shop.people import Login, keep_people
+from suite.shop.terms import keep_terms
+
+TIME_LIMIT = httpx.Timeout(30.0)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The sample shop: who can log in to it, the administrator first, and what it sells."""
+
+    logins: Sequence[Login]
+    product_ids: Sequence[str] = ()
+
+    @property
+    def admin(self) -> Login:
+        """The administrator's login."""
+        return self.logins[0]
+
+
+async def seed(
+    url: str, admin_email: str, admin_password: str, progress: Callable[[str], None]
+) -> Shop:
+    """Fill the shop behind the gateway at `url`; `progress` is told each step in a few words.
+
+    Raises Refusal with the answer of the shop when something is refused or never happens.
+    """
+    async with httpx.AsyncClient(base_url=url, timeout=TIME_LIMIT) as http:
+        admin = await Gateway.logged_in(http, admin_email, admin_password)
+
+        async def terms() -> None:
+            progress(await keep_terms(admin))
+
+        async def people() -> Sequence[Login]:
+            logins = await keep_people(admin, admin_email, admin_password)
+            progress(f"{len(logins)} people, one of each role")
+            return logins
+
+        async with asyncio.TaskGroup() as group:
+            goods = group.create_task(stock_shop(admin, progress))
+            group.create_task(terms())
+            known = group.create_task(people())
+    return Shop(known.result(), goods.result())

@@ -1,0 +1,120 @@
+"""The first order: a guest's checkout through the gateway, and its story step by step."""
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from suite.shop.gateway import Gateway, ShopRefused, until
+from suite.shop.seeding import TIME_LIMIT, Shop
+
+LINES = 2
+ENDED = ("completed", "cancelled")
+GUEST = "guest@cartwright.example"
+ADDRESS: dict[str, Any] = {
+    "recipient_name": "June Abara",
+    "line1": "12 Alder Lane",
+    "city": "Portland",
+    "state": "OR",
+    "postal_code": "97201",
+    "country": "US",
+}
+NOT_YET = {"variant_unknown", "variant_unavailable", "insufficient_stock"}
+
+
+async def first_order(url: str, shop: Shop, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Buy two things as a guest, wait until the saga is complete, and print its story.
+
+    Returns the order as its guest sees it. Raises Refusal when the shop does not let it happen.
+    """
+    async with httpx.AsyncClient(base_url=url, timeout=TIME_LIMIT) as http:
+        admin = await Gateway.logged_in(http, shop.admin.email, shop.admin.password)
+        cart = await _fill_cart(Gateway(http))
+        progress(f"a cart with {len(cart['items'])} things for {_spell(cart['subtotal'])}")
+        order = await _check_out(Gateway(http), cart)
+        progress(f"order {order['order_number']} is {order['status']}: {_spell(order['total'])}")
+        saga = await until("the saga ends", lambda: _ended(admin, order["id"]))
+    Console(highlight=False).print(story_of(order, saga))
+    return order
+
+
+async def _fill_cart(guest: Gateway) -> dict[str, Any]:
+    """A cart with one piece each of two products that are in stock."""
+
+    async def chosen() -> list[dict[str, Any]] | None:
+        found = await guest.get(
+            "/v1/products", availability="in_stock", sort="price", limit=LINES, currency="USD"
+        )
+        return found["items"] if len(found["items"]) == LINES else None
+
+    async def wanted(card: dict[str, Any]) -> dict[str, Any]:
+        page = await guest.get(f"/v1/products/{card['id']}")
+        there = [each for each in page["variants"] if each["availability"] == "in_stock"]
+        return {"variant_id": there[0]["id"], "quantity": 1}
+
+    cards = await until("something is in stock", chosen)
+    body = {"currency": "USD", "items": [await wanted(card) for card in cards]}
+
+    async def made() -> Any:
+        try:
+            return (await guest.ask("POST", "/v1/carts", json=body)).json()
+        except ShopRefused as refused:
+            # The cart hears of products and stock a moment after the catalogue.
+            if refused.problem.get("code") in NOT_YET:
+                return None
+            raise
+
+    cart: dict[str, Any] = await until("the cart knows the products", made)
+    return cart
+
+
+async def _check_out(guest: Gateway, cart: dict[str, Any]) -> dict[str, Any]:
+    path, token = f"/v1/carts/{cart['id']}", {"X-Cart-Token": cart["cart_token"]}
+    change = {"email": GUEST, "shipping_address": ADDRESS}
+    await guest.ask("PATCH", path, json=change, headers=token)
+    offered = (await guest.ask("GET", f"{path}/shipping-methods", headers=token)).json()["methods"]
+    method = min(offered, key=lambda each: each["price"]["amount"])
+    answer = await guest.ask(
+        "POST",
+        "/v1/orders",
+        json={
+            "cart_id": cart["id"],
+            "shipping_method_id": method["id"],
+            "payment": {"method": "card", "token": "tok_ok"},
+        },
+        headers={**token, "Idempotency-Key": secrets.token_hex(16), "Prefer": "wait=20"},
+    )
+    order: dict[str, Any] = answer.json()
+    return order
+
+
+async def _ended(admin: Gateway, order_id: str) -> dict[str, Any] | None:
+    saga: dict[str, Any] = await admin.get(f"/v1/admin/sagas/{order_id}")
+    return saga if saga["stage"] in ENDED else None
+
+
+def story_of(order: dict[str, Any], saga: dict[str, Any]) -> Table:
+    """What the saga heard and did, each with the milliseconds since the order was placed."""
+    placed_at = datetime.fromisoformat(order["placed_at"])
+    table = Table(title=f"Order {order['order_number']}: {saga['stage']}", title_justify="left")
+    table.add_column("ms", justify="right")
+    for heading in ("while", "heard", "went to", "and sent"):
+        table.add_column(heading)
+    for step in saga["steps"]:
+        passed = datetime.fromisoformat(step["at"]) - placed_at
+        table.add_row(
+            f"{max(passed.total_seconds(), 0) * 1000:.0f}",
+            step["stage"],
+            step["heard"],
+            step["next_stage"],
+            ", ".join(step["sent"]) or "–",
+        )
+    return table
+
+
+def _spell(money: dict[str, Any]) -> str:
+    return f"{money['amount'] / 100:.2f} {money['currency']}"
