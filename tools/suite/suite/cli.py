@@ -155,6 +155,15 @@ def env(
 
 
 @app.command()
+def url(
+    name: Annotated[str, typer.Argument(help="gateway, mailcatcher, orders, …")] = "gateway",
+    folder: Folder = RUN / "up",
+) -> None:
+    """Print the base address of the gateway, or of one process."""
+    print(instance(folder).url(name))
+
+
+@app.command()
 def servers(folder: Folder = RUN / "up") -> None:
     """Start PostgreSQL and RabbitMQ alone, to run a service or its tests by hand."""
     instance(folder).start(servers_only=True)
