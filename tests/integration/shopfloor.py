@@ -80,33 +80,52 @@ class Staff:
         return ok(await self.http.post(path, json=body, headers={**self.headers, **key()}))
 
     async def open_shop(self) -> None:
-        """A category, two warehouses and a shipping method, made once."""
-        mark = secrets.token_hex(3)
-        category = await self.post("/v1/admin/categories", {"name": f"Tea {mark}"})
-        self.category_id = category["id"]
-        for priority in (1, 2):
-            made = await self.post(
+        """A category, two warehouses and a shipping method; what an earlier run left is taken over."""
+        category = {"name": "Tea", "slug": "tea"}
+        self.category_id = await self._find_or_make("/v1/admin/categories", "slug", category)
+        self.warehouses = [
+            await self._find_or_make(
                 "/v1/admin/warehouses",
-                {"code": f"W{priority}-{mark}", "name": f"House {priority}", "priority": priority},
+                "code",
+                {"code": f"W{priority}", "name": f"House {priority}", "priority": priority},
             )
-            self.warehouses.append(made["id"])
-        provider = await self.post(
-            "/v1/admin/shipping-providers",
-            {"code": f"post-{mark}", "name": "Post", "adapter": "manual"},
+            for priority in (1, 2)
+        ]
+        provider = {"code": "post", "name": "Post", "adapter": "manual"}
+        method = {
+            "provider_id": await self._find_or_make(
+                "/v1/admin/shipping-providers", "code", provider
+            ),
+            "name": "Standard",
+            "zones": [{"country": "US"}],
+            "priced_by": "value",
+            "tiers": [{"price_amount": 500}],
+            "currency": "USD",
+            "estimated_days": 3,
+        }
+        self.shipping_method_id = await self._find_or_make(
+            "/v1/admin/shipping-methods", "name", method
         )
-        method = await self.post(
-            "/v1/admin/shipping-methods",
-            {
-                "provider_id": provider["id"],
-                "name": f"Standard {mark}",
-                "zones": [{"country": "US"}],
-                "priced_by": "value",
-                "tiers": [{"price_amount": 500}],
-                "currency": "USD",
-                "estimated_days": 3,
-            },
-        )
-        self.shipping_method_id = method["id"]
+
+    async def free_shipping(self, state: str) -> str:
+        """A shipping method that costs nothing, for one state."""
+        (provider, *_) = (await self.get("/v1/admin/shipping-providers"))["items"]
+        method = {
+            "provider_id": provider["id"],
+            "name": f"Free {state}",
+            "zones": [{"country": "US", "states": [state]}],
+            "tiers": [{"price_amount": 0}],
+            "currency": "USD",
+            "estimated_days": 5,
+        }
+        return await self._find_or_make("/v1/admin/shipping-methods", "name", method)
+
+    async def _find_or_make(self, path: str, name: str, body: dict[str, Any]) -> str:
+        """The id of what bears a name; made when there is nothing."""
+        for each in (await self.get(path, limit=100))["items"]:
+            if each[name] == body[name]:
+                return str(each["id"])
+        return str((await self.post(path, body))["id"])
 
     async def sell(self, stock: int, price_amount: int = 2000, second: int = 0) -> Product:
         """Put a product on sale, with so many pieces in the first warehouse and in the second."""
@@ -172,13 +191,12 @@ class Staff:
 
         return await until(over, seconds)
 
-    async def track(self, order_id: str, *milestones: str) -> None:
+    async def track(self, order_id: str, *milestones: str, **facts: str) -> None:
         """Report milestones for every parcel of an order."""
         for parcel in (await self.get("/v1/admin/shipments", order_id=order_id))["items"]:
             for milestone in milestones:
-                await self.post(
-                    f"/v1/admin/shipments/{parcel['id']}/tracking-events", {"type": milestone}
-                )
+                url = f"/v1/admin/shipments/{parcel['id']}/tracking-events"
+                await self.post(url, {"type": milestone, **facts})
 
 
 @dataclass
