@@ -41,7 +41,11 @@ DEADLINES = {
 PROFILES: dict[str, dict[str, dict[str, str]]] = {
     "up": {},
     "test": {
-        "*": {"RETRY_TIERS": "[0.2, 0.5, 1, 2]", "SWEEP_INTERVAL": "0.2"},
+        "*": {
+            "RETRY_TIERS": "[0.2, 0.5, 1, 2]",
+            "SWEEP_INTERVAL": "0.2",
+            "IDEMPOTENCY_LEASE": "2",
+        },
         "cart": {"LOCK_CHECK_AFTER": "2"},
         "identity": {"ARGON2_MEMORY_KIB": "1024", "ARGON2_ITERATIONS": "1", "LOGIN_ATTEMPTS": "100"},
         "orders": {"DEADLINES": json.dumps(DEADLINES)},
@@ -109,6 +113,8 @@ class Environment:
             "API_KEY": self.secrets["provider:key"],
             "WEBHOOK_URL": f"{self.url('gateway')}/v1/webhooks/payments/sandbox",
             "WEBHOOK_SECRET": self.secrets["provider:webhook"],
+            # Customers reach its pages through the gateway, like everything else.
+            "PUBLIC_URL": self.url("gateway"),
         }
         return self.inherited() | settings | self._changed("sandbox_provider")
 
