@@ -87,7 +87,7 @@ def _product(shelf: Shelf, name: str, chance: random.Random) -> SampleProduct:
 
 def _variants(shelf: Shelf, slug: str, chance: random.Random) -> list[dict[str, Any]]:
     """One variant for each size in each of a few colours; the sizes grow dearer by steps."""
-    few = min(len(shelf.colours), chance.randint(1, 3))
+    few = min(len(shelf.colours), chance.randint(1, 2 if shelf.sizes else 4))
     colours = chance.sample(shelf.colours, few) if few else [""]
     stem = "".join(part[:4] for part in slug.split("-"))[:18].upper()
     digits = chance.randrange(1000, 10_000)
