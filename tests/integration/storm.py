@@ -118,5 +118,3 @@ class Storm:
                 if ok(answer)["stage"] in ENDED:
                     return answer.json()
                 await asyncio.sleep(PAUSE)
-
-

@@ -33,9 +33,7 @@ async def test_a_process_is_killed_in_the_midst_of_checkouts(
     await weather(storm, victim)
 
 
-async def test_the_broker_is_killed_in_the_midst_of_checkouts(
-    storm: Storm, at_rest: Books
-) -> None:
+async def test_the_broker_is_killed_in_the_midst_of_checkouts(storm: Storm, at_rest: Books) -> None:
     await weather(storm, "rabbitmq")
 
 

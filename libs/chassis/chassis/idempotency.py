@@ -2,20 +2,21 @@
 
 The key is claimed in a short transaction of its own (running, with a lease); effect and stored answer
 commit together later. An expired lease is taken over with the same resource id, so a repeat finishes
-what a crash left. Semantics follow the IETF draft (400 missing, 422 other body, 409 still running).
+what a crash left; whoever stores an answer first has had the effect, and a rival's is undone.
+Semantics follow the IETF draft (400 missing, 422 other body, 409 still running).
 """
 
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from sqlalchemy import text
+from sqlalchemy import CursorResult, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,7 +24,6 @@ from chassis.db import Database, lost_a_race
 from chassis.errors import Invalid, Malformed, Problem, Refused
 from chassis.ids import new_id
 
-LEASE_SECONDS = 60
 KEPT_HOURS = 24
 FORM = re.compile(r"[A-Za-z0-9._:+/=-]{1,255}")
 
@@ -46,7 +46,11 @@ READ = text(
 )
 STORE = text(
     "update idempotency_keys set state = 'done', status = :status, answer = :answer "
-    "where principal = :principal and key = :key"
+    "where principal = :principal and key = :key and state = 'running'"
+)
+LAPSE = text(
+    "update idempotency_keys set lease_until = clock_timestamp() - interval '1 microsecond' "
+    "where principal = :principal and key = :key and state = 'running'"
 )
 FORGET = text(
     "delete from idempotency_keys where principal = :principal and key = :key and state = 'running'"
@@ -94,23 +98,30 @@ class Claim:
     stored: bool = False
 
     async def store(self, tx: AsyncSession, status: int, answer: BaseModel) -> Response:
-        """Keep the answer in the transaction of the effect, and send exactly the same bytes."""
+        """Keep the answer in the transaction of the effect, and send exactly the same bytes.
+
+        Raises StillRunning, which undoes the effect, when the lease ran out and another was faster.
+        """
         body = answer.model_dump_json().encode()
-        await tx.execute(
+        kept = await tx.execute(
             STORE, {"principal": self.principal, "key": self.key, "status": status, "answer": body}
         )
+        if not cast("CursorResult[Any]", kept).rowcount:
+            raise StillRunning(headers={"Retry-After": "1"})
         self.stored = True
         return Response(body, status_code=status, media_type="application/json")
 
 
-async def claim(database: Database, principal: str, key: str, route: str, body: bytes) -> Claim:
-    """Claim a key. Raises Replayed, StillRunning or KeyReused."""
+async def claim(
+    database: Database, principal: str, key: str, route: str, body: bytes, lease: float
+) -> Claim:
+    """Claim a key for `lease` seconds. Raises Replayed, StillRunning or KeyReused."""
     wanted = {
         "principal": principal,
         "key": key,
         "route": route,
         "body_hash": hashlib.sha256(body).hexdigest(),
-        "lease": LEASE_SECONDS,
+        "lease": lease,
         "resource_id": new_id(),
     }
     async with database.transaction() as tx:
@@ -129,6 +140,12 @@ async def release(database: Database, held: Claim) -> None:
     """Let go of a key whose request was refused: refusals are not stored."""
     async with database.transaction() as tx:
         await tx.execute(FORGET, {"principal": held.principal, "key": held.key})
+
+
+async def lapse(database: Database, held: Claim) -> None:
+    """End the lease of a key: the next repeat takes it over, with the same resource id."""
+    async with database.transaction() as tx:
+        await tx.execute(LAPSE, {"principal": held.principal, "key": held.key})
 
 
 async def expire(database: Database) -> None:
@@ -169,19 +186,25 @@ def idempotent(
         database: Database = request.app.state.database
         route = f"{request.method} {request.scope['path']}"
         try:
-            held = await claim(database, who, key, route, await request.body())
+            lease = request.app.state.settings.idempotency_lease
+            held = await claim(database, who, key, route, await request.body(), lease)
         except Replayed as replayed:
             if revise is not None:
                 replayed.answer = revise(request, bytes(replayed.answer))
             raise
         try:
             yield held
-        except (Problem, RequestValidationError):
-            # A refusal is known to have had no effect. After any other fault the lease stays, and a
-            # repeat takes it over with the same resource id.
+        except Problem as problem:
+            # A refusal is known to have had no effect. A part that is away may have had its own
+            # under our resource id: a repeat must come with the same.
+            refused = problem.status < 500  # noqa: PLR2004
+            await (release if refused else lapse)(database, held)
+            raise
+        except RequestValidationError:
             await release(database, held)
             raise
         except DBAPIError as error:
+            # After a fault the lease stays, and a repeat takes it over when it has run out.
             if lost_a_race(error):
                 await release(database, held)
             raise

@@ -92,6 +92,11 @@ class ServiceSettings(BaseSettings):
     inbox_days: int = Field(
         14, ge=1, le=365, description="days for which received messages are known", examples=["14"]
     )
+    idempotency_lease: Seconds = Field(
+        60,
+        description="seconds after which a repeat may take over a request that never came to an end",
+        examples=["60"],
+    )
     max_body_bytes: int = Field(
         1_048_576, ge=1024, description="largest request body, in bytes", examples=["1048576"]
     )

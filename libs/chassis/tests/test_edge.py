@@ -8,9 +8,11 @@ from typing import Any
 import jwt
 import pytest
 from chassis.auth import KeySet
+from chassis.idempotency import Claim, StillRunning, claim, lapse
 from chassis.ids import new_id
 from chassis.testing import KEY, Harness, access_token, model_differences, service_token
-from sample.service import service
+from sample.service import JarView, service
+from sqlalchemy import text
 
 JAR = {"name": "tea", "coins": 3}
 
@@ -60,6 +62,28 @@ async def test_an_expired_lease_is_taken_over_with_the_same_id(sample: Harness[A
     )
 
     assert (await post(sample, user_id=user)).json()["id"] == first.json()["id"]
+
+
+async def test_whoever_loses_its_lease_has_no_effect(sample: Harness[Any]) -> None:
+    user = new_id()
+    assert (await post(sample, user_id=user)).status_code == 201
+    late = Claim(principal=f"user:{user}", key="k1", resource_id=new_id())
+    with pytest.raises(StillRunning):
+        async with sample.running.database.transaction() as tx:
+            await tx.execute(text("delete from jars"))
+            await late.store(tx, 201, JarView(id=late.resource_id, coins=1))
+
+    assert len(await sample.sql("select * from jars")) == 1
+
+
+async def test_a_request_that_met_a_part_that_is_away_keeps_its_id(sample: Harness[Any]) -> None:
+    database = sample.running.database
+    held = await claim(database, "user:1", "k1", "POST /v1/jars", b"{}", 60)
+    with pytest.raises(StillRunning):
+        await claim(database, "user:1", "k1", "POST /v1/jars", b"{}", 60)
+    await lapse(database, held)
+    again = await claim(database, "user:1", "k1", "POST /v1/jars", b"{}", 60)
+    assert again.resource_id == held.resource_id
 
 
 async def test_a_refused_request_lets_go_of_its_key(sample: Harness[Any]) -> None:

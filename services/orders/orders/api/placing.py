@@ -70,10 +70,11 @@ async def place_order(
     async with state.resources.watch.on(checkout.order_id) as woken:
         try:
             async with state.database.transaction() as tx:
-                await checkouts.insert_checkout(tx, checkout, columns, lines, sent, now)
-                outbox.add(tx, *sent)
+                # The key first: whoever lost its lease must not be told that the cart is taken.
                 kept = StoredOrder(**dict(view), guest=caller is None)
                 stored = await claim.store(tx, 202, kept)
+                await checkouts.insert_checkout(tx, checkout, columns, lines, sent, now)
+                outbox.add(tx, *sent)
         except IntegrityError:
             raise CartAlreadyOrdered from None
         answer = Response(
