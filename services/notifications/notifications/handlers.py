@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,6 +16,8 @@ from notifications.letters import Headline, locale_of, tell
 from notifications.sending.mailroom import Mailroom
 from notifications.settings import NotificationsSettings
 from notifications.store import emails, notifications, preferences
+
+LONGEST_FACT: Final = 20_000
 
 bus: Bus[NotificationsSettings] = Bus("notifications")
 
@@ -80,7 +82,7 @@ def _email(
 
 
 def _stored(fact: str | int | Money) -> str | int | dict[str, Any]:
-    """A fact as the queue keeps it; PostgreSQL stores no NUL, and no mail needs one."""
+    """A fact as the queue keeps it, of a length that a mail can hold and PostgreSQL store."""
     if isinstance(fact, Money):
         return fact.model_dump()
-    return fact.replace("\0", "") if isinstance(fact, str) else fact
+    return fact.replace("\0", "")[:LONGEST_FACT] if isinstance(fact, str) else fact

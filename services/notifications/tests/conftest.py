@@ -49,7 +49,7 @@ async def shop(template: str, catcher: CatcherProcess) -> AsyncIterator[Shop]:
         mail_from="Cartwright <shop@cartwright.example>",
         mail_retry_tiers=TIERS,
     ):
-        yield Shop(harness, catcher)
+        yield Shop(harness, catcher, harness.running.resources.mailroom)
 
 
 @pytest.fixture

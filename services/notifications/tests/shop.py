@@ -1,6 +1,7 @@
 """What tests of notifications do: order notices, open the mailroom, wait for what becomes of mails."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from chassis.ids import new_id
+from chassis.ids import new_id, utcnow
 from chassis.testing import Harness
 from contracts.notifications import Notify
 from mailcatcher.testing import CatcherProcess
@@ -47,11 +48,7 @@ class Shop:
 
     harness: Harness[NotificationsSettings]
     catcher: CatcherProcess
-
-    @property
-    def mailroom(self) -> Mailroom:
-        room: Mailroom = self.harness.running.resources.mailroom
-        return room
+    mailroom: Mailroom
 
     @asynccontextmanager
     async def sending(self, *, sweeping: bool = False) -> AsyncIterator[None]:
@@ -72,6 +69,56 @@ class Shop:
         while True:
             self.mailroom.ring()
             await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def sending_elsewhere(self, **changes: Any) -> AsyncIterator[None]:
+        """Send as another process would, perhaps with other settings."""
+        running = self.harness.running
+        room = Mailroom(running.database, running.settings.model_copy(update=changes))
+        other = Shop(self.harness, self.catcher, room)
+        async with other.sending(sweeping=True):
+            yield
+
+    async def anything_caught(self) -> bool:
+        return bool(self.catcher.list())
+
+    async def until(self, claim: Callable[[], Awaitable[Any]]) -> Any:
+        return await until(claim)
+
+    async def slow_down_recording(self, seconds: float) -> None:
+        """Make writing down that a mail was sent take so long."""
+        await self.harness.sql(
+            "create function dawdle() returns trigger language plpgsql as $$ "
+            f"begin perform pg_sleep({seconds}); return new; end $$"
+        )
+        await self.harness.sql(
+            "create trigger dawdle before update on email_messages for each row "
+            "when (new.status = 'sent') execute function dawdle()"
+        )
+
+    async def record_as_usual(self) -> None:
+        """Undo `slow_down_recording`."""
+        await self.harness.sql("drop trigger dawdle on email_messages")
+
+    async def all_tried(self) -> bool:
+        return all(email.last_error or email.status == "sent" for email in await self.emails())
+
+    def free_port(self) -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            return port
+
+    async def all_wait(self) -> list[Any]:
+        """All mails, once each waits for a later time."""
+        emails = await self.emails()
+        now = utcnow()
+        waits = all(e.status == "pending" and e.due_at > now for e in emails)
+        return emails if waits else []
+
+    async def let_time_pass(self) -> None:
+        """Make every pause end now."""
+        await self.harness.sql("update email_messages set due_at = now() where status = 'pending'")
 
     async def emails(self) -> list[Any]:
         return await self.harness.sql("select * from email_messages order by id")

@@ -56,11 +56,12 @@ class Mail(MailSummary):
 
 
 class Behaviour(BaseModel):
-    """How many of the next mails are refused with a temporary error (SMTP 451)."""
+    """How many of the next mails are refused: for now (SMTP 451) or for good (550)."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     refuse: Annotated[int, Field(ge=0, le=1_000_000)]
+    for_good: bool = False
 
 
 @router.get("/messages")
@@ -106,6 +107,7 @@ async def delete_messages(mailbox: TheMailbox) -> None:
 async def set_behaviour(behaviour: Behaviour, mailbox: TheMailbox) -> Behaviour:
     """Refuse the next mails, or none when `refuse` is 0."""
     mailbox.refuse = behaviour.refuse
+    mailbox.refuse_for_good = behaviour.for_good
     return behaviour
 
 

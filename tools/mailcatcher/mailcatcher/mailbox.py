@@ -78,6 +78,7 @@ class Mailbox:
         self._bytes = 0
         self._last_id = 0
         self.refuse = 0
+        self.refuse_for_good = False
 
     def catch(
         self, sender: str, recipients: tuple[str, ...], source: bytes, *, now: datetime

@@ -20,13 +20,15 @@ class Catching:
     async def handle_DATA(  # noqa: N802  (aiosmtpd looks for this name)
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        """Keep the mail, or refuse it for now with 451."""
+        """Keep the mail, or refuse it with 451 or 550."""
         content = envelope.content or b""
         source = content.encode() if isinstance(content, str) else content
         recipients = tuple(envelope.rcpt_tos)
         sender = envelope.mail_from or ""
         caught = self._mailbox.catch(sender, recipients, source, now=datetime.now(UTC))
         if caught is None:
+            if self._mailbox.refuse_for_good:
+                return "550 5.7.1 Told to refuse for good"
             return "451 4.3.0 Told to refuse for now, try again"
         return f"250 2.0.0 Caught as {caught.id}"
 

@@ -73,9 +73,10 @@ class CatcherProcess:
         found: dict[str, Any] = answer.json()
         return found
 
-    def refuse(self, times: int) -> None:
-        """Refuse the next mails for now."""
-        self.http.post("/behaviour", json={"refuse": times}).raise_for_status()
+    def refuse(self, times: int, *, for_good: bool = False) -> None:
+        """Refuse the next mails, for now or for good."""
+        behaviour = {"refuse": times, "for_good": for_good}
+        self.http.post("/behaviour", json=behaviour).raise_for_status()
 
     def forget(self) -> None:
         """Forget every mail and refuse none."""

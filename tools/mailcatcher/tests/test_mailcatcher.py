@@ -92,6 +92,14 @@ def test_mail_can_be_refused_for_a_while(catcher: Catcher) -> None:
     assert [mail["subject"] for mail in catcher.list()] == ["Now"]
 
 
+def test_mail_can_be_refused_for_good(catcher: Catcher) -> None:
+    catcher.refuse(1, for_good=True)
+
+    with pytest.raises(smtplib.SMTPDataError) as refused:
+        catcher.send("Never")
+    assert refused.value.smtp_code == 550
+
+
 def test_the_page_shows_the_mail_but_lets_it_do_nothing(catcher: Catcher) -> None:
     catcher.send("<b>Hello</b>", html="<script>alert(1)</script><p>Hi</p>")
     (mail,) = catcher.list()

@@ -8,7 +8,7 @@ import structlog
 from chassis.db import Database
 from chassis.ids import utcnow
 from notifications.domain import pause_after
-from notifications.letters import compose
+from notifications.letters import Envelope, write
 from notifications.sending.post import NotTaken, Post, ServerAway, Undeliverable
 from notifications.settings import NotificationsSettings
 from notifications.store import emails as store
@@ -91,18 +91,17 @@ class Carrier:
         return Outcome(mail, "sent")
 
     def _written(self, mail: Claimed) -> bytes:
-        return compose(
+        shop = self._settings.shop_name
+        letter = write(mail.type, mail.locale, mail.subject, mail.payload, shop)
+        envelope = Envelope(
             email_id=mail.id,
-            kind=mail.type,
-            locale=mail.locale,
+            mail_from=self._settings.mail_from,
             recipient=mail.recipient,
             subject=mail.subject,
-            facts=mail.payload,
+            locale=mail.locale,
             written_at=mail.created_at,
-            mail_from=self._settings.mail_from,
-            sender=self._settings.sender_address,
-            shop=self._settings.shop_name,
         )
+        return envelope.around(letter.text, letter.html)
 
     def _tried(self, mail: Claimed, error: Exception) -> Outcome:
         pause = pause_after(mail.attempts, self._settings.mail_retry_tiers)

@@ -1,5 +1,6 @@
 """The words of each language: what a type is headed, what it says, and how facts are called."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from notifications.letters.money import Marks, write
 LOCALES: Final = ("en", "de")
 LONGEST_TITLE: Final = 255
 LONGEST_CONTENT: Final = 1000
+
+# No-break spaces stay: they hold an amount and its currency together.
+_GAPS: Final = re.compile(r"[ \t\r\n\v\f\x1c-\x1f\x85\u2028\u2029]+")
 
 _words = Environment(undefined=ChainableUndefined, autoescape=False)  # noqa: S701  (plain text)
 
@@ -104,7 +108,7 @@ def _template(source: str) -> Template:
 
 def fill(source: str, facts: Mapping[str, str]) -> str:
     """Fill a wording; what is missing leaves no gap, and the text is one line."""
-    return " ".join(_template(source).render(facts).split())
+    return _GAPS.sub(" ", _template(source).render(facts)).strip()
 
 
 def tell(kind: NotificationType, locale: str, facts: Mapping[str, Any]) -> Headline:

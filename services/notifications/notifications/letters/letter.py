@@ -1,13 +1,8 @@
-"""Mails: a wording set into the layout, as HTML and as text, with headers that stay the same."""
+"""Letters: the words of a type set into the layout, as HTML and as text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
-from email.utils import format_datetime
 from typing import Any, Final
-from uuid import UUID
 
 from jinja2 import Environment, PackageLoader, Template
 
@@ -41,11 +36,6 @@ class Letter:
     text: str
 
 
-def message_id(email_id: UUID, sender: str) -> str:
-    """The Message-ID of a row: should a crash make us send it twice, both copies bear the same."""
-    return f"<{email_id}@{sender.rpartition('@')[2]}>"
-
-
 def write(
     kind: NotificationType, locale: str, subject: str, facts: Mapping[str, Any], shop: str
 ) -> Letter:
@@ -72,34 +62,3 @@ def write(
         "closing": fill(words.closing, said),
     }
     return Letter(HTML.render(page), TEXT.render(page))
-
-
-def compose(
-    *,
-    email_id: UUID,
-    kind: NotificationType,
-    locale: str,
-    recipient: str,
-    subject: str,
-    facts: Mapping[str, Any],
-    written_at: datetime,
-    mail_from: str,
-    sender: str,
-    shop: str,
-) -> bytes:
-    """The whole mail as it goes over the wire.
-
-    Raises ValueError when the recipient cannot stand in a header.
-    """
-    letter = write(kind, locale, subject, facts, shop)
-    mail = EmailMessage(policy=SMTP if recipient.isascii() else SMTPUTF8)
-    mail["From"] = mail_from
-    mail["To"] = recipient
-    mail["Subject"] = subject
-    mail["Date"] = format_datetime(written_at)
-    mail["Message-ID"] = message_id(email_id, sender)
-    mail["Content-Language"] = locale
-    mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(letter.text, cte="base64")
-    mail.add_alternative(letter.html, subtype="html", cte="base64")
-    return mail.as_bytes()
