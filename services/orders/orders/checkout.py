@@ -74,6 +74,41 @@ def capture_moment(body: CheckoutBody, settings: OrdersSettings) -> str:
     return "now"
 
 
+def saga_facts(
+    cart: dict[str, Any],
+    lines: list[dict[str, Any]],
+    body: CheckoutBody,
+    email: str,
+    link: str,
+    settings: OrdersSettings,
+) -> dict[str, Any]:
+    """What the commands to come need to carry, as JSON."""
+    ordered = [
+        OrderedLine(
+            line_id=line["id"],
+            **{name: line[name] for name in LINE_FIELDS if name in OrderedLine.model_fields},
+        )
+        for line in lines
+    ]
+    saved = body.payment.saved_method_id
+    return {
+        "lines": [line.model_dump(mode="json") for line in ordered],
+        "items": [{"name": line["product_name"], "quantity": line["quantity"]} for line in lines],
+        "ship_to": cart["ship_to"],
+        "email": email,
+        "coupon": cart["coupon"],
+        "redeemer": cart["redeemer"],
+        "shipping_method_id": cart["shipping_method"]["id"],
+        "lead_time_days": max(line["lead_time_days"] for line in lines),
+        "payment": {
+            "token": body.payment.token,
+            "saved_method_id": str(saved) if saved else None,
+            "capture": capture_moment(body, settings),
+        },
+        "link": link,
+    }
+
+
 def begin_checkout(
     order_id: UUID,
     number: str,
@@ -86,33 +121,8 @@ def begin_checkout(
     """A new checkout, the order's other columns and its lines; nothing is said yet."""
     email = str(caller.email if caller else cart["email"]).lower()
     lines = order_lines(order_id, cart)
-    columns = order_columns(cart, email, caller)
     token = order_token(settings.order_token_secret, order_id)
-    ordered = [
-        OrderedLine(
-            line_id=line["id"],
-            **{name: line[name] for name in LINE_FIELDS if name in OrderedLine.model_fields},
-        )
-        for line in lines
-    ]
-    facts = {
-        "lines": [line.model_dump(mode="json") for line in ordered],
-        "items": [{"name": line["product_name"], "quantity": line["quantity"]} for line in lines],
-        "ship_to": cart["ship_to"],
-        "email": email,
-        "coupon": cart["coupon"],
-        "redeemer": cart["redeemer"],
-        "shipping_method_id": cart["shipping_method"]["id"],
-        "lead_time_days": max(line["lead_time_days"] for line in lines),
-        "payment": {
-            "token": body.payment.token,
-            "saved_method_id": str(body.payment.saved_method_id)
-            if body.payment.saved_method_id
-            else None,
-            "capture": capture_moment(body, settings),
-        },
-        "link": f"{settings.public_url}/orders/{order_id}" + ("" if caller else f"?token={token}"),
-    }
+    link = f"{settings.public_url}/orders/{order_id}" + ("" if caller else f"?token={token}")
     checkout = Checkout(
         order_id=order_id,
         order_number=number,
@@ -142,7 +152,7 @@ def begin_checkout(
         stage=Stage.RESERVING,
         deadline_at=None,
         repeats=0,
-        facts=facts,
+        facts=saga_facts(cart, lines, body, email, link, settings),
         progress={},
     )
-    return checkout, columns, lines
+    return checkout, order_columns(cart, email, caller), lines

@@ -1,0 +1,54 @@
+"""Every service installs and composes without its siblings: only contracts, chassis and third parties."""
+
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if folder.is_dir())
+IMPORT = """
+import sys
+sys.path[:0] = sys.argv[2:]
+import importlib
+service = importlib.import_module(f"{sys.argv[1]}.main").service
+from chassis.migrations import folder_of
+assert list(folder_of(service.name).glob("0001_*.py")), "the migrations are not in the package"
+assert SERVICES & set(sys.modules) == {sys.argv[1]}, SERVICES & set(sys.modules)
+"""
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheel of every local package, unpacked in a folder of its own, by import name."""
+    folder = tmp_path_factory.mktemp("wheels")
+    packages = [ROOT / "libs/contracts", ROOT / "libs/chassis"]
+    packages += [ROOT / "services" / name for name in SERVICES]
+    found = {}
+    for package in packages:
+        (built,) = WheelBuilder(str(package)).build(directory=str(folder), versions=["standard"])
+        wheel = Path(built)
+        name = wheel.name.split("-")[0].removeprefix("cartwright_")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder / name)
+        found[name] = folder / name
+    return found
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_composes_without_its_siblings(service: str, wheels: dict[str, Path]) -> None:
+    third_parties = sysconfig.get_paths()["purelib"]
+    path = [wheels["contracts"], wheels["chassis"], wheels[service], Path(third_parties)]
+    script = f"SERVICES = {set(SERVICES)!r}\n{IMPORT}"
+    # -S leaves out the editable installs of this checkout, so that a sibling cannot be found.
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script, service, *map(str, path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
