@@ -1,12 +1,17 @@
 """The sample shop as it is written down, before anything is asked over HTTP."""
 
+import asyncio
 from collections import Counter
 from datetime import UTC, datetime
 from itertools import pairwise
 
+import pytest
+
 from suite.shop import catalogue
+from suite.shop.gateway import NeverHappened, each, together
 from suite.shop.goods import batches
 from suite.shop.people import logins_of, password_of
+from suite.shop.seeding import seed
 from suite.shop.story import story_of
 
 PRODUCTS = catalogue.products()
@@ -66,6 +71,23 @@ def test_sample_passwords_are_those_of_one_suite_alone() -> None:
 def test_portions_hold_every_row_once() -> None:
     assert batches([1, 2, 3, 4, 5], 2) == [[1, 2], [3, 4], [5]]
     assert batches([], 2) == []
+
+
+async def test_of_several_failures_the_first_is_told_by_itself() -> None:
+    async def refuse(number: int) -> None:
+        raise NeverHappened(f"{number}")
+
+    async def refuse_again(number: int) -> None:
+        await each([number, number], refuse)
+
+    with pytest.raises(NeverHappened, match="1"):
+        await together(refuse_again(1), refuse_again(2))
+    assert await each([1, 2, 3], lambda number: asyncio.sleep(0, number)) == [1, 2, 3]
+
+
+async def test_a_shop_that_is_not_there_is_a_refusal() -> None:
+    with pytest.raises(NeverHappened, match="no answer"):
+        await seed("http://127.0.0.1:9", "admin@cartwright.example", "secret", print)
 
 
 def test_the_story_tells_milliseconds_since_the_order_was_placed() -> None:

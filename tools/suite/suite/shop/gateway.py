@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -55,14 +55,19 @@ class Gateway:
         self, method: str, path: str, *, headers: dict[str, str] | None = None, **request: Any
     ) -> httpx.Response:
         """Ask, again while the suite says "not now"; raises ShopRefused on any other refusal."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                answer = await self.http.request(
-                    method, path, headers={**self.headers, **(headers or {})}, **request
-                )
-                if answer.status_code not in NOT_NOW:
-                    break
+        sent = {**self.headers, **(headers or {})}
+
+        async def answered() -> httpx.Response | None:
+            try:
+                answer = await self.http.request(method, path, headers=sent, **request)
+            except httpx.TransportError as error:
+                raise NeverHappened(f"{method} {path}: no answer ({error!r})") from None
+            if answer.status_code in NOT_NOW:
                 await asyncio.sleep(_pause(answer))
+                return None
+            return answer
+
+        answer = await until(f"{method} {path} is answered", answered)
         if not answer.is_success:
             raise ShopRefused(answer)
         return answer
@@ -115,6 +120,14 @@ async def each(items: Iterable[Item], work: Callable[[Item], Awaitable[Any]]) ->
         async with turns:
             return await work(item)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(item)) for item in items]
+    return await together(*(one(item) for item in items))
+
+
+async def together(*works: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Do all of this at once; of several failures the first is raised, by itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
     return [task.result() for task in tasks]

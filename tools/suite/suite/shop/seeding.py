@@ -1,12 +1,11 @@
 """Making the sample shop through the public API; a second time changes nothing."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import httpx
 
-from suite.shop.gateway import Gateway
+from suite.shop.gateway import Gateway, together
 from suite.shop.goods import stock_shop
 from suite.shop.people import Login, keep_people
 from suite.shop.terms import keep_terms
@@ -45,8 +44,5 @@ async def seed(
             progress(f"{len(logins)} people, one of each role")
             return logins
 
-        async with asyncio.TaskGroup() as group:
-            goods = group.create_task(stock_shop(admin, progress))
-            group.create_task(terms())
-            known = group.create_task(people())
-    return Shop(known.result(), goods.result())
+        logins, product_ids, _ = await together(people(), stock_shop(admin, progress), terms())
+    return Shop(logins, product_ids)
