@@ -1,0 +1,57 @@
+"""Settings: what is refused at start, and what follows from them."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from notifications.domain import pause_after
+from notifications.settings import NotificationsSettings
+
+
+def settings(**changes: Any) -> NotificationsSettings:
+    return NotificationsSettings.model_validate(
+        {
+            "port": 1,
+            "database_url": "postgresql+asyncpg://a@b/c",
+            "broker_url": "amqp://a",
+            "jwks_url": "http://a",
+            "identity_url": "http://a",
+            "service_client_secret": "s" * 16,
+            "smtp_host": "mail.example.com",
+            "smtp_port": 25,
+            "mail_from": "Cartwright <shop@example.com>",
+        }
+        | changes
+    )
+
+
+def test_the_sender_is_the_bare_address() -> None:
+    assert settings().sender_address == "shop@example.com"
+    assert settings(mail_from="shop@example.com").sender_address == "shop@example.com"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mail_from": "Cartwright"},
+        {"mail_from": "a@b.c\nBcc: d@e.f"},
+        {"smtp_port": 0},
+        {"smtp_security": "maybe"},
+        {"mail_retry_tiers": []},
+        {"mail_retry_tiers": [0]},
+        {"default_locale": "fr"},
+        {"smtp_timeout": 0},
+    ],
+)
+def test_bad_settings_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        settings(**changes)
+
+
+def test_a_lease_lasts_as_long_as_a_batch_may_take() -> None:
+    assert settings(mail_batch=3, smtp_timeout=2).lease > 3 * 2
+
+
+def test_a_mail_is_tried_once_more_than_there_are_pauses() -> None:
+    assert [pause_after(attempts, [1, 2]) for attempts in (1, 2, 3)] == [1, 2, None]
