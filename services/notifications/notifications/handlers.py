@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.bus import Bus
@@ -43,13 +42,8 @@ async def notify(commands: Sequence[Notify], tx: AsyncSession) -> None:
     await notifications.add_notifications(tx, shown)
     await emails.add_emails(tx, queued)
     if queued:
-        ring_after_commit(tx)
-
-
-def ring_after_commit(tx: AsyncSession) -> None:
-    """Have the mailroom look at the queue as soon as this transaction has committed."""
-    mailroom: Mailroom = bus.resources.mailroom
-    event.listen(tx.sync_session, "after_commit", lambda _session: mailroom.ring(), once=True)
+        mailroom: Mailroom = bus.resources.mailroom
+        mailroom.ring_after_commit(tx)
 
 
 def _notification(command: Notify, headline: Headline) -> dict[str, Any]:

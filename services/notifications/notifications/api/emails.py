@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
 from chassis.auth import permitted
@@ -14,7 +14,7 @@ from chassis.pages import Page, Paged
 from chassis.wire import SafeText, View
 from contracts.notifications import NotificationType
 from notifications.domain import EmailStatus
-from notifications.handlers import ring_after_commit
+from notifications.sending.mailroom import Mailroom
 from notifications.store import emails as store
 
 router = APIRouter(prefix="/v1/admin/emails", tags=["emails"])
@@ -78,11 +78,12 @@ async def get_email(email_id: UUID, tx: Tx) -> EmailView:
 
 
 @router.post("/{email_id}/retry", status_code=202, dependencies=[WRITE])
-async def retry_email(email_id: UUID, tx: Tx) -> EmailView:
+async def retry_email(email_id: UUID, tx: Tx, request: Request) -> EmailView:
     """Send a mail that failed once more; 409 `email_not_failed` or `email_expired`."""
     email = await store.lock_email(tx, email_id)
     email.retry(utcnow())
     await tx.flush()
     await tx.refresh(email)
-    ring_after_commit(tx)
+    mailroom: Mailroom = request.app.state.resources.mailroom
+    mailroom.ring_after_commit(tx)
     return EmailView.model_validate(email)

@@ -6,6 +6,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 import structlog
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database
 from notifications.sending.carrier import Carrier
@@ -28,6 +30,10 @@ class Mailroom:
         """Wake one carrier: there may be mails to send."""
         with suppress(asyncio.QueueFull):
             self._bell.put_nowait(None)
+
+    def ring_after_commit(self, tx: AsyncSession) -> None:
+        """Ring as soon as this transaction has committed, and not otherwise."""
+        event.listen(tx.sync_session, "after_commit", lambda _session: self.ring(), once=True)
 
     async def run(self) -> None:
         """Send until cancelled; a mail that is on its way then arrives and is recorded first."""
