@@ -203,7 +203,7 @@ def bench(
 @app.command()
 def clean() -> None:
     """Stop everything of this working tree and remove its data, logs and secrets."""
-    for folder in (RUN / "up", RUN / "test"):
+    for folder in (RUN / "up", RUN / "test", RUN / "bench"):
         Instance(folder).wipe()
     shutil.rmtree(RUN, ignore_errors=True)
     console.print("`.run/` is gone, and nothing of it is running.")

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -58,8 +58,3 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 def per_order(seconds: float, orders: int) -> float | None:
     """CPU seconds shared among orders, in milliseconds; None when there was none."""
     return round(seconds * 1000 / orders, 2) if orders else None
-
-
-def total(values: Iterable[float]) -> float:
-    """The sum, rounded as figures are printed."""
-    return round(math.fsum(values), 2)

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import aio_pika
@@ -39,7 +40,7 @@ async def _servers(suite: Instance) -> dict[str, Any]:
     }
 
 
-def commit(root: Any) -> str | None:
+def commit(root: Path) -> str | None:
     """The commit of the working tree, with `+` when it was changed since; None without git."""
     try:
         head = _git(root, "rev-parse", "--short=12", "HEAD")
@@ -48,6 +49,6 @@ def commit(root: Any) -> str | None:
         return None
 
 
-def _git(root: Any, *arguments: str) -> str:
+def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

@@ -73,6 +73,9 @@ class Bench:
         shop = await self._shop()
         if suite and "rest" in plan.parts:
             results |= await self._at_rest(suite)
+        if plan.parts & {"checkout", "one-variant"}:
+            results["settling_orders"] = await checkouts.settle(shop)
+            self.report(f"{results['settling_orders']} orders to settle in")
         if "checkout" in plan.parts:
             results["checkout"] = [await self._checkout(shop, buyers) for buyers in plan.buyers]
         if "one-variant" in plan.parts:

@@ -1,0 +1,351 @@
+"""The arithmetic of the bench, its connection, and what it counts as used, sold and refused."""
+
+import asyncio
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from suite.bench import accounting, report
+from suite.bench.accounting import Usage
+from suite.bench.buyers import for_seconds, outcome
+from suite.bench.checkouts import checkout_figures, cost_figures, race_figures
+from suite.bench.client import Answer, Connection
+from suite.bench.command import plan_of, running
+from suite.bench.figures import Sample, Series, per_order, percentile
+from suite.bench.machine import commit
+from suite.refusals import Refusal
+
+# Percentiles, rates and costs.
+
+
+def test_a_percentile_is_a_value_that_was_measured() -> None:
+    values = [float(number) for number in range(1, 101)]
+    assert [percentile(values, share) for share in (0, 50, 95, 99, 100)] == [1, 50, 95, 99, 100]
+    assert percentile([7.0], 99) == 7.0
+    assert percentile([1.0, 2.0, 3.0], 50) == 2.0
+
+
+def test_nothing_has_no_percentile() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        percentile([], 50)
+
+
+def series(*samples: tuple[float, float, str]) -> Series:
+    return Series(began=100.0, seconds=10.0, samples=[Sample(*each) for each in samples])
+
+
+def test_what_ends_after_the_time_counts_as_an_order_but_not_into_the_rate() -> None:
+    run = series((101, 50, "confirmed"), (110, 60, "confirmed"), (110.2, 90, "confirmed"))
+    assert run.count("confirmed") == 3
+    assert run.rate("confirmed") == 0.2
+
+
+def test_refusals_are_neither_in_the_rate_nor_in_the_latencies() -> None:
+    run = series((101, 10, "confirmed"), (102, 9000, "out_of_stock"), (103, 0, "cart: 429"))
+    figures = checkout_figures(run)
+    assert figures["orders"] == 1
+    assert figures["p99_ms"] == 10
+    assert figures["errors"] == 2
+    assert figures["error_codes"] == {"out_of_stock": 1, "cart: 429": 1}
+
+
+def test_a_series_without_orders_has_no_latency_and_no_price() -> None:
+    assert checkout_figures(series())["p50_ms"] is None
+    assert per_order(1.0, 0) is None
+
+
+def test_seconds_of_cpu_are_shared_among_orders_in_milliseconds() -> None:
+    assert per_order(12.5, 250) == 50.0
+
+
+def used(**seconds: float) -> Usage:
+    return Usage(at=10.0, by_process=seconds, driver=1.0, machine=12.0)
+
+
+def test_the_cost_of_an_order_is_that_of_every_process_dearest_first() -> None:
+    figures = cost_figures(100, used(orders=2.0, postgres=3.0, rabbitmq=1.0))
+    assert figures["cpu_ms_per_order"] == 60.0
+    assert list(figures["cpu_ms_by_process"].items()) == [
+        ("postgres", 30.0),
+        ("orders", 20.0),
+        ("rabbitmq", 10.0),
+    ]
+    assert figures["driver_cpu_ms_per_order"] == 10.0
+    assert figures["other_cpu_share"] == round(5 / 12, 3)
+
+
+def test_a_suite_out_of_sight_has_no_cost() -> None:
+    assert cost_figures(100, None) == {"cpu_ms_per_order": None}
+
+
+# What processes use.
+
+
+def test_two_readings_give_what_was_used_between_them_also_by_a_process_that_came_later() -> None:
+    before = Usage(at=1.0, by_process={"orders": 2.0}, driver=0.5, machine=4.0)
+    after = Usage(at=4.0, by_process={"orders": 2.5, "cart": 0.25}, driver=0.75, machine=7.0)
+    between = after.since(before)
+    assert between.at == 3.0
+    assert between.by_process == {"orders": 0.5, "cart": 0.25}
+    assert between.suite == 0.75
+    assert between.others == 2.0
+
+
+BURN = "import time\nwhile time.process_time() < 0.3: pass"
+PARENT = f"""
+import subprocess, sys
+subprocess.run([sys.executable, "-c", {BURN!r}])
+print("buried", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_time_of_a_child_that_has_ended_is_not_lost() -> None:
+    """As with PostgreSQL, whose connections are processes that come and go."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "buried\n"
+        spent = accounting._of_family(parent.pid)
+        parent.communicate("")
+    assert spent >= 0.3
+
+
+def test_a_process_that_is_gone_has_used_nothing_more() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    assert accounting._of_family(ended.pid) == 0.0
+
+
+# What a checkout's answer means.
+
+
+def answer(status: int, body: str) -> Answer:
+    return Answer(status, body.encode())
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (answer(200, '{"status": "confirmed"}'), "confirmed"),
+        (
+            answer(200, '{"status": "cancelled", "cancellation": {"reason": "out_of_stock"}}'),
+            "out_of_stock",
+        ),
+        (answer(202, '{"status": "pending"}'), "pending"),
+        (answer(409, '{"code": "insufficient_stock"}'), "insufficient_stock"),
+        (answer(503, "upstream is away"), "503"),
+        (answer(500, "[]"), "500"),
+    ],
+)
+def test_a_checkout_ends_as_its_answer_says(given: Answer, expected: str) -> None:
+    assert outcome(given) == expected
+
+
+def test_a_race_that_sells_every_piece_once_and_refuses_the_rest_cleanly() -> None:
+    outcomes = Counter({"confirmed": 50, "out_of_stock": 90, "insufficient_stock": 10})
+    figures = race_figures(outcomes, stock=50, on_hand=50, reserved=50)
+    assert (figures["sold"], figures["refused"]) == (50, 100)
+    assert (figures["errors"], figures["oversold"]) == (0, 0)
+
+
+def test_an_oversell_is_seen_in_the_answers() -> None:
+    outcomes = Counter({"confirmed": 53, "out_of_stock": 97})
+    assert race_figures(outcomes, stock=50, on_hand=50, reserved=50)["oversold"] == 3
+
+
+def test_an_oversell_is_seen_in_the_inventory() -> None:
+    outcomes = Counter({"confirmed": 50, "out_of_stock": 100})
+    assert race_figures(outcomes, stock=50, on_hand=50, reserved=52)["oversold"] == 2
+
+
+def test_a_refusal_that_only_says_try_again_is_an_error() -> None:
+    outcomes = Counter({"confirmed": 50, "out_of_stock": 98, "cart_busy": 1, "pending": 1})
+    figures = race_figures(outcomes, stock=50, on_hand=50, reserved=50)
+    assert figures["errors"] == 2
+    assert figures["error_codes"] == {"cart_busy": 1, "pending": 1}
+
+
+async def test_clients_go_on_until_the_time_is_over_and_the_last_one_ends() -> None:
+    turns: list[str] = []
+
+    def client(name: str) -> Callable[[], "asyncio.Future[Sample]"]:
+        async def turn() -> Sample:
+            await asyncio.sleep(0)
+            turns.append(name)
+            return Sample(0.0, 1.0, name)
+
+        return turn  # type: ignore[return-value]
+
+    run = await for_seconds(0.05, [client("a"), client("b")])
+    assert run.count("a") == turns.count("a") > 1
+    assert run.count("b") == turns.count("b") > 1
+
+
+# The connection.
+
+Script = Callable[[bytes], bytes | None]
+
+
+@asynccontextmanager
+async def server(script: Script) -> AsyncIterator[tuple[str, list[int]]]:
+    """A server that answers each request with what the script returns; None closes the connection.
+
+    Yields its URL and, for each connection, how many requests came on it.
+    """
+    counts: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = len(counts)
+        counts.append(0)
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = [
+                    line for line in head.split(b"\r\n") if line.startswith(b"Content-Length")
+                ]
+                body = await reader.readexactly(int(length[0].split(b":")[1])) if length else b""
+                counts[number] += 1
+                said = script(head + body)
+                if said is None:
+                    break
+                writer.write(said)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listener:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", counts
+
+
+def plain(body: bytes, more: bytes = b"") -> bytes:
+    return b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (more, len(body), body)
+
+
+async def test_requests_share_one_connection() -> None:
+    async with server(lambda _request: plain(b'{"a": 1}')) as (url, counts):
+        connection = Connection(url)
+        for _ in range(3):
+            got = await connection.request("POST", "/x", {"b": 2}, {"X-Token": "t"})
+            assert got.is_success
+            assert got.json() == {"a": 1}
+        connection.close()
+    assert counts == [3]
+
+
+async def test_a_request_carries_its_path_headers_and_body() -> None:
+    seen: list[bytes] = []
+
+    def script(request: bytes) -> bytes:
+        seen.append(request)
+        return plain(b"")
+
+    async with server(script) as (url, _):
+        await Connection(url).request(
+            "POST", "/v1/carts", {"email": "a@b.example"}, {"Prefer": "wait=20"}
+        )
+    assert seen[0].startswith(b"POST /v1/carts HTTP/1.1\r\nHost: 127.0.0.1:")
+    assert b"\r\nPrefer: wait=20\r\n" in seen[0]
+    assert seen[0].endswith(b'\r\n\r\n{"email": "a@b.example"}')
+
+
+async def test_a_chunked_answer_is_put_together() -> None:
+    chunked = b"HTTP/1.1 409 Conflict\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunked += b'8\r\n{"code":\r\n5\r\n "x"}\r\n0\r\n\r\n'
+    async with server(lambda _request: chunked) as (url, _):
+        got = await Connection(url).request("GET", "/")
+    assert (got.status, got.problem) == (409, "x")
+
+
+async def test_a_connection_the_server_closes_is_opened_again() -> None:
+    async with server(lambda _request: plain(b"{}", b"Connection: close\r\n")) as (url, counts):
+        connection = Connection(url)
+        await connection.request("GET", "/")
+        await connection.request("GET", "/")
+    assert counts == [1, 1]
+
+
+async def test_a_connection_lost_before_the_answer_is_an_error_and_nothing_is_sent_twice() -> None:
+    async with server(lambda _request: None) as (url, counts):
+        with pytest.raises(ConnectionError):
+            await Connection(url).request("POST", "/v1/orders", {})
+    assert counts == [1]
+
+
+async def test_what_is_no_http_is_an_error() -> None:
+    async with server(lambda _request: b"SSH-2.0-server\r\n") as (url, _):
+        with pytest.raises(ConnectionError, match="no HTTP"):
+            await Connection(url).request("GET", "/")
+
+
+# The command line and the tables.
+
+
+def test_the_plan_is_read_from_the_command_line() -> None:
+    plan = plan_of(5, 1, "2,4", 10, "checkout, floors")
+    assert plan.buyers == (2, 4)
+    assert plan.parts == {"checkout", "floors"}
+
+
+@pytest.mark.parametrize(
+    ("buyers", "products", "only", "said"),
+    [("many", 10, "", "numbers"), ("0", 10, "", "at least"), ("1", 10, "coffee", "no part coffee")],
+)
+def test_a_plan_that_makes_no_sense_is_refused(
+    buyers: str, products: int, only: str, said: str
+) -> None:
+    with pytest.raises(Refusal, match=said):
+        plan_of(5, 1, buyers, products, only)
+
+
+def test_a_strange_suite_needs_its_administrator() -> None:
+    with pytest.raises(Refusal, match="--admin-email"):
+        running(None, "http://shop.example", "", "")
+
+
+def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
+    assert commit(tmp_path) is None
+
+
+def test_every_figure_has_its_place_in_the_tables() -> None:
+    level = {
+        "buyers": 8,
+        **checkout_figures(series((101, 50, "confirmed"))),
+        **cost_figures(1, used(orders=0.04)),
+    }
+    race = race_figures(Counter(confirmed=50, out_of_stock=100), 50, 50, 50)
+    row = {"connections": 8, "requests_per_s": 900.0, "p50_ms": 2.5, "p99_ms": 9.0, "errors": {}}
+    results = {
+        "machine": {"cores": 2},
+        "commit": "abc",
+        "checkout": [level],
+        "one_variant": {**level, "oversold": 0, "reserved": 1},
+        "oversell": {"stock": 50, "buyers": 150, "seconds": 3.0, **race},
+        "reading": {"product_list": [row], "product_by_id": [row]},
+        "floors": {
+            "routes": {"gateway alone": row},
+            "postgres_commits_per_s": 9000.0,
+            "publishes_per_s": {"window 1": 1000.0},
+        },
+        "restarts": 1,
+    }
+    assert len(list(report.tables(results))) == 5
+    console = Console(record=True, width=160)
+    report.show(results, console)
+    text = console.export_text()
+    for expected in ("40.0", "100 out_of_stock", "900.0", "9,000.0", "cores 2", "1 restarts"):
+        assert expected in text
+
+
+def test_figures_of_a_suite_elsewhere_leave_out_what_cannot_be_seen() -> None:
+    level = {"buyers": 8, **checkout_figures(series()), **cost_figures(0, None)}
+    results = {"machine": {}, "commit": None, "checkout": [level]}
+    assert len(list(report.tables(results))) == 1
