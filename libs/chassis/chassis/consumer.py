@@ -8,6 +8,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import aio_pika
+import aiormq
 import structlog
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustQueue
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 
 PUBLISH_TIMEOUT = 5.0
 LONGEST_PAUSE = 5.0
+CHECK_TIMEOUT = 1.0
 EXTERNAL_AT_ONCE = 16
 
 
@@ -55,10 +57,17 @@ class Consumer:
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _oldest: UUID | None = None
 
-    @property
-    def is_consuming(self) -> bool:
+    async def is_consuming(self) -> bool:
         """Whether the broker would hand this process a message now."""
-        return self._tag is not None and self.broker.is_up
+        if self._queue is None or self._tag is None or not self.broker.is_up:
+            return False
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT):
+                channel = await self._queue.channel.get_underlay_channel()
+        except (AMQPError, OSError, RuntimeError, TimeoutError):
+            return False
+        # The broker takes a consumer away when its queue is gone, and the connection stands.
+        return self._tag in cast("aiormq.Channel", channel).consumers
 
     async def run(self) -> None:
         """Consume until cancelled. Raises TopologyMismatch when the queue is not as expected."""

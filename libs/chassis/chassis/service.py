@@ -93,7 +93,7 @@ class Service(Generic[S]):
                     await c.execute(text("select 1"))
             except Exception as error:  # noqa: BLE001
                 wrong["database"] = type(error).__name__
-            if consumer is not None and not consumer.is_consuming:
+            if consumer is not None and not await consumer.is_consuming():
                 wrong["broker"] = "not consuming"
             return wrong
 

@@ -4,9 +4,26 @@ import sys
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 Seconds = Annotated[float, Field(gt=0, le=10**8)]
+
+
+class Environment(EnvSettingsSource):
+    """The environment's variables; what is not JSON is left to its field to refuse, like any other."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """The value as JSON, or as it stands."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
 
 
 class ServiceSettings(BaseSettings):
@@ -100,6 +117,17 @@ class ServiceSettings(BaseSettings):
     max_body_bytes: int = Field(
         1_048_576, ge=1024, description="largest request body, in bytes", examples=["1048576"]
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: Any,
+        **__: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take settings from the environment, and from the caller in tests; from nowhere else."""
+        return init_settings, Environment(settings_cls)
 
 
 Settings = TypeVar("Settings", bound=ServiceSettings)

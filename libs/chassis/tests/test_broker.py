@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import aio_pika
@@ -27,6 +28,13 @@ from sample.service import bus, service
 from sqlalchemy import text
 
 TIERS = (0.05, 0.1)
+
+
+def address(user: str | None = None) -> str:
+    """The tests' virtual host as the admin, or as a user whose password is its name."""
+    found = urlsplit(os.environ["TEST_BROKER_URL"])
+    login = f"{user}:{user}" if user else f"{found.username}:{found.password}"
+    return f"{found.scheme}://{login}@{found.hostname}:{found.port}/{topology.VHOST}"
 
 
 @dataclass
@@ -64,11 +72,8 @@ class Line:
 
     async def as_user(self, sender: str) -> Any:
         """The commands exchange on a connection of the sender's own."""
-        url = os.environ["TEST_BROKER_URL"]
         await topology.user(os.environ["TEST_BROKER_API"], sender)
-        scheme, rest = url.split("://")
-        host = rest.split("@")[1]
-        connection = await aio_pika.connect(f"{scheme}://{sender}:{sender}@{host}")
+        connection = await aio_pika.connect(address(sender))
         self.open.append(connection)
         channel = await connection.channel(on_return_raises=True)
         return await channel.get_exchange("commands")
@@ -99,10 +104,10 @@ async def take(queue: AbstractQueue, seconds: float = 15) -> Any:
 
 @pytest_asyncio.fixture
 async def line(template: str) -> AsyncIterator[Line]:
-    url, api = os.environ["TEST_BROKER_URL"], os.environ["TEST_BROKER_API"]
+    api = os.environ["TEST_BROKER_API"]
+    await topology.vhost(api)
     await topology.user(api, "sample")
-    own = url.replace(url.split("://")[1].split("@")[0], "sample:sample")
-    async with topology.channel(url) as channel:
+    async with topology.channel(address()) as channel:
         await topology.remove(channel, "sample")
         keys = [(kind.exchange(), kind.routing_key()) for kind in bus.handled]
         await topology.declare(channel, "sample", keys)
@@ -110,12 +115,12 @@ async def line(template: str) -> AsyncIterator[Line]:
         await heard.bind("events", "#")
         dead = await channel.get_queue("svc.sample.dead")
         async for harness in running_service(service, template):
-            broker = Broker(own, "sample")
+            broker = Broker(address("sample"), "sample")
             relay = Relay(harness.running.database, broker, "sample", sweep_interval=0.2)
             harness.running.database.on_commit = relay.wake
             consumer = Consumer(bus, harness.running.database, broker, TIERS)
             tasks = [asyncio.create_task(relay.run()), asyncio.create_task(consumer.run())]
-            await until(lambda: consumer.is_consuming)
+            await until(consumer.is_consuming)
             made = Line(harness, channel, heard, dead, broker, consumer, open=[])
             yield made
             await consumer.drain()
@@ -257,7 +262,7 @@ async def test_draining_finishes_what_is_in_flight(line: Line) -> None:
     async with line.harness.running.database.engine.connect() as connection:
         jars = (await connection.execute(text("select count(*) from jars"))).scalar_one()
     assert jars == handled
-    assert not line.consumer.is_consuming
+    assert not await line.consumer.is_consuming()
 
 
 async def test_a_missing_queue_is_named(line: Line) -> None:

@@ -8,6 +8,7 @@ import httpx
 from aio_pika.abc import AbstractChannel
 
 TIERS = 4
+VHOST = "chassis"
 
 
 async def declare(channel: AbstractChannel, service: str, keys: list[tuple[str, str]]) -> None:
@@ -44,12 +45,21 @@ async def remove(channel: AbstractChannel, service: str) -> None:
     await channel.exchange_delete(f"svc.{service}.retry")
 
 
-async def user(api: str, name: str) -> None:
+async def vhost(api: str) -> None:
+    """A virtual host of these tests' own: on the suite's, its services would hear the messages."""
+    async with httpx.AsyncClient(base_url=api) as client:
+        (await client.put(f"/api/vhosts/{VHOST}")).raise_for_status()
+    await user(api, "admin", password=None)
+
+
+async def user(api: str, name: str, password: str | None = "") -> None:
     """A broker user that may do everything: permissions are the definitions' tests."""
     async with httpx.AsyncClient(base_url=api) as client:
-        await client.put(f"/api/users/{name}", json={"password": name, "tags": ""})
+        if password is not None:
+            await client.put(f"/api/users/{name}", json={"password": name, "tags": ""})
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
-        await client.put(f"/api/permissions/cartwright/{name}", json=everything)
+        answer = await client.put(f"/api/permissions/{VHOST}/{name}", json=everything)
+        answer.raise_for_status()
 
 
 @asynccontextmanager

@@ -17,6 +17,9 @@ from suite.refusals import Refusal
 # "native" or "containers" forces one of the two.
 SERVERS_SETTING = "TEST_SERVERS"
 
+# The tests of the whole suite wait more than they work, so the others run beside them.
+WHOLE = "tests/integration"
+
 
 class Terminated(KeyboardInterrupt):
     """Somebody asked us to end, with SIGTERM."""
@@ -26,11 +29,20 @@ def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[st
     """Start fresh servers, run pytest over the working tree, end the servers; return pytest's code.
 
     Tests find the servers by TEST_POSTGRES_URL, TEST_BROKER_URL and TEST_BROKER_API. TEST_INSTANCE
-    is the folder for a whole suite beside them.
+    is the folder for a whole suite with servers of its own, which its tests may kill.
     """
+    whole = folder / "whole"
     with _alone(folder), _ended_in_order(), _servers(root, folder, report) as found:
-        settings = os.environ | found | {"TEST_INSTANCE": str(folder)}
-        return _pytest(root, arguments, settings)
+        settings = os.environ | found | {"TEST_INSTANCE": str(whole)}
+        try:
+            if arguments or not (root / WHOLE).is_dir():
+                return _pytest(root, arguments, settings)
+            with _beside(root, folder / "logs/others.log", settings) as others:
+                report(f"{WHOLE} runs first; the other tests run beside it and are shown after it")
+                code = _pytest(root, [WHOLE], settings)
+                return code or others()
+        finally:
+            Instance(whole, "test", root=root).discard()
 
 
 @contextlib.contextmanager
@@ -49,6 +61,29 @@ def _servers(root: Path, folder: Path, report: Callable[[str], None]) -> Iterato
             yield suite.environment.of_tests()
     finally:
         suite.discard()
+
+
+@contextlib.contextmanager
+def _beside(root: Path, log: Path, environment: dict[str, str]) -> Iterator[Callable[[], int]]:
+    """Run all other tests in the background; gives what waits for them, shows them, and tells
+    their code.
+    """
+    command = [sys.executable, "-m", "pytest", f"--ignore={WHOLE}", "-p", "no:cacheprovider"]
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=output) as tests,
+    ):
+
+        def finish() -> int:
+            code = tests.wait()
+            print(log.read_text(), flush=True)
+            return code
+
+        try:
+            yield finish
+        finally:
+            if tests.poll() is None:
+                tests.send_signal(signal.SIGINT)
 
 
 def _pytest(root: Path, arguments: Sequence[str], environment: dict[str, str]) -> int:
