@@ -56,6 +56,7 @@ class Consumer:
     _tag: str | None = None
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _oldest: UUID | None = None
+    _draining: bool = False
 
     async def is_consuming(self) -> bool:
         """Whether the broker would hand this process a message now."""
@@ -77,13 +78,17 @@ class Consumer:
         self._tag = await self._queue.consume(self._arrived.put)
         log.info("consuming", queue=self._queue.name)
         while True:
-            batch = await self._collect()
+            first = await self._arrived.get()
+            if self._draining:
+                # Nobody acknowledges it, so the broker hands it to somebody else.
+                await asyncio.Event().wait()
             self._idle.clear()
-            await self._take(batch)
+            await self._take(await self._collect(first))
             self._idle.set()
 
     async def drain(self) -> None:
         """Take no more messages and finish what is in flight; the rest goes back to the queue."""
+        self._draining = True
         if self._queue is not None and self._tag is not None:
             tag, self._tag = self._tag, None
             try:
@@ -97,9 +102,9 @@ class Consumer:
         async with self.database.transaction() as session:
             self._oldest = await inbox.oldest(session)
 
-    async def _collect(self) -> list[AbstractIncomingMessage]:
+    async def _collect(self, first: AbstractIncomingMessage) -> list[AbstractIncomingMessage]:
         """The first message and what arrives within the linger, up to a batch."""
-        batch = [await self._arrived.get()]
+        batch = [first]
         if self.batch_linger and len(batch) + self._arrived.qsize() < self.batch_size:
             await asyncio.sleep(self.batch_linger)
         while len(batch) < self.batch_size and not self._arrived.empty():

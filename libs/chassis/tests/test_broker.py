@@ -81,7 +81,7 @@ class Line:
     open: list[Any]
 
 
-async def until(condition: Callable[[], Any], seconds: float = 15) -> Any:
+async def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """Wait until a condition holds, and fail loudly when it never does."""
     async with asyncio.timeout(seconds):
         while True:
@@ -93,7 +93,7 @@ async def until(condition: Callable[[], Any], seconds: float = 15) -> Any:
             await asyncio.sleep(0.02)
 
 
-async def take(queue: AbstractQueue, seconds: float = 15) -> Any:
+async def take(queue: AbstractQueue, seconds: float = 60) -> Any:
     """The next message of a queue."""
 
     async def get() -> Any:
