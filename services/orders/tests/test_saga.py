@@ -37,6 +37,7 @@ from contracts.shipping import (
     ShipmentsCreated,
     ShipmentsPartlyCancelled,
 )
+from orders.domain.checkout import Checkout
 from orders.domain.order import Stage
 from orders.saga import process
 from orders.saga.triggers import (
@@ -129,12 +130,37 @@ def test_a_promise_of_money_after_the_end_is_cancelled() -> None:
 
 
 def test_a_refund_that_fails_is_asked_for_again_under_the_same_operation() -> None:
-    _, _, order = play(StockReserved, DeadlinePassed, PaymentCaptured)
-    first = order.operation(f"refund {order.captured_amount}")
+    _, _, order = play(StockReserved, DeadlinePassed)
+    (first,) = process.hear(order, message(PaymentCaptured, order), NOW, DEADLINES).sent
     process.hear(order, message(RefundFailed, order), NOW, DEADLINES)
     (again,) = process.hear(order, DeadlinePassed(), NOW, DEADLINES).sent
     assert isinstance(again, RefundPayment)
-    assert again.operation_id == first
+    assert again == first
+
+
+def refunded(order: Checkout, total: int) -> PaymentRefunded:
+    """What payments says when staff gave money back, `total` so far."""
+    money = order.money(total)
+    return PaymentRefunded(order_id=order.order_id, refunded=money, refunded_total=money)
+
+
+def test_what_staff_gave_back_is_not_given_back_again() -> None:
+    _, _, order = play(*DONE)
+    process.hear(order, refunded(order, order.captured_amount), NOW, DEADLINES)
+    process.hear(order, CancelRequested("customer_request"), NOW, DEADLINES)
+    kept = process.hear(order, message(ShipmentsCancelled, order), NOW, DEADLINES)
+    assert (order.stage, [type(m) for m in kept.sent]) == (Stage.RELEASING, [ReleaseStock])
+
+
+def test_what_staff_gave_back_while_the_refund_failed_is_left_out_of_the_next() -> None:
+    _, _, order = play(StockReserved, DeadlinePassed)
+    (first,) = process.hear(order, message(PaymentCaptured, order), NOW, DEADLINES).sent
+    process.hear(order, message(RefundFailed, order), NOW, DEADLINES)
+    (rest,) = process.hear(order, refunded(order, 700), NOW, DEADLINES).sent
+    assert isinstance(rest, RefundPayment)
+    assert rest.amount == order.money(order.captured_amount - 700)
+    assert isinstance(first, RefundPayment)
+    assert rest.operation_id != first.operation_id
 
 
 def test_the_customer_may_have_to_act() -> None:

@@ -135,6 +135,10 @@ def test_whatever_is_heard_the_order_ends_once_and_keeps_no_money_it_refused(
         except process.UnexpectedReply:
             continue
     kinds = [type(m) for m in sent]
+    for message_sent in sent:
+        if isinstance(message_sent, RefundPayment):
+            assert message_sent.amount
+            assert message_sent.amount.amount > 0
     assert kinds.count(OrderConfirmed) <= 1
     assert kinds.count(OrderCancelled) <= 1
     if order.stage is Stage.CANCELLED:

@@ -82,9 +82,9 @@ def is_at_home(order: Checkout) -> bool:
     return not order.is_handed_over
 
 
-def nothing_taken(order: Checkout) -> bool:
-    """There was nothing to pay."""
-    return not order.is_due
+def is_settled(order: Checkout) -> bool:
+    """No money is with us and none will come: nothing was due, or all that was taken went back."""
+    return not order.is_due or (order.captured_amount > 0 and order.kept_amount == 0)
 
 
 S = Stage
@@ -125,7 +125,8 @@ MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
     (S.CANCELLING_PAYMENT, PaymentFailed):         (Move(S.RELEASING, undo.release),),
     (S.CANCELLING_PAYMENT, PaymentAuthorized):     (Move(S.CANCELLING_PAYMENT, undo.cancel_payment, repeats=True),),
     (S.CANCELLING_PAYMENT, PaymentActionRequired): (Move(S.CANCELLING_PAYMENT, undo.cancel_payment, repeats=True),),
-    (S.CANCELLING_PAYMENT, PaymentCaptured):       (Move(S.REFUNDING, undo.refund),),  # late money
+    (S.CANCELLING_PAYMENT, PaymentCaptured):       (Move(S.REFUNDING, undo.refund, is_kept),  # late money
+                                                    Move(S.RELEASING, undo.release)),
     (S.CANCELLING_PAYMENT, DeadlinePassed):        (Move(S.CANCELLING_PAYMENT, undo.cancel_payment, repeats=True),),
 
     (S.REFUNDING,          PaymentRefunded):       (Move(S.REFUNDING, undo.refund, is_kept),
@@ -153,7 +154,7 @@ MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
     (S.NEEDS_REVIEW,       CancelRequested):       (Move(S.RECALLING, undo.recall, is_at_home),),
 
     (S.RECALLING,          ShipmentsCancelled):    (Move(S.REFUNDING, undo.refund, is_kept),
-                                                    Move(S.RELEASING, undo.release, nothing_taken),
+                                                    Move(S.RELEASING, undo.release, is_settled),
                                                     Move(S.CANCELLING_PAYMENT, undo.cancel_payment)),
     (S.RECALLING,          ShipmentsPartlyCancelled): (Move(S.COMPLETED, undo.refund_unsent),),
     (S.RECALLING,          ShipmentAlreadySent):   (Move(S.COMPLETED, undo.refuse_cancellation),),

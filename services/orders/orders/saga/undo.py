@@ -78,10 +78,12 @@ def cancel_payment(order: Checkout, heard: object, now: datetime) -> Sent:
 
 
 def refund(order: Checkout, heard: object, now: datetime) -> Sent:
-    """Give back all that was captured; the same operation until it is done."""
+    """Give back all that is kept; the same operation until it is done, or staff gave back a part."""
     return [
         RefundPayment(
-            operation_id=order.operation(f"refund {order.captured_amount}"),
+            operation_id=order.operation(
+                f"refund {order.captured_amount} less {order.refunded_amount}"
+            ),
             order_id=order.order_id,
             amount=order.money(order.kept_amount),
             reason=order.progress.get("reason", "cancelled"),
