@@ -38,6 +38,7 @@ PREFIXES: dict[str, tuple[str, ...]] = {
     ),
     "payments": (
         "/v1/me/payment-methods",
+        "/v1/payment-methods",
         "/v1/payments",
         "/v1/subscription-plans",
         "/v1/subscriptions",
@@ -58,7 +59,12 @@ PREFIXES: dict[str, tuple[str, ...]] = {
         "/v1/admin/shipping-methods",
     ),
     "sellers": ("/v1/sellers", "/v1/seller", "/v1/admin/sellers"),
-    "notifications": ("/v1/me/notifications", "/v1/me/preferences", "/v1/webhook-endpoints"),
+    "notifications": (
+        "/v1/me/notifications",
+        "/v1/me/preferences",
+        "/v1/webhook-endpoints",
+        "/v1/admin/emails",
+    ),
     "support": ("/v1/tickets", "/v1/reference/ticket-statuses", "/v1/admin/tickets"),
     "analytics": ("/v1/page-views", "/v1/admin/reports", "/v1/admin/audit"),
 }

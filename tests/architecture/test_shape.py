@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BANNED = {"utils", "helpers", "common", "base", "misc", "core", "manager", "constants"}
 CODE_LINES, TEST_LINES, FUNCTION_LINES = 300, 400, 60
-WITH_OWN_SERVER = ("tools/sandbox_provider",)
+SESSION = "sqlalchemy.ext.asyncio"
 WORDS_OF_OTHERS = re.compile(
     "|".join(("pypi" + r"\.org", "files\\.pythonhosted" + r"\.org", "registry\\.npmjs" + r"\.org")),
 )
@@ -114,9 +114,28 @@ def test_only_the_relay_and_the_retries_publish() -> None:
     assert found == allowed
 
 
+def imports_of(source: str) -> set[str]:
+    """The modules a file imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def test_no_rule_holds_a_session() -> None:
+    rules = [p for p in code() if {"domain", "saga"} & set(p.with_suffix("").parts)]
+    assert rules
+    found = {str(p.relative_to(ROOT)) for p in rules if SESSION in imports_of(p.read_text())}
+    assert found == set()
+
+
 def test_the_detectors_see_what_they_look_for() -> None:
     planted = "async def f(s):\n    await s.commit()\n    await exchange.publish(m)\n"
     assert commits(planted) == [2]
+    assert SESSION in imports_of(f"from {SESSION} import AsyncSession")
     assert publishes(planted) == [3]
 
 

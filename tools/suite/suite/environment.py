@@ -25,9 +25,9 @@ Overrides = Mapping[str, Mapping[str, str]]
 # Seconds a test's checkout may spend in each stage. The steps towards confirmation get more than
 # those that are repeated: a slow machine must not turn a sale into a cancellation.
 DEADLINES = {
-    "reserving": 8,
-    "redeeming": 8,
-    "collecting": 8,
+    "reserving": 15,
+    "redeeming": 15,
+    "collecting": 15,
     "card_action": 4,
     "transfer": 8,
     "cancelling_payment": 2,
@@ -49,6 +49,11 @@ PROFILES: dict[str, dict[str, dict[str, str]]] = {
         "cart": {"LOCK_CHECK_AFTER": "2"},
         "identity": {"ARGON2_MEMORY_KIB": "1024", "ARGON2_ITERATIONS": "1", "LOGIN_ATTEMPTS": "100"},
         "orders": {"DEADLINES": json.dumps(DEADLINES)},
+        "notifications": {
+            "SMTP_TIMEOUT": "1",
+            "MAIL_BATCH": "2",
+            "MAIL_RETRY_TIERS": "[0.2, 0.5, 1, 2]",
+        },
         "payments": {"PROVIDER_TIMEOUT": "1", "ACTION_CHECK_AFTER": "1"},
         "sandbox_provider": {
             "WEBHOOK_RETRY_SECONDS": "[0.2, 0.5, 1, 2]",
