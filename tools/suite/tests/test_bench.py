@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -347,5 +348,5 @@ def test_every_figure_has_its_place_in_the_tables() -> None:
 
 def test_figures_of_a_suite_elsewhere_leave_out_what_cannot_be_seen() -> None:
     level = {"buyers": 8, **checkout_figures(series()), **cost_figures(0, None)}
-    results = {"machine": {}, "commit": None, "checkout": [level]}
+    results: dict[str, Any] = {"machine": {}, "commit": None, "checkout": [level]}
     assert len(list(report.tables(results))) == 1

@@ -44,7 +44,7 @@ def tables(results: Json) -> Iterable[Table]:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
+        table.add_column(column, justify="right" if number else "left", no_wrap=number == 0)
     return table
 
 
@@ -55,9 +55,8 @@ def _checkouts(levels: list[Json]) -> Table:
         "CPU ms/order", "driver", "others", "errors",
     )  # fmt: skip
     for level in levels:
-        suffix = " on one variant" if "oversold" in level else ""
         table.add_row(
-            f"{level['buyers']}{suffix}",
+            _buyers(level),
             *(_shown(level[key]) for key in ("orders_per_s", "p50_ms", "p95_ms", "p99_ms")),
             _shown(level["cpu_ms_per_order"]),
             _shown(level.get("driver_cpu_ms_per_order")),
@@ -69,10 +68,8 @@ def _checkouts(levels: list[Json]) -> Table:
 
 def _costs(results: Json, levels: list[Json]) -> Table:
     """Processor time of each process, dearest first, beside its memory and its use at rest."""
-    heads = [
-        f"{level['buyers']}{' on one' if 'oversold' in level else ''} buyers" for level in levels
-    ]
-    table = _table("CPU ms per order by process", "process", *heads, "at rest ms/s", "MiB")
+    heads = [_buyers(level) for level in levels]
+    table = _table("CPU ms per order by process", "buyers", *heads, "at rest ms/s", "MiB")
     idle = results.get("rest_cpu_ms_per_s_by_process", {})
     memory = results.get("memory_mb_by_process", {})
     for name in levels[-1]["cpu_ms_by_process"]:
@@ -119,6 +116,10 @@ def _floors(floors: Json) -> Table:
     for name, route in floors["routes"].items():
         table.add_row(f"requests, {name}, 8 connections", _shown(route["requests_per_s"]))
     return table
+
+
+def _buyers(level: Json) -> str:
+    return f"{level['buyers']}{', one variant' if 'oversold' in level else ''}"
 
 
 def _shown(value: float | None) -> str:
