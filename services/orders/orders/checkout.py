@@ -6,7 +6,6 @@ from uuid import UUID
 
 from chassis.auth import Caller
 from contracts.orders import OrderedLine
-
 from orders.api.access import digest, order_token
 from orders.api.views import CheckoutBody
 from orders.domain.checkout import Checkout

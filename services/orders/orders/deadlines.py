@@ -3,7 +3,6 @@
 from chassis import outbox
 from chassis.db import Database
 from chassis.ids import utcnow
-
 from orders.handlers import bus
 from orders.saga.process import hear
 from orders.saga.triggers import DeadlinePassed

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis import context
 from chassis.bus import Bus
 from chassis.ids import utcnow
+from contracts.identity import CustomerChanged
 from contracts.inventory import StockRejected, StockReleased, StockReserved
 from contracts.message import Message
 from contracts.orders import OrderDelivered, OrderShipped
@@ -31,15 +34,13 @@ from contracts.shipping import (
     ShipmentsPartlyCancelled,
     ShipmentUpdated,
 )
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from orders.domain.checkout import Checkout
 from orders.domain.order import Status
 from orders.saga.notices import milestone_notice
 from orders.saga.process import hear
 from orders.saga.triggers import CaptureDue, RefusedAtDoor, Trigger
 from orders.settings import OrdersSettings
-from orders.store import checkouts, shipments
+from orders.store import checkouts, orders, shipments
 
 bus: Bus[OrdersSettings] = Bus("orders")
 
@@ -53,16 +54,16 @@ class OrderUnknown(Exception):
 async def _hear_all(replies: Sequence[Any], tx: AsyncSession) -> list[list[Message]]:
     """Let the sagas of a batch hear their replies: one lock, one save, one log."""
     now, deadlines = utcnow(), bus.settings.deadlines
-    orders = await checkouts.lock_checkouts(tx, [reply.order_id for reply in replies])
-    missing = [str(reply.order_id) for reply in replies if reply.order_id not in orders]
+    found = await checkouts.lock_checkouts(tx, [reply.order_id for reply in replies])
+    missing = [str(reply.order_id) for reply in replies if reply.order_id not in found]
     if missing:
         raise OrderUnknown(f"no order {', '.join(missing[:3])}")
-    heard = [hear(orders[reply.order_id], reply, now, deadlines) for reply in replies]
+    heard = [hear(found[reply.order_id], reply, now, deadlines) for reply in replies]
     cause = context.current().causation_id if len(replies) == 1 else None
     entries = [
-        (orders[reply.order_id], each, cause) for reply, each in zip(replies, heard, strict=True)
+        (found[reply.order_id], each, cause) for reply, each in zip(replies, heard, strict=True)
     ]
-    await checkouts.save_checkouts(tx, list(orders.values()), now)
+    await checkouts.save_checkouts(tx, list(found.values()), now)
     await checkouts.write_log(tx, entries, now)
     return [each.sent for each in heard]
 
@@ -149,11 +150,18 @@ async def shipment_updated(event: ShipmentUpdated, tx: AsyncSession) -> list[Mes
     return sent
 
 
+@bus.handles(CustomerChanged)
+async def customer_changed(event: CustomerChanged, tx: AsyncSession) -> None:
+    """A customer turned out to be another: their orders move along."""
+    if event.merged_into is not None:
+        await orders.move_orders(tx, event.customer_id, event.merged_into)
+
+
 async def _lock(tx: AsyncSession, order_id: UUID) -> Checkout:
-    orders = await checkouts.lock_checkouts(tx, [order_id])
-    if order_id not in orders:
+    found = await checkouts.lock_checkouts(tx, [order_id])
+    if order_id not in found:
         raise OrderUnknown(f"no order {order_id}")
-    return orders[order_id]
+    return found[order_id]
 
 
 async def _trigger(order: Checkout, trigger: Trigger, tx: AsyncSession) -> list[Message]:

@@ -4,7 +4,6 @@ from contextlib import AsyncExitStack
 
 from chassis.service import Running, Service
 from chassis.sweep import Sweep
-
 from orders.api import admin, following, internal, orders, placing
 from orders.deadlines import sweep_deadlines
 from orders.domain.order import Base

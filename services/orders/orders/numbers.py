@@ -4,7 +4,6 @@ import asyncio
 from datetime import datetime
 
 from chassis.db import Database
-
 from orders.store.checkouts import lease_numbers
 
 

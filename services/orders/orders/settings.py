@@ -1,7 +1,8 @@
 """What orders must be told beyond the chassis: its peer, its secret and how long each stage may take."""
 
-from chassis.settings import Seconds, ServiceSettings
 from pydantic import BaseModel, Field
+
+from chassis.settings import Seconds, ServiceSettings
 
 
 class Deadlines(BaseModel):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
+
 from chassis.ids import new_id
 from chassis.service import Running
 from contracts.orders import (
@@ -18,7 +19,6 @@ from contracts.orders import (
     OrderPaymentChanged,
     OrderShipped,
 )
-
 from orders.settings import OrdersSettings
 
 log = structlog.get_logger()

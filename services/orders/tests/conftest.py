@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 import pytest_asyncio
+
 from chassis.ids import new_id
 from chassis.testing import Harness, running_service, template_of
 from orders.main import service

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+
 from chassis.ids import new_id
 from chassis.testing import Harness, model_differences, service_token
 from contracts.inventory import ReserveStock, StockReserved

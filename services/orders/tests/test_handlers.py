@@ -5,7 +5,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from chassis.ids import new_id, utcnow
+from contracts.identity import CustomerChanged
 from contracts.inventory import ReleaseStock, StockRejected, StockReleased, StockReserved
 from contracts.money import Money
 from contracts.notifications import Notify
@@ -221,3 +223,16 @@ async def test_a_review_is_refused_when_there_is_nothing_to_review(orders: Any, 
         headers={**staff, "Idempotency-Key": "c"},
     )
     assert answer.json()["code"] == "nothing_to_review"
+
+
+async def test_the_orders_of_a_customer_who_was_another_move_along(orders: Any) -> None:
+    before, after = new_id(), new_id()
+    body = {"cart_id": str(new_id()), "payment": {"method": "cod"}}
+    headers = {**orders.signed_in(customer_id=before), "Idempotency-Key": "k"}
+    order = (await orders.client.post("/v1/orders", json=body, headers=headers)).json()
+    changed = CustomerChanged(customer_id=before, status="inactive", merged_into=after)
+    await orders.hear(changed)
+    url = f"/v1/orders/{order['id']}"
+    seen = await orders.client.get(url, headers=orders.signed_in(customer_id=after))
+    assert seen.status_code == 200
+    assert (await orders.client.get(url, headers=headers)).status_code == 404

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from saga_play import DEADLINES, DONE, NOW, after, message, play
+
 from contracts.inventory import (
     ReleaseStock,
     StockRejected,
@@ -44,7 +46,6 @@ from orders.saga.triggers import (
     CancelRequested,
     DeadlinePassed,
 )
-from saga_play import DEADLINES, DONE, NOW, after, message, play
 
 
 def test_a_paid_order_is_confirmed_and_shipped() -> None:

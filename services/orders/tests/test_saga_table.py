@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from saga_play import DEADLINES, DONE, NOW, PAID, after, an_order, message, play
+
 from contracts.inventory import (
     ReleaseStock,
     RestockUnits,
@@ -27,8 +31,6 @@ from contracts.shipping import (
     ShipmentImpossible,
     ShipmentsCreated,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from orders.domain.order import Stage, Status
 from orders.saga import process
 from orders.saga.picture import mermaid
@@ -41,7 +43,6 @@ from orders.saga.triggers import (
     ReviewRefund,
     ReviewRetry,
 )
-from saga_play import DEADLINES, DONE, NOW, PAID, after, an_order, message, play
 
 
 def test_what_cannot_be_sent_waits_for_staff() -> None:

@@ -6,11 +6,11 @@ import hmac
 from typing import Annotated
 from uuid import UUID
 
-from chassis.auth import MaybeCaller
-from chassis.errors import Unauthenticated
 from fastapi import Depends, Header
 from sqlalchemy import ColumnElement
 
+from chassis.auth import MaybeCaller
+from chassis.errors import Unauthenticated
 from orders.store.orders import visible_to
 
 CartToken = Annotated[

@@ -4,6 +4,10 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
+from sqlalchemy import ColumnElement, true
+
 from chassis import etag, outbox
 from chassis.auth import SignedIn, permitted
 from chassis.db import Tx
@@ -11,10 +15,6 @@ from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import Body
-from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import Field
-from sqlalchemy import ColumnElement, true
-
 from orders.api.following import read_view
 from orders.api.orders import cancel, summary_key
 from orders.api.views import CancellationBody, OrderSummary, OrderView, SagaStep, SagaView

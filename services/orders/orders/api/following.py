@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
-from chassis.errors import Malformed
-from chassis.service import Running
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 from sqlalchemy import true
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.errors import Malformed
+from chassis.service import Running
 from orders.api.access import Visible
 from orders.api.views import OrderView
 from orders.domain.order import Stage, Status

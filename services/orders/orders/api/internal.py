@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
+from fastapi import APIRouter, Depends
+
 from chassis.auth import only_services
 from chassis.db import Tx
 from chassis.wire import View
-from fastapi import APIRouter, Depends
-
 from orders.domain.refusals import OrderNotFound
 from orders.store import orders as store
 

@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Request, Response
+
 from chassis import etag, outbox
 from chassis.auth import SignedIn
 from chassis.db import Tx
@@ -11,8 +13,6 @@ from chassis.errors import Forbidden
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
-from fastapi import APIRouter, Request, Response
-
 from orders.api.access import OrderToken, Visible, digest, order_principal
 from orders.api.following import read_view
 from orders.api.views import CancellationBody, HistoryView, OrderSummary, OrderView

@@ -4,15 +4,15 @@ import json
 from typing import Annotated, Any
 from uuid import UUID
 
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.exc import IntegrityError
+
 from chassis import outbox
 from chassis.auth import MaybeCaller
 from chassis.client import Peers
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
 from chassis.service import Running
-from fastapi import APIRouter, Request, Response
-from sqlalchemy.exc import IntegrityError
-
 from orders.api.access import CartToken, checkout_principal, order_token
 from orders.api.following import Preference, final_view, preferred_wait
 from orders.api.views import CheckoutBody, OrderView

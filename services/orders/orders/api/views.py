@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from chassis.wire import Body, Id, Line, MoneyBody, Name, OptionalLine, SafeText, View
-from contracts.money import Money
 from pydantic import EmailStr, Field, model_validator
 
+from chassis.wire import Body, Id, Line, MoneyBody, Name, OptionalLine, SafeText, View
+from contracts.money import Money
 from orders.domain.checkout import Checkout
 from orders.domain.order import Order, OrderHistory, OrderLine, OrderShipment, SagaLog, Stage
 

@@ -8,7 +8,6 @@ from uuid import UUID, uuid5
 from contracts.message import Event
 from contracts.money import Money
 from contracts.orders import OrderedLine
-
 from orders.domain.order import PaymentStatus, Stage, Status
 
 Said = TypeVar("Said", bound=Event)

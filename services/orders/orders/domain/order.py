@@ -5,10 +5,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from chassis.model import Aggregate, Model, Stamped, own_metadata
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
+
+from chassis.model import Aggregate, Model, Stamped, own_metadata
 
 
 class Base(Model):

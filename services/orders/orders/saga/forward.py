@@ -23,7 +23,6 @@ from contracts.payments import (
 )
 from contracts.promotions import RedeemPromotions
 from contracts.shipping import CreateShipments
-
 from orders.domain.checkout import Checkout
 from orders.domain.order import PaymentStatus, Status
 from orders.saga.notices import confirmed_notice, refund_notice

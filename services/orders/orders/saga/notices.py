@@ -4,7 +4,6 @@ from contracts.message import Message
 from contracts.notifications import NotificationType, Notify
 from contracts.payments import PaymentRefunded
 from contracts.shipping import ShipmentUpdated
-
 from orders.domain.checkout import Checkout
 
 # By milestone and the parcel's state after it: a milestone told late, when the parcel is past it,

@@ -7,7 +7,6 @@ from contracts.inventory import StockReleased
 from contracts.message import Command, Message
 from contracts.payments import PaymentCaptured, PaymentEvent, PaymentRefunded
 from contracts.promotions import PromotionsReleased
-
 from orders.domain.checkout import Checkout
 from orders.domain.order import Stage
 from orders.saga import forward

@@ -30,7 +30,6 @@ from contracts.shipping import (
     ShipmentsCreated,
     ShipmentsPartlyCancelled,
 )
-
 from orders.domain.checkout import Checkout
 from orders.domain.order import Stage
 from orders.saga import forward, undo

@@ -9,7 +9,6 @@ from contracts.orders import OrderCancelled
 from contracts.payments import CancelPayment, PaymentRefunded, RefundPayment
 from contracts.promotions import ReleasePromotions
 from contracts.shipping import CancelShipments, ShipmentsPartlyCancelled
-
 from orders.domain.checkout import Checkout
 from orders.domain.order import PaymentStatus, Status
 from orders.saga.notices import cancelled_notice, refund_notice

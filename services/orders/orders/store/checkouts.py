@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis import context
-from chassis.ids import new_id
-from contracts.message import Message
 from sqlalchemy import RowMapping, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import context
+from chassis.ids import new_id
+from contracts.message import Message
 from orders.domain.checkout import Checkout
 from orders.domain.order import (
     CheckoutSaga,

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from contracts.shipping import Parcel, ShipmentHandedOver, ShipmentUpdated, ShippedLine
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.shipping import Parcel, ShipmentHandedOver, ShipmentUpdated, ShippedLine
 from orders.domain.order import OrderShipment
 
 _SHIPPED = text(
