@@ -131,7 +131,8 @@ MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
     (S.REFUNDING,          PaymentRefunded):       (Move(S.REFUNDING, undo.refund, is_kept),
                                                     Move(S.RELEASING, undo.tell_refund)),
     (S.REFUNDING,          RefundFailed):          (Move(S.REFUNDING, forward.nothing, repeats=True),),
-    (S.REFUNDING,          DeadlinePassed):        (Move(S.REFUNDING, undo.refund, repeats=True),),
+    (S.REFUNDING,          DeadlinePassed):        (Move(S.REFUNDING, undo.refund, is_kept, repeats=True),
+                                                    Move(S.RELEASING, undo.release)),
 
     (S.RELEASING,          StockReleased):         (Move(S.CANCELLED, undo.end, is_over),
                                                     Move(S.RELEASING, forward.nothing)),
