@@ -59,6 +59,16 @@ class Database:
             if shards:
                 self.on_commit(shards)
 
+    @asynccontextmanager
+    async def driver(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of the pool without SQLAlchemy around it, for the chassis's own hot paths.
+
+        Whoever uses it owns its transaction wholly: SQLAlchemy begins none on it.
+        """
+        async with self.engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            yield raw.driver_connection
+
     async def repeat(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         """Run `work` in a transaction, again at once on a deadlock or serialization failure."""
         for attempt in range(1, MAX_REPEATS + 1):

@@ -10,15 +10,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import aio_pika
+import asyncpg
 import structlog
 from aio_pika.exceptions import PublishError
-from sqlalchemy import Row, bindparam, delete, func, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis import outbox, tables
+from chassis import outbox
 from chassis.broker import Broker
 from chassis.db import Database
 from chassis.ids import utcnow
@@ -35,32 +33,19 @@ class NotConfirmed(Exception):
     """The broker did not take some messages; they stay in the outbox."""
 
 
-TRY_LOCK = text(
-    "select s from unnest(cast(:shards as int[])) s where pg_try_advisory_xact_lock(:space, s)"
-)
-WAIT_LOCK = text("select pg_advisory_xact_lock(:space, :shard)")
-WAITING = select(select(tables.outbox.c.seq).where(tables.outbox.c.parked_at.is_(None)).exists())
-UNPARK = (
-    update(tables.outbox)
-    .where(tables.outbox.c.parked_at < bindparam("before"))
-    .values(parked_at=None)
-)
+TRY_LOCK = "select s from unnest($1::int[]) s where pg_try_advisory_xact_lock($2::int, s)"
+WAIT_LOCK = "select pg_advisory_xact_lock($1::int, $2::int)"
+UNPARK = "update outbox set parked_at = null where parked_at < $1"
+WAITING = "select exists (select 1 from outbox where parked_at is null)"
 READ = (
-    select(
-        tables.outbox.c.seq,
-        tables.outbox.c.message_id,
-        tables.outbox.c.subject,
-        tables.outbox.c.exchange,
-        tables.outbox.c.routing_key,
-        tables.outbox.c.headers,
-        tables.outbox.c.body,
-    )
-    .where(
-        tables.outbox.c.parked_at.is_(None),
-        tables.outbox.c.shard.in_(bindparam("shards", expanding=True)),
-    )
-    .order_by(tables.outbox.c.seq)
-    .limit(bindparam("most"))
+    "select seq, message_id, subject, exchange, routing_key, headers, body from outbox "
+    "where parked_at is null and shard = any($1::smallint[]) order by seq limit $2"
+)
+SENT = "delete from outbox where seq = any($1::bigint[])"
+UNSENT = "update outbox set attempts = attempts + 1, last_error = $2 where seq = any($1::bigint[])"
+PARK = (
+    "update outbox set parked_at = now(), attempts = attempts + 1, "
+    "last_error = 'no queue is bound for this routing key' where seq = $1"
 )
 
 
@@ -73,6 +58,7 @@ class Relay:
     user: str
     batch: int = 500
     sweep_interval: float = 1.0
+    linger: float = 0.002
     sent: int = 0
     parked: int = 0
     failed: int = 0
@@ -97,6 +83,8 @@ class Relay:
                 self._due |= ALL_SHARDS
                 continue
             if await self._rest(self.sweep_interval * random.uniform(0.75, 1.25)):  # noqa: S311
+                # Commits come in flocks: a moment's wait makes one batch of them.
+                await asyncio.sleep(self.linger)
                 continue
             self._due |= ALL_SHARDS
 
@@ -121,34 +109,33 @@ class Relay:
                 self._due |= shards
 
     async def _anything_waits(self) -> bool:
-        async with self.database.engine.begin() as connection:
-            await connection.execute(UNPARK, {"before": utcnow() - UNPARK_AFTER})
-            return bool((await connection.execute(WAITING)).scalar())
+        async with self.database.driver() as connection:
+            await connection.execute(UNPARK, utcnow() - UNPARK_AFTER)
+            return bool(await connection.fetchval(WAITING))
 
     async def _pass(self, shards: set[int]) -> int:
         """Send one batch of the shards that can be locked; returns how many rows were read."""
-        async with self.database.engine.begin() as connection:
+        async with self.database.driver() as connection, connection.transaction():
             held = await self._lock(connection, sorted(shards))
             if not held:
                 return 0
-            rows = (await connection.execute(READ, {"shards": held, "most": self.batch})).all()
+            rows = await connection.fetch(READ, held, self.batch)
             failure = await self._send(connection, rows) if rows else None
         if failure is not None:
             raise NotConfirmed(repr(failure)) from failure
         return len(rows)
 
-    async def _lock(self, connection: AsyncConnection, shards: Sequence[int]) -> list[int]:
+    async def _lock(self, connection: asyncpg.Connection, shards: Sequence[int]) -> list[int]:
         """Take what is free; when all is held, wait a moment for the first, then look again."""
-        found = await connection.execute(TRY_LOCK, {"shards": list(shards), "space": LOCK_SPACE})
-        held = list(found.scalars())
+        held = [row["s"] for row in await connection.fetch(TRY_LOCK, list(shards), LOCK_SPACE)]
         if held or set(shards) == ALL_SHARDS:
             return held
-        await connection.execute(text("set local lock_timeout = '200ms'"))
-        await connection.execute(WAIT_LOCK, {"space": LOCK_SPACE, "shard": shards[0]})
+        await connection.execute("set local lock_timeout = '200ms'")
+        await connection.execute(WAIT_LOCK, LOCK_SPACE, shards[0])
         return [shards[0]]
 
     async def _send(
-        self, connection: AsyncConnection, rows: Sequence[Row[*tuple[Any, ...]]]
+        self, connection: asyncpg.Connection, rows: Sequence[asyncpg.Record]
     ) -> BaseException | None:
         """Publish a batch; delete what was confirmed, and return what kept the rest from it."""
         results = await asyncio.gather(
@@ -158,56 +145,43 @@ class Relay:
         stopped: set[str] = set()
         failure: BaseException | None = None
         for row, result in zip(rows, results, strict=True):
-            if row.subject in stopped:
+            if row["subject"] in stopped:
                 continue
             if result is None:
-                confirmed.append(row.seq)
+                confirmed.append(row["seq"])
             elif isinstance(result, PublishError):
                 await self._park(connection, row)
             else:
-                stopped.add(row.subject)
+                stopped.add(row["subject"])
                 failure = result
         if confirmed:
-            await connection.execute(
-                delete(tables.outbox).where(tables.outbox.c.seq.in_(confirmed))
-            )
+            await connection.execute(SENT, confirmed)
             self.sent += len(confirmed)
         if failure is not None:
-            unsent = [row.seq for row in rows if row.subject in stopped]
-            await connection.execute(
-                update(tables.outbox)
-                .where(tables.outbox.c.seq.in_(unsent))
-                .values(attempts=tables.outbox.c.attempts + 1, last_error=repr(failure)[:500])
-            )
+            unsent = [row["seq"] for row in rows if row["subject"] in stopped]
+            await connection.execute(UNSENT, unsent, repr(failure)[:500])
         return failure
 
-    async def _publish(self, row: Row[*tuple[Any, ...]]) -> None:
-        exchange = await self.broker.exchange(row.exchange)
+    async def _publish(self, row: asyncpg.Record) -> None:
+        exchange = await self.broker.exchange(row["exchange"])
         await exchange.publish(
             aio_pika.Message(
-                row.body,
-                headers=row.headers,
-                message_id=str(row.message_id),
+                row["body"],
+                headers=row["headers"],
+                message_id=str(row["message_id"]),
                 user_id=self.user,
                 content_type="application/json",
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-                type=row.headers["cloudEvents:type"],
+                type=row["headers"]["cloudEvents:type"],
             ),
-            routing_key=row.routing_key,
+            routing_key=row["routing_key"],
             mandatory=True,
             timeout=PUBLISH_TIMEOUT,
         )
 
-    async def _park(self, connection: AsyncConnection, row: Row[*tuple[Any, ...]]) -> None:
+    async def _park(self, connection: asyncpg.Connection, row: asyncpg.Record) -> None:
         """Set an unroutable message aside with an alarm, so that it does not stop the others."""
         self.parked += 1
-        log.error("message unroutable, parked", message_id=str(row.message_id), key=row.routing_key)
-        await connection.execute(
-            update(tables.outbox)
-            .where(tables.outbox.c.seq == row.seq)
-            .values(
-                parked_at=func.now(),
-                attempts=tables.outbox.c.attempts + 1,
-                last_error="no queue is bound for this routing key",
-            )
-        )
+        key, message_id = row["routing_key"], str(row["message_id"])
+        log.error("message unroutable, parked", message_id=message_id, key=key)
+        await connection.execute(PARK, row["seq"])

@@ -14,7 +14,7 @@ from chassis.db import Tx
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
-from chassis.wire import Body
+from chassis.wire import SafeText, Body
 from orders.api.following import read_view
 from orders.api.orders import cancel, summary_key
 from orders.api.views import CancellationBody, OrderSummary, OrderView, SagaStep, SagaView
@@ -41,7 +41,7 @@ async def list_all_orders(
     paging: Paged,
     tx: Tx,
     status: Status | None = None,
-    order_number: Annotated[str | None, Query(max_length=20)] = None,
+    order_number: Annotated[SafeText | None, Query(max_length=20)] = None,
     customer_id: UUID | None = None,
 ) -> Page[OrderSummary]:
     """All orders, newest first."""

@@ -19,6 +19,7 @@ from orders.api.views import OrderView
 from orders.domain.order import Stage, Status
 from orders.settings import OrdersSettings
 from orders.store import orders as store
+from orders.store.checkouts import get_outcome
 from orders.watch import pause
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
@@ -62,10 +63,8 @@ async def final_view(
     while (left := until - time.monotonic()) > 0:
         await pause(woken, left)
         async with state.database.transaction() as tx:
-            saga = await store.get_saga(tx, order_id)
-            order = await store.get_order(tx, order_id, true())
-            waits = saga.stage == Stage.AWAITING_CUSTOMER
-            if order.status != Status.PENDING or waits:
+            status, stage = await get_outcome(tx, order_id)
+            if status is not Status.PENDING or stage is Stage.AWAITING_CUSTOMER:
                 return await read_view(tx, order_id, true())
     return None
 

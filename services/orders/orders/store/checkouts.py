@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, insert, select, text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import context
@@ -51,18 +51,33 @@ ORDER_FIELDS = (
 )
 SAGA_FIELDS = ("deadline_at", "repeats", "facts", "progress")
 
+# Tables, not mapped classes: the ORM would compile and unpack each statement anew on the hot path.
+ORDERS, LINES, SAGAS, HISTORY, LOG = (
+    mapped.__table__ for mapped in (Order, OrderLine, CheckoutSaga, OrderHistory, SagaLog)
+)
+
+_COLUMNS = ", ".join(
+    [
+        "o.id as order_id, o.status, o.payment_status, s.stage",
+        *(f"o.{name}" for name in ORDER_FIELDS),
+        *(f"s.{name}" for name in SAGA_FIELDS),
+    ]
+)
 _LOCKED = (
-    select(
-        Order.id.label("order_id"),
-        Order.status,
-        Order.payment_status,
-        *(getattr(Order, name) for name in ORDER_FIELDS),
-        CheckoutSaga.stage,
-        *(getattr(CheckoutSaga, name) for name in SAGA_FIELDS),
-    )
-    .join(CheckoutSaga, CheckoutSaga.order_id == Order.id)
-    .order_by(Order.id)
-    .with_for_update()
+    f"select {_COLUMNS} from orders o join checkout_sagas s on s.order_id = o.id "  # noqa: S608
+    "where o.id = any(cast(:ids as uuid[]))"
+)
+_LOCK = text(f"{_LOCKED} order by o.id for update")
+_LOCK_DUE = text(f"{_LOCKED} and s.deadline_at <= :now order by o.id for update skip locked")
+_DUE = text(
+    "select order_id from checkout_sagas where deadline_at <= :now order by deadline_at limit :most"
+)
+_OUTCOME = text(
+    "select o.status, s.stage from orders o join checkout_sagas s on s.order_id = o.id "
+    "where o.id = :id"
+)
+_INSERT_ORDER, _INSERT_LINE, _INSERT_SAGA, _INSERT_HISTORY, _INSERT_LOG = (
+    table.insert() for table in (ORDERS, LINES, SAGAS, HISTORY, LOG)
 )
 
 _SAVED = {
@@ -126,26 +141,16 @@ def _checkout(row: RowMapping) -> Checkout:
 
 async def lock_checkouts(tx: AsyncSession, order_ids: Iterable[UUID]) -> dict[UUID, Checkout]:
     """Lock orders with their sagas, always in the order of their ids; unknown ones are left out."""
-    found = await tx.execute(_LOCKED.where(Order.id.in_(sorted(set(order_ids)))))
+    found = await tx.execute(_LOCK, {"ids": sorted(set(order_ids))})
     return {row["order_id"]: _checkout(row) for row in found.mappings()}
 
 
 async def lock_due(tx: AsyncSession, now: datetime, most: int) -> list[Checkout]:
     """Lock checkouts whose deadline passed, leaving those that somebody else holds."""
-    due = (
-        select(CheckoutSaga.order_id)
-        .where(CheckoutSaga.deadline_at <= now)
-        .order_by(CheckoutSaga.deadline_at)
-        .limit(most)
-    )
-    ids = list((await tx.scalars(due)).all())
+    ids = list((await tx.execute(_DUE, {"now": now, "most": most})).scalars())
     if not ids:
         return []
-    found = await tx.execute(
-        _LOCKED.with_for_update(skip_locked=True).where(
-            Order.id.in_(ids), CheckoutSaga.deadline_at <= now
-        )
-    )
+    found = await tx.execute(_LOCK_DUE, {"ids": ids, "now": now})
     return [_checkout(row) for row in found.mappings()]
 
 
@@ -195,7 +200,7 @@ async def write_history(tx: AsyncSession, orders: Sequence[Checkout], now: datet
     for order in orders:
         order.changes.clear()
     if rows:
-        await tx.execute(insert(OrderHistory), rows)
+        await tx.execute(_INSERT_HISTORY, rows)
 
 
 async def write_log(
@@ -204,7 +209,7 @@ async def write_log(
     """Keep what the sagas heard and did."""
     trace = context.current().traceparent
     await tx.execute(
-        insert(SagaLog),
+        _INSERT_LOG,
         [
             {
                 "id": new_id(),
@@ -237,36 +242,45 @@ async def insert_checkout(
     """
     own = {name: getattr(order, name) for name in ORDER_FIELDS}
     await tx.execute(
-        insert(Order).values(
-            id=order.order_id,
-            status=order.status,
-            payment_status=order.payment_status,
+        _INSERT_ORDER,
+        {
+            "id": order.order_id,
+            "status": order.status,
+            "payment_status": order.payment_status,
             **own,
             **columns,
-        )
+        },
     )
-    await tx.execute(insert(OrderLine), list(lines))
+    await tx.execute(_INSERT_LINE, list(lines))
     await tx.execute(
-        insert(CheckoutSaga).values(
-            order_id=order.order_id,
-            stage=order.stage.value,
-            deadline_at=order.deadline_at,
-            facts=order.facts,
-            progress=order.progress,
-        )
+        _INSERT_SAGA,
+        {
+            "order_id": order.order_id,
+            "stage": order.stage.value,
+            "deadline_at": order.deadline_at,
+            "facts": order.facts,
+            "progress": order.progress,
+        },
     )
     await tx.execute(
-        insert(OrderHistory).values(
-            id=new_id(),
-            order_id=order.order_id,
-            from_status=None,
-            to_status=order.status,
-            at=now,
-            by=context.current().actor[:100],
-        )
+        _INSERT_HISTORY,
+        {
+            "id": new_id(),
+            "order_id": order.order_id,
+            "from_status": None,
+            "to_status": order.status,
+            "at": now,
+            "by": context.current().actor[:100],
+        },
     )
     began = Heard("moved", order.stage, "Placed", list(sent))
     await write_log(tx, [(order, began, None)], now)
+
+
+async def get_outcome(tx: AsyncSession, order_id: UUID) -> tuple[Status, Stage]:
+    """How far an order is: what a waiting request looks at each time it is woken."""
+    found = (await tx.execute(_OUTCOME, {"id": order_id})).one()
+    return Status(found.status), Stage(found.stage)
 
 
 async def lease_numbers(tx: AsyncSession, year: int, count: int) -> int:
