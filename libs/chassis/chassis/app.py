@@ -47,6 +47,7 @@ def create_app(
         generate_unique_id_function=operation_id,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         responses={"default": {"model": ProblemView, "description": "A problem document"}},
         **kwargs,
     )

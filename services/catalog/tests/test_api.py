@@ -234,6 +234,8 @@ async def test_a_moved_category_moves_its_products(shop: Any, catalog: Any) -> N
     page = (await shop.client.get(f"/v1/products/{made['id']}")).json()
     assert [link["name"] for link in page["category_path"]] == ["Other", "Leaf"]
     assert (await shop.patch(url, parent_id=None)).json()["depth"] == 1
+    taken = await shop.patch(url, slug="top", parent_id=top["id"])
+    assert (taken.status_code, taken.json()["code"]) == (409, "slug_taken")
     assert (await shop.patch(url, name="Leaves")).status_code == 200
     page = (await shop.client.get(f"/v1/products/{made['id']}")).json()
     assert [link["name"] for link in page["category_path"]] == ["Leaves"]

@@ -140,11 +140,13 @@ async def change_category(
     etag.check(category.version, expected)
     given = body.given()
     moves = "parent_id" in given and given.pop("parent_id") != category.parent_id
+    # Asked before anything changes: a later query would write a taken slug where nobody expects it.
+    below = await store.list_below(tx, category) if moves else ()
+    parent = await _parent(tx, body.parent_id) if moves else None
     for field, value in given.items():
         setattr(category, field, value)
-    below = await store.list_below(tx, category) if moves else ()
     if moves:
-        category.place(await _parent(tx, body.parent_id), below)
+        category.place(parent, below)
     category.touch()
     outbox.add(tx, category.announce(), *(each.announce() for each in below))
     await flush(tx)

@@ -14,7 +14,7 @@ from chassis.db import Tx
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
-from chassis.wire import SafeText, Body
+from chassis.wire import Body, SafeText
 from orders.api.following import read_view
 from orders.api.orders import cancel, summary_key
 from orders.api.views import CancellationBody, OrderSummary, OrderView, SagaStep, SagaView

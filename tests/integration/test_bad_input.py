@@ -1,0 +1,202 @@
+"""Whatever the API document names gets what no honest client sends: always a clear refusal, never a fault."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest_asyncio
+from hostile import (
+    MALFORMED_IDS,
+    PARAMETERS,
+    WHOLE_BODIES,
+    Document,
+    Operation,
+    encoded,
+    faults_of,
+)
+from invariants import Books
+from shopfloor import Buyer, Staff, key, ok
+
+AT_ONCE = 16
+# Where a version is honoured when it is sent and never demanded, or demanded only of what exists.
+FREE_OF_VERSIONS = ("/v1/carts", "/v1/admin/stock/")
+
+
+@dataclass
+class Attack:
+    """Sends hostile requests, many at once, and collects what is wrong with their answers."""
+
+    http: httpx.AsyncClient
+    document: Document
+    known: dict[str, str]
+    staff: Staff
+    faults: list[str] = field(default_factory=list)
+    sent: int = 0
+    at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    async def send(
+        self, operation: Operation, what: str, *, refused: bool = False, url: str = "", **more: Any
+    ) -> httpx.Response:
+        """One request; what is wrong with its answer is noted."""
+        headers = {**key(), "Content-Type": "application/json", "If-Match": '"1"'}
+        headers |= more.pop("headers", self.staff.headers)
+        url = url or operation.url(self.known)
+        async with self.at_once:
+            answer = await self.http.request(operation.method, url, headers=headers, **more)
+        self.sent += 1
+        self.faults += faults_of(answer, f"{operation}, {what}", refused=refused)
+        return answer
+
+    async def all(self, requests: Iterable[Any]) -> None:
+        """Every request, and no fault among the answers."""
+        await asyncio.gather(*requests)
+        assert not self.faults, "\n".join([f"{len(self.faults)} faults", *self.faults[:50]])
+
+
+@pytest_asyncio.fixture
+async def attack(http: httpx.AsyncClient, staff: Staff, at_rest: Books) -> AsyncIterator[Attack]:
+    """Everything there is to attack, with things of its own that may be spoilt."""
+    document = Document(ok(await http.get("/docs/openapi.json")))
+    spoiled = Staff(http, staff.token)
+    await spoiled.open_shop()
+    product = await spoiled.sell(stock=1)
+    coupon = await staff.post(
+        "/v1/admin/coupons",
+        {"code": f"H{uuid.uuid4().hex[:8]}".upper(), "discount_type": "percentage", "value": 1000},
+    )
+    buyer = Buyer(http, staff)
+    await buyer.fill((product, 1))
+    known = {
+        "category_id": spoiled.category_id,
+        "product_id": product.id,
+        "variant_id": product.variant_id,
+        "id_or_slug": product.id,
+        "warehouse_id": spoiled.warehouses[1],
+        "coupon_id": coupon["id"],
+        "cart_id": buyer.cart_id,
+        "provider": "sandbox",
+        "code": "US",
+    }
+    yield Attack(http, document, known, staff)
+    # The shop must go on selling what it sold before.
+    sound = await staff.sell(stock=1)
+    assert (await Buyer(http, staff).buys(sound))["status"] == "confirmed"
+
+
+async def test_every_body_is_refused_when_a_field_is_spoilt(attack: Attack) -> None:
+    def requests() -> Iterable[Any]:
+        for operation in attack.document.operations:
+            if operation.schema is not None:
+                for what, body, refused in attack.document.spoilt(operation.schema):
+                    yield attack.send(operation, what, refused=refused, content=encoded(body))
+
+    await attack.all(requests())
+    assert attack.sent > 1000
+
+
+async def test_every_body_is_refused_when_it_is_none(attack: Attack) -> None:
+    def requests() -> Iterable[Any]:
+        for operation in attack.document.operations:
+            if operation.schema is None:
+                continue
+            sample = attack.document.sample(operation.schema)
+            for what, content in WHOLE_BODIES.items():
+                is_optional = what in ("nothing", "null") and "logout" in operation.path
+                yield attack.send(operation, what, refused=not is_optional, content=content)
+            for kind in ("text/plain", "application/x-www-form-urlencoded", "application/xml"):
+                headers = {**attack.staff.headers, "Content-Type": kind}
+                yield wrong_type(attack, operation, headers, encoded(sample))
+
+    await attack.all(requests())
+
+
+async def wrong_type(
+    attack: Attack, operation: Operation, headers: dict[str, str], body: bytes
+) -> None:
+    """A sound body under another content type is 415."""
+    answer = await attack.send(operation, "of another type", headers=headers, content=body)
+    if answer.status_code != 415:
+        attack.faults.append(f"{operation} took {headers['Content-Type']}: {answer.status_code}")
+
+
+async def test_every_parameter_and_path_may_be_nonsense(attack: Attack) -> None:
+    def requests() -> Iterable[Any]:
+        for operation in attack.document.operations:
+            body = encoded(attack.document.sample(operation.schema)) if operation.schema else None
+            for name in operation.named("query"):
+                for value in PARAMETERS:
+                    refused = name == "limit" and value not in ("1",)
+                    yield attack.send(
+                        operation, f"{name}={value!r}", refused=refused, params={name: value}
+                    )
+            for name in operation.named("path"):
+                for value in MALFORMED_IDS:
+                    url = operation.url({**attack.known, name: value})
+                    yield attack.send(operation, value, refused=True, url=url, content=body)
+
+    await attack.all(requests())
+
+
+async def test_what_nobody_has_is_not_found(attack: Attack) -> None:
+    async def found(operation: Operation) -> None:
+        url = operation.url({})
+        answer = await attack.send(operation, "of nobody", refused=True, url=url)
+        of_another_form = "{code}" in operation.path and answer.status_code == 422
+        if answer.status_code != 404 and not of_another_form:
+            attack.faults.append(f"{operation} of nobody: {answer.status_code} {answer.text}")
+
+    reads = [o for o in attack.document.operations if o.method == "GET" and o.named("path")]
+    await attack.all(found(operation) for operation in reads)
+
+
+async def test_a_version_is_demanded_and_must_be_the_newest(attack: Attack) -> None:
+    async def versioned(operation: Operation) -> None:
+        body = encoded(attack.document.sample(operation.schema)) if operation.schema else None
+        sent = {**attack.staff.headers, "Content-Type": "application/json"}
+        answer = await attack.http.request(
+            operation.method, operation.url(attack.known), headers=sent, content=body
+        )
+        attack.faults += faults_of(answer, f"{operation} without a version", refused=True)
+        # The body is looked at first, and what a schema does not say may be wrong with our sample.
+        if answer.status_code not in (428, 422, 404):
+            attack.faults.append(f"{operation} without a version: {answer.status_code}")
+        for version in ('"999999"', "garbage", '"-1"', f'"{10**40}"', "*", '"1", "2"'):
+            headers = {**attack.staff.headers, "If-Match": version}
+            await attack.send(operation, version, refused=True, headers=headers, content=body)
+
+    changes = [
+        o
+        for o in attack.document.operations
+        if "If-Match" in o.named("header") and not o.path.startswith(FREE_OF_VERSIONS)
+    ]
+    assert changes
+    await attack.all(versioned(operation) for operation in changes)
+
+
+async def test_an_endless_body_is_cut_off(attack: Attack) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(200):
+            yield b" " * 1_000_000
+
+    try:
+        answer = await attack.http.post(
+            "/v1/carts", content=endless(), headers={"Content-Type": "application/json"}
+        )
+    except httpx.NetworkError:
+        # Cut off while it was still being sent; an answer under way then may be lost with it.
+        assert (await attack.http.get("/livez")).is_success
+    else:
+        assert answer.status_code == 413
+        assert faults_of(answer, "200 MB") == []
+
+
+async def test_the_gateway_leads_to_every_operation_of_the_document(attack: Attack) -> None:
+    async def leads(operation: Operation) -> None:
+        answer = await attack.http.request(operation.method, operation.url(attack.known))
+        if answer.status_code in (404, 405) and "nothing at this path" in answer.text:
+            attack.faults.append(f"{operation} is not routed")
+
+    await attack.all(leads(operation) for operation in attack.document.operations)
