@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Generic, Protocol, TypeVar
 
-from contracts.envelope import Envelope
-from contracts.message import Message
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import inbox, outbox
@@ -14,6 +12,8 @@ from chassis.context import Context, working_in
 from chassis.db import Database
 from chassis.outbox import Answer
 from chassis.settings import ServiceSettings
+from contracts.envelope import Envelope
+from contracts.message import Message
 
 S = TypeVar("S", bound=ServiceSettings)
 M = TypeVar("M", bound=Message)

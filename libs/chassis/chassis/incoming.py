@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 from aio_pika.abc import AbstractIncomingMessage
-from contracts import registry
-from contracts.envelope import BadEnvelope, Envelope
-from contracts.message import Command
 from pydantic import ValidationError
 
 from chassis.bus import Bus, Delivery
+from contracts import registry
+from contracts.envelope import BadEnvelope, Envelope
+from contracts.message import Command
 
 ATTEMPTS = "x-attempts"
 SENDER = "x-sender"

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import TypeVar
 
-from contracts.message import Event
 from sqlalchemy import BigInteger, DateTime, MetaData, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from contracts.message import Event
 
 Said = TypeVar("Said", bound=Event)
 

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from contracts.envelope import Envelope
-from contracts.message import Event, Message
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import context, tables
 from chassis.ids import new_id, utcnow
+from contracts.envelope import Envelope
+from contracts.message import Event, Message
 
 SHARDS = 16
 PENDING = "outbox"

@@ -15,9 +15,6 @@ from uuid import UUID
 
 import httpx
 import jwt
-from contracts import registry
-from contracts.envelope import Envelope
-from contracts.message import Event, Message
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -29,6 +26,9 @@ from chassis.context import new_traceparent
 from chassis.ids import new_id, utcnow
 from chassis.service import Running, Service
 from chassis.settings import ServiceSettings
+from contracts import registry
+from contracts.envelope import Envelope
+from contracts.message import Event, Message
 
 S = TypeVar("S", bound=ServiceSettings)
 

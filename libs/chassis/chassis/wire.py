@@ -5,8 +5,9 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
-from contracts.money import MAX_AMOUNT, Currency, Money
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from contracts.money import MAX_AMOUNT, Currency, Money
 
 
 def _clean(value: str) -> str:

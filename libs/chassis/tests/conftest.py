@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from sample.service import service
+
 from chassis.settings import ServiceSettings
 from chassis.testing import Harness, running_service, template_of
-from sample.service import service
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,9 @@ import pytest
 import pytest_asyncio
 import topology
 from aio_pika.abc import AbstractChannel, AbstractQueue
+from sample.service import bus, service
+from sqlalchemy import text
+
 from chassis import outbox
 from chassis.broker import Broker, TopologyMismatch
 from chassis.consumer import Consumer
@@ -24,8 +27,6 @@ from chassis.testing import Harness, running_service
 from contracts.envelope import Envelope
 from contracts.inventory import ReserveStock, StockReleased, StockReserved, WantedLine
 from contracts.message import Command, Message
-from sample.service import bus, service
-from sqlalchemy import text
 
 TIERS = (0.05, 0.1)
 

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+
 from chassis.bus import Delivery, runs
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.inventory import ReleaseStock, ReserveStock, StockReleased, StockReserved, WantedLine
 from contracts.payments import CancelPayment, PaymentCancelled
-from sqlalchemy import text
 
 
 def order(quantity: int = 1) -> ReserveStock:

@@ -7,12 +7,13 @@ from typing import Any
 
 import jwt
 import pytest
+from sample.service import JarView, service
+from sqlalchemy import text
+
 from chassis.auth import KeySet
 from chassis.idempotency import Claim, StillRunning, claim, lapse
 from chassis.ids import new_id
 from chassis.testing import KEY, Harness, access_token, model_differences, service_token
-from sample.service import JarView, service
-from sqlalchemy import text
 
 JAR = {"name": "tea", "coins": 3}
 

@@ -6,13 +6,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import ValidationError
+
 from contracts import registry, snapshots
 from contracts.compatibility import breaks
 from contracts.envelope import BadEnvelope, Envelope
 from contracts.inventory import StockRejected, StockReserved
 from contracts.message import Command, Event, Message
 from contracts.orders import OrderPlaced
-from pydantic import ValidationError
 
 ALL = sorted(registry.everything().values(), key=lambda message: message.type_name())
 ORDER = UUID("01890000-0000-7000-8000-000000000000")

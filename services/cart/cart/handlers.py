@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from chassis.bus import Bus
-from contracts.catalog import ProductChanged
-from contracts.inventory import StockChanged
-from contracts.orders import OrderCancelled, OrderConfirmed
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.settings import CartSettings
 from cart.store import locks, products
+from chassis.bus import Bus
+from contracts.catalog import ProductChanged
+from contracts.inventory import StockChanged
+from contracts.orders import OrderCancelled, OrderConfirmed
 
 bus: Bus[CartSettings] = Bus("cart")
 

@@ -2,14 +2,13 @@
 
 from contextlib import AsyncExitStack
 
-from chassis.service import Running, Service
-
 from cart.api import routers
 from cart.domain.cart import Cart
 from cart.handlers import bus
 from cart.quotes import Quotes
 from cart.settings import CartSettings
 from cart.sweeps import sweeps
+from chassis.service import Running, Service
 
 
 async def on_start(running: Running[CartSettings], stack: AsyncExitStack) -> None:

@@ -7,14 +7,14 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import structlog
-from chassis.client import PeerAway, Peers
-from chassis.errors import Problem, Unavailable
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.domain.questions import CouponQuestion, CouponWorth, Method, RateQuestion
 from cart.domain.tax import Taxes, TaxTable
 from cart.settings import CartSettings
 from cart.store import tax_rates
+from chassis.client import PeerAway, Peers
+from chassis.errors import Problem, Unavailable
 
 log = structlog.get_logger()
 
@@ -62,9 +62,7 @@ class Quotes:
         self._coupons: Kept[CouponQuestion, CouponWorth | Problem] = Kept(settings.quote_age)
         self._taxes: Kept[str, Taxes] = Kept(settings.tax_rates_age)
 
-    def known_rates(
-        self, question: RateQuestion, wanted: UUID | None
-    ) -> Sequence[Method] | None:
+    def known_rates(self, question: RateQuestion, wanted: UUID | None) -> Sequence[Method] | None:
         """Recall the methods shipping offered not long ago, or None.
 
         An answer without the wanted method is not recalled: the method may be younger than it.
@@ -74,9 +72,7 @@ class Quotes:
             return None
         return known
 
-    async def rates(
-        self, question: RateQuestion, wanted: UUID | None = None
-    ) -> Sequence[Method]:
+    async def rates(self, question: RateQuestion, wanted: UUID | None = None) -> Sequence[Method]:
         """Tell the methods shipping offers; none where it does not deliver."""
         known = self.known_rates(question, wanted)
         if known is not None:

@@ -1,7 +1,8 @@
 """What the cart service must be told besides what every service is."""
 
-from chassis.settings import Seconds, ServiceSettings
 from pydantic import Field
+
+from chassis.settings import Seconds, ServiceSettings
 
 
 class CartSettings(ServiceSettings):

@@ -4,13 +4,13 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+
+from cart.handlers import bus
+from cart.store import locks
 from chassis.client import PeerAway
 from chassis.db import Database
 from chassis.errors import Problem
 from chassis.sweep import Sweep
-
-from cart.handlers import bus
-from cart.store import locks
 
 log = structlog.get_logger()
 

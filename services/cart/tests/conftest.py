@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+
 from cart.main import service
 from chassis.testing import running_service, template_of
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+
 from cart.settings import CartSettings
 from chassis.ids import new_id
 from chassis.testing import Harness, access_token, service_token

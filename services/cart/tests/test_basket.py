@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from cart.domain import basket as rules
 from cart.domain.basket import Basket, Wanted
 from cart.domain.product import CustomizationRefused, Offer, check_customization, effective_price

@@ -3,11 +3,12 @@
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cart.domain.pricing import Goods, cost, half_even, spread, tax_in
 from cart.domain.tax import Place, TaxRate, TaxTable
 from chassis.ids import new_id
-from hypothesis import given
-from hypothesis import strategies as st
 
 amounts = st.integers(min_value=0, max_value=10**12)
 weights = st.lists(st.integers(min_value=0, max_value=10**12), max_size=20)

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from chassis.bus import Bus
-from chassis.ids import utcnow
-from contracts.inventory import StockChanged
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.settings import CatalogSettings
 from catalog.store import categories, stock
 from catalog.store.publishing import remake
+from chassis.bus import Bus
+from chassis.ids import utcnow
+from contracts.inventory import StockChanged
 
 bus: Bus[CatalogSettings] = Bus("catalog")
 

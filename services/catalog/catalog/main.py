@@ -2,13 +2,12 @@
 
 from contextlib import AsyncExitStack
 
-from chassis.service import Running, Service
-
 from catalog.api import routers
 from catalog.domain import Base
 from catalog.handlers import bus
 from catalog.settings import CatalogSettings
 from catalog.sweeps import sweeps
+from chassis.service import Running, Service
 
 
 async def on_start(running: Running[CatalogSettings], _closing: AsyncExitStack) -> None:

@@ -1,8 +1,9 @@
 """What catalog must be told besides what every service is told."""
 
+from pydantic import Field
+
 from chassis.settings import ServiceSettings
 from contracts.money import Currency
-from pydantic import Field
 
 
 class CatalogSettings(ServiceSettings):

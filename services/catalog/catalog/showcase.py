@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from catalog.domain import Category, Pricing, Product, Variant
 from chassis.wire import View
 from contracts.catalog import CustomizationField
 from contracts.money import Money
-
-from catalog.domain import Category, Pricing, Product, Variant
 
 Availability = Literal["in_stock", "low_stock", "out_of_stock"]
 BEST_FIRST: tuple[Availability, ...] = ("in_stock", "low_stock", "out_of_stock")

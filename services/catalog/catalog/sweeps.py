@@ -1,10 +1,9 @@
 """What time brings to the catalogue: discounts that begin and end."""
 
+from catalog.store.publishing import reprice
 from chassis.db import Database
 from chassis.ids import utcnow
 from chassis.sweep import Sweep
-
-from catalog.store.publishing import reprice
 
 TURNED_AT_ONCE = 100
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+
 from catalog.main import service
 from catalog.settings import CatalogSettings
 from chassis.testing import Harness, running_service, template_of

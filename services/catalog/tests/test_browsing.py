@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from catalog.main import service
 from catalog.sweeps import turn_prices
 from chassis.ids import new_id, utcnow

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
 from catalog.domain import Category, Option, Pricing, Product, ProductImage, Variant, refusals
 from chassis.ids import new_id
 

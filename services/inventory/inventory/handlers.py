@@ -6,6 +6,8 @@ Locks are taken in one order everywhere: operations, warehouses, reservations, s
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis.bus import Bus
 from chassis.ids import utcnow
 from chassis.settings import ServiceSettings
@@ -20,8 +22,6 @@ from contracts.inventory import (
 from contracts.message import Message
 from contracts.orders import OrderConfirmed
 from contracts.shipping import ShipmentHandedOver
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from inventory.domain.model import LONGEST_REASON
 from inventory.domain.reservation import Hold
 from inventory.domain.shelves import Because, Stock

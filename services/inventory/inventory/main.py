@@ -2,7 +2,6 @@
 
 from chassis.service import Service
 from chassis.settings import ServiceSettings
-
 from inventory import handlers
 from inventory.api import movements, reservations, stock, stock_items, warehouses
 from inventory.domain.model import Base

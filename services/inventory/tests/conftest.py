@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+
 from chassis.settings import ServiceSettings
 from chassis.testing import Harness, running_service, template_of
 from inventory.main import service

@@ -3,10 +3,11 @@
 from uuid import UUID
 
 import pytest
-from chassis.ids import new_id
-from contracts.inventory import Allocation, WantedLine
 from hypothesis import given
 from hypothesis import strategies as st
+
+from chassis.ids import new_id
+from contracts.inventory import Allocation, WantedLine
 from inventory.domain.level import Level, availability_of
 from inventory.domain.shelves import Because, Shelf, Stock
 from inventory.domain.stock import BelowReserved, TooManyPieces

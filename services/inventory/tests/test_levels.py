@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from chassis.ids import new_id
 from contracts.inventory import (
     ReleaseStock,

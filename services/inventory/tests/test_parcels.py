@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import pytest
+
 from chassis.ids import new_id
 from contracts.inventory import (
     Allocation,

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import text
+
 from chassis.bus import Delivery
 from chassis.db import Database
 from chassis.ids import new_id
@@ -23,7 +25,6 @@ from contracts.inventory import (
 )
 from contracts.message import Message
 from inventory.handlers import bus
-from sqlalchemy import text
 
 from .shop import Shop, parcel, wants
 

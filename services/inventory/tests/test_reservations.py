@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+
 from chassis.ids import new_id, utcnow
 from contracts.inventory import (
     ReleaseStock,

@@ -1,11 +1,12 @@
 """The variants of the catalogue, as inventory knows them."""
 
 import pytest
+from sqlalchemy.exc import DBAPIError
+
 from chassis.ids import new_id
 from chassis.testing import model_differences
 from contracts.catalog import ProductChanged
 from inventory.main import service
-from sqlalchemy.exc import DBAPIError
 
 from .shop import Shop, product
 

@@ -1,7 +1,6 @@
 """The bus of payments, and the providers that are at hand while it runs."""
 
 from chassis.bus import Bus
-
 from payments.domain.payment import Payment
 from payments.providers.choice import Providers
 from payments.providers.port import Provider, Target

@@ -3,7 +3,6 @@
 from contextlib import AsyncExitStack
 
 from chassis.service import Running, Service
-
 from payments.api import ROUTERS
 from payments.domain import Base
 from payments.handlers import bus

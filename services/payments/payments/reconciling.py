@@ -5,13 +5,13 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis import outbox
 from chassis.context import Context, working_in
 from chassis.db import Database
 from chassis.ids import utcnow
 from chassis.sweep import Sweep
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from payments import refunding
 from payments.bus import bus, provider_of, providers, target_of
 from payments.domain.charge import Charge

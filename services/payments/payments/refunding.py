@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis import context
 from chassis.ids import new_id, utcnow
 from contracts.money import Money
 from contracts.payments import PaymentEvent, PaymentRefunded, RefundFailed
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from payments.bus import provider_of, target_of
 from payments.domain import refund as rules
 from payments.domain.charge import ChargeRefund

@@ -1,8 +1,8 @@
 """What payments is told by its environment."""
 
-from chassis.settings import Seconds, ServiceSettings
 from pydantic import Field, field_validator
 
+from chassis.settings import Seconds, ServiceSettings
 from payments.providers.signature import key_of
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+
 from chassis.testing import Harness, _admin, database_url, running_service, template_of
 from payments.main import service
 from payments.settings import PaymentsSettings

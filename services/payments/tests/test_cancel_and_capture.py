@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from chassis.ids import new_id, utcnow
 from chassis.testing import Harness
 from contracts.payments import (

@@ -1,6 +1,7 @@
 """Card numbers are found however they are written, and identifiers are not taken for them."""
 
 import pytest
+
 from chassis.ids import new_id
 from payments.domain.card_number import holds_card_number
 

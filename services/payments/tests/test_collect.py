@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from chassis.ids import new_id, utcnow
 from chassis.testing import Harness, model_differences
 from contracts.payments import (

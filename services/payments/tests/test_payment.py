@@ -5,6 +5,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+
 from chassis.ids import new_id
 from contracts.money import Money
 from contracts.payments import (

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import PaymentActionRequired, PaymentCaptured

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import (

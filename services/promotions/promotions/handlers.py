@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis.bus import Bus
 from chassis.ids import utcnow
 from contracts.money import Money
@@ -14,8 +16,6 @@ from contracts.promotions import (
     RejectReason,
     ReleasePromotions,
 )
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from promotions.domain import normal_code
 from promotions.domain.redemption import HELD
 from promotions.settings import PromotionsSettings

@@ -1,7 +1,6 @@
 """Composition of promotions."""
 
 from chassis.service import Service
-
 from promotions.api import routers
 from promotions.domain import Base
 from promotions.handlers import bus

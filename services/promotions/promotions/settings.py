@@ -4,8 +4,9 @@ from datetime import UTC, date, datetime, tzinfo
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from chassis.settings import ServiceSettings
 from pydantic import AfterValidator, Field
+
+from chassis.settings import ServiceSettings
 
 
 def zone_of(name: str) -> tzinfo:

@@ -3,9 +3,10 @@
 from datetime import UTC, date, datetime
 
 import pytest
+from pydantic import ValidationError
+
 from promotions.domain import Limits, off
 from promotions.settings import PromotionsSettings, zone_of
-from pydantic import ValidationError
 
 DAY = date(2026, 11, 21)
 

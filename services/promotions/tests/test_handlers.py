@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from chassis.ids import new_id, utcnow
 from chassis.testing import Harness, model_differences
 from contracts.money import Money

@@ -3,6 +3,8 @@
 from collections import Counter
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis.bus import Bus
 from chassis.ids import utcnow
 from contracts.shipping import (
@@ -15,8 +17,6 @@ from contracts.shipping import (
     ShipmentsCreated,
     ShipmentsPartlyCancelled,
 )
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shipping.domain import lines_of, parcels_of, refusal
 from shipping.domain.fulfilment import rows_of
 from shipping.settings import ShippingSettings

@@ -1,7 +1,6 @@
 """Composition of shipping."""
 
 from chassis.service import Service
-
 from shipping.api import routers
 from shipping.domain import Base
 from shipping.handlers import bus

@@ -4,9 +4,10 @@ import base64
 import binascii
 from typing import Annotated
 
+from pydantic import AfterValidator, Field
+
 from chassis.settings import Seconds, ServiceSettings
 from contracts.money import Currency
-from pydantic import AfterValidator, Field
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  (what every secret begins with, not a secret)
 SHORTEST_KEY = 24

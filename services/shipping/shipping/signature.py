@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from chassis.errors import Unauthenticated
-
 from shipping.settings import SECRET_PREFIX
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
+
 from chassis.testing import Harness, running_service, template_of
 from shipping.main import service
 from shipping.settings import ShippingSettings

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from chassis.ids import new_id
 from chassis.testing import Harness, service_token
 from contracts.shipping import ShippingMethodChanged

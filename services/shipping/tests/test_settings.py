@@ -1,8 +1,9 @@
 """Settings that could never work are refused at start."""
 
 import pytest
-from chassis.settings import explain
 from pydantic import ValidationError
+
+from chassis.settings import explain
 from shipping.settings import ShippingSettings
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.shipping import ShipmentHandedOver, ShipmentsCreated, ShipmentUpdated

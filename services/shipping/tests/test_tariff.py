@@ -1,6 +1,7 @@
 """Where a method goes and what it costs there."""
 
 import pytest
+
 from shipping.domain import Tariff
 
 ZONES = [{"country": "US", "states": ["CA"]}, {"country": "DE", "states": []}]

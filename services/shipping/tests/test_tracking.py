@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
+
 from chassis.ids import new_id
 from contracts.shipping import Milestone, ShipmentHandedOver, ShipmentUpdated
 from shipping.domain import Report, Shipment, ShipmentClosed

@@ -5,9 +5,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from sandbox_provider.testing import ProviderProcess, Receiver
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from sandbox_provider.testing import ProviderProcess, Receiver
 
 
 async def _administer(server: URL, statement: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from sandbox_provider.card_numbers import holds_card_number
 from sandbox_provider.testing import ProviderProcess, a_charge
 

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
+
 from sandbox_provider.testing import ProviderProcess, a_charge
 
 

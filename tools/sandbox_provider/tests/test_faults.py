@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+
 from sandbox_provider.testing import ProviderProcess, Receiver, a_charge
 
 

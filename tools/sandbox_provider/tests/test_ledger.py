@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+
 from sandbox_provider.switches import SWITCHES
 from sandbox_provider.testing import ProviderProcess, Receiver, a_charge
 

@@ -47,7 +47,11 @@ PROFILES: dict[str, dict[str, dict[str, str]]] = {
             "IDEMPOTENCY_LEASE": "2",
         },
         "cart": {"LOCK_CHECK_AFTER": "2"},
-        "identity": {"ARGON2_MEMORY_KIB": "1024", "ARGON2_ITERATIONS": "1", "LOGIN_ATTEMPTS": "100"},
+        "identity": {
+            "ARGON2_MEMORY_KIB": "1024",
+            "ARGON2_ITERATIONS": "1",
+            "LOGIN_ATTEMPTS": "100",
+        },
         "orders": {"DEADLINES": json.dumps(DEADLINES)},
         "notifications": {
             "SMTP_TIMEOUT": "1",

@@ -3,6 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Depends
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
 from chassis import etag, outbox
 from chassis.auth import Internal, SignedIn, permitted
 from chassis.bus import Answered, Bus
@@ -16,11 +22,6 @@ from chassis.settings import ServiceSettings
 from chassis.wire import Body, Id, Name, View
 from contracts.inventory import ReleaseStock, ReserveStock, StockReleased, StockReserved
 from contracts.payments import CancelPayment, PaymentCancelled
-from fastapi import APIRouter, Depends
-from pydantic import Field
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
 
 
 class Base(Model):

@@ -4,11 +4,6 @@ import secrets
 from typing import Annotated, Any
 from uuid import UUID
 
-from chassis.auth import SignedIn
-from chassis.errors import Malformed, NotFound
-from chassis.ids import new_id, utcnow
-from chassis.wire import Body, Id
-from contracts.money import Currency
 from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,6 +15,11 @@ from cart.domain.basket import MAX_LINES, Basket, CartExpired, CurrencyMismatch
 from cart.domain.checkout import AddressMissing
 from cart.domain.questions import rate_question
 from cart.store import carts, lines, locks
+from chassis.auth import SignedIn
+from chassis.errors import Malformed, NotFound
+from chassis.ids import new_id, utcnow
+from chassis.wire import Body, Id
+from contracts.money import Currency
 
 router = APIRouter(prefix="/v1/carts", tags=["cart"])
 

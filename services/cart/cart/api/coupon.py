@@ -3,7 +3,6 @@
 from dataclasses import replace
 from uuid import UUID
 
-from chassis.wire import Body
 from fastapi import APIRouter
 
 from cart.api import views
@@ -13,6 +12,7 @@ from cart.domain.basket import Basket, CartEmpty
 from cart.domain.questions import Buyer, coupon_question
 from cart.quotes import Quotes
 from cart.store import carts
+from chassis.wire import Body
 
 router = APIRouter(prefix="/v1/carts/{cart_id}/coupon", tags=["cart"])
 

@@ -4,11 +4,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from chassis.auth import Caller, ServiceCaller, only_services
-from chassis.db import Database
-from chassis.ids import new_id, utcnow
-from chassis.wire import Body, Id, MoneyBody
-from contracts.money import Money
 from fastapi import APIRouter, Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,6 +16,11 @@ from cart.domain.questions import CouponQuestion, CouponWorth, Method, RateQuest
 from cart.quotes import Quotes
 from cart.store import carts, locks
 from cart.store.carts import Holder
+from chassis.auth import Caller, ServiceCaller, only_services
+from chassis.db import Database
+from chassis.ids import new_id, utcnow
+from chassis.wire import Body, Id, MoneyBody
+from contracts.money import Money
 
 router = APIRouter(prefix="/internal/carts", tags=["internal"])
 

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 from uuid import UUID
 
-from chassis.ids import new_id, utcnow
-from chassis.wire import Body, Id, Name, SafeText
 from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,6 +13,8 @@ from cart.api.visit import Visiting
 from cart.domain.basket import MAX_QUANTITY, Basket, Wanted
 from cart.domain.product import Offer
 from cart.store import lines
+from chassis.ids import new_id, utcnow
+from chassis.wire import Body, Id, Name, SafeText
 
 router = APIRouter(prefix="/v1/carts/{cart_id}/items", tags=["cart"])
 

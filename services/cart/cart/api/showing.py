@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from chassis.errors import Problem
-
 from cart.api.views import (
     CartView,
     CouponView,
@@ -19,6 +17,7 @@ from cart.domain.pricing import Cost, LineCost
 from cart.domain.questions import Buyer, CouponWorth, Method, coupon_question, rate_question
 from cart.domain.tax import Taxes
 from cart.quotes import PricingUnavailable, Quotes
+from chassis.errors import Problem
 
 
 class Pricing:

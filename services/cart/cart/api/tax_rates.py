@@ -3,12 +3,6 @@
 from typing import Annotated
 from uuid import UUID
 
-from chassis import etag
-from chassis.auth import permitted
-from chassis.db import Tx
-from chassis.ids import new_id
-from chassis.pages import Page, Paged
-from chassis.wire import Body, Id, SafeText, View
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +10,12 @@ from sqlalchemy.exc import IntegrityError
 from cart.api.visit import Asked, Db
 from cart.domain.tax import TaxRate, TaxRateExists
 from cart.store import tax_rates
+from chassis import etag
+from chassis.auth import permitted
+from chassis.db import Tx
+from chassis.ids import new_id
+from chassis.pages import Page, Paged
+from chassis.wire import Body, Id, SafeText, View
 
 router = APIRouter(
     prefix="/v1/admin/tax-rates",

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from chassis.wire import Body, Name, OptionalLine, SafeText, View
 from pydantic import Field
 
 from cart.domain.questions import Method
+from chassis.wire import Body, Name, OptionalLine, SafeText, View
 
 Email = Annotated[
     SafeText, Field(min_length=3, max_length=255, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")

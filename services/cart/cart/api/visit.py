@@ -8,11 +8,6 @@ from dataclasses import dataclass, field
 from typing import Annotated
 from uuid import UUID
 
-from chassis import etag
-from chassis.auth import Caller, MaybeCaller
-from chassis.db import Database
-from chassis.errors import Malformed, Unauthenticated
-from chassis.ids import utcnow
 from fastapi import Depends, Header, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,6 +20,11 @@ from cart.quotes import Quotes
 from cart.settings import CartSettings
 from cart.store import carts, lines
 from cart.store.carts import Holder
+from chassis import etag
+from chassis.auth import Caller, MaybeCaller
+from chassis.db import Database
+from chassis.errors import Malformed, Unauthenticated
+from chassis.ids import utcnow
 
 CartToken = Annotated[
     str | None,

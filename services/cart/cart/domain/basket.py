@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Any, NoReturn
 from uuid import UUID
 
+from cart.domain.product import Offer, check_customization
 from chassis.errors import NotFound, Problem, Refused
 from contracts.money import MAX_AMOUNT
-
-from cart.domain.product import Offer, check_customization
 
 MAX_QUANTITY = 99
 MAX_LINES = 100

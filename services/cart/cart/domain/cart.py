@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.model import Stamped
 from sqlalchemy import CHAR, CheckConstraint, ForeignKey, Index, SmallInteger, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cart.domain import Base
+from chassis.model import Stamped
 
 
 class Cart(Stamped, Base):

@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from chassis.errors import Invalid, Refused
-from contracts.money import Money
-
 from cart.domain.basket import Basket, CurrencyMismatch, Line
 from cart.domain.pricing import Cost, Goods, LineCost, cost
 from cart.domain.questions import Buyer, CouponWorth, Method, RateQuestion, rate_question
 from cart.domain.tax import Taxes
+from chassis.errors import Invalid, Refused
+from contracts.money import Money
 
 
 class EmailMissing(Invalid):

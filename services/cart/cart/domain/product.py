@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.errors import Invalid
-from chassis.model import Stamped
 from sqlalchemy import CHAR, CheckConstraint, ForeignKey, Integer, String, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cart.domain import Base
+from chassis.errors import Invalid
+from chassis.model import Stamped
 
 NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
 

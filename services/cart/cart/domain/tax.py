@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
-from chassis.errors import Refused
-from chassis.model import Stamped
 from sqlalchemy import CHAR, CheckConstraint, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cart.domain import Base
+from chassis.errors import Refused
+from chassis.model import Stamped
 
 
 class TaxRateExists(Refused):

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from chassis.errors import Changed, NotFound
 from sqlalchemy import Table, Uuid, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from cart.domain.basket import Basket
 from cart.domain.cart import Cart
 from cart.store.lines import in_order, items, line_columns, line_of, with_offers
+from chassis.errors import Changed, NotFound
 
 carts = cast("Table", Cart.__table__)
 

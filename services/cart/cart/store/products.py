@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from contracts.catalog import ProductChanged
-from contracts.inventory import StockChanged
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.catalog import ProductChanged
+from contracts.inventory import StockChanged
 
 KEEP_STOCK = text(
     "insert into stock_snapshots (variant_id, sequence, available) "

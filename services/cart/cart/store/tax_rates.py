@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.errors import NotFound
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.domain.tax import TaxRate
+from chassis.errors import NotFound
 
 # All changes of one country's rates wait for each other: its custom is the same on all of them.
 ONE_COUNTRY = text("select pg_advisory_xact_lock(hashtext('tax rates'), hashtext(:country))")

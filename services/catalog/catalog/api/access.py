@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from chassis.auth import Caller, permitted
 from fastapi import Depends
+
+from chassis.auth import Caller, permitted
 
 Editor = Annotated[Caller, Depends(permitted("catalog:write"))]
 """A caller with the permission `catalog:write`."""

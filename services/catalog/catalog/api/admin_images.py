@@ -3,10 +3,6 @@
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from chassis import etag
-from chassis.db import Tx
-from chassis.ids import new_id, utcnow
-from chassis.wire import Body, OptionalLine, Url
 from fastapi import APIRouter, Response
 from pydantic import Field
 
@@ -17,6 +13,10 @@ from catalog.domain import ProductImage
 from catalog.store import categories
 from catalog.store import products as store
 from catalog.store.publishing import publish
+from chassis import etag
+from chassis.db import Tx
+from chassis.ids import new_id, utcnow
+from chassis.wire import Body, OptionalLine, Url
 
 router = APIRouter(prefix="/v1/admin/products/{product_id}/images", tags=["images admin"])
 

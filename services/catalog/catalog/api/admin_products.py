@@ -4,11 +4,6 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from chassis import etag
-from chassis.db import Tx
-from chassis.ids import new_id, utcnow
-from chassis.pages import Page, Paged
-from chassis.wire import Body, Id, Name, SafeText, Sku, View
 from fastapi import APIRouter, Query, Response
 from pydantic import Field, model_validator
 from slugify import slugify
@@ -24,6 +19,11 @@ from catalog.domain.refusals import CurrencyMismatch, UnknownCategory
 from catalog.store import categories
 from catalog.store import products as store
 from catalog.store.publishing import publish
+from chassis import etag
+from chassis.db import Tx
+from chassis.ids import new_id, utcnow
+from chassis.pages import Page, Paged
+from chassis.wire import Body, Id, Name, SafeText, Sku, View
 
 router = APIRouter(prefix="/v1/admin/products", tags=["products admin"])
 

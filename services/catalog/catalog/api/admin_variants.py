@@ -3,10 +3,6 @@
 from typing import ClassVar, Self
 from uuid import UUID
 
-from chassis import etag
-from chassis.db import Tx
-from chassis.ids import new_id, utcnow
-from chassis.wire import Body, Sku
 from fastapi import APIRouter, Response
 from pydantic import Field, model_validator
 
@@ -18,6 +14,10 @@ from catalog.domain.refusals import CurrencyMismatch
 from catalog.store import categories
 from catalog.store import products as store
 from catalog.store.publishing import publish
+from chassis import etag
+from chassis.db import Tx
+from chassis.ids import new_id, utcnow
+from chassis.wire import Body, Sku
 
 router = APIRouter(prefix="/v1/admin/products/{product_id}/variants", tags=["variants admin"])
 

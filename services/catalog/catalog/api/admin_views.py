@@ -3,14 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
-from chassis import etag
-from chassis.wire import View
-from contracts.catalog import CustomizationField
-from contracts.money import Money
 from fastapi import Response
 
 from catalog.domain import Product, ProductImage, Variant
 from catalog.showcase import OptionView
+from chassis import etag
+from chassis.wire import View
+from contracts.catalog import CustomizationField
+from contracts.money import Money
 
 
 class VariantView(View):

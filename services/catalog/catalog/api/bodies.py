@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+
 from chassis.errors import Invalid
 from chassis.wire import Body, MoneyBody, Price, SafeText, Slug
 from contracts.money import MAX_AMOUNT, Currency
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)

@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.db import Tx
-from chassis.wire import View
 from fastapi import APIRouter, Response
 from pydantic import TypeAdapter
 
@@ -13,6 +11,8 @@ from catalog.api.reading import IfNoneMatch, unless_known
 from catalog.domain import Category
 from catalog.domain.refusals import CategoryNotFound
 from catalog.store import categories as store
+from chassis.db import Tx
+from chassis.wire import View
 
 router = APIRouter(prefix="/v1/categories", tags=["categories"])
 

@@ -5,10 +5,6 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
-from chassis.errors import Invalid, Malformed
-from chassis.pages import Page, Paged, Paging, encode
-from chassis.wire import Amount, SafeText, View
-from contracts.money import Currency
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
@@ -17,6 +13,10 @@ from catalog.domain.refusals import ProductNotFound
 from catalog.showcase import Availability, ProductCard, ProductPage
 from catalog.store import browsing as store
 from catalog.store.browsing import MOST_OPTION_NAMES, SortName
+from chassis.errors import Invalid, Malformed
+from chassis.pages import Page, Paged, Paging, encode
+from chassis.wire import Amount, SafeText, View
+from contracts.money import Currency
 
 router = APIRouter(prefix="/v1/products", tags=["products"])
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.model import Aggregate
-from contracts.catalog import CategoryChanged
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog.domain.refusals import CategoryCycle, CategoryTooDeep
 from catalog.domain.tables import Base
+from chassis.model import Aggregate
+from contracts.catalog import CategoryChanged
 
 DEEPEST = 3
 

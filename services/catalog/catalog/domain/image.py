@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from chassis.model import Stamped
 from sqlalchemy import CheckConstraint, ForeignKey, String, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog.domain.tables import Base
+from chassis.model import Stamped
 
 
 class ProductImage(Stamped, Base):

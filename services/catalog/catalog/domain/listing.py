@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from chassis.model import Stamped
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, CHAR, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog.domain.tables import Base, one_of
+from chassis.model import Stamped
 
 AVAILABILITIES = ("in_stock", "low_stock", "out_of_stock")
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from chassis.model import Stamped
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import CHAR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog.domain.tables import Base
+from chassis.model import Stamped
 
 # Directive 98/6/EC, article 6a: beside a reduction stands the lowest price of this long before.
 LOOKED_BACK = timedelta(days=30)

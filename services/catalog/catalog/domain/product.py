@@ -5,8 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.model import Aggregate
-from contracts.catalog import CustomizationField, Price, ProductChanged, ProductVariant
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, func, text
 from sqlalchemy.dialects.postgresql import CHAR, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -17,6 +15,8 @@ from catalog.domain.image import ProductImage
 from catalog.domain.price import Pricing
 from catalog.domain.tables import Base, one_of
 from catalog.domain.variant import Variant
+from chassis.model import Aggregate
+from contracts.catalog import CustomizationField, Price, ProductChanged, ProductVariant
 
 MOST_VARIANTS = 100
 MOST_IMAGES = 20

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import TypedDict
 from uuid import UUID
 
-from chassis.model import Stamped
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.dialects.postgresql import CHAR, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog.domain.tables import Base
+from chassis.model import Stamped
 
 
 class Option(TypedDict):

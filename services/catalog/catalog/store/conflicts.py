@@ -1,10 +1,10 @@
 """What the database's constraints refuse, said in the catalogue's words."""
 
-from chassis.errors import Problem
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.domain import refusals
+from chassis.errors import Problem
 
 MEANING: dict[str, type[Problem]] = {
     "uq_categories_lower_name": refusals.CategoryNameTaken,

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from chassis.ids import new_id
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.domain import Product
 from catalog.domain.price import LOOKED_BACK
+from chassis.ids import new_id
 
 CLOSE = text(
     "update price_history h set valid_until = greatest(h.valid_from, p.at), updated_at = now() "

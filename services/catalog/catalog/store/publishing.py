@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from chassis import outbox
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.domain import Product
 from catalog.store import categories, listings, prices, products
 from catalog.store.conflicts import flush
+from chassis import outbox
 
 REMADE_AT_ONCE = 200
 

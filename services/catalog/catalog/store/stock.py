@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from contracts.inventory import StockChanged
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.domain import VariantStock
 from catalog.showcase import Availability
+from contracts.inventory import StockChanged
 
 LOCK = text(
     "select variant_id, sequence, availability from variant_stock "

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from chassis.auth import Caller, permitted
 from fastapi import Depends
+
+from chassis.auth import Caller, permitted
 
 Reader = Annotated[Caller, Depends(permitted("stock:read"))]
 Writer = Annotated[Caller, Depends(permitted("stock:write"))]

@@ -3,10 +3,10 @@
 from typing import Annotated
 from uuid import UUID
 
-from chassis.db import Tx
-from chassis.pages import Page, Paged
 from fastapi import APIRouter, Query
 
+from chassis.db import Tx
+from chassis.pages import Page, Paged
 from inventory.api.access import Reader
 from inventory.api.views import MovementView
 from inventory.domain.stock import Bucket, Direction, Operation, ReferenceType

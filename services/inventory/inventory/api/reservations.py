@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Query
+
 from chassis.db import Tx
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
-from fastapi import APIRouter, Query
-
 from inventory.api import positions
 from inventory.api.access import Reader
 from inventory.api.views import ReservationView

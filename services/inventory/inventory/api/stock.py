@@ -3,11 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Query
+
 from chassis.db import Tx
 from chassis.pages import Page, Paged
 from chassis.wire import Sku
-from fastapi import APIRouter, Query
-
 from inventory.api import positions
 from inventory.api.access import Reader
 from inventory.api.views import StockView

@@ -3,14 +3,14 @@
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Header, Response
+from pydantic import Field, model_validator
+
 from chassis import etag, outbox
 from chassis.db import Tx
 from chassis.errors import Changed
 from chassis.idempotency import Claim, idempotent
 from chassis.wire import Body, Id, Note, Pieces, Sku
-from fastapi import APIRouter, Header, Response
-from pydantic import Field, model_validator
-
 from inventory.api.access import Reader, Writer, principal
 from inventory.api.views import MovementView, StockItemsView, StockItemView
 from inventory.domain.model import MOST_PIECES

@@ -4,7 +4,6 @@ from datetime import datetime
 from uuid import UUID
 
 from chassis.wire import View
-
 from inventory.domain.reservation import AllocatedLine, Rejection, Reservation, State
 from inventory.domain.stock import (
     Availability,

@@ -3,15 +3,15 @@
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+from sqlalchemy.exc import IntegrityError
+
 from chassis import etag, outbox
 from chassis.db import Tx
 from chassis.ids import new_id
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Id, Line, Name, OptionalLine, SafeText, Sku, View
-from fastapi import APIRouter, Query, Response
-from pydantic import Field
-from sqlalchemy.exc import IntegrityError
-
 from inventory.api import positions
 from inventory.api.access import Reader, Writer
 from inventory.domain.warehouse import Warehouse, WarehouseCodeTaken

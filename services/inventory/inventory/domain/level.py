@@ -12,7 +12,6 @@ from contracts.inventory import (
     StockRanLow,
     StockRanOut,
 )
-
 from inventory.domain.stock import Availability
 
 

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from chassis.errors import NotFound
-from chassis.model import Stamped
-from contracts.inventory import Allocation, Shortage, StockRejected, StockReserved
-from contracts.message import Event
 from sqlalchemy import CheckConstraint, ForeignKey, Index, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.errors import NotFound
+from chassis.model import Stamped
+from contracts.inventory import Allocation, Shortage, StockRejected, StockReserved
+from contracts.message import Event
 from inventory.domain.model import Base, one_of
 
 State = Literal["held", "committed", "released", "fulfilled", "rejected"]

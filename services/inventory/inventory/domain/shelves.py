@@ -11,7 +11,6 @@ from contracts.inventory import (
     StockEvent,
     WantedLine,
 )
-
 from inventory.domain.level import Level
 from inventory.domain.model import MOST_PIECES
 from inventory.domain.stock import (

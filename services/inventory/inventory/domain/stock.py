@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from chassis.errors import Invalid, NotFound, Refused
-from chassis.model import Stamped
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.errors import Invalid, NotFound, Refused
+from chassis.model import Stamped
 from inventory.domain.model import LONGEST_REASON, Base, one_of
 
 Availability = Literal["in_stock", "low_stock", "out_of_stock"]

@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from chassis.errors import NotFound, Refused
-from chassis.model import Aggregate
 from sqlalchemy import Boolean, CheckConstraint, Index, Integer, String, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.errors import NotFound, Refused
+from chassis.model import Aggregate
 from inventory.domain.model import Base
 
 

@@ -5,10 +5,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from contracts.inventory import Shortage
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.inventory import Shortage
 from inventory.domain.reservation import (
     AllocatedLine,
     HeldLine,

@@ -7,11 +7,11 @@ Checkout passes here, so these are Core statements of one shape for any number o
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from contracts.catalog import ProductChanged
-from contracts.inventory import StockEvent
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.catalog import ProductChanged
+from contracts.inventory import StockEvent
 from inventory.domain.level import Level
 from inventory.domain.shelves import Movement, Shelf, Stock
 

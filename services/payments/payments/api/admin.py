@@ -4,6 +4,10 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis import etag, outbox
 from chassis.auth import Caller, permitted
 from chassis.db import Database, Tx
@@ -13,10 +17,6 @@ from chassis.pages import Page, Paged
 from chassis.wire import Body, MoneyBody, View
 from contracts.money import Money
 from contracts.payments import PaymentRefunded, RefundFailed
-from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from payments import refunding
 from payments.api.views import NoCardNumber, PaymentView, shown
 from payments.domain.payment import Payment

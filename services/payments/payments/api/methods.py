@@ -4,15 +4,15 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+
 from chassis.auth import SignedIn
 from chassis.db import Database, Tx
 from chassis.errors import Invalid, Unavailable
 from chassis.ids import new_id, utcnow
 from chassis.pages import Page
 from chassis.wire import Body, View
-from fastapi import APIRouter, Query, Request
-from pydantic import Field
-
 from payments.api.views import NoCardNumber
 from payments.bus import providers
 from payments.domain.saved_method import MOST_KEPT, SavedPaymentMethod, TooManySavedMethods

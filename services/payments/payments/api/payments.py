@@ -4,13 +4,13 @@ import hashlib
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Depends, Header, Response
+
 from chassis import etag
 from chassis.auth import MaybeCaller
 from chassis.db import Tx
 from chassis.errors import Unauthenticated
 from chassis.pages import Page
-from fastapi import APIRouter, Depends, Header, Response
-
 from payments.api.views import PaymentView
 from payments.store import reading
 from payments.store.reading import Reader

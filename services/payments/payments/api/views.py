@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from chassis.wire import SafeText, View
-from contracts.money import Money
 from pydantic import AfterValidator
 
+from chassis.wire import SafeText, View
+from contracts.money import Money
 from payments.domain.card_number import holds_card_number
 from payments.domain.payment import Payment
 

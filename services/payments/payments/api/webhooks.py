@@ -3,13 +3,13 @@
 import time
 
 import structlog
+from fastapi import APIRouter, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis import context, outbox
 from chassis.db import Tx
 from chassis.errors import Invalid, NotFound, Unauthenticated
 from chassis.ids import utcnow
-from fastapi import APIRouter, Request
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from payments.bus import providers
 from payments.domain.charge import Charge
 from payments.domain.payment import OrderPayments, Payment, Step

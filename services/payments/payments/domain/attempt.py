@@ -3,11 +3,11 @@
 from typing import Any, Literal
 from uuid import UUID
 
-from chassis.model import Stamped
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.model import Stamped
 from payments.domain import Base
 
 AttemptKind = Literal["collect", "capture", "cancel", "refund"]

@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
+from sqlalchemy import CheckConstraint, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
 from chassis.model import Aggregate, Stamped
 from contracts.money import Money
 from contracts.payments import (
@@ -16,9 +19,6 @@ from contracts.payments import (
     PaymentEvent,
     PaymentFailed,
 )
-from sqlalchemy import CheckConstraint, Index, String, Text, text
-from sqlalchemy.orm import Mapped, mapped_column
-
 from payments.domain import Base
 from payments.domain.charge import Charge
 from payments.domain.ledger import Posting

@@ -3,12 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
-from chassis.model import Stamped
-from contracts.money import Money
-from contracts.payments import PaymentRefunded, RefundFailed
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.model import Stamped
+from contracts.money import Money
+from contracts.payments import PaymentRefunded, RefundFailed
 from payments.domain import Base
 from payments.domain.charge import ChargeRefund
 from payments.domain.ledger import Posting

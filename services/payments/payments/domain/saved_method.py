@@ -3,12 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
-from chassis.errors import Refused
-from chassis.model import Stamped
 from sqlalchemy import Boolean, CheckConstraint, Index, String, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.errors import Refused
+from chassis.model import Stamped
 from payments.domain import Base
 
 MOST_KEPT = 20

@@ -1,7 +1,6 @@
 """What happens when a command arrives, one module per command; each is record → call → finish."""
 
 from contracts.payments import CancelPayment, CapturePayment, CollectPayment, RefundPayment
-
 from payments.bus import bus
 from payments.handlers.cancel import Cancel
 from payments.handlers.capture import Capture

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, replace
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis.bus import Answered
 from chassis.ids import utcnow
 from contracts.payments import CancelPayment, PaymentCancelled, PaymentEvent
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from payments.bus import provider_of, target_of
 from payments.domain.attempt import key_of
 from payments.domain.charge import Charge

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis import context
 from chassis.bus import Answered
 from chassis.ids import new_id, utcnow
 from contracts.payments import CollectPayment, PaymentEvent, PaymentFailed
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from payments.bus import bus, provider_of, providers, target_of
 from payments.domain.attempt import key_of
 from payments.domain.card_number import holds_card_number

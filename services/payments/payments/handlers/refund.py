@@ -1,9 +1,9 @@
 """RefundPayment: give money back once per operation; a refused one may be asked again."""
 
-from chassis.bus import Answered
-from contracts.payments import PaymentEvent, RefundFailed, RefundPayment
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.bus import Answered
+from contracts.payments import PaymentEvent, RefundFailed, RefundPayment
 from payments import refunding
 from payments.domain.charge import ChargeRefund
 from payments.refunding import Plan, Wish

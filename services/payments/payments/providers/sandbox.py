@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
 
 import httpx
-from chassis.ids import new_id
 from pydantic import BaseModel, Field, ValidationError
 
+from chassis.ids import new_id
 from payments.domain.charge import Charge, ChargeRefund, ChargeStatus, NextAction
 from payments.providers.port import (
     BadWebhook,

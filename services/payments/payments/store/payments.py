@@ -13,13 +13,13 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis import context
 from chassis.errors import NotFound
 from chassis.ids import new_id
 from contracts.payments import PaymentEvent
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from payments.domain.payment import OrderPayments, Payment, Step
 
 ORDER_COLUMNS: Final = [column.name for column in OrderPayments.__table__.columns]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from chassis.errors import NotFound
 from sqlalchemy import ColumnElement, Select, false, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.errors import NotFound
 from payments.domain.attempt import PaymentAttempt
 from payments.domain.payment import Payment
 

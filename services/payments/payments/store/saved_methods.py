@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from chassis.errors import NotFound
-from contracts.orders import PaymentMethod
 from sqlalchemy import any_, delete, func, literal, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.errors import NotFound
+from contracts.orders import PaymentMethod
 from payments.domain.saved_method import PaymentMethodOffer, SavedPaymentMethod
 
 MEANS: Final = text(

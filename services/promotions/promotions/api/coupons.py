@@ -4,6 +4,10 @@ from datetime import date, datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field, model_validator
+from sqlalchemy.exc import IntegrityError
+
 from chassis import etag
 from chassis.auth import permitted
 from chassis.db import Tx
@@ -12,10 +16,6 @@ from chassis.ids import new_id, utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Day, Note, View
 from contracts.money import MAX_AMOUNT, Currency, Money
-from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import Field, model_validator
-from sqlalchemy.exc import IntegrityError
-
 from promotions.domain import Coupon, Redemption, normal_code
 from promotions.domain.discount import WHOLE
 from promotions.store import coupons as store

@@ -4,16 +4,16 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis.auth import only_services
 from chassis.db import Tx
 from chassis.errors import NotFound, Refused
 from chassis.ids import utcnow
 from chassis.wire import Amount, Body, Id, SafeText, View
 from contracts.money import Currency
-from fastapi import APIRouter, Depends, Request
-from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from promotions.domain import Coupon, off
 from promotions.store import coupons as store
 from promotions.store.redemptions import count_uses

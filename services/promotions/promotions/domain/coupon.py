@@ -5,11 +5,11 @@ from datetime import date
 from typing import Literal
 from uuid import UUID
 
-from chassis.model import Aggregate
 from sqlalchemy import CheckConstraint, String
 from sqlalchemy.dialects.postgresql import CHAR
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.model import Aggregate
 from promotions.domain.tables import Base
 
 Refusal = Literal["disabled", "not_started", "ended", "used_up", "used_up_by_customer"]

@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from chassis.model import Stamped
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.dialects.postgresql import CHAR
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.model import Stamped
 from promotions.domain.tables import Base
 
 HELD = ("reserved", "redeemed")

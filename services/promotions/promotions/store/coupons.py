@@ -3,10 +3,10 @@
 from datetime import date
 from uuid import UUID
 
-from chassis.errors import NotFound
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.errors import NotFound
 from promotions.domain import Coupon, Redemption, normal_code
 
 

@@ -4,6 +4,11 @@ from itertools import pairwise
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
+from fastapi import APIRouter, Depends, Response
+from pydantic import Field, model_validator
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis import etag, outbox
 from chassis.auth import permitted
 from chassis.db import Tx
@@ -12,11 +17,6 @@ from chassis.ids import new_id
 from chassis.pages import Page, Paged
 from chassis.wire import Amount, Body, Id, Name, SafeText, View
 from contracts.money import MAX_AMOUNT, Currency
-from fastapi import APIRouter, Depends, Response
-from pydantic import Field, model_validator
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shipping.domain import ShippingMethod
 from shipping.store import methods as store
 

@@ -3,6 +3,10 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
+from fastapi import APIRouter, Depends, Response
+from pydantic import Field
+from sqlalchemy.exc import IntegrityError
+
 from chassis import etag
 from chassis.auth import permitted
 from chassis.db import Tx
@@ -10,10 +14,6 @@ from chassis.errors import Refused
 from chassis.ids import new_id
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Name, SafeText, Slug, Url, View
-from fastapi import APIRouter, Depends, Response
-from pydantic import Field
-from sqlalchemy.exc import IntegrityError
-
 from shipping.domain import ShippingProvider
 from shipping.store import methods as store
 

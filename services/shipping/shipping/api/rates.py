@@ -3,13 +3,13 @@
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
+
 from chassis.auth import only_services
 from chassis.db import Tx
 from chassis.wire import Amount, Body, SafeText, View
 from contracts.money import MAX_AMOUNT, Currency
-from fastapi import APIRouter, Depends, Query, Request
-from pydantic import Field
-
 from shipping.domain.shipment import STATUSES
 from shipping.store import methods as store
 

@@ -5,6 +5,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
+from fastapi import APIRouter, Depends, Header, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis import etag
 from chassis.auth import MaybeCaller, permitted
 from chassis.db import Tx
@@ -13,9 +16,6 @@ from chassis.pages import Page, Paged
 from chassis.wire import View
 from contracts.money import Money
 from contracts.shipping import ShipmentStatus
-from fastapi import APIRouter, Depends, Header, Query, Response
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shipping.domain import Shipment, TrackingEvent
 from shipping.store import shipments as store
 from shipping.store.shipments import STAFF, Reader

@@ -5,6 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import APIRouter, Depends
+from pydantic import AwareDatetime, Field
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis import context, outbox
 from chassis.auth import permitted
 from chassis.db import Tx
@@ -12,11 +17,6 @@ from chassis.errors import Invalid, Refused
 from chassis.ids import new_id, utcnow
 from chassis.wire import Body, SafeText
 from contracts.shipping import Milestone
-from fastapi import APIRouter, Depends
-from pydantic import AwareDatetime, Field
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from shipping.api.shipments import ShipmentView, view
 from shipping.carriers import CARRIERS
 from shipping.domain import Report, Shipment, TrackingEvent

@@ -3,14 +3,14 @@
 from typing import Annotated, Self
 from uuid import UUID
 
+from fastapi import APIRouter, Depends, Header, Path, Request
+from pydantic import Field, model_validator
+
 from chassis import context
 from chassis.db import Tx
 from chassis.errors import NotFound
 from chassis.ids import utcnow
 from chassis.wire import Id
-from fastapi import APIRouter, Depends, Header, Path, Request
-from pydantic import Field, model_validator
-
 from shipping import signature
 from shipping.api.tracking import TrackingBody, record
 from shipping.settings import ShippingSettings

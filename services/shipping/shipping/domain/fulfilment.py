@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from chassis.ids import new_id
-from chassis.model import Stamped
-from contracts.shipping import CreateShipments, Parcel, ShippedLine
 from sqlalchemy import CheckConstraint, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.ids import new_id
+from chassis.model import Stamped
+from contracts.shipping import CreateShipments, Parcel, ShippedLine
 from shipping.domain.tables import Base, one_of
 
 Offered = Mapping[UUID, tuple[str, bool]]

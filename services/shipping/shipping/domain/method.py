@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from chassis.model import Aggregate
-from contracts.shipping import ShippingMethodChanged
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.dialects.postgresql import CHAR, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.model import Aggregate
+from contracts.shipping import ShippingMethodChanged
 from shipping.domain.tables import Base, one_of
 
 

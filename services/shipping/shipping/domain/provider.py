@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from chassis.model import Aggregate
 from sqlalchemy import CheckConstraint, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.model import Aggregate
 from shipping.domain.tables import Base, one_of
 
 

@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.errors import Refused
-from chassis.model import Aggregate
-from contracts.shipping import ShipmentHandedOver, ShipmentUpdated, ShippedLine
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.dialects.postgresql import CHAR, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.errors import Refused
+from chassis.model import Aggregate
+from contracts.shipping import ShipmentHandedOver, ShipmentUpdated, ShippedLine
 from shipping.domain.tables import Base, one_of
 from shipping.domain.tracking import HANDED_OVER_BY, Report, moved
 

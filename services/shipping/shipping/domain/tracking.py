@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from contracts.shipping import Milestone
 from sqlalchemy import CheckConstraint, DateTime, ForeignKey, String, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
+from contracts.shipping import Milestone
 from shipping.domain.tables import Base, one_of
 
 MILESTONES: Final = (

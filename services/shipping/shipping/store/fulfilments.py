@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from contracts.shipping import Parcel
 from sqlalchemy import ARRAY, Uuid, any_, func, insert, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.shipping import Parcel
 from shipping.domain import Fulfilment, Shipment, ShippingMethod, ShippingProvider
 from shipping.domain.fulfilment import Offered
 from shipping.domain.shipment import ENDED

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from chassis.errors import NotFound
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.errors import NotFound
 from shipping.domain import ShippingMethod, ShippingProvider, Tariff
 
 Row = TypeVar("Row")
