@@ -11,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from aio_pika.abc import AbstractIncomingMessage
+
 from invariants import Books, Recorder
 from shopfloor import Buyer, Staff, sign_in
 from suite.environment import ADMIN_EMAIL
@@ -43,6 +44,8 @@ def recorder(instance: Instance) -> Iterator[Recorder]:
             "ext.recorder", durable=True, arguments={"x-queue-type": "quorum"}
         )
         await queue.bind("events", "#")
+        # What was said between two runs would look like histories without a beginning.
+        await queue.purge()
 
         async def note(message: AbstractIncomingMessage) -> None:
             headers = message.headers

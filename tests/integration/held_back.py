@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import QueueEmpty
+
 from shopfloor import until
 from suite.instance import Instance
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+
 from shopfloor import ok, until
 from suite.instance import Instance
 

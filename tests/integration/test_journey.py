@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-from invariants import Books
+
+from invariants import Books, Recorder
 from letters import Letterbox
 from shopfloor import ADDRESS, Buyer, Staff, ok, until
 from suite.instance import Instance
@@ -95,6 +96,7 @@ async def test_a_guest_becomes_a_customer_buys_and_gets_the_parcel(
     assert await staff.level(tea) == (7, 0)
     await was_told(buyer, letters, order)
     await is_remembered(buyer, order)
+    keeps_secrets(at_rest.recorder, buyer)
 
 
 async def tax(staff: Staff) -> None:
@@ -167,6 +169,13 @@ async def is_remembered(buyer: Buyer, order: Any) -> None:
     assert (await shop(stranger, "GET", "/v1/orders"))["items"] == []
     answer = await buyer.http.get(f"/v1/orders/{order['id']}", headers=stranger.headers)
     assert answer.status_code == 404
+
+
+def keeps_secrets(recorder: Recorder, buyer: Buyer) -> None:
+    """No event that others may read holds an address, a name or anything that opens a door."""
+    secrets = (buyer.email, buyer.access_token, TAXED["line1"], TAXED["recipient_name"], "tok_ok")
+    told = b"".join(recorder.bodies).decode()
+    assert [secret for secret in secrets if secret in told] == []
 
 
 async def test_a_guest_follows_the_order_live_from_pending_to_delivered(

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from invariants import Books
 from letters import Letterbox
 from shopfloor import ADDRESS, Buyer, Product, Staff, key, ok, until
@@ -56,6 +57,28 @@ async def test_a_declined_card_gives_stock_and_cart_back_and_another_card_buys_i
     again = ok(await buyer.check_out())
     assert (again["status"], again["cart_id"]) == ("confirmed", refused["cart_id"])
     assert await staff.level(product) == (1, 1)
+
+
+async def test_every_refusal_of_the_provider_ends_its_order_with_the_reason(
+    staff: Staff, http: httpx.AsyncClient, at_rest: Books
+) -> None:
+    product = await staff.sell(stock=4)
+    refusals = {
+        "tok_insufficient_funds": "insufficient_funds",
+        "tok_expired": "expired_card",
+        "tok_nonsense": "invalid_token",
+        "tok_capture_fails": "capture_failed",
+    }
+
+    async def refused(token: str, reason: str) -> None:
+        buyer = Buyer(http, staff)
+        order = await buyer.buys(product, payment=card(token))
+        assert order["status"] == "cancelled"
+        assert (await buyer.payment(order["id"]))["failure_reason"] == reason
+        assert sum(kept for _, kept in await charged(at_rest, order["id"])) == 0
+
+    await asyncio.gather(*(refused(token, reason) for token, reason in refusals.items()))
+    assert await staff.level(product) == (4, 0)
 
 
 @pytest.mark.parametrize(
