@@ -1,4 +1,4 @@
-"""Who is calling: access tokens checked against identity's key set, permissions, and service callers."""
+"""Who is calling: access tokens checked against identity's keys, permissions, service callers."""
 
 import asyncio
 import time
@@ -49,7 +49,7 @@ class Caller:
 
 
 class KeySet:
-    """Identity's public keys, fetched when first needed, kept, and fetched again for an unknown key.
+    """Identity's public keys: fetched when first needed, kept, fetched again for an unknown key.
 
     Whoever holds the keys themselves pins them; a pinned key is never asked for.
     """
@@ -177,7 +177,7 @@ SignedIn = Annotated[Caller, Depends(_caller)]
 
 
 def permitted(permission: str) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
-    """A dependency that lets only callers with the permission pass: `Depends(permitted("stock:write"))`."""
+    """A dependency only callers with the permission pass: `Depends(permitted("stock:write"))`."""
 
     async def check(caller: SignedIn) -> Caller:
         if not caller.may(permission):

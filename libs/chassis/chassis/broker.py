@@ -59,7 +59,7 @@ class Broker:
         return self._connections[purpose]
 
     async def exchange(self, name: str) -> AbstractRobustExchange:
-        """An exchange on the publishing channel; raises TopologyMismatch when the broker lacks it."""
+        """An exchange to publish to; raises TopologyMismatch when the broker lacks it."""
         if name not in self._exchanges:
             async with self._lock:
                 if name not in self._exchanges:
@@ -72,7 +72,7 @@ class Broker:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             assert isinstance(channel, AbstractRobustChannel)  # noqa: S101
             self._publishing = channel
-        # No passive declaration here: it would need configure rights on exchanges that are not ours.
+        # No passive declaration: it would need configure rights on exchanges that are not ours.
         # A wrong name shows as a closed channel on the first publish.
         exchange = await self._publishing.get_exchange(name, ensure=False)
         assert isinstance(exchange, AbstractRobustExchange)  # noqa: S101

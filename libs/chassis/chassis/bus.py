@@ -1,4 +1,4 @@
-"""The bus: which function handles which message, and how a batch of them becomes one transaction."""
+"""The bus: which function handles which message, and how a batch becomes one transaction."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from contracts.message import Message
 
 S = TypeVar("S", bound=ServiceSettings)
 M = TypeVar("M", bound=Message)
-M_in = TypeVar("M_in", bound=Message, contravariant=True)
+M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
 Plan = TypeVar("Plan")
 Outcome = TypeVar("Outcome")
 
@@ -42,22 +42,24 @@ class Answered:
     answer: Answer
 
 
-class ExternalCall(Protocol[M_in, Plan, Outcome]):
+class ExternalCall(Protocol[M_contra, Plan, Outcome]):
     """The shape of a handler that must ask somebody outside: record → call → finish.
 
     `record` stores the attempt with its idempotency key and commits; `call` asks, outside any
-    transaction and with a time limit; `finish` stores outcome and answer together with the inbox row.
+    transaction and with a time limit; `finish` stores outcome, answer and inbox row together.
     A crash in between repeats the message, so `record` must find its attempt again and `call` must
     send the same key.
     """
 
-    async def record(self, command: M_in, tx: AsyncSession) -> Plan | Answered:
+    async def record(self, command: M_contra, tx: AsyncSession) -> Plan | Answered:
         """Store what is about to be done, or answer at once."""
 
     async def call(self, plan: Plan) -> Outcome:
         """Ask the outside; raise to have the message delivered again later."""
 
-    async def finish(self, command: M_in, plan: Plan, outcome: Outcome, tx: AsyncSession) -> Answer:
+    async def finish(
+        self, command: M_contra, plan: Plan, outcome: Outcome, tx: AsyncSession
+    ) -> Answer:
         """Store the outcome and answer."""
 
 

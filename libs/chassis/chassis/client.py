@@ -1,4 +1,4 @@
-"""Asking another service: one client with a time limit, retries with jitter, a breaker and both tokens."""
+"""Asking another service: one client with a time limit, retries, a breaker and both tokens."""
 
 import asyncio
 import time
@@ -103,9 +103,10 @@ class Peers:
         caller_token: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> Any:
-        """Call `url` and return its JSON. The call must be idempotent: it is repeated when a peer is away.
+        """Call `url` and return its JSON, or None when there is none.
 
-        A refusal of the peer (4xx) is raised as the same problem; a peer that is away as PeerAway (503).
+        The call must be idempotent: it is repeated when the peer is away, with jitter. A refusal
+        (4xx) is raised as the same problem; a peer that stays away as PeerAway (503).
         """
         peer = httpx.URL(url).netloc.decode()
         breaker = self._breakers.setdefault(peer, Breaker())

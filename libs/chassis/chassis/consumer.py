@@ -1,4 +1,4 @@
-"""The consumer: takes batches from the service's one work queue, acknowledges, retries, dead-letters."""
+"""The consumer: takes batches from the one work queue, acknowledges, retries, dead-letters."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -136,7 +136,7 @@ class Consumer:
         return delivery
 
     async def _together(self, batch: Sequence[Arrival]) -> list[AbstractIncomingMessage]:
-        """Handle a batch in one transaction; if it fails, each alone, so that one poison fails alone."""
+        """Handle a batch in one transaction; if it fails, each alone: one poison fails alone."""
         try:
             deliveries = [arrival.delivery for arrival in batch]
             await self._patiently(lambda: self.bus.receive(self.database, deliveries))
@@ -154,7 +154,7 @@ class Consumer:
         return settled
 
     async def _patiently(self, handle: Callable[[], Awaitable[None]]) -> None:
-        """Handle; while the database is away keep the messages and try again, burning no attempts."""
+        """Handle; while the database is away keep messages and attempts, and try again."""
         pause = 0.1
         while True:
             try:
@@ -192,7 +192,7 @@ class Consumer:
             await self._settle(raw)
 
     def _open_before(self, settled: Sequence[AbstractIncomingMessage]) -> int:
-        """How many tags a cumulative ack up to the highest would cover beyond the lowest settled."""
+        """How many tags an ack up to the highest would cover beyond the lowest settled."""
         tags = [raw.delivery_tag or 0 for raw in settled]
         return max(tags) - min(tags) + 1
 
@@ -204,7 +204,7 @@ class Consumer:
             log.info("ack lost, the inbox will notice the repeat", error=repr(error))
 
     async def _fail(self, raw: AbstractIncomingMessage, error: BaseException) -> None:
-        """Send a message to its next retry tier, or to the dead letters, then take it off the queue."""
+        """Send a message to its next retry tier or the dead letters, then take it off the queue."""
         attempt = incoming.attempts_of(raw) + 1
         final = isinstance(error, Undeliverable) or attempt > len(self.retry_tiers)
         headers = {

@@ -1,5 +1,6 @@
-"""What a piece of work belongs to: its process, cause, actor and trace, carried along by the task."""
+"""What a piece of work belongs to: its process, cause, actor and trace, carried by the task."""
 
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from contracts.envelope import Envelope
 
-TRACEPARENT_LENGTH = 55
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def new_traceparent() -> str:
@@ -19,7 +20,7 @@ def new_traceparent() -> str:
 
 def child_of(traceparent: str | None) -> str:
     """A new span in the same trace; a new trace when the given one is not well formed."""
-    if traceparent is None or len(traceparent) != TRACEPARENT_LENGTH or traceparent.count("-") != 3:
+    if traceparent is None or not TRACEPARENT.fullmatch(traceparent):
         return new_traceparent()
     version, trace, _, flags = traceparent.split("-")
     return f"{version}-{trace}-{secrets.token_hex(8)}-{flags}"
@@ -46,7 +47,8 @@ class Context:
         )
 
 
-_current: ContextVar[Context] = ContextVar("context", default=Context())
+OWN_ACCORD = Context()
+_current: ContextVar[Context] = ContextVar("context", default=OWN_ACCORD)
 
 
 def current() -> Context:

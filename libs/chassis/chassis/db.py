@@ -47,7 +47,7 @@ class Database:
                 },
             },
         )
-        self.on_commit: Callable[[set[int]], None] = lambda shards: None
+        self.on_commit: Callable[[set[int]], None] = lambda _shards: None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -103,7 +103,7 @@ def is_away(error: BaseException) -> bool:
 
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
-    """The request's transaction; it commits before the answer is sent (hence the function scope)."""
+    """The request's transaction; it commits before the answer is sent, by its function scope."""
     database: Database = request.app.state.database
     async with database.transaction() as session:
         yield session

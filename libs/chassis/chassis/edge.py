@@ -1,4 +1,4 @@
-"""The edge of every request, as plain ASGI: its id and trace, a body guard, and a last resort for faults."""
+"""The edge of every request, as plain ASGI: id and trace, body guard, last resort for faults."""
 
 import re
 import time
@@ -19,13 +19,14 @@ WITH_BODY = {"POST", "PUT", "PATCH"}
 
 
 class Edge:
-    """Wraps the application; `max_body_bytes` bounds what is read, whatever Content-Length claims."""
+    """Wraps the application; reads `max_body_bytes` at most, whatever Content-Length claims."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request in a context of its own."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -77,7 +78,7 @@ class Edge:
                 log.debug("served", path=scope["path"], status=status, took_ms=took)
 
     async def _whole_body(self, receive: Receive) -> Receive:
-        """Read the body up to the limit before anything looks at it, and hand it on in one piece."""
+        """Read the body up to the limit before anything looks at it; hand it on in one piece."""
         body = bytearray()
         more = True
         while more:

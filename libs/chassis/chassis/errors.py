@@ -7,8 +7,9 @@ from typing import Any
 
 
 class Problem(Exception):
-    """A request that cannot be served. `code` is stable; the docstring's first line is the default detail.
+    """A request that cannot be served; the docstring's first line is the default detail.
 
+    code: stable, for programs.
     extra: members added to the document; never an echo of what the client sent.
     headers: added to the answer, such as `Retry-After`.
     """

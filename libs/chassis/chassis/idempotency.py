@@ -1,14 +1,15 @@
 """Idempotency-Key: a POST that moves money or stock has its effect once, however often it is sent.
 
-The key is claimed in a short transaction of its own (running, with a lease); effect and stored answer
-commit together later. An expired lease is taken over with the same resource id, so a repeat finishes
-what a crash left; whoever stores an answer first has had the effect, and a rival's is undone.
+The key is claimed in a short transaction of its own (running, with a lease); effect and stored
+answer commit together later. An expired lease is taken over with the same resource id, so a repeat
+finishes what a crash left; whoever stores an answer first has had the effect, a rival's is undone.
 Semantics follow the IETF draft (400 missing, 422 other body, 409 still running).
 """
 
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 from uuid import UUID
@@ -90,7 +91,7 @@ class Replayed(Exception):
 
 @dataclass
 class Claim:
-    """A key that is ours to serve. `resource_id` stays the same over repeats: use it as the new id."""
+    """A key that is ours to serve; `resource_id` is the new id, the same over repeats."""
 
     principal: str
     key: str
@@ -154,6 +155,29 @@ async def expire(database: Database) -> None:
         await tx.execute(EXPIRE, {"hours": KEPT_HOURS})
 
 
+@asynccontextmanager
+async def _let_go(database: Database, held: Claim) -> AsyncIterator[None]:
+    """Free a key whose request left no answer, unless a repeat must come with the same id."""
+    try:
+        yield
+    except Problem as problem:
+        # A refusal is known to have had no effect. A part that is away may have had its own
+        # under our resource id: a repeat must come with the same.
+        refused = problem.status < 500  # noqa: PLR2004
+        await (release if refused else lapse)(database, held)
+        raise
+    except RequestValidationError:
+        await release(database, held)
+        raise
+    except DBAPIError as error:
+        # After a fault the lease stays, and a repeat takes it over when it has run out.
+        if lost_a_race(error):
+            await release(database, held)
+        raise
+    if not held.stored:
+        await release(database, held)
+
+
 def idempotent(
     principal: Callable[..., Any], revise: Callable[[Request, bytes], bytes] | None = None
 ) -> Any:
@@ -192,23 +216,7 @@ def idempotent(
             if revise is not None:
                 replayed.answer = revise(request, bytes(replayed.answer))
             raise
-        try:
+        async with _let_go(database, held):
             yield held
-        except Problem as problem:
-            # A refusal is known to have had no effect. A part that is away may have had its own
-            # under our resource id: a repeat must come with the same.
-            refused = problem.status < 500  # noqa: PLR2004
-            await (release if refused else lapse)(database, held)
-            raise
-        except RequestValidationError:
-            await release(database, held)
-            raise
-        except DBAPIError as error:
-            # After a fault the lease stays, and a repeat takes it over when it has run out.
-            if lost_a_race(error):
-                await release(database, held)
-            raise
-        if not held.stored:
-            await release(database, held)
 
     return Depends(hold, scope="function")

@@ -1,4 +1,4 @@
-"""Reading what the broker delivers: decode it, check its sender, or say why it must be set aside."""
+"""Reading what the broker delivers: decode it, check its sender, or say why it is set aside."""
 
 from datetime import UTC, datetime
 
@@ -64,7 +64,7 @@ def read(message: AbstractIncomingMessage, bus: Bus) -> Delivery:  # type: ignor
 def failure_headers(
     message: AbstractIncomingMessage, error: BaseException, service: str
 ) -> dict[str, str | int]:
-    """The headers a failed message carries on: what failed, how often, since when, and who sent it."""
+    """What a failed message carries on: what failed, how often, since when, and who sent it."""
     now = datetime.now(UTC).isoformat()
     first = message.headers.get(FIRST_FAILED)
     detail = str(error) if isinstance(error, Undeliverable) else repr(error)

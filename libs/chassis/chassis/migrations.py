@@ -21,7 +21,8 @@ LOCK = 7_201_116
 INBOX_FUNCTIONS = """
 -- The partition of a day begins at the lowest UUIDv7 of its first millisecond.
 create function inbox_bound(day date) returns uuid language sql immutable as $$
-  select (lpad(to_hex((extract(epoch from day::timestamp at time zone 'utc') * 1000)::bigint), 12, '0')
+  select (lpad(to_hex(
+    (extract(epoch from day::timestamp at time zone 'utc') * 1000)::bigint), 12, '0')
           || '00000000000000000000')::uuid
 $$;
 
@@ -32,7 +33,9 @@ declare day date; part text;
 begin
   if days < 1 then raise exception 'the inbox must remember at least one day'; end if;
   perform pg_advisory_xact_lock(7201117);
-  for day in select generate_series(current_date - days, current_date + 7, interval '1 day')::date loop
+  for day in
+    select generate_series(current_date - days, current_date + 7, interval '1 day')::date
+  loop
     part := 'inbox_' || to_char(day, 'YYYYMMDD');
     if to_regclass('public.' || part) is null then
       execute format('create table %I partition of inbox for values from (%L) to (%L)',
@@ -54,7 +57,7 @@ $$;
 
 
 def create_message_tables(days: int = 14) -> None:
-    """Make outbox, inbox and idempotency keys; the first thing in every service's first migration."""
+    """Make outbox, inbox and idempotency keys: the first thing in a service's first migration."""
     tables.metadata.create_all(op.get_bind())
     for statement in INBOX_FUNCTIONS.split("\n\n"):
         op.execute(statement)

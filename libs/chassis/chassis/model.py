@@ -20,7 +20,7 @@ NAMING = {
 
 
 class Model(DeclarativeBase):
-    """Subclass once in a service's domain (`class Base(Model): ...` with `__abstract__` and own metadata)."""
+    """Subclassed once in a service's domain, as `Base` with `__abstract__` and `own_metadata()`."""
 
     type_annotation_map = {datetime: DateTime(timezone=True), int: BigInteger}
     metadata = MetaData(naming_convention=NAMING)

@@ -1,4 +1,4 @@
-"""Every refusal as a problem document (RFC 9457) with a stable code and the request id; no echo of input."""
+"""Every refusal as a problem document (RFC 9457): stable code, request id, no echo of input."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ async def _refused(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
-    """Name what is wrong and where, never the value: echoing hostile input breaks the answer itself."""
+    """Name what is wrong and where, never the value: hostile input would break the answer."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
     faults = error.errors()
     unreadable = any(fault["type"] == "json_invalid" for fault in faults)

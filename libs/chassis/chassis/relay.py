@@ -58,7 +58,7 @@ class Relay:
     user: str
     batch: int = 500
     sweep_interval: float = 1.0
-    linger: float = 0.002
+    linger: float = 0.005
     sent: int = 0
     parked: int = 0
     failed: int = 0

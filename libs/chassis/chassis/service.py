@@ -1,4 +1,4 @@
-"""Composition: a service's settings, routes, handlers and sweeps, run as api, worker, all or migrate."""
+"""Composition: settings, routes, handlers and sweeps, run as api, worker, all or migrate."""
 
 import argparse
 import asyncio

@@ -16,7 +16,7 @@ Seconds = Annotated[float, Field(gt=0, le=10**8)]
 
 
 class Environment(EnvSettingsSource):
-    """The environment's variables; what is not JSON is left to its field to refuse, like any other."""
+    """The environment's variables; what is not JSON is left to its field to refuse."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         """The value as JSON, or as it stands."""
@@ -104,14 +104,14 @@ class ServiceSettings(BaseSettings):
         50, ge=1, le=500, description="messages taken in one transaction", examples=["50"]
     )
     batch_linger: float = Field(
-        0.005, ge=0, le=1, description="seconds to wait for a batch to fill", examples=["0.005"]
+        0.015, ge=0, le=1, description="seconds to wait for a batch to fill", examples=["0.015"]
     )
     inbox_days: int = Field(
         14, ge=1, le=365, description="days for which received messages are known", examples=["14"]
     )
     idempotency_lease: Seconds = Field(
         60,
-        description="seconds after which a repeat may take over a request that never came to an end",
+        description="seconds after which a repeat may take over a request that never ended",
         examples=["60"],
     )
     max_body_bytes: int = Field(
@@ -134,7 +134,7 @@ Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
 def explain(settings: type[ServiceSettings], error: ValidationError) -> str:
-    """Say for each bad variable what it is for, what form it has and an example; never its value."""
+    """Say for each bad variable what it is for, its form and an example; never its value."""
     lines = ["This service cannot start: its settings are not right."]
     for fault in error.errors(include_input=False, include_url=False, include_context=False):
         name = str(fault["loc"][0])

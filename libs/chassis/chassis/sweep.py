@@ -1,4 +1,4 @@
-"""Sweeps: work that time brings, such as deadlines and leases, done again and again until shutdown."""
+"""Sweeps: work that time brings, such as deadlines and leases, done until shutdown."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """`work(database)` returns how many things it did; it runs again at once while that is not zero.
+    """`work(database)` tells how many things it did; while that is not zero it runs on at once.
 
     `every` is in seconds; None takes the service's `sweep_interval`.
     """

@@ -1,4 +1,4 @@
-"""The chassis's own tables, which every service's database holds: outbox, inbox, idempotency keys."""
+"""The chassis's own tables, in every service's database: outbox, inbox, idempotency keys."""
 
 from sqlalchemy import (
     BigInteger,

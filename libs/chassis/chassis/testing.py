@@ -1,7 +1,7 @@
-"""What a service's tests stand on: its own migrated PostgreSQL database, its app and its bus, no broker.
+"""What a service's tests stand on: a migrated database of its own, its app and its bus, no broker.
 
-Needs TEST_POSTGRES_URL, a superuser's address of a PostgreSQL made for tests (`make test` gives it).
-Use it in a service's conftest: `from chassis.testing import *` is not needed; call `service_fixture`.
+Needs TEST_POSTGRES_URL, a superuser's address of a PostgreSQL made for tests (`make test` gives
+it). A service's conftest takes `template_of` once and `running_service` for each test.
 """
 
 import asyncio
@@ -131,7 +131,7 @@ class Harness(Generic[S]):
         return self.running.database.transaction()
 
     async def hear(self, *messages: Message, message_id: UUID | None = None) -> None:
-        """Deliver messages as one batch, as the bus would. Events without a number get the next one."""
+        """Deliver messages as one batch; events without a number get the next one."""
         deliveries = [Delivery(self._numbered(m), self._envelope(m, message_id)) for m in messages]
         external = [d for d in deliveries if type(d.message) in self.service.bus.external]
         together = [d for d in deliveries if type(d.message) not in self.service.bus.external]
@@ -167,7 +167,8 @@ class Harness(Generic[S]):
             found = []
             for headers, body in rows:
                 kind = registry.find(headers["cloudEvents:type"])
-                assert kind is not None, headers
+                if kind is None:
+                    raise AssertionError(f"a message of no known type: {headers}")
                 message = kind.decode(bytes(body))
                 message._sequence = headers.get("cloudEvents:sequence")  # noqa: SLF001
                 found.append(message)
@@ -192,7 +193,7 @@ async def running_service(
     answers: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Harness[S]]:
-    """A harness on a fresh copy of the template. `answers` serves what the service asks its peers."""
+    """A harness on a copy of the template; `answers` serves what the service asks its peers."""
     name = f"test_{new_id().hex}"
     await _admin(f"create database {name} template {template}")
     composed = service.compose(
@@ -202,7 +203,7 @@ async def running_service(
             broker_url="amqp://nobody:nothing@127.0.0.1:9/none",
             jwks_url="http://127.0.0.1:9/jwks",
             identity_url="http://127.0.0.1:9",
-            service_client_secret="a secret only for tests",
+            service_client_secret="a secret only for tests",  # noqa: S106
             **settings,
         )
     )

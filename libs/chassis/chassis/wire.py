@@ -11,7 +11,7 @@ from contracts.money import MAX_AMOUNT, Currency, Money
 
 
 def _clean(value: str) -> str:
-    """Normalise to NFC; refuse surrogates and control characters, which PostgreSQL or a terminal would choke on."""
+    """Normalise to NFC; refuse surrogates and controls, on which databases and terminals choke."""
     for character in value:
         category = unicodedata.category(character)
         if category == "Cs" or (category == "Cc" and character not in "\n\t"):
