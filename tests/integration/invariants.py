@@ -10,8 +10,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+import aio_pika
 import asyncpg
 import httpx
+from aio_pika.abc import AbstractChannel
+
 from shopfloor import until
 from suite.instance import Instance
 
@@ -59,6 +62,12 @@ class Recorder:
         return found
 
 
+async def ready_in(channel: AbstractChannel, queue: str) -> int:
+    """Messages that wait in a queue."""
+    found = await channel.declare_queue(queue, passive=True)
+    return found.declaration_result.message_count or 0
+
+
 @dataclass
 class Books:
     """Read access to everything, as only tests have it."""
@@ -93,23 +102,27 @@ class Books:
         await until(at_rest, seconds)
 
     async def _queues_empty(self) -> bool:
-        """Whether nothing waits in a work or retry queue; the broker's counts lag, so ask twice."""
+        """Whether nothing waits in a work or retry queue and, between two looks, nothing was handled."""
+        handled = await self._handled()
         for _ in range(2):
-            if any(count for name, count in (await self.queues()).items() if ".dead" not in name):
+            waiting = await self.queues()
+            if any(count for name, count in waiting.items() if ".dead" not in name):
                 return False
-            await asyncio.sleep(0.3)
-        return True
+            await asyncio.sleep(0.2)
+        return handled == await self._handled()
+
+    async def _handled(self) -> list[Any]:
+        """How many messages each service has handled."""
+        counts = (self.rows(name, "select count(*) from inbox") for name in SERVICES)
+        return [found[0][0] for found in await asyncio.gather(*counts)]
 
     async def queues(self) -> dict[str, int]:
-        """Messages in each queue of the services, ready or in flight."""
-        url = self.instance.environment.broker.management_url
-        async with httpx.AsyncClient(base_url=url) as http:
-            answer = await http.get("/api/queues/cartwright")
-        return {
-            queue["name"]: queue.get("messages", 0)
-            for queue in answer.json()
-            if queue["name"].startswith("svc.") and ".api." not in queue["name"]
-        }
+        """Messages ready in each queue, as the queue itself counts them: statistics lag by seconds."""
+        kinds = ("", ".dead", *(f".retry.{tier}" for tier in (1, 2, 3, 4)))
+        names = [f"svc.{service}{kind}" for service in SERVICES for kind in kinds]
+        async with await aio_pika.connect(self.instance.broker_url()) as connection:
+            channel = await connection.channel()
+            return {name: await ready_in(channel, name) for name in [*names, "ext.recorder"]}
 
     async def violations(self, *, dead_letters: int = 0) -> list[str]:
         """Everything that is wrong; `dead_letters` were put there by the test itself."""
