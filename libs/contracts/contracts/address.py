@@ -4,7 +4,7 @@ from contracts.message import Part
 
 
 class Address(Part):
-    """Where a parcel goes or an invoice belongs. `country` is ISO 3166-1 alpha-2, `state` its code."""
+    """Where a parcel goes or a bill belongs; `country` is ISO 3166-1 alpha-2, `state` its code."""
 
     recipient_name: str
     line1: str

@@ -1,4 +1,4 @@
-"""What catalog says: the state of products and categories, whole, so that others can keep copies."""
+"""What catalog says: products and categories, whole, so that others can keep copies."""
 
 from datetime import datetime
 from typing import ClassVar, Literal

@@ -1,8 +1,8 @@
 """The compatibility gate: how a JSON Schema may change inside a major version, and how not.
 
-Rules: old data must satisfy the new schema (a consumer deployed first) and new data the old one with
-unknown fields ignored (a producer deployed first). So only optional fields may be added; nothing is
-removed, renamed, narrowed or widened. The vocabulary is Confluent's FULL_TRANSITIVE.
+Rules: old data must satisfy the new schema (a consumer deployed first) and new data the old one
+with unknown fields ignored (a producer deployed first). So only optional fields may be added;
+nothing is removed, renamed, narrowed or widened. The vocabulary is Confluent's FULL_TRANSITIVE.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ BOUNDS = (
 
 
 def breaks(old: Schema, new: Schema) -> list[str]:
-    """What makes `new` incompatible with `old`, each as `path: reason`; empty when it is compatible."""
+    """What makes `new` incompatible with `old`, each as `path: reason`; empty when nothing does."""
     return list(_compare(old, new, old, new, "$", frozenset()))
 
 

@@ -22,7 +22,7 @@ class Envelope:
     sequence: place of an event in its aggregate's history, from 1; None on commands.
     correlation_id: the order (or other process) everything belongs to.
     causation_id: the message that made this one be sent, None when a request did.
-    actor: the person or service on whose behalf it happens, as `user:<id>`, `guest`, `service:<name>`.
+    actor: on whose behalf it happens, as `user:<id>`, `guest` or `service:<name>`.
     """
 
     id: UUID
@@ -57,7 +57,7 @@ class Envelope:
 
     @classmethod
     def of(cls, headers: Mapping[str, Any]) -> "Envelope":
-        """Read the attributes back from AMQP headers; raises BadEnvelope when they are not there."""
+        """Read the attributes back from AMQP headers; raises BadEnvelope when they are missing."""
 
         def text(name: str) -> str:
             value = headers.get(PREFIX + name)

@@ -41,7 +41,7 @@ class ReserveStock(Command):
 
 
 class ReleaseStock(Command):
-    """Give back what the order holds, whether or not the reservation has arrived yet. Answered by StockReleased."""
+    """Give back what the order holds, even before it was reserved. Answered by StockReleased."""
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
     order_id: UUID

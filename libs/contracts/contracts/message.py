@@ -1,4 +1,4 @@
-"""What every message is: an immutable fact or order with a type name, a version and a routing key."""
+"""What every message is: an immutable fact or order with type name, version and routing key."""
 
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Self
@@ -86,7 +86,8 @@ class Event(Message):
 
     `aggregate` names the kind of thing it tells of and `subject_field` the field with that thing's
     id. `sequence` counts the events of one aggregate without gaps, starting at 1. An event never
-    carries a token, a secret, an e-mail, a name or an address: the log is immutable and others read it.
+    carries a token, a secret, an e-mail, a name or an address: the log is immutable and read by
+    others.
     """
 
     kind: ClassVar[Literal["event", "command"]] = "event"
@@ -99,7 +100,7 @@ class Event(Message):
 
     @property
     def sequence(self) -> int:
-        """The number of this event in its aggregate's life, from 1; 0 when it was never numbered."""
+        """This event's number in its aggregate's life, from 1; 0 when it was never numbered."""
         return self._sequence or 0
 
     def numbered(self, sequence: int) -> Self:

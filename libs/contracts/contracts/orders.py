@@ -21,7 +21,7 @@ CancelReason = Literal[
 
 
 class OrderedLine(Part):
-    """One line as it was sold; `quantity` in whole pieces, amounts in minor units for all pieces."""
+    """One line as it was sold: whole pieces, and amounts in minor units for all of them."""
 
     line_id: UUID
     variant_id: UUID
@@ -57,7 +57,7 @@ class OrderPlaced(OrderEvent):
 
 
 class OrderConfirmed(OrderEvent):
-    """Stock is held and the money is taken, promised or due at the door: the order will be fulfilled."""
+    """Stock is held, the money taken, promised or due at the door: it will be fulfilled."""
 
     cart_id: UUID
     lines: list[OrderedLine]

@@ -1,4 +1,4 @@
-"""What payments obeys and says: collecting, capturing, cancelling and refunding an order's money."""
+"""What payments obeys and says: an order's money collected, captured, cancelled, refunded."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -11,11 +11,12 @@ CaptureMoment = Literal["now", "on_shipment", "on_delivery"]
 
 
 class CollectPayment(Command):
-    """Charge the order, or promise to. Answered by PaymentCaptured, PaymentAuthorized, PaymentActionRequired or PaymentFailed.
+    """Charge the order, or promise to.
 
-    `token` is the provider's one-time token of the customer's means of payment, never a card number;
-    `saved_method_id` one of the customer's saved methods. `access_hash` is the hash of a guest's
-    order token, by which the guest may read the payment.
+    Answered by PaymentCaptured, PaymentAuthorized, PaymentActionRequired or PaymentFailed.
+    `token` is the provider's one-time token of the customer's means of payment, never a card
+    number; `saved_method_id` one of the customer's saved methods. `access_hash` is the hash of a
+    guest's order token, by which the guest may read the payment.
     """
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
@@ -38,14 +39,20 @@ class CapturePayment(Command):
 
 
 class CancelPayment(Command):
-    """Make sure that no money is taken. Answered by PaymentCancelled, or PaymentCaptured when it is too late."""
+    """Make sure that no money is taken.
+
+    Answered by PaymentCancelled, or by PaymentCaptured when it is too late.
+    """
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
     order_id: UUID
 
 
 class RefundPayment(Command):
-    """Give money back; `amount` None means everything captured. Answered by PaymentRefunded or RefundFailed."""
+    """Give money back; `amount` None means everything captured.
+
+    Answered by PaymentRefunded or RefundFailed.
+    """
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
     order_id: UUID

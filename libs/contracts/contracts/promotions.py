@@ -19,8 +19,9 @@ RejectReason = Literal[
 
 
 class RedeemPromotions(Command):
-    """Reserve a use of the coupon for the order. Answered by PromotionsRedeemed or PromotionsRejected.
+    """Reserve a use of the coupon for the order.
 
+    Answered by PromotionsRedeemed or PromotionsRejected.
     `redeemer` names who uses it for the limit per customer: `customer:<id>`, or `guest:<hash>`.
     """
 
@@ -33,7 +34,10 @@ class RedeemPromotions(Command):
 
 
 class ReleasePromotions(Command):
-    """Give the order's coupon use back, whether or not it was redeemed yet. Answered by PromotionsReleased."""
+    """Give the order's coupon use back, even before it was redeemed.
+
+    Answered by PromotionsReleased.
+    """
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
     order_id: UUID

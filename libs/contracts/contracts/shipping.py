@@ -26,8 +26,9 @@ Milestone = Literal[
 
 
 class CreateShipments(Command):
-    """Make one shipment per seller and warehouse. Answered by ShipmentsCreated or ShipmentImpossible.
+    """Make one shipment per seller and warehouse.
 
+    Answered by ShipmentsCreated or ShipmentImpossible.
     `lead_time_days` is the longest of the order's lines; `collect` is what the carrier must collect
     at the door (cash on delivery).
     """
@@ -47,7 +48,10 @@ class CreateShipments(Command):
 
 
 class CancelShipments(Command):
-    """Keep back every parcel not handed over yet. Answered by ShipmentsCancelled, ShipmentsPartlyCancelled or ShipmentAlreadySent."""
+    """Keep back every parcel not handed over yet.
+
+    Answered by ShipmentsCancelled, ShipmentsPartlyCancelled or ShipmentAlreadySent.
+    """
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
     order_id: UUID
@@ -124,7 +128,7 @@ class ShipmentHandedOver(ShipmentEvent):
 
 
 class ShipmentUpdated(ShipmentEvent):
-    """A tracking event was recorded; `open_shipments` counts the order's parcels not yet at their end."""
+    """A parcel was tracked; `open_shipments` counts the order's parcels not yet at their end."""
 
     status: ShipmentStatus
     milestone: Milestone

@@ -56,7 +56,7 @@ def faults(message: type[Message], folder: Path = FOLDER) -> list[str]:
 
 
 def write(message: type[Message], folder: Path = FOLDER) -> bool:
-    """Write a snapshot if the schema changed; tells whether it did. Raises ValueError on a break."""
+    """Write a snapshot if the schema changed; tells if it did. Raises ValueError on a break."""
     now, kept = schema_of(message), snapshots(message, folder)
     if kept and kept[-1] == now:
         return False

@@ -142,6 +142,6 @@ def test_two_messages_may_not_share_a_type_name() -> None:
             {
                 "__module__": "contracts.inventory",
                 "__qualname__": "X",
-                "type_name": classmethod(lambda cls: StockReserved.type_name()),
+                "type_name": classmethod(lambda _cls: StockReserved.type_name()),
             },
         )

@@ -1,4 +1,4 @@
-"""What orders must be told beyond the chassis: its peer, its secret and how long each stage may take."""
+"""What orders must be told beyond the chassis: its peer, its secret, the time of each stage."""
 
 from pydantic import BaseModel, Field
 

@@ -1,4 +1,4 @@
-"""Waiting for an order: requests are woken by the order's events, on a queue of this process's own."""
+"""Waiting for an order: requests are woken by its events, on a queue of this process's own."""
 
 import asyncio
 from collections import defaultdict
@@ -35,14 +35,14 @@ FALLBACK = 1.0
 
 
 class Watch:
-    """Wakes whoever waits for an order. A lost wake-up costs one fallback interval, never the answer."""
+    """Wakes whoever waits for an order; a lost wake-up costs one interval, never the answer."""
 
     def __init__(self) -> None:
         self._waiting: dict[UUID, set[asyncio.Event]] = defaultdict(set)
 
     @asynccontextmanager
     async def on(self, order_id: UUID) -> AsyncIterator[asyncio.Event]:
-        """An event that is set whenever the order moved; begin watching before reading the order."""
+        """An event set whenever the order moved; begin watching before reading the order."""
         woken = asyncio.Event()
         self._waiting[order_id].add(woken)
         try:

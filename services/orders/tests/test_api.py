@@ -131,8 +131,8 @@ async def test_nobody_reads_what_is_not_theirs(orders: Any, guest: Any) -> None:
         assert (await client.get(url + path, headers=orders.signed_in())).status_code == 404
         stranger = {"X-Order-Token": "ord_another"}
         assert (await client.get(url + path, headers=stranger)).status_code == 404
-    for headers in (orders.signed_in(), {"X-Order-Token": "x"}):
-        headers = {**headers, "Idempotency-Key": "c"}
+    for who in (orders.signed_in(), {"X-Order-Token": "x"}):
+        headers = {**who, "Idempotency-Key": "c"}
         assert (
             await client.post(f"{url}/cancellation", json={}, headers=headers)
         ).status_code == 404

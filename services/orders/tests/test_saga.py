@@ -228,7 +228,7 @@ def test_a_parcel_that_is_gone_refuses_the_cancellation() -> None:
 
 
 def test_half_gone_gives_half_the_money_back() -> None:
-    _, stage, order = play(*DONE, CancelRequested)
+    _, _, order = play(*DONE, CancelRequested)
     (refund, released) = process.hear(
         order, message(ShipmentsPartlyCancelled, order), NOW, DEADLINES
     ).sent

@@ -83,7 +83,7 @@ def test_cash_is_captured_on_delivery() -> None:
 @pytest.mark.parametrize("reply", [StockReserved, PaymentCaptured, ShipmentsCreated])
 def test_a_repeated_reply_changes_nothing(reply: type) -> None:
     story = DONE[: DONE.index(reply) + 1]
-    sent, stage, order = play(*story)
+    _, stage, order = play(*story)
     heard = process.hear(order, message(reply, order), NOW, DEADLINES)
     if (stage, reply) not in MOVES:
         assert (heard.outcome, heard.sent, order.stage) == ("ignored", [], stage)
@@ -126,7 +126,9 @@ REPLIES = sorted({kind for _, kind in MOVES if kind is not Placed}, key=lambda k
     st.sampled_from([0, 2500]),
 )
 def test_whatever_is_heard_the_order_ends_once_and_keeps_no_money_it_refused(
-    heard: list[type], coupon: bool, total: int
+    heard: list[type],
+    coupon: bool,  # noqa: FBT001  (hypothesis passes by position)
+    total: int,
 ) -> None:
     order = an_order(coupon=coupon, total_amount=total)
     sent = process.begin(order, NOW, DEADLINES)

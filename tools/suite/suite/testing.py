@@ -65,9 +65,7 @@ def _servers(root: Path, folder: Path, report: Callable[[str], None]) -> Iterato
 
 @contextlib.contextmanager
 def _beside(root: Path, log: Path, environment: dict[str, str]) -> Iterator[Callable[[], int]]:
-    """Run all other tests in the background; gives what waits for them, shows them, and tells
-    their code.
-    """
+    """Run all other tests in the background; gives what awaits, shows and tells their code."""
     command = [sys.executable, "-m", "pytest", f"--ignore={WHOLE}", "-p", "no:cacheprovider"]
     with (
         log.open("w") as output,

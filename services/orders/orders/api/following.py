@@ -71,7 +71,7 @@ async def final_view(
 
 @router.get("/{order_id}/progress", response_class=StreamingResponse)
 async def follow_progress(order_id: UUID, request: Request, rule: Visible) -> StreamingResponse:
-    """The order's public state as server-sent events, one whenever it changes, until it has ended."""
+    """The order's public state as server-sent events, one for each change until it has ended."""
     state: Running[OrdersSettings] = request.app.state
     async with state.database.transaction() as tx:
         await store.get_order(tx, order_id, rule)

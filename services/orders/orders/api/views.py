@@ -94,7 +94,7 @@ class ShipmentView(View):
 
 
 class PaymentView(View):
-    """How an order is paid. With `action_required`, ask `/v1/payments/{id}` what the customer must do."""
+    """How an order is paid; on `action_required` `/v1/payments/{id}` says what must be done."""
 
     id: UUID | None
     method: str

@@ -1,4 +1,4 @@
-"""The tables of orders: the order, its lines, coupon and history, and the process that carries it."""
+"""The tables of orders: the order, its lines, coupon and history, and its process."""
 
 from datetime import datetime
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""What the moves towards a delivered order send. A step changes the checkout and returns messages."""
+"""The moves towards a delivered order: a step changes the checkout and returns messages."""
 
 from datetime import datetime, timedelta
 from typing import Any

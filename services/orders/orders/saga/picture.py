@@ -1,4 +1,4 @@
-"""The saga's table as a Mermaid picture: `python -m orders.saga.picture` prints it for the README."""
+"""The saga's table as a Mermaid picture; `python -m orders.saga.picture` prints it."""
 
 from orders.domain.order import Stage
 from orders.saga.table import FINAL, MOVES

@@ -1,8 +1,8 @@
 """The table: while the saga is in a stage and hears something, where it goes and what it sends.
 
-A stage may list several moves for one message; the first whose guard holds is taken. Whatever is not
-listed is either stale (the answer to a command that was sent, come too late) and logged as ignored,
-or impossible (the answer to a command that never was), which is an error.
+A stage may list several moves for one message; the first whose guard holds is taken. Whatever is
+not listed is either stale (the answer to a command that was sent, come too late) and logged as
+ignored, or impossible (the answer to a command that never was), which is an error.
 """
 
 from collections.abc import Callable

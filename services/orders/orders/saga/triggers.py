@@ -15,7 +15,7 @@ class DeadlinePassed:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """Somebody asked for the order to be cancelled; `reason` is `customer_request` or `staff_request`."""
+    """The order shall be cancelled; `reason` is `customer_request` or `staff_request`."""
 
     reason: str
 

@@ -70,14 +70,14 @@ def end(order: Checkout, heard: object, now: datetime) -> Sent:
 
 
 def cancel_payment(order: Checkout, heard: object, now: datetime) -> Sent:
-    """Never assume that a payment failed: ask for it to be cancelled, and hear what became of it."""
+    """Never assume that a payment failed: ask for its cancelling, and hear what became of it."""
     if isinstance(heard, CancelRequested):
         order.cancellation_state = "requested"
     return [CancelPayment(operation_id=order.operation("cancel payment"), order_id=order.order_id)]
 
 
 def refund(order: Checkout, heard: object, now: datetime) -> Sent:
-    """Give back all that is kept; the same operation until it is done, or staff gave back a part."""
+    """Give back all that is kept: one operation until it is done or staff gave back a part."""
     return [
         RefundPayment(
             operation_id=order.operation(
@@ -155,7 +155,7 @@ def refund_reviewed(order: Checkout, heard: object, now: datetime) -> Sent:
 
 
 def take_back(order: Checkout, heard: object, now: datetime) -> Sent:
-    """The parcel was refused at the door: its pieces return to their shelves, and nothing is due."""
+    """The parcel was refused at the door: its pieces return to their shelves, nothing is due."""
     lines = [Allocation.model_validate(a) for a in order.progress["allocations"]]
     restock = RestockUnits(
         operation_id=order.operation("restock"),

@@ -1,4 +1,4 @@
-"""Locking, saving and beginning checkouts: the hot path, in statements of one shape for any number."""
+"""Locking, saving and beginning checkouts: the hot path, one statement for any number."""
 
 import json
 from collections.abc import Iterable, Sequence

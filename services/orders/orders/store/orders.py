@@ -1,4 +1,4 @@
-"""Reading orders, for clients, staff and other services; the owner rule stands inside each query."""
+"""Reading orders, for clients, staff and services; the owner rule stands inside each query."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -186,7 +186,7 @@ async def get_coupon(coupon_id: UUID, tx: Tx, today: Today, response: Response) 
 
 
 @router.put("/{coupon_id}", dependencies=[WRITE])
-async def change_coupon(  # noqa: PLR0917  (FastAPI passes them by name)
+async def change_coupon(
     coupon_id: UUID,
     body: CouponBody,
     expected: etag.IfMatch,

@@ -85,7 +85,7 @@ async def rates_for_cart(body: RatesBody, tx: Tx) -> RatesView:
 
 
 @router.get("/shipping-methods")
-async def list_shipping_methods(  # noqa: PLR0917  (query parameters, passed by name)
+async def list_shipping_methods(
     request: Request,
     tx: Tx,
     country: Annotated[Country, Query()],
