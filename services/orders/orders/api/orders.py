@@ -68,7 +68,7 @@ async def cancel_order(
     claim: Annotated[Claim, idempotent(order_principal)],
     tx: Tx,
 ) -> Response:
-    """Ask for an order to be cancelled; refused once every parcel was handed over."""
+    """Ask for an order to be cancelled; refused once a parcel was handed over."""
     await store.get_order(tx, order_id, rule)
     await cancel(tx, order_id, "customer_request", request.app.state.settings.deadlines)
     return await claim.store(tx, 202, await read_view(tx, order_id, rule))
