@@ -127,10 +127,8 @@ class Document:
                 return [self.sample(schema.get("items", {}))]
             case "integer" | "number":
                 return max(1, int(schema.get("minimum", 1)))
-            case "boolean":
-                return True
-            case "null":
-                return None
+            case "boolean" | "null" as kind:
+                return True if kind == "boolean" else None
             case _:
                 return text_for(schema)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+
 from shopfloor import ENDED, PATIENCE, Buyer, Product, Staff, key, ok
 from suite.instance import Instance
 

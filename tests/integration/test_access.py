@@ -14,6 +14,7 @@ import jwt
 import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from hostile import Document, Operation, encoded, faults_of
 from invariants import SERVICES, Books
 from shopfloor import Buyer, Staff, key, ok

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest_asyncio
+
 from invariants import SERVICES, Books
 from shopfloor import ENDED, Buyer, Staff, key, ok, until
 from storm import Persistent

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import asyncpg
 import pytest_asyncio
+
 from invariants import Books, Recorder
 from shopfloor import Buyer, Staff
 

@@ -2,12 +2,13 @@
 
 import httpx
 import pytest
+
 from invariants import SERVICES, Books
 from shopfloor import Staff
 from storm import Persistent, Storm
 from suite.instance import Instance
 
-BUYERS = 6
+BUYERS = 4
 # What an order ends as when a part was away for longer than a stage of its checkout may last.
 ENDINGS = {"confirmed", "cancelled"}
 

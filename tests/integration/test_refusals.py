@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from invariants import Books
 from shopfloor import ADDRESS, Buyer, Product, Staff, key, ok, until
 from suite.instance import Instance
@@ -208,31 +209,30 @@ async def test_a_webhook_that_is_not_the_providers_is_refused(
     refused(await http.post(url, content=body, headers=headers), 401, "bad_signature")
 
 
+async def charged(instance: Instance, order_id: str) -> dict[str, Any] | None:
+    """The charge of an order, as the provider tells it."""
+    api_key = instance.environment.secrets["provider:key"]
+    async with httpx.AsyncClient(base_url=instance.url("sandbox_provider")) as provider:
+        answer = await provider.get(
+            "/v1/charges",
+            params={"reference": order_id},
+            headers={"Authorization": f"Bearer {api_key}"},
+        )
+    charges = ok(answer)["charges"]
+    return charges[0] if charges else None
+
+
 async def test_what_the_provider_says_amiss_confirms_nothing(
     http: httpx.AsyncClient, instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
 ) -> None:
     product = await staff.sell(stock=5)
     await buyer.fill((product, 1))
     order = ok(await buyer.check_out(wait=0, payment={"method": "card", "token": "tok_action"}))
-    payment = await until(lambda: buyer.payment(order["id"]))
-    (charge,) = await until(
-        lambda: at_rest.rows("sandbox", "select * from charges where reference = $1", order["id"])
-    )
+    charge = await until(lambda: charged(instance, order["id"]))
     url = "/v1/webhooks/payments/sandbox"
-    true = {
-        "id": charge["id"],
-        "status": "succeeded",
-        "amount": charge["amount"],
-        "amount_captured": charge["amount"],
-        "captured_amount": charge["amount"],
-        "refunded_amount": 0,
-        "currency": "USD",
-        "reference": order["id"],
-        "version": 99,
-        "metadata": {"payment_id": payment["id"]},
-    }
+    true = {**charge, "status": "succeeded", "captured_amount": charge["amount"], "version": 99}
     lies: list[dict[str, Any]] = [
-        {**true, "amount": 1, "captured_amount": 1, "amount_captured": 1},
+        {**true, "amount": 1, "captured_amount": 1},
         {**true, "currency": "EUR"},
         {**true, "id": "ch_unknown", "reference": str(uuid.uuid4()), "metadata": {}},
     ]
@@ -240,6 +240,6 @@ async def test_what_the_provider_says_amiss_confirms_nothing(
         told = {"id": uuid.uuid4().hex, "type": "charge.succeeded", "created": 1, "data": lie}
         body = json.dumps(told).encode()
         answer = await http.post(url, content=body, headers=signed(instance, body, time.time()))
-        assert answer.status_code in (204, 422), answer.text
+        assert answer.status_code == 204, answer.text
     assert (await buyer.read(order["id"]))["payment"]["status"] != "paid"
     assert (await staff.ended(order["id"]))["stage"] == "cancelled"

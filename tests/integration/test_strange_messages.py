@@ -6,6 +6,7 @@ from typing import Any
 
 import aio_pika
 import httpx
+
 from chassis.ids import new_id
 from contracts import registry
 from contracts.message import Command
