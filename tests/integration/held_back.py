@@ -50,7 +50,8 @@ async def _take(instance: Instance, service: str, kind: str) -> list[AbstractInc
     async with await aio_pika.connect(instance.broker_url()) as connection:
         channel = await connection.channel()
         queue = await channel.get_queue(f"svc.{service}", ensure=False)
-        taken, left = [], []
+        taken: list[AbstractIncomingMessage] = []
+        left: list[AbstractIncomingMessage] = []
         with suppress(QueueEmpty):
             while True:
                 message = await queue.get()
