@@ -79,9 +79,9 @@ class Storm:
         return await asyncio.gather(*(self._ended(order_id) for order_id in self.orders))
 
     async def kill(self, *names: str) -> None:
-        """SIGKILL these processes at once and wait until the supervisor has them back."""
+        """SIGKILL these processes at once and wait until everything is well again."""
         await asyncio.gather(*(asyncio.to_thread(self.instance.kill, name) for name in names))
-        await asyncio.to_thread(self.instance.wait_ready, *names)
+        await asyncio.to_thread(self.instance.wait_ready)
 
     async def found(self) -> list[Any]:
         """Every accepted order, as its buyer reads it."""

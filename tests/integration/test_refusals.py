@@ -49,7 +49,7 @@ async def test_carts_that_cannot_be_bought(
     late = Buyer(http, staff)
     await late.fill((withdrawn, 1))
     await retire(staff, withdrawn)
-    await until(lambda: has_problems(late))
+    await until(lambda: knows(late, "line_unavailable"))
     refused(await late.check_out(), 409, "line_unavailable")
 
     expired = Buyer(http, staff)
@@ -72,10 +72,10 @@ async def retire(staff: Staff, product: Product) -> None:
     ok(await staff.http.delete(url, headers={**staff.headers, "If-Match": version}))
 
 
-async def has_problems(buyer: Buyer) -> bool:
-    """Whether the cart has heard that something in it cannot be had."""
+async def knows(buyer: Buyer, problem: str) -> bool:
+    """Whether the cart has heard of what keeps it from being bought."""
     cart = ok(await buyer.http.get(f"/v1/carts/{buyer.cart_id}", headers=buyer.headers))
-    return bool(cart["problems"])
+    return problem in cart["problems"]
 
 
 async def test_quantities_and_headers_out_of_bounds(
