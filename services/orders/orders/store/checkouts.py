@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping, Table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import context
@@ -53,7 +53,8 @@ SAGA_FIELDS = ("deadline_at", "repeats", "facts", "progress")
 
 # Tables, not mapped classes: the ORM would compile and unpack each statement anew on the hot path.
 ORDERS, LINES, SAGAS, HISTORY, LOG = (
-    mapped.__table__ for mapped in (Order, OrderLine, CheckoutSaga, OrderHistory, SagaLog)
+    cast(Table, mapped.__table__)
+    for mapped in (Order, OrderLine, CheckoutSaga, OrderHistory, SagaLog)
 )
 
 _COLUMNS = ", ".join(
