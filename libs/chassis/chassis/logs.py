@@ -1,11 +1,12 @@
-"""Structured logs: one JSON object a line, with the trace, order and actor of the work at hand."""
+"""Structured logs: one JSON object a line, with the service, trace, order and actor of the work."""
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from structlog.typing import EventDict
+from structlog.typing import EventDict, Processor
 
 from chassis import context
 
@@ -26,32 +27,45 @@ def _place(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Never write down a secret, whatever it is called."""
-    for key in event:
-        if any(word in key.lower() for word in SECRET_WORDS):
-            event[key] = "[redacted]"
-    return event
+    """Never write down a secret, whatever it is called and however deep it lies."""
+    return {key: _safe(key, value) for key, value in event.items()}
+
+
+def _safe(key: object, value: Any) -> Any:
+    if any(word in str(key).lower() for word in SECRET_WORDS):
+        return "[redacted]"
+    if isinstance(value, Mapping):
+        return {inner: _safe(inner, each) for inner, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_safe("", each) for each in value]
+    return value
+
+
+LINE: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _place,
+    _redact,
+    structlog.processors.format_exc_info,
+]
+RENDER = structlog.processors.JSONRenderer(default=str)
 
 
 def configure(service: str, level: str) -> None:
-    """Send structlog's and the standard library's lines to stdout as JSON."""
+    """Send structlog's lines, and the standard library's warnings, to stdout as JSON."""
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _place,
-            _redact,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(default=str),
-        ],
+        processors=[*LINE, RENDER],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    logging.basicConfig(
-        level=logging.WARNING,
-        format='{"level":"%(levelname)s","logger":"%(name)s","event":"%(message)s"}',
-        stream=sys.stdout,
-        force=True,
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=LINE,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, RENDER],
+        )
     )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

@@ -31,7 +31,7 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
-    host: str = Field("127.0.0.1", description="the address to listen on", examples=["0.0.0.0"])
+    host: str = Field("127.0.0.1", description="the address to listen on", examples=["::"])
     port: int = Field(ge=1, le=65535, description="the TCP port to listen on", examples=["8101"])
     database_url: str = Field(
         pattern=r"^postgresql\+asyncpg://",

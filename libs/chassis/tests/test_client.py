@@ -1,0 +1,178 @@
+"""Asking a peer, over real connections to a peer that does what it is told."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from chassis import context
+from chassis.client import BREAK_AFTER, Breaker, PeerAway, Peers, ServiceTokens
+from chassis.errors import Problem
+
+REFUSAL = {
+    "type": "urn:cartwright:problem:total_changed",
+    "title": "Conflict",
+    "status": 409,
+    "code": "total_changed",
+    "detail": "The total changed.",
+    "request_id": "theirs",
+    "total": 5,
+}
+
+
+@dataclass
+class Peer:
+    """A service and its identity in one. Answers with what is next in `answers`, else with 200."""
+
+    url: str = ""
+    expires_in: int = 600
+    answers: list[tuple[int, Any]] = field(default_factory=list)
+    heard: list[Request] = field(default_factory=list)
+    tokens_given: int = 0
+
+    def application(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.post("/internal/token")
+        async def token(asked: dict[str, str]) -> Response:
+            if asked != {"client_id": "cart", "client_secret": "only for tests"}:
+                return Response(status_code=401)
+            self.tokens_given += 1
+            given = {"access_token": f"t{self.tokens_given}", "expires_in": self.expires_in}
+            return JSONResponse(given)
+
+        @app.api_route("/ask", methods=["GET", "POST"])
+        async def ask(request: Request) -> Response:
+            self.heard.append(request)
+            status, body = self.answers.pop(0) if self.answers else (200, {"ok": True})
+            return Response(status_code=status) if body is None else JSONResponse(body, status)
+
+        return app
+
+
+@pytest_asyncio.fixture
+async def peer() -> AsyncIterator[Peer]:
+    told = Peer()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        told.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        config = uvicorn.Config(told.application(), log_level="error", ws="none", lifespan="off")
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        yield told
+        server.should_exit = True
+        await serving
+
+
+@pytest_asyncio.fixture
+async def peers(peer: Peer) -> AsyncIterator[Peers]:
+    asking = Peers(ServiceTokens(peer.url, "cart", "only for tests"))
+    yield asking
+    await asking.close()
+
+
+async def test_both_tokens_the_trace_and_the_request_id_go_along(peer: Peer, peers: Peers) -> None:
+    trace = context.new_traceparent()
+    with context.working_in(context.Context(traceparent=trace, request_id="r1")):
+        answer = await peers.ask("POST", f"{peer.url}/ask", body={"a": 1}, caller_token="theirs")
+
+    assert answer == {"ok": True}
+    sent = peer.heard[0].headers
+    assert sent["authorization"] == "Bearer t1"
+    assert sent["x-caller-token"] == "theirs"
+    assert sent["x-request-id"] == "r1"
+    assert sent["traceparent"].split("-")[1] == trace.split("-")[1]
+    assert sent["traceparent"] != trace
+
+
+async def test_one_token_serves_many_questions_until_it_is_about_to_expire(
+    peer: Peer, peers: Peers
+) -> None:
+    await asyncio.gather(*(peers.ask("GET", f"{peer.url}/ask") for _ in range(8)))
+    assert peer.tokens_given == 1
+
+    peers.tokens._good_until = time.monotonic() - 1
+    peer.expires_in = 29
+    await peers.ask("GET", f"{peer.url}/ask")
+    await peers.ask("GET", f"{peer.url}/ask")
+    assert peer.tokens_given == 3
+
+
+async def test_an_empty_answer_is_none(peer: Peer, peers: Peers) -> None:
+    peer.answers = [(204, None)]
+    assert await peers.ask("POST", f"{peer.url}/ask") is None
+
+
+async def test_a_faltering_peer_is_asked_again(peer: Peer, peers: Peers) -> None:
+    peer.answers = [(503, {}), (500, None)]
+    assert await peers.ask("GET", f"{peer.url}/ask") == {"ok": True}
+    assert len(peer.heard) == 3
+
+
+async def test_a_refusal_is_passed_on_as_it_is_and_not_asked_again(
+    peer: Peer, peers: Peers
+) -> None:
+    peer.answers = [(409, REFUSAL)]
+    with pytest.raises(Problem) as refused:
+        await peers.ask("POST", f"{peer.url}/ask")
+
+    assert (refused.value.status, refused.value.code) == (409, "total_changed")
+    assert refused.value.detail == "The total changed."
+    assert refused.value.extra == {"total": 5}
+    assert len(peer.heard) == 1
+
+
+@pytest.mark.parametrize("body", [None, [], {"code": "no detail"}, "text"])
+async def test_a_refusal_nobody_understands_counts_as_away(
+    peer: Peer, peers: Peers, body: Any
+) -> None:
+    peer.answers = [(404, body)]
+    with pytest.raises(PeerAway):
+        await peers.ask("GET", f"{peer.url}/ask")
+
+
+async def test_a_peer_that_keeps_failing_is_left_alone_for_a_moment(
+    peer: Peer, peers: Peers
+) -> None:
+    peer.answers = [(500, None)] * 3 * BREAK_AFTER
+    for _ in range(BREAK_AFTER):
+        with pytest.raises(PeerAway):
+            await peers.ask("GET", f"{peer.url}/ask")
+    asked = len(peer.heard)
+    with pytest.raises(PeerAway):
+        await peers.ask("GET", f"{peer.url}/ask")
+
+    assert asked == len(peer.heard) == 3 * BREAK_AFTER
+
+
+def test_a_success_forgets_failures_and_a_pause_ends() -> None:
+    breaker = Breaker()
+    for _ in range(BREAK_AFTER - 1):
+        breaker.note(failed=True)
+    breaker.note(failed=False)
+    breaker.note(failed=True)
+    breaker.check("peer")
+    Breaker(BREAK_AFTER, open_until=time.monotonic() - 1).check("peer")
+    with pytest.raises(PeerAway):
+        Breaker(BREAK_AFTER, open_until=time.monotonic() + 60).check("peer")
+
+
+async def test_nobody_listening_is_a_peer_away(peers: Peers) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(PeerAway):
+        await peers.ask("GET", f"{nowhere}/ask")
+
+
+async def test_without_a_token_of_ones_own_nobody_is_asked(peer: Peer, peers: Peers) -> None:
+    peers.tokens.secret = "another"
+    with pytest.raises(PeerAway):
+        await peers.ask("GET", f"{peer.url}/ask")
+    assert peer.heard == []

@@ -1,0 +1,63 @@
+"""Log lines as a process really writes them: JSON, placed, and without secrets."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+TALKATIVE = """
+import logging, structlog
+from chassis import context, logs
+
+logs.configure("sample", "INFO")
+log = structlog.get_logger()
+place = context.Context(
+    actor="user:1", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01", correlation_id="order 1"
+)
+with context.working_in(place):
+    log.info("plain", shelf=3)
+    log.debug("too quiet to hear")
+    log.warning(
+        "careless",
+        password="canary-1",
+        X_Order_Token="canary-2",
+        headers={"Authorization": "canary-3", "accept": "text/plain"},
+        sent=[{"api_key": "canary-4"}],
+    )
+    try:
+        raise ValueError("a fault")
+    except ValueError:
+        log.exception("failed")
+logging.getLogger("driver").warning('it said "no" to %s', "us")
+"""
+
+
+def lines() -> tuple[str, dict[str, dict[str, Any]]]:
+    done = subprocess.run(
+        [sys.executable, "-c", TALKATIVE], capture_output=True, text=True, check=True
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return done.stdout + done.stderr, {line["event"]: line for line in found}
+
+
+def test_what_a_process_writes_is_json_in_its_place_and_holds_no_secret() -> None:
+    written, by_event = lines()
+
+    assert by_event["plain"] | {"timestamp": ""} == {
+        "event": "plain",
+        "level": "info",
+        "service": "sample",
+        "shelf": 3,
+        "actor": "user:1",
+        "correlation_id": "order 1",
+        "trace_id": "a" * 32,
+        "timestamp": "",
+    }
+    assert "canary" not in written
+    assert by_event["careless"]["headers"] == {
+        "Authorization": "[redacted]",
+        "accept": "text/plain",
+    }
+    assert "too quiet to hear" not in by_event
+    assert "ValueError: a fault" in by_event["failed"]["exception"]
+    assert by_event['it said "no" to us']["level"] == "warning"
