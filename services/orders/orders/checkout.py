@@ -5,8 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from chassis.auth import Caller
+from chassis.tokens import hash_of
 from contracts.orders import OrderedLine
-from orders.api.access import digest, order_token
+from orders.api.access import order_token
 from orders.api.views import CheckoutBody
 from orders.domain.checkout import Checkout
 from orders.domain.order import PaymentStatus, Stage, Status
@@ -128,7 +129,7 @@ def begin_checkout(
         cart_id=UUID(cart["cart_id"]),
         customer_id=caller.customer_id if caller else None,
         user_id=caller.id if caller else None,
-        access_hash=None if caller else digest(token),
+        access_hash=None if caller else hash_of(token),
         status=Status.PENDING,
         payment_status=PaymentStatus.PENDING,
         currency=cart["currency"],

@@ -38,7 +38,7 @@ from orders.domain.checkout import Checkout
 from orders.domain.order import Status
 from orders.saga.notices import milestone_notice
 from orders.saga.process import hear
-from orders.saga.triggers import CaptureDue, RefusedAtDoor, Trigger
+from orders.saga.triggers import CaptureDue, PartlyRefused, RefusedAtDoor, Trigger
 from orders.settings import OrdersSettings
 from orders.store import checkouts, orders, shipments
 
@@ -146,6 +146,8 @@ async def shipment_updated(event: ShipmentUpdated, tx: AsyncSession) -> list[Mes
             sent += await _trigger(order, CaptureDue(), tx)
     elif cash and statuses and all(status in FAILED_OR_BACK for status in statuses):
         sent += await _trigger(order, RefusedAtDoor(), tx)
+    elif cash and all(status in (*FAILED_OR_BACK, "delivered") for status in statuses):
+        sent += await _trigger(order, PartlyRefused(), tx)
     await checkouts.save_checkouts(tx, [order], utcnow())
     return sent
 

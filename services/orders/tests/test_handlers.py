@@ -191,6 +191,15 @@ async def test_cash_refused_at_the_door_ends_the_order(orders: Any, guest: Any) 
     assert await stage(orders, order_id) == "cancelling_payment"
 
 
+async def test_cash_half_refused_waits_for_staff(orders: Any, guest: Any) -> None:
+    order_id, parcels, line_id = await fulfilled(orders, guest, payment={"method": "cod"})
+    for parcel, ending in zip(parcels, ("delivered", "failed"), strict=True):
+        await orders.hear(hand_over(order_id, parcel, line_id))
+        await orders.hear(update(order_id, parcel, ending, ending, 2))
+    assert await orders.said(CapturePayment, CancelPayment) == []
+    assert await stage(orders, order_id) == "needs_review"
+
+
 async def test_a_handed_over_order_cannot_be_cancelled(orders: Any, guest: Any) -> None:
     order_id, parcels, line_id = await fulfilled(orders, guest)
     await orders.hear(hand_over(order_id, parcels[0], line_id))

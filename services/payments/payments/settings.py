@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 
 from chassis.settings import Seconds, ServiceSettings
-from payments.providers.signature import key_of
+from chassis.webhooks import key_of
 
 
 class PaymentsSettings(ServiceSettings):

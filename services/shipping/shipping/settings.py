@@ -1,23 +1,21 @@
 """What shipping must be told besides what every service is told."""
 
-import base64
-import binascii
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from chassis.settings import Seconds, ServiceSettings
+from chassis.webhooks import SECRET_PREFIX, key_of
 from contracts.money import Currency
 
-SECRET_PREFIX = "whsec_"  # noqa: S105  (what every secret begins with, not a secret)
 SHORTEST_KEY = 24
 
 
 def _signing_secret(secret: str) -> str:
     """Refuse at start what could never verify a signature."""
     try:
-        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
+        key = key_of(secret)
+    except ValueError:
         key = b""
     if not secret.startswith(SECRET_PREFIX) or len(key) < SHORTEST_KEY:
         raise ValueError("must be whsec_ and the base64 of at least 24 bytes")
@@ -42,3 +40,8 @@ class ShippingSettings(ServiceSettings):
     default_currency: Currency = Field(
         "USD", description="the currency of rates when none is asked for", examples=["USD"]
     )
+
+    def webhook_keys(self, provider: str) -> list[bytes]:
+        """The signing keys, any of which may have signed a webhook of this provider."""
+        secrets = self.carrier_webhook_secrets.get(provider, [])
+        return [key_of(each) for each in ([secrets] if isinstance(secrets, str) else secrets)]

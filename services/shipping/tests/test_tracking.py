@@ -106,6 +106,14 @@ def test_a_failed_attempt_is_followed_by_another() -> None:
     assert shipment.status == "delivered"
 
 
+def test_a_parcel_refused_at_the_door_is_not_tried_again() -> None:
+    shipment = parcel()
+    shipment.collect_amount = 2500
+    play(shipment, report("out_for_delivery", 1), report("failed", 2))
+    play(shipment, report("out_for_delivery", 20), report("delivered", 21))
+    assert shipment.status == "failed"
+
+
 def test_a_failed_attempt_reported_after_the_next_one_does_not_undo_it() -> None:
     shipment = parcel()
     play(shipment, report("out_for_delivery", 1), report("out_for_delivery", 20))

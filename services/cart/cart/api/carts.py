@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.api import views
 from cart.api.items import WantedBody, put_in
-from cart.api.visit import Visit, Visiting, hash_of
+from cart.api.visit import Visit, Visiting
 from cart.domain.basket import MAX_LINES, Basket, CartExpired, CurrencyMismatch
 from cart.domain.checkout import AddressMissing
 from cart.domain.questions import rate_question
@@ -18,6 +18,7 @@ from cart.store import carts, lines, locks
 from chassis.auth import SignedIn
 from chassis.errors import Malformed, NotFound
 from chassis.ids import new_id, utcnow
+from chassis.tokens import hash_of
 from chassis.wire import Body, Id
 from contracts.money import Currency
 

@@ -1,6 +1,5 @@
 """One request on a cart: who asks and by what right, the change they make, the answer they get."""
 
-import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -25,6 +24,7 @@ from chassis.auth import Caller, MaybeCaller
 from chassis.db import Database
 from chassis.errors import Malformed, Unauthenticated
 from chassis.ids import utcnow
+from chassis.tokens import hash_of
 
 CartToken = Annotated[
     str | None,
@@ -34,11 +34,6 @@ CartToken = Annotated[
         description="`cart_token` of the guest's cart, as its creation told it",
     ),
 ]
-
-
-def hash_of(token: str) -> str:
-    """Hash a cart token into the form in which it is stored."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 def holder_of(caller: Caller | None, token: str | None) -> Holder:

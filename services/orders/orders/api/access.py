@@ -1,7 +1,6 @@
 """Who may do what with an order: its customer, the guest with its token, or staff."""
 
 import base64
-import hashlib
 import hmac
 from typing import Annotated
 from uuid import UUID
@@ -11,6 +10,7 @@ from sqlalchemy import ColumnElement
 
 from chassis.auth import MaybeCaller
 from chassis.errors import Unauthenticated
+from chassis.tokens import hash_of
 from orders.store.orders import visible_to
 
 CartToken = Annotated[
@@ -21,11 +21,6 @@ OrderToken = Annotated[
     str | None,
     Header(alias="X-Order-Token", max_length=200, description="A guest's order token"),
 ]
-
-
-def digest(token: str) -> str:
-    """How tokens are kept: SHA-256, in hex."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def order_token(secret: str, order_id: UUID) -> str:
@@ -39,7 +34,7 @@ def checkout_principal(caller: MaybeCaller, cart_token: CartToken = None) -> str
     if caller is not None:
         return caller.principal
     if cart_token:
-        return f"cart:{digest(cart_token)}"
+        return f"cart:{hash_of(cart_token)}"
     raise Unauthenticated("Sign in, or send the X-Cart-Token of your cart.")
 
 
@@ -48,14 +43,14 @@ def order_principal(caller: MaybeCaller, token: OrderToken = None) -> str:
     if caller is not None:
         return caller.principal
     if token:
-        return f"order:{digest(token)}"
+        return f"order:{hash_of(token)}"
     raise Unauthenticated("Sign in, or send the X-Order-Token of your order.")
 
 
 def _rule(caller: MaybeCaller, token: OrderToken = None) -> ColumnElement[bool]:
     if caller is None and token is None:
         raise Unauthenticated("Sign in, or send the X-Order-Token of your order.")
-    return visible_to(caller, digest(token) if token else None)
+    return visible_to(caller, hash_of(token) if token else None)
 
 
 Visible = Annotated[ColumnElement[bool], Depends(_rule)]

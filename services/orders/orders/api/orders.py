@@ -13,7 +13,8 @@ from chassis.errors import Forbidden
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
-from orders.api.access import OrderToken, Visible, digest, order_principal
+from chassis.tokens import hash_of
+from orders.api.access import OrderToken, Visible, order_principal
 from orders.api.following import read_view
 from orders.api.views import CancellationBody, HistoryView, OrderSummary, OrderView
 from orders.domain.checkout import Checkout
@@ -100,7 +101,7 @@ async def claim_order(
     if not caller.email_verified:
         raise Forbidden("Verify your e-mail address first.", code="email_unverified")
     if not await store.claim_order(tx, order_id, caller):
-        rule = store.visible_to(caller, digest(token) if token else None)
+        rule = store.visible_to(caller, hash_of(token) if token else None)
         found = await store.get_order(tx, order_id, rule)
         if found.customer_id != caller.customer_id:
             raise AlreadyClaimed

@@ -37,6 +37,7 @@ from orders.saga.triggers import (
     CancelRequested,
     CaptureDue,
     DeadlinePassed,
+    PartlyRefused,
     Placed,
     RefusedAtDoor,
     ReviewRefund,
@@ -162,6 +163,7 @@ MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
 
     (S.COMPLETED,          CancelRequested):       (Move(S.RECALLING, undo.recall, is_at_home),),
     (S.COMPLETED,          RefusedAtDoor):         (Move(S.CANCELLING_PAYMENT, undo.take_back),),
+    (S.COMPLETED,          PartlyRefused):         (Move(S.NEEDS_REVIEW, forward.nothing),),
     (S.COMPLETED,          CaptureFailed):         (Move(S.NEEDS_REVIEW, forward.nothing),),
 
     **{(stage, money):                             (Move(stage, forward.tell_payment),)

@@ -38,6 +38,11 @@ class RefusedAtDoor:
 
 
 @dataclass(frozen=True, slots=True)
+class PartlyRefused:
+    """Some parcels of a cash-on-delivery order were accepted, the others were not."""
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureDue:
     """The moment came at which authorised money is taken."""
 
@@ -49,5 +54,6 @@ Trigger = (
     | ReviewRetry
     | ReviewRefund
     | RefusedAtDoor
+    | PartlyRefused
     | CaptureDue
 )

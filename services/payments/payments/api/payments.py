@@ -1,6 +1,5 @@
 """Routes by which a customer, a guest or staff reads the payments of an order."""
 
-import hashlib
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from chassis.auth import MaybeCaller
 from chassis.db import Tx
 from chassis.errors import Unauthenticated
 from chassis.pages import Page
+from chassis.tokens import hash_of
 from payments.api.views import PaymentView
 from payments.store import reading
 from payments.store.reading import Reader
@@ -28,10 +28,9 @@ async def _reader(
     """Who asks: a customer, a guest with the order's token, or staff."""
     if caller is None and order_token is None:
         raise Unauthenticated("Sign in, or send the order's token as X-Order-Token.")
-    token = order_token.encode() if order_token else None
     return Reader(
         customer_id=caller.customer_id if caller else None,
-        access_hash=hashlib.sha256(token).hexdigest() if token else None,
+        access_hash=hash_of(order_token) if order_token else None,
         sees_all=caller is not None and caller.may("payments:read"),
     )
 

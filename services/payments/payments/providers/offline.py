@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from chassis.webhooks import BadSignature
 from payments.domain.charge import Charge, ChargeRefund, ChargeStatus
 from payments.providers.port import (
-    BadSignature,
     NewCharge,
     ProviderRefused,
     SavedMethod,

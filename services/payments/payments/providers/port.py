@@ -20,10 +20,6 @@ class ProviderRefused(Exception):
         super().__init__(code)
 
 
-class BadSignature(Exception):
-    """The webhook is not from the provider, was changed on the way, or is too old."""
-
-
 class BadWebhook(Exception):
     """The webhook is signed but cannot be read."""
 
@@ -100,4 +96,7 @@ class Provider(Protocol):
         """Forget a kept means of payment; one unknown is forgotten already."""
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> Webhook:
-        """Verify and read a webhook; `now` in seconds since 1970. BadSignature, BadWebhook."""
+        """Verify and read a webhook; `now` in seconds since 1970.
+
+        Raises chassis.webhooks.BadSignature, BadWebhook.
+        """

@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
+from chassis import webhooks
 from chassis.ids import new_id
 from payments.domain.charge import Charge, ChargeRefund, ChargeStatus, NextAction
 from payments.providers.port import (
@@ -20,7 +21,6 @@ from payments.providers.port import (
     Target,
     Webhook,
 )
-from payments.providers.signature import verify
 
 STATUSES: Final[dict[str, ChargeStatus]] = {
     "pending": "pending",
@@ -203,7 +203,7 @@ class Sandbox:
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> Webhook:
         """Check the signature before anything of the body is looked at."""
-        webhook_id = verify(self._keys, headers, body, now)
+        webhook_id = webhooks.verify(self._keys, headers, body, now)
         try:
             read = WebhookBody.model_validate_json(body)
         except ValidationError:

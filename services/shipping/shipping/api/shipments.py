@@ -1,6 +1,5 @@
 """Parcels, read by their owners and by staff."""
 
-import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -13,6 +12,7 @@ from chassis.auth import MaybeCaller, permitted
 from chassis.db import Tx
 from chassis.errors import Unauthenticated
 from chassis.pages import Page, Paged
+from chassis.tokens import hash_of
 from chassis.wire import View
 from contracts.money import Money
 from contracts.shipping import ShipmentStatus
@@ -130,7 +130,7 @@ def reader(caller: MaybeCaller, token: OrderToken = None) -> Reader:
         raise Unauthenticated("Sign in, or send the order's token as X-Order-Token.")
     return Reader(
         customer_id=caller.customer_id if caller else None,
-        access_hash=hashlib.sha256(token.encode()).hexdigest() if token else None,
+        access_hash=hash_of(token) if token else None,
         sees_all=caller is not None and caller.may("shipping:read"),
     )
 

@@ -1,17 +1,17 @@
 """Webhooks of the carriers: signed reports, with the same effect as those of staff."""
 
+import time
 from typing import Annotated, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Path, Request
-from pydantic import Field, model_validator
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import model_validator
 
-from chassis import context
+from chassis import context, webhooks
 from chassis.db import Tx
 from chassis.errors import NotFound
 from chassis.ids import utcnow
 from chassis.wire import Id
-from shipping import signature
 from shipping.api.tracking import TrackingBody, record
 from shipping.settings import ShippingSettings
 from shipping.store import shipments as store
@@ -19,7 +19,6 @@ from shipping.store import shipments as store
 router = APIRouter(prefix="/v1/webhooks/shipping", tags=["shipping webhooks"])
 
 ProviderCode = Annotated[str, Path(max_length=50, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-Ascii = Field(max_length=100, pattern=r"^[!-~]+$")
 
 
 class CarrierBody(TrackingBody):
@@ -34,26 +33,15 @@ class CarrierBody(TrackingBody):
         return self
 
 
-async def _signed(
-    request: Request,
-    provider: ProviderCode,
-    webhook_id: Annotated[str | None, Ascii, Header()] = None,
-    webhook_timestamp: Annotated[str | None, Header(max_length=20)] = None,
-    webhook_signature: Annotated[str | None, Header(max_length=2000)] = None,
-) -> str:
+async def _signed(request: Request, provider: ProviderCode) -> str:
     """Let only signed webhooks pass; gives their id, which stays the same over repeats."""
     settings: ShippingSettings = request.app.state.settings
-    secrets = settings.carrier_webhook_secrets.get(provider, [])
-    if webhook_id is None or webhook_timestamp is None or webhook_signature is None:
-        raise signature.BadSignature
-    signature.verify(
-        [secrets] if isinstance(secrets, str) else secrets,
-        webhook_id=webhook_id,
-        timestamp=webhook_timestamp,
-        signatures=webhook_signature,
-        body=await request.body(),
-        now=utcnow(),
-        tolerance=settings.webhook_tolerance,
+    webhook_id = webhooks.verify(
+        settings.webhook_keys(provider),
+        request.headers,
+        await request.body(),
+        time.time(),
+        settings.webhook_tolerance,
     )
     context.act_as(f"carrier:{provider}")
     return webhook_id
@@ -63,7 +51,7 @@ async def _signed(
 async def receive_carrier_webhook(
     provider: ProviderCode, webhook_id: Annotated[str, Depends(_signed)], body: CarrierBody, tx: Tx
 ) -> None:
-    """Take in a carrier's report; sent again, it changes nothing."""
+    """Take in a carrier's report, signed (Standard Webhooks); sent again, it changes nothing."""
     shipment_id: UUID | None = await store.find_shipment_id(
         tx, provider, body.shipment_id, body.tracking_number
     )

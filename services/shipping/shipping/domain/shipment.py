@@ -115,7 +115,8 @@ class Shipment(Aggregate, Base):
         if report.milestone in HANDED_OVER_BY and not self.was_handed_over:
             self.shipped_at = report.occurred_at
             told.append(self.say(self._handed_over(report.occurred_at)))
-        status = moved(self.status, report, since=self.status_at)
+        collects = self.collect_amount > 0
+        status = moved(self.status, report, since=self.status_at, collects=collects)
         if status != self.status:
             self.status, self.status_at = status, report.occurred_at
             self.delivered_at = report.occurred_at if status == "delivered" else None

@@ -67,8 +67,13 @@ class Report:
     carrier: str | None = None
 
 
-def moved(status: str, report: Report, since: datetime) -> str:
-    """Find the status after a report; the same when the report is late or changes nothing."""
+def moved(status: str, report: Report, since: datetime, *, collects: bool) -> str:
+    """Find the status after a report; the same when the report is late or changes nothing.
+
+    A parcel to be paid at the door that was not accepted stays so: its order is being undone.
+    """
+    if collects and status == "failed":
+        return status
     becomes = MOVES.get(status, {}).get(report.milestone, status)
     if (status, report.milestone) in BY_TIME and report.occurred_at < since:
         return status
