@@ -24,6 +24,7 @@ def parcel(status: str = "pending") -> Shipment:
         status=status,
         status_at=NOON - timedelta(days=1),
         lines=[line],
+        collect_amount=0,
         version=1,
         sequence=0,
     )
