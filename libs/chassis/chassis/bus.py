@@ -16,7 +16,6 @@ from contracts.envelope import Envelope
 from contracts.message import Message
 
 S = TypeVar("S", bound=ServiceSettings)
-M = TypeVar("M", bound=Message)
 M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
 Plan = TypeVar("Plan")
 Outcome = TypeVar("Outcome")

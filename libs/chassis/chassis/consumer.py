@@ -49,7 +49,6 @@ class Consumer:
     prefetch: int = 200
     handled: int = 0
     retried: int = 0
-    dead: int = 0
     _arrived: asyncio.Queue[AbstractIncomingMessage] = field(default_factory=asyncio.Queue)
     _lanes: Lanes = field(default_factory=lambda: Lanes(EXTERNAL_AT_ONCE))
     _queue: AbstractRobustQueue | None = None
@@ -233,7 +232,6 @@ class Consumer:
             log.warning("retry not published", error=repr(publish_error))
             await self._give_back(raw)
             return
-        self.dead += final
         self.retried += not final
         log.log(
             40 if final else 30,

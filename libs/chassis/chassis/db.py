@@ -32,6 +32,8 @@ class Database:
     ) -> None:
         self.engine: AsyncEngine = create_async_engine(
             url,
+            # Statements may end up in logs; what they carry is somebody's.
+            hide_parameters=True,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,

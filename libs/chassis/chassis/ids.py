@@ -14,8 +14,3 @@ def new_id() -> UUID:
 def utcnow() -> datetime:
     """The time now, aware and in UTC. Rules never call this; they are handed `now`."""
     return datetime.now(UTC)
-
-
-def made_at(identifier: UUID) -> datetime:
-    """The time inside a UUIDv7, to the millisecond (RFC 9562, section 5.7)."""
-    return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)

@@ -51,7 +51,7 @@ PARK = (
 
 @dataclass
 class Relay:
-    """Sends what its service committed. Counters are since the start of the process."""
+    """Sends what its service committed; `linger` and `sweep_interval` are in seconds."""
 
     database: Database
     broker: Broker
@@ -59,9 +59,6 @@ class Relay:
     batch: int = 500
     sweep_interval: float = 1.0
     linger: float = 0.005
-    sent: int = 0
-    parked: int = 0
-    failed: int = 0
     _due: set[int] = field(default_factory=lambda: set(ALL_SHARDS))
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -77,7 +74,6 @@ class Relay:
                 await self.drain()
             except Exception as error:  # noqa: BLE001
                 # Whatever failed, the rows stand; the next wake or sweep takes them up again.
-                self.failed += 1
                 log.warning("relay paused", error=repr(error))
                 await self._rest(min(self.sweep_interval, 0.5))
                 self._due |= ALL_SHARDS
@@ -156,7 +152,6 @@ class Relay:
                 failure = result
         if confirmed:
             await connection.execute(SENT, confirmed)
-            self.sent += len(confirmed)
         if failure is not None:
             unsent = [row["seq"] for row in rows if row["subject"] in stopped]
             await connection.execute(UNSENT, unsent, repr(failure)[:500])
@@ -181,7 +176,6 @@ class Relay:
 
     async def _park(self, connection: asyncpg.Connection, row: asyncpg.Record) -> None:
         """Set an unroutable message aside with an alarm, so that it does not stop the others."""
-        self.parked += 1
         key, message_id = row["routing_key"], str(row["message_id"])
         log.error("message unroutable, parked", message_id=message_id, key=key)
         await connection.execute(PARK, row["seq"])

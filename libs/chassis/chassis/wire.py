@@ -1,7 +1,7 @@
 """What JSON may look like at the edge: strict bodies, safe text, bounded numbers, money."""
 
 import unicodedata
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -33,7 +33,6 @@ Url = Annotated[SafeText, Field(max_length=500, pattern=r"^https?://[^\s]+$")]
 
 # JSON has no form for these of its own, so strictness cannot mean "already of that type".
 Id = Annotated[UUID, Field(strict=False)]
-Instant = Annotated[datetime, Field(strict=False)]
 Day = Annotated[date, Field(strict=False)]
 
 Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
