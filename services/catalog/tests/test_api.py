@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from chassis.ids import new_id
 from contracts.catalog import CategoryChanged, ProductChanged
 

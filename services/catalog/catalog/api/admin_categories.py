@@ -3,11 +3,6 @@
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from chassis import etag, outbox
-from chassis.db import Tx
-from chassis.errors import Invalid
-from chassis.ids import new_id, utcnow
-from chassis.wire import Body, Id, Name, SafeText, View
 from fastapi import APIRouter, Response
 from pydantic import Field
 from slugify import slugify
@@ -21,6 +16,11 @@ from catalog.store import categories as store
 from catalog.store import products
 from catalog.store.conflicts import flush
 from catalog.store.publishing import remake
+from chassis import etag, outbox
+from chassis.db import Tx
+from chassis.errors import Invalid
+from chassis.ids import new_id, utcnow
+from chassis.wire import Body, Id, Name, SafeText, View
 
 router = APIRouter(prefix="/v1/admin/categories", tags=["categories admin"])
 

@@ -53,7 +53,7 @@ SAGA_FIELDS = ("deadline_at", "repeats", "facts", "progress")
 
 # Tables, not mapped classes: the ORM would compile and unpack each statement anew on the hot path.
 ORDERS, LINES, SAGAS, HISTORY, LOG = (
-    cast(Table, mapped.__table__)
+    cast("Table", mapped.__table__)
     for mapped in (Order, OrderLine, CheckoutSaga, OrderHistory, SagaLog)
 )
 
