@@ -11,9 +11,9 @@ from payments.bus import provider_of, target_of
 from payments.domain.attempt import key_of
 from payments.domain.charge import Charge
 from payments.domain.payment import RANK
+from payments.handlers.outcome import take
 from payments.providers.port import NewCharge, OutcomeUnknown, Provider, ProviderRefused, Target
 from payments.store import attempts, payments
-from payments.store.payments import Finished
 
 SETTLED = ("captured", "failed", "voided")
 
@@ -86,12 +86,7 @@ class Cancel:
     ) -> list[PaymentEvent]:
         """Move the payment on; a capture that was faster is answered as such."""
         order, payment = await payments.lock(tx, plan.target.payment_id)
-        if isinstance(outcome, Charge):
-            step = payment.learn(outcome, utcnow())
-            finished = Finished(plan.key, outcome=outcome.status)
-        else:
-            step = payment.fail(outcome.code)
-            finished = Finished(plan.key, error=outcome.code)
+        step, finished = take(payment, plan.key, outcome)
         await attempts.forget_token(tx, plan.collect_key)
         return await payments.save(tx, order, payment, step, finished)
 

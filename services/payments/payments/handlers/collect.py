@@ -15,9 +15,9 @@ from payments.domain.card_number import holds_card_number
 from payments.domain.charge import Charge
 from payments.domain.payment import RANK, Payment
 from payments.domain.saved_method import has_expired
+from payments.handlers.outcome import take
 from payments.providers.port import NewCharge, Provider, ProviderRefused, Target
 from payments.store import attempts, payments, saved_methods
-from payments.store.payments import Finished
 from payments.store.saved_methods import Means
 
 
@@ -106,12 +106,7 @@ class Collect:
     ) -> list[PaymentEvent]:
         """Move the payment on; nothing is told that a webhook told before."""
         order, payment = await payments.lock(tx, plan.target.payment_id)
-        if isinstance(outcome, Charge):
-            step = payment.learn(outcome, utcnow())
-            finished = Finished(plan.key, outcome=outcome.status)
-        else:
-            step = payment.fail(outcome.code)
-            finished = Finished(plan.key, error=outcome.code)
+        step, finished = take(payment, plan.key, outcome)
         return await payments.save(tx, order, payment, step, finished)
 
 
