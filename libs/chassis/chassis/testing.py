@@ -24,6 +24,7 @@ from chassis import edge, migrations
 from chassis.bus import Delivery
 from chassis.context import new_traceparent
 from chassis.ids import new_id, utcnow
+from chassis.scratch import FREE, Scratch
 from chassis.service import Running, Service
 from chassis.settings import ServiceSettings
 from contracts import registry
@@ -186,6 +187,25 @@ class Harness(Generic[S]):
             return list(found.all()) if found.returns_rows else []
 
 
+async def _clean_database(template: str) -> Scratch:
+    """A copy of the template: one that an earlier test gave back, or a new one."""
+    if FREE.get(template):
+        return FREE[template].pop()
+    name = f"test_{new_id().hex}"
+    await _admin(f"create database {name} template {template}")
+    found = make_url(database_url(name)).set(drivername="postgresql")
+    scratch = Scratch(name, found.render_as_string(hide_password=False))
+    await scratch.prepare()
+    return scratch
+
+
+async def _give_back(template: str, scratch: Scratch) -> None:
+    if await scratch.reset():
+        FREE.setdefault(template, []).append(scratch)
+    else:
+        await _admin(f"drop database {scratch.name} with (force)")
+
+
 async def running_service(
     service: Service[S],
     template: str,
@@ -194,12 +214,11 @@ async def running_service(
     **settings: Any,
 ) -> AsyncIterator[Harness[S]]:
     """A harness on a copy of the template; `answers` serves what the service asks its peers."""
-    name = f"test_{new_id().hex}"
-    await _admin(f"create database {name} template {template}")
+    scratch = await _clean_database(template)
     composed = service.compose(
         service.settings(
             port=1,
-            database_url=database_url(name),
+            database_url=database_url(scratch.name),
             broker_url="amqp://nobody:nothing@127.0.0.1:9/none",
             jwks_url="http://127.0.0.1:9/jwks",
             identity_url="http://127.0.0.1:9",
@@ -214,7 +233,7 @@ async def running_service(
         composed.peers.tokens._token = "service token"  # noqa: S105, SLF001
         composed.peers.tokens._good_until = time.monotonic() + 10**6  # noqa: SLF001
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(_admin, f"drop database {name} with (force)")
+        stack.push_async_callback(_give_back, template, scratch)
         stack.push_async_callback(composed.database.close)
         stack.push_async_callback(composed.peers.close)
         if service.on_start is not None:
