@@ -1,7 +1,9 @@
 """The bus: inbox, batches, answers, record → call → finish."""
 
+import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -97,3 +99,18 @@ async def test_an_event_without_a_number_is_refused(sample: Harness[Any]) -> Non
     with pytest.raises(ValueError, match="never numbered"):
         async with sample.transaction() as tx:
             outbox.add(tx, StockReleased(order_id=new_id()))
+
+
+async def test_connections_that_the_server_closed_are_replaced_unnoticed(
+    sample: Harness[Any],
+) -> None:
+    await sample.sql("select 1")
+    async with sample.running.database.engine.connect() as connection:
+        (pid,) = (await connection.execute(text("select pg_backend_pid()"))).one()
+    killer = await asyncpg.connect(sample.running.settings.database_url.replace("+asyncpg", ""))
+    await killer.fetch("select pg_terminate_backend($1)", pid)
+    while await killer.fetchval("select count(*) from pg_stat_activity where pid = $1", pid):
+        await asyncio.sleep(0.01)
+    await killer.close()
+    await asyncio.sleep(0)
+    assert [tuple(row) for row in await sample.sql("select 1")] == [(1,)]

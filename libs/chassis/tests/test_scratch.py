@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from sample.service import service
+
 from chassis.ids import new_id
 from chassis.scratch import FREE
 from chassis.testing import running_service
-from sample.service import service
 
 
 async def rows(template: str, *statements: str) -> list[Any]:

@@ -39,8 +39,9 @@ def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[st
                 return _pytest(root, arguments, settings)
             with _beside(root, folder / "logs/others.log", settings) as others:
                 report(f"{WHOLE} runs first; the other tests run beside it and are shown after it")
-                code = _pytest(root, [WHOLE], settings)
-                return code or others()
+                whole_code = _pytest(root, [WHOLE], settings)
+                others_code = others()
+                return whole_code or others_code
         finally:
             Instance(whole, "test", root=root).discard()
 
