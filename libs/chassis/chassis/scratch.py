@@ -1,7 +1,7 @@
 """Databases for tests: made once from a migrated template, and emptied between tests.
 
-Emptying costs a few milliseconds where making a database costs hundreds. What the migrations put into
-a table is put back; a test that changed the schema itself gets its database thrown away.
+Emptying costs a few milliseconds where making a database costs hundreds. What the migrations put
+into a table is put back; a test that changed the schema itself gets its database thrown away.
 """
 
 from collections.abc import AsyncIterator
