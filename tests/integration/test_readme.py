@@ -7,7 +7,6 @@ from pathlib import Path
 
 from invariants import Books
 from shopfloor import Staff
-
 from suite.instance import Instance
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def story(url: str) -> str:
     """The README's second block of shell, with the address of this instance."""
-    blocks: list[str] = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    blocks: list[str] = re.findall(
+        r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
     first, _, rest = blocks[1].partition("\n")
     assert first.startswith("SHOP=")
     return f"SHOP={url}\n{rest}"
