@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -130,6 +131,7 @@ class Service(Generic[S]):
         stopping = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+        _calm_garbage_collector()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(running.database.close)
             stack.push_async_callback(running.broker.close)
@@ -227,6 +229,17 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Any:
         """Nothing; see Service._run."""
         return nullcontext()
+
+
+def _calm_garbage_collector() -> None:
+    """Leave what the start built out of every later collection, and collect less often.
+
+    Requests and messages free nearly all they make by reference counts alone; with the default
+    thresholds the collector walks the whole program again and again for nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 async def _kept(work: Callable[[Running[S]], Awaitable[None]], running: Running[S]) -> None:
