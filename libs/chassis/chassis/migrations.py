@@ -142,7 +142,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "{revision}"
-down_revision = {before!r}
+down_revision = {before}
 branch_labels = None
 depends_on = None
 
@@ -168,7 +168,8 @@ async def write_revision(service: str, url: str, metadata: MetaData, message: st
         )
         wanted = produce_migrations(migration, [metadata, tables.metadata])  # type: ignore[arg-type]
         assert wanted.upgrade_ops is not None  # noqa: S101
-        return render_python_code(wanted.upgrade_ops)
+        drafted = render_python_code(wanted.upgrade_ops)
+        return "\n".join(line for line in drafted.splitlines() if "###" not in line).strip()
 
     try:
         async with engine.connect() as connection:
@@ -178,7 +179,7 @@ async def write_revision(service: str, url: str, metadata: MetaData, message: st
     revision = f"{len(known) + 1:04d}"
     slug = re.sub(r"[^a-z0-9]+", "_", message.lower()).strip("_")
     file = folder / f"{revision}_{slug}.py"
-    before = known[-1] if known else None
+    before = f'"{known[-1]}"' if known else None
     file.write_text(
         REVISION.format(title=message.capitalize(), revision=revision, before=before, body=body)
     )

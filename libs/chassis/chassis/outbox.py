@@ -1,7 +1,7 @@
 """The transactional outbox: messages become rows at the end of the transaction that caused them."""
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -89,9 +89,3 @@ def row(pending: Pending) -> dict[str, object]:
         "headers": envelope.headers(),
         "body": message.encode(),
     }
-
-
-def add_all(session: AsyncSession, answers: Iterable[Answer]) -> None:
-    """Send every answer of several handlers."""
-    for answer in answers:
-        add(session, *listed(answer))

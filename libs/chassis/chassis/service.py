@@ -122,7 +122,8 @@ class Service(Generic[S]):
         url = settings.migrator_database_url or settings.database_url
         await migrations.migrate(self.name, url, make_url(settings.database_url).username)
         if message is not None:
-            await migrations.write_revision(self.name, url, self.metadata, message)
+            file = await migrations.write_revision(self.name, url, self.metadata, message)
+            print(f"{file} is a draft: read it before it runs.")  # noqa: T201
         elif self.on_migrate is not None:
             await self.on_migrate(settings)
 
