@@ -1,0 +1,1 @@
+"""The operator's command: sees what every order, message and service does, and mends it."""

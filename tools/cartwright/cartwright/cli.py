@@ -1,0 +1,39 @@
+"""See what every order, message and service of a running suite does, and mend it.
+
+A group of commands is a module beside this one that holds `app = typer.Typer(help=…)`; it is
+joined below by one line. A command raises `Refusal` for whatever the person at the keyboard can
+mend.
+"""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from cartwright.refusals import Refusal
+
+app = typer.Typer(
+    help=(__doc__ or "").split("\n", maxsplit=1)[0],
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+# Each group is one line here, in alphabetical order: its module's app, and the name it is typed by.
+
+
+@app.callback()
+def cartwright() -> None:
+    """Keep the command a group even while it has a single command."""
+
+
+def main() -> None:
+    """Run the command line; a refusal is a message and exit code 1, not a traceback."""
+    try:
+        app(prog_name="cartwright")
+    except Refusal as refusal:
+        Console(stderr=True, highlight=False).print(f"[red]✗[/] {refusal}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
