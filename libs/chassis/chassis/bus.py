@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import inbox, outbox
 from chassis.context import Context, working_in
+from chassis.crashpoints import Point, reached
 from chassis.db import Database
 from chassis.outbox import Answer
 from chassis.settings import ServiceSettings
@@ -32,6 +33,11 @@ class Delivery:
 
     message: Message
     envelope: Envelope
+
+    @property
+    def key(self) -> str:
+        """The routing key of its message."""
+        return self.message.routing_key()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +146,10 @@ class Bus(Generic[S]):
             }
             for run in runs(list(wanted.values())):
                 await self._handle(run, tx)
+            reached(Point.BEFORE_COMMIT, (delivery.key for delivery in wanted.values()))
 
         await database.repeat(work)
+        reached(Point.BEFORE_ACK, (delivery.key for delivery in deliveries))
 
     async def _handle(self, run: Sequence[Delivery], tx: AsyncSession) -> None:
         kind = type(run[0].message)
@@ -165,8 +173,11 @@ class Bus(Generic[S]):
             plan = await database.repeat(lambda tx: self._record(shape, delivery, tx))
             if isinstance(plan, Answered):
                 return
+            reached(Point.BEFORE_CALL, [delivery.key])
             outcome = await shape.call(plan)
+            reached(Point.AFTER_CALL, [delivery.key])
             await database.repeat(lambda tx: self._finish(shape, delivery, plan, outcome, tx))
+        reached(Point.BEFORE_ACK, [delivery.key])
 
     async def _record(
         self, shape: ExternalCall[Any, Any, Any], delivery: Delivery, tx: AsyncSession
@@ -190,6 +201,7 @@ class Bus(Generic[S]):
         if await inbox.remember(tx, self.service, [delivery.envelope.id]):
             answer = await shape.finish(delivery.message, plan, outcome, tx)
             outbox.add(tx, *outbox.listed(answer))
+            reached(Point.BEFORE_COMMIT, [delivery.key])
 
 
 def runs(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:

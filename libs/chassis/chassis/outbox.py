@@ -9,6 +9,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import context, tables
+from chassis.crashpoints import Point, reached
 from chassis.ids import new_id, utcnow
 from contracts.envelope import Envelope
 from contracts.message import Event, Message
@@ -55,6 +56,7 @@ async def write(session: AsyncSession) -> set[int]:
     await session.flush()
     rows = [row(pending) for pending in waiting]
     await session.execute(insert(tables.outbox), rows)
+    reached(Point.BEFORE_COMMIT, (pending.message.routing_key() for pending in waiting))
     return {int(entry["shard"]) for entry in rows}  # type: ignore[call-overload]
 
 

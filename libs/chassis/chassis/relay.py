@@ -18,6 +18,7 @@ from aio_pika.exceptions import PublishError
 
 from chassis import outbox
 from chassis.broker import Broker
+from chassis.crashpoints import Point, reached
 from chassis.db import Database
 from chassis.ids import utcnow
 
@@ -134,9 +135,11 @@ class Relay:
         self, connection: asyncpg.Connection, rows: Sequence[asyncpg.Record]
     ) -> BaseException | None:
         """Publish a batch; delete what was confirmed, and return what kept the rest from it."""
+        reached(Point.BEFORE_PUBLISH, (row["routing_key"] for row in rows))
         results = await asyncio.gather(
             *(self._publish(row) for row in rows), return_exceptions=True
         )
+        reached(Point.AFTER_PUBLISH, (row["routing_key"] for row in rows))
         confirmed: list[int] = []
         stopped: set[str] = set()
         failure: BaseException | None = None

@@ -19,7 +19,7 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData, make_url, text
 
 from chassis import app as factory
-from chassis import edge, idempotency, inbox, logs, migrations, sweep
+from chassis import crashpoints, edge, idempotency, inbox, logs, migrations, sweep
 from chassis.auth import KeySet
 from chassis.broker import Broker, TopologyMismatch
 from chassis.bus import Bus
@@ -80,6 +80,7 @@ class Service(Generic[S]):
         tokens = ServiceTokens(settings.identity_url, self.name, settings.service_client_secret)
         keys = KeySet(settings.jwks_url, settings.token_issuer, settings.token_audience)
         self.bus.settings = settings
+        crashpoints.turn_on(settings.crash_points, self.name)
         return Running(settings, database, broker, relay, keys, Peers(tokens), self.bus.resources)
 
     def application(

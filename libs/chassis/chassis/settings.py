@@ -1,6 +1,7 @@
 """Settings from the environment, refused at start with words a person can act on."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
@@ -116,6 +117,11 @@ class ServiceSettings(BaseSettings):
     )
     max_body_bytes: int = Field(
         1_048_576, ge=1024, description="largest request body, in bytes", examples=["1048576"]
+    )
+    crash_points: Path | None = Field(
+        None,
+        description="a folder that tells where to fail, for tests; without it nothing ever does",
+        examples=["crash-points"],
     )
 
     @classmethod
