@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import events_page
 import httpx
 import uvicorn
 from openapi import Document, merged, public
@@ -23,6 +24,7 @@ SWAGGER = files("fastapi_swagger") / "resources"
 ASSETS = {
     "docs.css": (PAGE / "docs.css", "text/css"),
     "docs.js": (PAGE / "docs.js", "text/javascript"),
+    "events.js": (PAGE / "events.js", "text/javascript"),
     "swagger-ui.css": (SWAGGER / "swagger-ui.css", "text/css"),
     "swagger-ui-bundle.js": (SWAGGER / "swagger-ui-bundle.js", "text/javascript"),
     "favicon.png": (SWAGGER / "favicon-32x32.png", "image/png"),
@@ -89,13 +91,6 @@ def create_app(addresses: dict[str, str]) -> Starlette:
         html = (PAGE / "index.html").read_text().replace("<!-- services -->", options)
         return Response(html, media_type="text/html", headers=PAGE_HEADERS)
 
-    async def asset(request: Request) -> Response:
-        if not (found := ASSETS.get(request.path_params["name"])):
-            return problem(404, "not_found", "Not found", "There is no such file.")
-        path, media_type = found
-        headers = PAGE_HEADERS | {"Cache-Control": "public, max-age=600"}
-        return Response(path.read_bytes(), media_type=media_type, headers=headers)
-
     async def whole(_: Request) -> Response:
         await documents.refresh()
         return JSONResponse(documents.whole(), headers={"Cache-Control": "no-cache"})
@@ -112,6 +107,8 @@ def create_app(addresses: dict[str, str]) -> Starlette:
     return Starlette(
         routes=[
             Route("/docs", page),
+            Route("/docs/events", events),
+            Route("/docs/asyncapi.json", asyncapi),
             Route("/docs/openapi.json", whole),
             Route("/docs/openapi/{service}.json", one),
             Route("/docs/assets/{name}", asset),
@@ -120,6 +117,26 @@ def create_app(addresses: dict[str, str]) -> Starlette:
         ],
         lifespan=lifespan,
     )
+
+
+async def events(_: Request) -> Response:
+    """Show the catalogue of messages."""
+    html = events_page.page((PAGE / "events.html").read_text())
+    return Response(html, media_type="text/html", headers=PAGE_HEADERS)
+
+
+async def asyncapi(_: Request) -> Response:
+    """Give the AsyncAPI document as it is tracked."""
+    return Response(events_page.DOCUMENT.read_bytes(), media_type="application/json")
+
+
+async def asset(request: Request) -> Response:
+    """Give one of the files the pages are made of."""
+    if not (found := ASSETS.get(request.path_params["name"])):
+        return problem(404, "not_found", "Not found", "There is no such file.")
+    path, media_type = found
+    headers = PAGE_HEADERS | {"Cache-Control": "public, max-age=600"}
+    return Response(path.read_bytes(), media_type=media_type, headers=headers)
 
 
 async def alive(_: Request) -> Response:

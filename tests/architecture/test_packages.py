@@ -52,3 +52,37 @@ def test_a_service_composes_without_its_siblings(service: str, wheels: dict[str,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+ALONE = """
+import sys
+sys.path[:0] = sys.argv[1:]
+import importlib.abc, importlib.metadata
+
+ALLOWED = {"contracts", "pydantic", "pydantic_core", "annotated_types", "typing_extensions",
+           "typing_inspection", *sys.stdlib_module_names}
+
+class Guard(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in ALLOWED and not name.startswith("_"):
+            raise ImportError(f"{name} is not part of pydantic")
+
+sys.meta_path.insert(0, Guard())
+from contracts import asyncapi, catalogue
+entry = catalogue.find("orders.OrderPlaced")
+print(entry.message.decode(__import__("json").dumps(entry.data).encode()).order_number)
+assert asyncapi.is_current()
+"""
+
+
+def test_the_contracts_work_with_pydantic_alone(wheels: dict[str, Path]) -> None:
+    third_parties = sysconfig.get_paths()["purelib"]
+    for planted, code in (("", 0), ("import httpx\n", 1)):
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", ALONE + planted, wheels["contracts"], third_parties],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (code, "2026-000042\n"), done.stderr
+    assert (wheels["contracts"] / "contracts/py.typed").exists()

@@ -190,15 +190,29 @@ def test_the_page_offers_every_service(docs: httpx.Client) -> None:
     assert re.findall(r'<option value="(\w*)">', page.text) == ["", "cart", "orders"]
 
 
-def test_the_page_needs_no_other_host(docs: httpx.Client) -> None:
-    page = docs.get("/docs")
+def test_the_catalogue_shows_every_message(docs: httpx.Client) -> None:
+    document = docs.get("/docs/asyncapi.json").json()
+    page = docs.get("/docs/events").text
+    shown = re.findall(r'<article id="([^"]+)"', page)
+    assert sorted(shown) == sorted(document["components"]["messages"])
+    placed = page.partition('<article id="orders.OrderPlaced.v1"')[2].partition("</article>")[0]
+    assert "from <b>orders</b> · to <b>other systems</b>" in placed
+    assert "A customer asked to buy; nothing is promised yet." in placed
+    assert "list of OrderedLine" in placed
+    assert "2026-000042" in placed
+    assert "<!--" not in page
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/events"])
+def test_the_page_needs_no_other_host(docs: httpx.Client, path: str) -> None:
+    page = docs.get(path)
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert "http" not in policy
     wanted = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert all(address.startswith("/docs") for address in wanted)
-    for address in wanted:
+    assert all(address.startswith(("/docs", "#")) for address in wanted)
+    for address in (address for address in wanted if address.startswith("/")):
         assert docs.get(address).status_code == 200
     assert "<style" not in page.text
     assert "<script>" not in page.text

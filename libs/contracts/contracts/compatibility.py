@@ -22,7 +22,14 @@ BOUNDS = (
     "maxItems",
     "format",
     "const",
+    "default",
+    "multipleOf",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
 )
+# No message needs these; one that begins to is compared whole, without reading it.
+WHOLE = ("allOf", "oneOf", "not", "prefixItems", "patternProperties", "propertyNames", "if")
 
 
 def breaks(old: Schema, new: Schema) -> list[str]:
@@ -32,7 +39,8 @@ def breaks(old: Schema, new: Schema) -> list[str]:
 
 def _resolve(schema: Schema, root: Schema) -> Schema:
     while "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]] | beside
     return schema
 
 
@@ -47,7 +55,7 @@ def _compare(
     if old.get("type") != new.get("type"):
         yield f"{path}: the type changed from {old.get('type')} to {new.get('type')}"
         return
-    for bound in BOUNDS:
+    for bound in (*BOUNDS, *WHOLE):
         if old.get(bound) != new.get(bound):
             yield f"{path}: {bound} changed from {old.get(bound)} to {new.get(bound)}"
     if sorted(map(str, old.get("enum", []))) != sorted(map(str, new.get("enum", []))):

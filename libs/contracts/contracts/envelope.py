@@ -1,4 +1,4 @@
-"""The CloudEvents 1.0 attributes that travel around every message, and their form on AMQP."""
+"""The CloudEvents 1.0 attributes around every message, the same on AMQP and in JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ SPEC_VERSION = "1.0"
 
 
 class BadEnvelope(ValueError):
-    """The headers of a message do not hold the attributes every message must carry."""
+    """What came with a message does not hold the attributes every message must carry."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,8 +36,8 @@ class Envelope:
     actor: str
     traceparent: str
 
-    def headers(self) -> dict[str, str | int]:
-        """The attributes as AMQP headers `cloudEvents:*`."""
+    def attributes(self) -> dict[str, str | int]:
+        """Every attribute that has a value, by its CloudEvents name: the same wherever it goes."""
         attributes: dict[str, str | int | None] = {
             "specversion": SPEC_VERSION,
             "id": str(self.id),
@@ -53,22 +53,36 @@ class Envelope:
             "actor": self.actor,
             "traceparent": self.traceparent,
         }
-        return {PREFIX + key: value for key, value in attributes.items() if value is not None}
+        return {key: value for key, value in attributes.items() if value is not None}
+
+    def headers(self) -> dict[str, str | int]:
+        """The attributes as AMQP headers `cloudEvents:*`."""
+        return {PREFIX + key: value for key, value in self.attributes().items()}
 
     @classmethod
     def of(cls, headers: Mapping[str, Any]) -> "Envelope":
         """Read the attributes back from AMQP headers; raises BadEnvelope when they are missing."""
+        return cls.of_attributes(
+            {
+                key.removeprefix(PREFIX): value
+                for key, value in headers.items()
+                if key.startswith(PREFIX)
+            }
+        )
+
+    @classmethod
+    def of_attributes(cls, attributes: Mapping[str, Any]) -> "Envelope":
+        """Read the attributes by their CloudEvents names; raises BadEnvelope on what is missing."""
 
         def text(name: str) -> str:
-            value = headers.get(PREFIX + name)
+            value = attributes.get(name)
             if isinstance(value, bytes):
                 value = value.decode(errors="replace")
             if not isinstance(value, str) or not value:
                 raise BadEnvelope(f"the attribute {name} is missing")
             return value
 
-        sequence = headers.get(PREFIX + "sequence")
-        cause = headers.get(PREFIX + "causationid")
+        sequence, cause = attributes.get("sequence"), attributes.get("causationid")
         try:
             return cls(
                 id=UUID(text("id")),

@@ -1,20 +1,21 @@
-"""The JSON Schema of every message, kept as numbered snapshots beside the code.
+"""What is published of every message: numbered schema snapshots, each with its golden example.
 
-`python -m contracts.snapshots` writes a new snapshot where a schema changed compatibly, and refuses
-where it did not; `--check` only tells.
+`python -m contracts.snapshots` writes a new snapshot where a schema changed compatibly, its example
+and the AsyncAPI document, and refuses where it did not; `--check` only tells.
 """
 
 import argparse
+import importlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from contracts import registry
+from contracts import examples, registry
 from contracts.compatibility import breaks
 from contracts.message import Message
 
-FOLDER = Path(__file__).resolve().parents[1] / "schemas"
+FOLDER = Path(__file__).parent / "schemas"
 
 
 def schema_of(message: type[Message]) -> dict[str, Any]:
@@ -55,8 +56,11 @@ def faults(message: type[Message], folder: Path = FOLDER) -> list[str]:
     return []
 
 
-def write(message: type[Message], folder: Path = FOLDER) -> bool:
-    """Write a snapshot if the schema changed; tells if it did. Raises ValueError on a break."""
+def write(message: type[Message], folder: Path = FOLDER, golden: Path = examples.FOLDER) -> bool:
+    """Write snapshot and example if the schema changed; tells if it did.
+
+    Raises ValueError on a break.
+    """
     now, kept = schema_of(message), snapshots(message, folder)
     if kept and kept[-1] == now:
         return False
@@ -65,7 +69,11 @@ def write(message: type[Message], folder: Path = FOLDER) -> bool:
         raise ValueError(f"{message.type_name()}: {broken[0]}; make it a new class instead")
     place = _folder(message, folder)
     place.mkdir(parents=True, exist_ok=True)
-    (place / f"{len(kept) + 1:04d}.json").write_text(json.dumps(now, indent=2) + "\n")
+    number = f"{len(kept) + 1:04d}.json"
+    (place / number).write_text(json.dumps(now, indent=2) + "\n")
+    example = _folder(message, golden) / number
+    example.parent.mkdir(parents=True, exist_ok=True)
+    example.write_bytes(examples.newest(message))
     return True
 
 
@@ -74,14 +82,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m contracts.snapshots", description=__doc__)
     parser.add_argument("--check", action="store_true", help="tell what is missing, write nothing")
     arguments = parser.parse_args()
+    # The document is made of catalogue and snapshots, so it is imported where it is needed.
+    asyncapi = importlib.import_module("contracts.asyncapi")
     messages = registry.everything().values()
     if arguments.check:
         found = [fault for message in messages for fault in faults(message)]
+        found += [fault for message in messages for fault in examples.faults(message)]
+        found += [] if asyncapi.is_current() else ["asyncapi.json is not current"]
         sys.exit("\n".join(found) or 0)
     try:
         written = [message.type_name() for message in messages if write(message)]
     except ValueError as error:
         sys.exit(str(error))
+    if not asyncapi.is_current():
+        asyncapi.FILE.write_text(asyncapi.text())
+        written.append(asyncapi.FILE.name)
     sys.stdout.write("".join(f"wrote {name}\n" for name in written) or "nothing changed\n")
 
 

@@ -87,10 +87,27 @@ def changed(**edits: Any) -> dict[str, Any]:
         (changed(properties__payment_method={"type": "string", "enum": ["card"]}), "values"),
         (changed(properties__lines={"type": "array", "items": {"type": "string"}}), "type"),
         (changed(properties__placed_at={"type": "string"}), "format"),
+        (changed(properties__total__anyOf=[{"type": "null"}]), "alternatives"),
+        (changed(properties__lines__maxItems=5), "maxItems"),
+        (changed(properties__customer_id__default="guest"), "default"),
+        (changed(properties__customer_id__anyOf=[{"type": "string"}]), "alternatives"),
+        (
+            changed(
+                properties__payment_method={
+                    "type": "string",
+                    "enum": [*SCHEMA["properties"]["payment_method"]["enum"], "crypto"],
+                }
+            ),
+            "values",
+        ),
+        (changed(properties__total__oneOf=[]), "oneOf"),
+        (changed(**{"$defs__Money__properties__currency": {"type": "integer"}}), "type changed"),
+        (changed(**{"$defs__OrderedLine__properties__sku": None}), "removed"),
     ],
 )
 def test_each_kind_of_breaking_change_is_refused(new: dict[str, Any], reason: str) -> None:
     assert any(reason in found for found in breaks(SCHEMA, new))
+    assert breaks(new, SCHEMA), "the way back is refused too"
 
 
 def test_an_optional_field_may_be_added() -> None:
@@ -101,9 +118,23 @@ def test_an_optional_field_may_be_added() -> None:
 
 def test_a_change_without_a_snapshot_is_noticed(tmp_path: Path) -> None:
     assert snapshots.faults(StockReserved, tmp_path) != []
-    assert snapshots.write(StockReserved, tmp_path)
+    assert snapshots.write(StockReserved, tmp_path, tmp_path / "examples")
     assert snapshots.faults(StockReserved, tmp_path) == []
-    assert not snapshots.write(StockReserved, tmp_path)
+    assert not snapshots.write(StockReserved, tmp_path, tmp_path / "examples")
+
+
+def test_every_earlier_snapshot_is_held_against_the_present_schema(tmp_path: Path) -> None:
+    snapshots.write(StockReserved, tmp_path, tmp_path / "examples")
+    (first,) = tmp_path.glob("inventory*/0001.json")
+    present = first.read_text()
+    (first.parent / "0002.json").write_text(present)
+    assert snapshots.faults(StockReserved, tmp_path) == []
+    first.write_text(present.replace('"warehouse_id"', '"house_id"'))
+    (fault, *_) = snapshots.faults(StockReserved, tmp_path)
+    assert "against snapshot 1" in fault
+    with pytest.raises(ValueError, match="make it a new class instead"):
+        (first.parent / "0002.json").unlink()
+        snapshots.write(StockReserved, tmp_path, tmp_path / "examples")
 
 
 def test_consumers_ignore_what_they_do_not_know_and_producers_may_not_say_it() -> None:

@@ -115,17 +115,26 @@ def write_topology(
         bool, typer.Option("--check", help="Only compare; 1 when it differs.")
     ] = False,
 ) -> None:
-    """Write the broker's tracked definitions from what the services handle and send."""
-    current = topology.of_repository(repository.services(repository.ROOT))
-    if topology.is_current(repository.ROOT, current):
+    """Write what follows from the messages the services handle and send.
+
+    That is the broker's definitions, the messages' consumers and their AsyncAPI document.
+    """
+    current = topology.files(repository.services(repository.ROOT))
+    outdated = topology.outdated(repository.ROOT, current)
+    if check and outdated:
+        names = " and ".join(map(str, outdated))
+        raise Refusal(f"{names}: not what the services handle; `make topology` writes it.")
+    for file in outdated:
+        (repository.ROOT / file).write_text(current[file])
+        console.print(f"{file} is written.")
+    asyncapi = importlib.import_module("contracts.asyncapi")
+    if asyncapi.is_current():
         console.print(f"{TRACKED} is what the services handle and send.")
     elif check:
-        raise Refusal(
-            f"{TRACKED} differs from what the services handle: `make topology` writes it."
-        )
+        raise Refusal("the AsyncAPI document is not current: `make topology` writes it.")
     else:
-        (repository.ROOT / TRACKED).write_text(topology.as_text(current))
-        console.print(f"{TRACKED} is written; `make up` brings it to the running broker.")
+        asyncapi.FILE.write_text(asyncapi.text())
+        console.print(f"{asyncapi.FILE.name} is written; `make up` brings all to the broker.")
 
 
 @app.command()

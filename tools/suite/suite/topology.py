@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from suite.definitions import TRACKED, VHOST
 
+CONSUMERS = Path("libs/contracts/contracts/consumers.json")
 TIERS = 4
 # How often a message may come back because its consumer died holding it; what fails in an
 # orderly way never gets this far, it goes through the retry tiers.
@@ -23,6 +24,10 @@ class MessageClass(Protocol):
 
     def routing_key(self) -> str:
         """Return owner and name: `orders.OrderPlaced`."""
+        ...
+
+    def type_name(self) -> str:
+        """Return the type: `cartwright.orders.OrderPlaced.v1`."""
         ...
 
 
@@ -68,10 +73,28 @@ def _handled(service: str) -> list[MessageClass]:
     return list(importlib.import_module(f"{service}.handlers").bus.handled)
 
 
-def is_current(root: Path, current: dict[str, Any]) -> bool:
-    """Say whether the tracked file holds exactly these definitions."""
-    file = root / TRACKED
-    return file.exists() and file.read_text() == as_text(current)
+def consumers(services: Iterable[str]) -> dict[str, list[str]]:
+    """Return which services hear each message, by its type name: the catalogue shows it."""
+    heard: dict[str, list[str]] = {}
+    for service in sorted(services):
+        for message in _handled(service):
+            heard.setdefault(message.type_name(), []).append(service)
+    return dict(sorted(heard.items()))
+
+
+def files(services: Sequence[str]) -> dict[Path, str]:
+    """Return the tracked files that follow from the services: the topology, and who hears what."""
+    heard = json.dumps(consumers(services), indent=2) + "\n"
+    return {TRACKED: as_text(of_repository(services)), CONSUMERS: heard}
+
+
+def outdated(root: Path, current: Mapping[Path, str]) -> list[Path]:
+    """Return those of the files that are missing or hold something else."""
+    return [
+        file
+        for file, text in current.items()
+        if not (root / file).exists() or (root / file).read_text() != text
+    ]
 
 
 def as_text(entries: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from suite import topology
+from suite import repository, topology
 from suite.definitions import TRACKED
 from suite.repository import ROOT
 
@@ -76,14 +76,20 @@ def test_work_queues_never_drop_and_retries_return_to_them(shop: Definitions) ->
         assert "max-length" not in policy["definition"]
 
 
-def test_the_tracked_file_is_compared_as_it_would_be_written(
+def test_the_tracked_files_are_compared_as_they_would_be_written(
     bakery: Any, shop: Definitions, tmp_path: Path
 ) -> None:
     bakery.write(tmp_path)
 
-    assert topology.is_current(tmp_path, shop)
+    assert topology.outdated(tmp_path, {TRACKED: topology.as_text(shop)}) == []
     assert json.loads((tmp_path / TRACKED).read_text()) == shop
-    assert not topology.is_current(tmp_path, topology.definitions({"baker": []}, []))
+    other = topology.as_text(topology.definitions({"baker": []}, []))
+    assert topology.outdated(tmp_path, {TRACKED: other}) == [TRACKED]
+    assert topology.outdated(tmp_path, {Path("missing"): ""}) == [Path("missing")]
+
+
+def test_what_follows_from_the_services_is_tracked() -> None:
+    assert topology.outdated(ROOT, topology.files(repository.services(ROOT))) == []
 
 
 def test_the_tracked_file_of_this_repository_names_no_user_and_no_password() -> None:

@@ -1,0 +1,74 @@
+"""The catalogue of messages: what each means, who says it, who hears it, and an example of it."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts import examples, registry, snapshots, structured
+from contracts.message import Command, Message
+
+CONSUMERS = Path(__file__).with_name("consumers.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What there is to know of one message.
+
+    producers: the services that may send it; consumers: those of the suite whose queues are bound
+    to it (other systems are not known here). schema: JSON Schema of `data`. example: the whole
+    message as one JSON document.
+    """
+
+    message: type[Message]
+    summary: str
+    description: str
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    schema: dict[str, Any]
+    example: bytes
+
+    @property
+    def name(self) -> str:
+        """The type without the suite, as in `orders.OrderPlaced.v1`."""
+        return self.message.type_name().removeprefix("cartwright.")
+
+    @property
+    def data(self) -> Any:
+        """The example's data, decoded."""
+        return json.loads(structured.read(self.example)[1])
+
+
+def entry_of(message: type[Message], consumers: Mapping[str, list[str]]) -> Entry:
+    """The entry of one message; raises ValueError when it has no summary or no example."""
+    text = inspect.cleandoc(message.__doc__ or "")
+    summary, _, description = text.partition("\n")
+    kept = examples.kept(message)
+    if not summary or not kept:
+        raise ValueError(f"{message.type_name()} has no {'example' if summary else 'docstring'}")
+    senders = message.senders if issubclass(message, Command) else (message.owner(),)
+    return Entry(
+        message=message,
+        summary=summary,
+        description=" ".join(description.split()),
+        producers=senders,
+        consumers=tuple(consumers.get(message.type_name(), ())),
+        schema=snapshots.schema_of(message),
+        example=kept[-1],
+    )
+
+
+def entries() -> list[Entry]:
+    """Every message, by type name; raises ValueError when one is not described."""
+    heard = json.loads(CONSUMERS.read_text())
+    known = sorted(registry.everything().values(), key=lambda message: message.type_name())
+    return [entry_of(message, heard) for message in known]
+
+
+def find(name: str) -> Entry | None:
+    """The entry of `orders.OrderPlaced`, `orders.OrderPlaced.v1` or the full type name."""
+    wanted = name.removeprefix("cartwright.")
+    found = [each for each in entries() if wanted in (each.name, each.message.routing_key())]
+    return found[0] if found else None
