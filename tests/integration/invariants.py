@@ -6,8 +6,7 @@ those are given.
 """
 
 import asyncio
-from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aio_pika
@@ -15,6 +14,7 @@ import asyncpg
 import httpx
 from aio_pika.abc import AbstractChannel
 
+from recorder import QUEUE, Recorder
 from shopfloor import until
 from suite.instance import Instance
 
@@ -32,34 +32,16 @@ SERVICES = (
 DUE = "status in ('confirmed', 'shipped', 'delivered')"
 
 
-@dataclass
-class Recorder:
-    """What a foreign subscriber of every event heard: numbers by (source, subject)."""
-
-    heard: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
-    bodies: list[bytes] = field(default_factory=list)
-
-    def note(self, source: str, subject: str, sequence: int, body: bytes) -> None:
-        """Remember one event."""
-        self.heard[source, subject].append(sequence)
-        self.bodies.append(body)
-
-    def gaps(self) -> list[str]:
-        """Aggregates whose distinct numbers are not 1, 2, … without a hole."""
-        return [
-            f"{source} {subject}: heard {sorted(set(numbers))}"
-            for (source, subject), numbers in self.heard.items()
-            if sorted(set(numbers)) != list(range(1, len(set(numbers)) + 1))
-        ]
-
-    def inversions(self) -> list[str]:
-        """Aggregates of which a number was first heard after a later one."""
-        found = []
-        for (source, subject), numbers in self.heard.items():
-            first = list(dict.fromkeys(numbers))
-            if first != sorted(first):
-                found.append(f"{source} {subject}: heard in the order {first}")
-        return found
+# Where each aggregate keeps the number of its last event: database, table, id, source.
+NUMBERED = (
+    ("orders", "orders", "id", "/orders/order"),
+    ("payments", "order_payments", "order_id", "/payments/payment"),
+    ("inventory", "reservations", "order_id", "/inventory/reservation"),
+    ("inventory", "stock_levels", "variant_id", "/inventory/stock"),
+    ("promotions", "redemptions", "order_id", "/promotions/redemption"),
+    ("shipping", "fulfilments", "order_id", "/shipping/fulfilment"),
+    ("shipping", "shipments", "id", "/shipping/shipment"),
+)
 
 
 async def ready_in(channel: AbstractChannel, queue: str) -> int:
@@ -122,7 +104,7 @@ class Books:
         names = [f"svc.{service}{kind}" for service in SERVICES for kind in kinds]
         async with await aio_pika.connect(self.instance.broker_url()) as connection:
             channel = await connection.channel()
-            return {name: await ready_in(channel, name) for name in [*names, "ext.recorder"]}
+            return {name: await ready_in(channel, name) for name in [*names, QUEUE]}
 
     async def violations(self, *, dead_letters: int = 0) -> list[str]:
         """Everything that is wrong; `dead_letters` were put there by the test itself."""
@@ -134,6 +116,9 @@ class Books:
             self.unfinished(),
             self.leaks(),
             self.deliveries(),
+            self.tails(),
+            self.untold(),
+            self.repeated_answers(),
             self.repeated_effects(),
             self.stale_copies(),
             self.zombies(dead_letters),
@@ -255,6 +240,44 @@ class Books:
     async def deliveries(self) -> list[str]:
         """I5: the subscriber heard every aggregate's events, numbered without a hole and in order."""
         return [f"I5 {fault}" for fault in [*self.recorder.gaps(), *self.recorder.inversions()]]
+
+    async def tails(self) -> list[str]:
+        """I5: the last event each aggregate numbered was heard too."""
+        found = []
+        for database, table, key, source in NUMBERED:
+            query = f"select {key} as id, sequence from {table} where created_at > $1"
+            for row in await self.rows(database, query, self.recorder.since):
+                heard = self.recorder.last(source, str(row["id"]))
+                if heard < row["sequence"]:
+                    found.append(f"I5 {source} {row['id']}: heard {heard} of {row['sequence']}")
+        return found
+
+    async def untold(self) -> list[str]:
+        """I5: whoever's order was confirmed or cancelled got the mail that says so."""
+        ended = await self.rows(
+            "orders",
+            "select id, confirmed_at, cancelled_at from orders where created_at > $1",
+            self.recorder.since,
+        )
+        mails = await self.rows("notifications", "select type, reference_id from email_messages")
+        told = {(mail["type"], str(mail["reference_id"])) for mail in mails}
+        wanted = [("order_confirmation", row["id"]) for row in ended if row["confirmed_at"]]
+        wanted += [("order_cancelled", row["id"]) for row in ended if row["cancelled_at"]]
+        return [
+            f"I5 no {kind} for {each}" for kind, each in wanted if (kind, str(each)) not in told
+        ]
+
+    async def repeated_answers(self) -> list[str]:
+        """I6: no message had its effect twice: nothing was said twice for one cause."""
+        heard_twice = await self.rows(
+            "orders",
+            "select order_id, message_id, heard from saga_log where message_id is not null "
+            "group by 1, 2, 3 having count(*) > 1",
+        )
+        return [
+            *(f"I6 {fault}" for fault in self.recorder.doubled()),
+            *(f"I6 a saga heard it twice {dict(row)}" for row in heard_twice),
+        ]
 
     async def repeated_effects(self) -> list[str]:
         """I6: no e-mail, shipment or coupon use twice."""

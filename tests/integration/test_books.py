@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import asyncpg
 import pytest_asyncio
 
-from invariants import Books, Recorder
+from invariants import Books
+from recorder import Recorder
 from shopfloor import Buyer, Staff
 
 

@@ -1,15 +1,14 @@
 """Messages nobody should send: set aside one by one, while everybody else is served."""
 
-import json
 import uuid
 from typing import Any
 
 import aio_pika
-import httpx
 
 from chassis.ids import new_id
 from contracts import registry
 from contracts.message import Command
+from impersonation import allow_any_name
 from invariants import SERVICES, Books
 from shopfloor import Buyer, Staff, until
 from suite.instance import Instance
@@ -126,18 +125,6 @@ async def reasons_given(instance: Instance, service: str, count: int) -> None:
             assert letter.headers["x-error-detail"]
             assert letter.headers["x-first-failed-at"]
             assert "x-sender" in letter.headers
-
-
-async def allow_any_name(instance: Instance) -> None:
-    """Let the admin send under any name, as an impersonator; without it the broker refuses."""
-    management = instance.environment.broker.management_url
-    async with httpx.AsyncClient(base_url=management) as broker:
-        user = (await broker.get("/api/users/admin")).json()
-        tags = {"administrator", "impersonator"}
-        wanted = {"password_hash": user["password_hash"], "tags": ",".join(sorted(tags))}
-        wanted["hashing_algorithm"] = user["hashing_algorithm"]
-        answer = await broker.put("/api/users/admin", content=json.dumps(wanted))
-        assert answer.is_success, answer.text
 
 
 async def test_the_broker_lets_nobody_send_what_is_not_theirs(instance: Instance) -> None:

@@ -169,14 +169,18 @@ class Instance:
         os.kill(pid, signal.SIGKILL)
         victim.wait(timeout=READY_DEADLINE)
 
+    def fell(self, *names: str) -> None:
+        """End processes with SIGKILL, all at once; they stay ended until they are started again."""
+        control.ask(self._state(), "fell", names)
+
     def stop_process(self, name: str) -> None:
         """Stop a process, which stays stopped until it is started again."""
         control.ask(self._state(), "stop", [name])
 
-    def start_process(self, name: str) -> None:
-        """Start a process that was stopped, and wait until it is ready."""
-        control.ask(self._state(), "start", [name])
-        self.wait_ready(name)
+    def start_process(self, *names: str) -> None:
+        """Start processes that were stopped, and wait until they are ready."""
+        control.ask(self._state(), "start", names)
+        self.wait_ready(*names)
 
     def restart(self, name: str) -> None:
         """Stop a process in good order, start it again, and wait until it is ready."""

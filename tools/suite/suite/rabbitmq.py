@@ -11,6 +11,7 @@ from suite import rabbitmq_programs
 from suite.account import Account
 from suite.definitions import VHOST
 from suite.plan import Process, Tier
+from suite.refusals import Refusal
 from suite.secrets import Secrets, write_private
 
 
@@ -66,6 +67,16 @@ class Broker:
             **identity,  # type: ignore[arg-type]
         )
         return [mapper, node]
+
+    def control(self, *words: str) -> str:
+        """Run `rabbitmqctl` on the node and return what it prints; raises Refusal when it fails."""
+        program = rabbitmq_programs.find(lambda _line: None) / "rabbitmqctl"
+        settings = [f"{name}={value}" for name, value in self._environment().items()]
+        command = ("env", *settings, program, "--quiet", *words)
+        answer = self.account.run(*command, cwd=self.folder)
+        if answer.returncode:
+            raise Refusal(f"rabbitmqctl {words[0]} failed:\n{answer.stdout}{answer.stderr}")
+        return answer.stdout
 
     def _write(self, path: Path, text: str, mode: int = 0o600) -> None:
         write_private(path, text)

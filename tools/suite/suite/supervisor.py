@@ -80,7 +80,7 @@ class Child:
                 **identity,
             )
 
-    async def stop(self) -> None:
+    async def stop(self, *, by_force: bool = False) -> None:
         """Ask the process to leave; after its grace end it, and what it left behind, by force."""
         if self.keeper:
             async with self.spawning:
@@ -88,7 +88,7 @@ class Child:
             await asyncio.wait([self.keeper])
         process = self.process
         if process is not None:
-            if process.returncode is None:
+            if process.returncode is None and not by_force:
                 process.send_signal(self.spec.stop_signal)
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(process.wait(), self.spec.grace)
@@ -156,11 +156,12 @@ class Supervisor:
                 pass
             case "shutdown":
                 self.over.set()
-            case "start" | "stop" | "restart":
+            case "start" | "stop" | "restart" | "fell":
                 async with self.changing:
                     if command != "start":
-                        await self._stop(self.children[name] for name in names)
-                    if command != "stop":
+                        by_force = command == "fell"
+                        await self._stop((self.children[name] for name in names), by_force=by_force)
+                    if command in ("start", "restart"):
                         await self._start(names)
             case _:
                 return {"refused": f"there is no command {command!r}."}
@@ -183,8 +184,8 @@ class Supervisor:
                 child.spec = specs[name]
             await child.start()
 
-    async def _stop(self, children: Iterable[Child]) -> None:
-        await asyncio.gather(*(child.stop() for child in children))
+    async def _stop(self, children: Iterable[Child], *, by_force: bool = False) -> None:
+        await asyncio.gather(*(child.stop(by_force=by_force) for child in children))
 
     async def _stop_all(self) -> None:
         """Stop tier by tier, those started last first."""

@@ -18,7 +18,7 @@ from suite.refusals import Refusal
 SERVERS_SETTING = "TEST_SERVERS"
 
 # The tests of the whole suite wait more than they work, so the others run beside them.
-WHOLE = "tests/integration"
+WHOLE = ("tests/integration", "tests/faults")
 
 
 class Terminated(KeyboardInterrupt):
@@ -35,11 +35,12 @@ def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[st
     with _alone(folder), _ended_in_order(), _servers(root, folder, report) as found:
         settings = os.environ | found | {"TEST_INSTANCE": str(whole)}
         try:
-            if arguments or not (root / WHOLE).is_dir():
+            if arguments or not all((root / part).is_dir() for part in WHOLE):
                 return _pytest(root, arguments, settings)
             with _beside(root, folder / "logs/others.log", settings) as others:
-                report(f"{WHOLE} runs first; the other tests run beside it and are shown after it")
-                whole_code = _pytest(root, [WHOLE], settings)
+                names = " and ".join(WHOLE)
+                report(f"{names} run first; the other tests run beside them and are shown after")
+                whole_code = _pytest(root, WHOLE, settings)
                 others_code = others()
                 return whole_code or others_code
         finally:
@@ -67,7 +68,8 @@ def _servers(root: Path, folder: Path, report: Callable[[str], None]) -> Iterato
 @contextlib.contextmanager
 def _beside(root: Path, log: Path, environment: dict[str, str]) -> Iterator[Callable[[], int]]:
     """Run all other tests in the background; gives what awaits, shows and tells their code."""
-    command = [sys.executable, "-m", "pytest", f"--ignore={WHOLE}", "-p", "no:cacheprovider"]
+    ignored = [f"--ignore={part}" for part in WHOLE]
+    command = [sys.executable, "-m", "pytest", *ignored, "-p", "no:cacheprovider"]
     with (
         log.open("w") as output,
         subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=output) as tests,

@@ -10,7 +10,7 @@ import pytest
 
 from suite import control, status_table, strays
 from suite.instance import Instance
-from suite.refusals import NotReady, NotRunning
+from suite.refusals import NotReady, NotRunning, Refusal
 
 EVERYTHING = {"postgres", "epmd", "rabbitmq", "baker", "waiter"}
 
@@ -51,6 +51,20 @@ def test_killed_servers_are_started_again(suite: Instance) -> None:
     suite.wait_ready()
 
     assert all(suite.pids[name] != before[name] for name in ("postgres", "rabbitmq"))
+
+
+def test_felled_processes_stay_down_until_they_are_started(suite: Instance) -> None:
+    suite.fell("rabbitmq", "baker")
+    assert not {"rabbitmq", "baker"} & set(suite.pids)
+
+    suite.start_process("rabbitmq", "baker")
+    assert set(suite.pids) == EVERYTHING
+
+
+def test_the_broker_obeys_its_control_program(suite: Instance) -> None:
+    assert "rabbit" in suite.environment.broker.control("status")
+    with pytest.raises(Refusal, match="no_such_command"):
+        suite.environment.broker.control("no_such_command")
 
 
 def test_a_stopped_process_stays_stopped_until_it_is_started(suite: Instance) -> None:

@@ -1,0 +1,77 @@
+"""The whole suite, started once for all tests that want it, with a subscriber of every event."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from invariants import Books
+from recorder import Recorder, recording
+from shopfloor import Buyer, Staff, staff_of
+from suite.instance import Instance
+
+PATIENT = httpx.Timeout(40.0)
+
+
+def may_fail(folder: Path) -> dict[str, dict[str, str]]:
+    """Settings by which every service looks into the instance's folder for where to fail."""
+    points = folder.resolve() / "crash-points"
+    points.mkdir(parents=True, exist_ok=True)
+    return {"*": {"CRASH_POINTS": str(points)}}
+
+
+@pytest.fixture(scope="session")
+def instance() -> Iterator[Instance]:
+    """The running suite; on servers of its own, gone after the tests."""
+    folder = os.environ.get("TEST_INSTANCE")
+    if not folder:
+        raise RuntimeError("TEST_INSTANCE is not set: run the tests with `make test`")
+    running = Instance(Path(folder), profile="test", overrides=may_fail(Path(folder)))
+    running.start()
+    yield running
+
+
+@pytest.fixture(scope="session")
+def recorder(instance: Instance) -> Iterator[Recorder]:
+    """A foreign subscriber of everything."""
+    with recording(instance) as heard:
+        yield heard
+
+
+@pytest.fixture(scope="session")
+def books(instance: Instance, recorder: Recorder) -> Books:
+    """Everything there is to check."""
+    return Books(instance, recorder)
+
+
+@pytest_asyncio.fixture
+async def http(instance: Instance) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the gateway."""
+    limits = httpx.Limits(max_connections=300)
+    async with httpx.AsyncClient(
+        base_url=instance.url("gateway"), timeout=PATIENT, limits=limits
+    ) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def staff(http: httpx.AsyncClient, instance: Instance, recorder: Recorder) -> Staff:
+    """Somebody who may do everything, in a shop that is open."""
+    return await staff_of(instance, http)
+
+
+@pytest.fixture
+def buyer(http: httpx.AsyncClient, staff: Staff) -> Buyer:
+    """A guest."""
+    return Buyer(http, staff)
+
+
+@pytest_asyncio.fixture
+async def at_rest(books: Books) -> AsyncIterator[Books]:
+    """After the test: wait until all is at rest, and find every invariant holding."""
+    yield books
+    await books.settle()
+    assert await books.violations() == []

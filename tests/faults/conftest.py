@@ -1,0 +1,57 @@
+"""What every attack needs: the seed, the crash points, a client that never gives up."""
+
+import os
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from failures import CrashPoints
+from storm import Persistent
+from suite.instance import Instance
+
+SEED = 20261121
+
+
+def seed_in_use() -> int:
+    """FAULTS_SEED, or the fixed one."""
+    return int(os.environ.get("FAULTS_SEED") or SEED)
+
+
+def pytest_report_header() -> str:
+    """The seed comes first: FAULTS_SEED replays it."""
+    return f"faults: seed {seed_in_use()} (FAULTS_SEED={seed_in_use()} replays it)"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long attacks to `make faults`, and of those what belongs to other parts."""
+    mine = [item for item in items if "faults" in item.path.parts]
+    chosen = mine
+    if not os.environ.get("FAULTS_FULL"):
+        chosen = [item for item in mine if not item.get_closest_marker("full")]
+    if part := os.environ.get("FAULTS_PART"):
+        number, _, of = part.partition("/")
+        chosen = [item for i, item in enumerate(chosen) if i % int(of) == int(number) - 1]
+    left = [item for item in mine if item not in chosen]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+
+
+@pytest.fixture
+def seed() -> int:
+    """What all chance is drawn from."""
+    return seed_in_use()
+
+
+@pytest.fixture
+def crash_points(instance: Instance) -> Iterator[CrashPoints]:
+    """Where to order failures; what has not happened by the end will not happen."""
+    points = CrashPoints(instance.folder / "crash-points")
+    yield points
+    points.withdraw()
+
+
+@pytest.fixture
+def client(http: httpx.AsyncClient) -> Persistent:
+    """A client that repeats what broke off."""
+    return Persistent(http)

@@ -1,0 +1,86 @@
+"""Every (service, step) there is, read off the saga's table and the broker's bindings.
+
+A step is a message a service hears or says on behalf of a checkout. What the table's moves send is
+found by making each of them; who hears it is found in the tracked topology.
+"""
+
+import json
+from pathlib import Path
+
+from saga_play import NOW, an_order, message
+
+from chassis.crashpoints import Point
+from contracts import registry
+from contracts.message import Command, Message
+from failures import Failure
+from orders.saga.table import MOVES
+from suite.definitions import TRACKED
+from suite.repository import ROOT
+
+SAID = (Point.BEFORE_COMMIT, Point.BEFORE_PUBLISH, Point.AFTER_PUBLISH)
+HEARD = (Point.BEFORE_COMMIT, Point.BEFORE_ACK)
+CALLED = (Point.BEFORE_CALL, Point.AFTER_CALL)
+
+
+def replies() -> list[type[Message]]:
+    """What the sagas hear from others."""
+    return sorted(
+        {heard for _, heard in MOVES if issubclass(heard, Message)}, key=lambda kind: kind.__name__
+    )
+
+
+def sent() -> list[type[Message]]:
+    """What the sagas send: each move of the table is made once."""
+    found: set[type[Message]] = set()
+    for (_, heard), moves in MOVES.items():
+        for move in moves:
+            order = an_order(coupon=True)
+            order.progress["allocations"] = []
+            order.captured_amount = order.total_amount
+            found |= {type(each) for each in move.send(order, message(heard, order), NOW)}
+    return sorted(found, key=lambda kind: kind.__name__)
+
+
+def listeners(root: Path = ROOT) -> dict[str, list[str]]:
+    """Which services' work queues are bound to a routing key."""
+    found: dict[str, list[str]] = {}
+    for each in json.loads((root / TRACKED).read_text())["bindings"]:
+        kind, _, service = each["destination"].partition(".")
+        if kind == "svc" and "." not in service and each["source"] in ("events", "commands"):
+            found.setdefault(each["routing_key"], []).append(service)
+    return found
+
+
+def pairs() -> list[tuple[str, str, str]]:
+    """(service, `hears` or `says`, routing key), of everything that serves a checkout."""
+    registry.everything()
+    bound = listeners()
+    found = set()
+    for kind in {*replies(), *sent()}:
+        key = kind.routing_key()
+        sayer = "orders" if issubclass(kind, Command) else kind.owner()
+        found.add((sayer, "says", key))
+        found |= {(service, "hears", key) for service in bound.get(key, ())}
+    return sorted(found)
+
+
+def points() -> list[Failure]:
+    """Every place where a service may crash for a step's sake."""
+    found = set()
+    for service, how, key in pairs():
+        at = SAID if how == "says" else HEARD
+        if how == "hears" and service == "payments":
+            at = (*HEARD, *CALLED)
+        found |= {Failure(service, point, key) for point in at}
+    return sorted(found)
+
+
+def main() -> None:
+    """Print the pairs and how many points they make."""
+    for service, how, key in pairs():
+        print(f"{service:14} {how:6} {key}")
+    print(f"{len(pairs())} pairs, {len(points())} crash points")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What a run did to the shop, in four numbers: lost, unexpected, duplicated, recovered."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from crowd import Crowd
+from invariants import Books
+
+# By the beginning of a violation: what was promised and is not there, and what is there twice.
+LOST = ("I3", "I5", "I8 unsent", "I8 dead")
+DUPLICATED = ("I6",)
+
+
+@dataclass
+class Tally:
+    """One run. `recovered` counts requests sent again, events heard again and processes restarted."""
+
+    run: str
+    seed: int
+    orders: int = 0
+    lost: int = 0
+    unexpected: int = 0
+    duplicated: int = 0
+    recovered: int = 0
+    seconds: float = 0.0
+    injected: int = 0
+    found: list[str] = field(default_factory=list)
+
+    def count(self, violations: Sequence[str]) -> None:
+        """Sort violations into the numbers."""
+        self.found += violations
+        for violation in violations:
+            if violation.startswith(LOST):
+                self.lost += 1
+            elif violation.startswith(DUPLICATED):
+                self.duplicated += 1
+            else:
+                self.unexpected += 1
+
+    def is_clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.lost == self.unexpected == self.duplicated == 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.run} (seed {self.seed}): {self.orders} orders, {self.injected} faults; "
+            f"lost {self.lost}, unexpected {self.unexpected}, duplicated {self.duplicated}, "
+            f"recovered {self.recovered}; {self.seconds:.0f} s"
+        )
+
+
+@dataclass
+class Watch:
+    """Counts from its making to its tally."""
+
+    books: Books
+    run: str
+    seed: int
+    began: float = field(default_factory=time.monotonic)
+    repeats: int = 0
+    restarts: int = 0
+
+    def __post_init__(self) -> None:
+        self.repeats = self.books.recorder.repeats
+        self.restarts = self._restarts()
+
+    def _restarts(self) -> int:
+        return sum(each.restarts for each in self.books.instance.status().values())
+
+    async def tally(self, crowd: Crowd | None = None, *, injected: int, dead: int = 0) -> Tally:
+        """Wait for rest, check everything, count, report."""
+        await self.books.settle(120)
+        found = await self.books.violations(dead_letters=dead)
+        tally = Tally(self.run, self.seed, injected=injected)
+        if crowd is not None:
+            found += await missing(self.books, crowd)
+            found += crowd.client.faults
+            tally.orders = len(crowd.accepted)
+            again = (0, 502, 503, 504)
+            tally.recovered += sum(crowd.client.seen[status] for status in again)
+        tally.count(found)
+        tally.recovered += self.books.recorder.repeats - self.repeats
+        tally.recovered += max(0, self._restarts() - self.restarts)
+        tally.seconds = time.monotonic() - self.began
+        report(tally)
+        return tally
+
+
+async def missing(books: Books, crowd: Crowd) -> list[str]:
+    """Orders that were promised and are not there, and carts ordered twice."""
+    rows = await books.rows("orders", "select id, status, cart_id from orders")
+    known = {str(row["id"]): row["status"] for row in rows}
+    kept = [str(row["cart_id"]) for row in rows if row["status"] != "cancelled"]
+    twice = {cart for cart in kept if kept.count(cart) > 1}
+    return [
+        *(f"I3 order {order_id} is lost" for order_id in crowd.accepted if order_id not in known),
+        *(f"I6 cart {cart} was ordered twice" for cart in twice),
+    ]
+
+
+def report(tally: Tally) -> None:
+    """Print it, and add it to the file that FAULTS_REPORT names."""
+    print(f"\n{tally}", flush=True)
+    if name := os.environ.get("FAULTS_REPORT"):
+        with Path(name).open("a") as file:
+            file.write(json.dumps(asdict(tally)) + "\n")

@@ -1,0 +1,117 @@
+"""Two hundred orders while services crash at their worst moments and messages come twice."""
+
+import asyncio
+import random
+
+import pytest
+
+from chassis.crashpoints import Point
+from crowd import Crowd, gather_crowd, read_all, visits
+from failures import CrashPoints, Failure
+from invariants import Books
+from shopfloor import Staff
+from steps import points
+from storm import Persistent
+from suite.instance import Instance
+from tally import Tally, Watch
+from tap import tapped
+
+# A quarter finds its scarce product gone and places no order.
+VISITS = 260
+SCARCE_PIECES = 8
+CRASHES = 8
+# What every crowd passes; the rarer steps are crashed one by one in test_crash_points.
+BUSY = {
+    "inventory.ReserveStock",
+    "inventory.StockReserved",
+    "payments.CollectPayment",
+    "payments.PaymentCaptured",
+    "orders.OrderPlaced",
+    "orders.OrderConfirmed",
+    "promotions.RedeemPromotions",
+    "promotions.PromotionsRedeemed",
+    "shipping.CreateShipments",
+    "shipping.ShipmentsCreated",
+    "notifications.Notify",
+}
+
+
+def drawn(seed: int, count: int) -> list[Failure]:
+    """Crashes the seed chooses; the one between a charge and its record is always among them."""
+    worst = Failure("payments", Point.AFTER_CALL, "payments.CollectPayment")
+    others = [each for each in points() if each.message in BUSY and each != worst]
+    return [worst, *random.Random(f"crashes {seed}").sample(others, count - 1)]
+
+
+async def crash_one_after_another(
+    instance: Instance, crash_points: CrashPoints, failures: list[Failure]
+) -> int:
+    """Order each failure once the one before has happened and its service is back."""
+    for failure in failures:
+        crash_points.order([failure])
+        while crash_points.ordered():
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(instance.wait_ready, failure.service)
+    return len(failures)
+
+
+async def shops_under(
+    crowd: Crowd, seed: int, instance: Instance, crash_points: CrashPoints
+) -> int:
+    """Let the crowd shop while crashes follow one another; returns how many there were."""
+    crashing = asyncio.create_task(
+        crash_one_after_another(instance, crash_points, drawn(seed, CRASHES))
+    )
+    await crowd.shop(visits(seed, VISITS))
+    crashing.cancel()
+    await asyncio.gather(crashing, return_exceptions=True)
+    left = {str(each) for each in crash_points.withdraw()}
+    await asyncio.to_thread(instance.wait_ready)
+    return sum(str(each) not in left for each in drawn(seed, CRASHES))
+
+
+async def everything_holds(crowd: Crowd, tally: Tally) -> None:
+    """Nothing is wrong, every buyer can read how their order ended, and some of both ends are there."""
+    assert tally.is_clean(), "\n".join(tally.found)
+    ended = [order["status"] for order in await read_all(crowd)]
+    assert set(ended) <= {"confirmed", "cancelled"}
+    assert ended.count("confirmed") > len(ended) // 3
+    assert "cancelled" in ended
+
+
+async def test_a_crowd_shops_while_services_crash_and_messages_come_twice_in_any_order(
+    instance: Instance, staff: Staff, client: Persistent, books: Books,
+    crash_points: CrashPoints, seed: int,
+) -> None:  # fmt: skip
+    crowd = await gather_crowd(staff, client, scarce=SCARCE_PIECES)
+    watch = Watch(books, "crashes, repeats and disorder", seed)
+    async with (
+        tapped(instance, "orders", seed, (1, 3)) as orders,
+        tapped(instance, "payments", seed, (1, 3)) as payments,
+    ):
+        crashed = await shops_under(crowd, seed, instance, crash_points)
+        await books.settle(120)
+    assert crashed >= CRASHES // 2
+    assert orders.delivered > orders.passed > 0
+    repeated = orders.delivered + payments.delivered - orders.passed - payments.passed
+    tally = await watch.tally(crowd, injected=crashed + repeated)
+    await everything_holds(crowd, tally)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("run", range(3))
+async def test_other_crowds_shop_while_services_crash(
+    run: int, instance: Instance, staff: Staff, client: Persistent, books: Books,
+    crash_points: CrashPoints, seed: int,
+) -> None:  # fmt: skip
+    crowd = await gather_crowd(staff, client, scarce=SCARCE_PIECES)
+    watch = Watch(books, f"crashes, crowd {run}", seed + run)
+    crashed = await shops_under(crowd, seed + run, instance, crash_points)
+    tally = await watch.tally(crowd, injected=crashed)
+    await everything_holds(crowd, tally)
+
+
+def test_a_seed_draws_the_same_crowd_and_the_same_crashes_again(seed: int) -> None:
+    assert visits(seed, VISITS) == visits(seed, VISITS) != visits(seed + 1, VISITS)
+    assert drawn(seed, CRASHES) == drawn(seed, CRASHES) != drawn(seed + 1, CRASHES)
+    assert len({each.service for each in points()}) == 7

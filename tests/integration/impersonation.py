@@ -1,0 +1,19 @@
+"""Sending under another's name, which the broker refuses everybody but an impersonator."""
+
+import json
+
+import httpx
+
+from suite.instance import Instance
+
+
+async def allow_any_name(instance: Instance) -> None:
+    """Let the admin send under any name; without it the broker refuses."""
+    management = instance.environment.broker.management_url
+    async with httpx.AsyncClient(base_url=management) as broker:
+        user = (await broker.get("/api/users/admin")).json()
+        tags = {"administrator", "impersonator"}
+        wanted = {"password_hash": user["password_hash"], "tags": ",".join(sorted(tags))}
+        wanted["hashing_algorithm"] = user["hashing_algorithm"]
+        answer = await broker.put("/api/users/admin", content=json.dumps(wanted))
+        assert answer.is_success, answer.text
