@@ -115,7 +115,7 @@ class Consumer:
         settled: list[AbstractIncomingMessage] = []
         for raw in batch:
             try:
-                delivery = self._read(raw)
+                delivery = await self._read(raw)
             except Undeliverable as error:
                 await self._fail(raw, error)
                 continue
@@ -128,11 +128,17 @@ class Consumer:
             settled = await self._together(together)
         await self._acknowledge(settled)
 
-    def _read(self, raw: AbstractIncomingMessage) -> Delivery:
+    async def _read(self, raw: AbstractIncomingMessage) -> Delivery:
         delivery = incoming.read(raw, self.bus)
-        if self._oldest is not None and delivery.envelope.id < self._oldest:
+        if self._is_too_old(delivery):
+            # An operator may have let older ones in since this was last asked.
+            await self._patiently(self._forget_old)
+        if self._is_too_old(delivery):
             raise Undeliverable(f"the message is older than the inbox: {delivery.envelope.id}")
         return delivery
+
+    def _is_too_old(self, delivery: Delivery) -> bool:
+        return self._oldest is not None and delivery.envelope.id < self._oldest
 
     async def _together(self, batch: Sequence[Arrival]) -> list[AbstractIncomingMessage]:
         """Handle a batch in one transaction; if it fails, each alone: one poison fails alone."""

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, MetaData, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis import tables
+from chassis.ops import tables as operator_tables
 
 LOCK = 7_201_116
 
@@ -114,12 +115,23 @@ def _grant(connection: Connection, role: str) -> None:
         connection.execute(text(statement))
 
 
+def _all_of(metadata: MetaData) -> list[MetaData]:
+    return [metadata, tables.metadata, operator_tables.metadata]
+
+
+def newest_revision(service: str) -> str:
+    """The last migration there is in the code."""
+    folder = folder_of(service)
+    script = ScriptDirectory(str(folder), version_locations=[folder])
+    return str(script.get_current_head())
+
+
 def differences(connection: Connection, metadata: MetaData) -> list[Any]:
     """What the models say and the migrated database does not have, or the other way round."""
     migration = MigrationContext.configure(
         connection, opts={"include_name": _is_ours, "compare_type": True}
     )
-    found: list[Any] = compare_metadata(migration, [metadata, tables.metadata])  # type: ignore[arg-type]
+    found: list[Any] = compare_metadata(migration, _all_of(metadata))  # type: ignore[arg-type]
     return found
 
 
@@ -166,7 +178,7 @@ async def write_revision(service: str, url: str, metadata: MetaData, message: st
         migration = MigrationContext.configure(
             connection, opts={"include_name": _is_ours, "compare_type": True}
         )
-        wanted = produce_migrations(migration, [metadata, tables.metadata])  # type: ignore[arg-type]
+        wanted = produce_migrations(migration, _all_of(metadata))  # type: ignore[arg-type]
         assert wanted.upgrade_ops is not None  # noqa: S101
         drafted = render_python_code(wanted.upgrade_ops)
         return "\n".join(line for line in drafted.splitlines() if "###" not in line).strip()

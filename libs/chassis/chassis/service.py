@@ -26,6 +26,7 @@ from chassis.bus import Bus
 from chassis.client import Peers, ServiceTokens
 from chassis.consumer import Consumer
 from chassis.db import Database
+from chassis.ops import routes
 from chassis.relay import Relay
 from chassis.settings import ServiceSettings, load
 from chassis.sweep import Sweep
@@ -99,9 +100,11 @@ class Service(Generic[S]):
                 wrong["broker"] = "not consuming"
             return wrong
 
-        app = factory.create_app(self.name, self.routers, checks, **kwargs)
+        routers = [*self.routers, routes.router_of(self.name)]
+        app = factory.create_app(self.name, routers, checks, **kwargs)
         for name in ("settings", "database", "keys", "peers", "relay", "broker", "resources"):
             setattr(app.state, name, getattr(running, name))
+        app.state.bus = self.bus
         return app
 
     def main(self) -> None:

@@ -19,6 +19,7 @@ async def declare(channel: AbstractChannel, service: str, keys: list[tuple[str, 
     work = await channel.declare_queue(
         f"svc.{service}", durable=True, arguments={"x-queue-type": "quorum"}
     )
+    await work.bind(retry, "work")
     for exchange, key in keys:
         await work.bind(exchange, key)
     for tier in range(1, TIERS + 1):

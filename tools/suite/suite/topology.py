@@ -114,7 +114,8 @@ def _permission(name: str) -> dict[str, Any]:
         "vhost": VHOST,
         "configure": f"^{own}$",
         "write": f"^({own}|{shared})$",
-        "read": f"^({own}|{shared})$",
+        # The log of events is read for a replay; it holds what every service may bind to anyway.
+        "read": rf"^({own}|{shared}|events\.log)$",
     }
 
 
@@ -185,6 +186,8 @@ def _bindings(name: str, handled: Iterable[MessageClass]) -> list[dict[str, Any]
     return [
         *(_binding(exchange, f"svc.{name}", key) for exchange, key in heard),
         *(_binding(retry, queue, queue.rpartition(".")[2]) for queue in _tiers(name)),
+        # An operator's way into this one queue: what is handed in again reaches nobody else.
+        _binding(retry, f"svc.{name}", "work"),
         _binding(retry, f"svc.{name}.dead", "dead"),
     ]
 

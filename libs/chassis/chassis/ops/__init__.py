@@ -1,0 +1,1 @@
+"""What an operator may see and do in a service: outbox, dead letters, replay, and its audit."""

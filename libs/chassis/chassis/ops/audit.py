@@ -1,0 +1,80 @@
+"""The audit trail: who did what to what, when, why, and how it was before and after."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import context
+from chassis.ids import new_id
+from chassis.ops.tables import audit_entries
+from chassis.wire import View
+
+State = dict[str, Any]
+
+
+class AuditView(View):
+    """One thing somebody did; `before` and `after` are what it changed."""
+
+    id: UUID
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    reason: str
+    before: State | None
+    after: State | None
+    request_id: str | None
+    trace_id: str | None
+
+
+async def record(
+    tx: AsyncSession,
+    action: str,
+    target: object,
+    reason: str,
+    *,
+    before: State | None = None,
+    after: State | None = None,
+) -> None:
+    """Note, in the transaction of the deed, what the present actor does; values must be JSON."""
+    await record_all(tx, action, reason, [(str(target), before, after)])
+
+
+async def record_all(
+    tx: AsyncSession,
+    action: str,
+    reason: str,
+    deeds: Sequence[tuple[str, State | None, State | None]],
+) -> None:
+    """Note one action on many things: (target, before, after) each."""
+    if not deeds:
+        return
+    now = context.current()
+    shared = {
+        "actor": now.actor,
+        "action": action,
+        "reason": reason,
+        "request_id": now.request_id,
+        "trace_id": now.traceparent.split("-")[1] if now.traceparent else None,
+    }
+    rows = [
+        {"id": new_id(), "target": target, "before": before, "after": after, **shared}
+        for target, before, after in deeds
+    ]
+    await tx.execute(insert(audit_entries), rows)
+
+
+async def list_entries(
+    tx: AsyncSession, *, target: str | None, before: UUID | None, limit: int
+) -> Sequence[Any]:
+    """Entries, newest first, `limit + 1` rows."""
+    query = select(audit_entries).order_by(audit_entries.c.id.desc()).limit(limit + 1)
+    if target is not None:
+        query = query.where(audit_entries.c.target == target)
+    if before is not None:
+        query = query.where(audit_entries.c.id < before)
+    return (await tx.execute(query)).all()

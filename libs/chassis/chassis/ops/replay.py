@@ -1,0 +1,150 @@
+"""Replay: events of the log handed to this one service again, with the ids they always had.
+
+Without force only what the inbox does not know is handed in: what was lost comes back, and nothing
+happens twice. With force the inbox forgets them first, and every handler runs again.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from aio_pika.abc import AbstractIncomingMessage
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import inbox, incoming, outbox, tables
+from chassis.ops import audit
+from chassis.ops.dead_letters import REOPEN, WORK_KEY
+from chassis.ops.event_log import EventLog, Start, offset_of
+from chassis.ops.fetching import plain
+from contracts import registry
+from contracts.envelope import BadEnvelope, Envelope
+
+REPLAYED = "x-replay"
+MOST_READ = 5000
+KNOWN = text(
+    "select message_id from inbox where consumer = :consumer "
+    "and message_id = any(cast(:ids as uuid[]))"
+)
+FORGET = text(
+    "delete from inbox where consumer = :consumer and message_id = any(cast(:ids as uuid[]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An event as it lies in the log."""
+
+    envelope: Envelope
+    message: AbstractIncomingMessage
+
+
+@dataclass(slots=True)
+class Collected:
+    """What was read: the wanted events, how many were looked at, and where to go on."""
+
+    events: list[Logged] = field(default_factory=list)
+    read: int = 0
+    next_offset: int | None = None
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What was handed in, and what was left because it was known or older than the inbox."""
+
+    count: int
+    known: int
+    too_old: int
+    shards: set[int]
+
+
+async def collect(
+    log: EventLog, start: Start, limit: int, wanted: Callable[[Envelope], bool]
+) -> Collected:
+    """Read wanted events from a start, until there are `limit` of them or the log ends."""
+    found = Collected()
+    end = await log.end()
+    if end is None:
+        found.finished = True
+        return found
+    while True:
+        before = found.read
+        async with aclosing(log.read(start)) as messages:
+            async for message in messages:
+                found.read += 1
+                found.next_offset = offset_of(message) + 1
+                logged = _logged(message)
+                if logged is not None and wanted(logged.envelope):
+                    found.events.append(logged)
+                if len(found.events) >= limit or found.read >= MOST_READ:
+                    return found
+        if found.next_offset is None or found.next_offset > end or found.read == before:
+            found.finished = True
+            return found
+        start = found.next_offset
+
+
+async def hand_in(
+    tx: AsyncSession, service: str, events: Sequence[Logged], *, force: bool, reason: str
+) -> Replayed:
+    """Put events into the outbox for this service's queue alone, and note it in the audit trail."""
+    unique = {event.envelope.id: event for event in events}
+    oldest = await inbox.oldest(tx)
+    old = [each for each in unique if each < oldest]
+    known = await _known(tx, service, list(unique))
+    if force:
+        await tx.execute(REOPEN, {"ids": old})
+        await tx.execute(FORGET, {"consumer": service, "ids": list(known)})
+        chosen = list(unique.values())
+    else:
+        left = known | set(old)
+        chosen = [event for each, event in unique.items() if each not in left]
+    if chosen:
+        await tx.execute(insert(tables.outbox), [_row(event, service) for event in chosen])
+    done = Replayed(
+        len(chosen),
+        0 if force else len(known),
+        0 if force else len(set(old) - known),
+        {outbox.shard_of(event.envelope.subject) for event in chosen},
+    )
+    after = {"replayed": done.count, "known": done.known, "too_old": done.too_old, "force": force}
+    await audit.record(tx, "replay", _range(events), reason, after=after)
+    return done
+
+
+async def _known(tx: AsyncSession, service: str, ids: list[UUID]) -> set[UUID]:
+    found = await tx.execute(KNOWN, {"consumer": service, "ids": ids})
+    return set(found.scalars())
+
+
+def _logged(message: AbstractIncomingMessage) -> Logged | None:
+    """An event with its envelope, or None for what others may have put on the exchange."""
+    try:
+        return Logged(Envelope.of(message.headers), message)
+    except BadEnvelope:
+        return None
+
+
+def _row(event: Logged, service: str) -> dict[str, Any]:
+    message, envelope = event.message, event.envelope
+    kind = registry.find(envelope.type)
+    sender = message.user_id or (kind.owner() if kind else "")
+    headers = {n: v for n, v in plain(message.headers).items() if n != "x-stream-offset"}
+    return {
+        "message_id": envelope.id,
+        "shard": outbox.shard_of(envelope.subject),
+        "subject": envelope.subject,
+        "exchange": f"svc.{service}.retry",
+        "routing_key": WORK_KEY,
+        "headers": {**headers, incoming.SENDER: sender, REPLAYED: 1},
+        "body": message.body,
+    }
+
+
+def _range(events: Sequence[Logged]) -> str:
+    if not events:
+        return "events.log"
+    return f"events.log {offset_of(events[0].message)}..{offset_of(events[-1].message)}"
