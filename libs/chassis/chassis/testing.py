@@ -215,17 +215,15 @@ async def running_service(
 ) -> AsyncIterator[Harness[S]]:
     """A harness on a copy of the template; `answers` serves what the service asks its peers."""
     scratch = await _clean_database(template)
-    composed = service.compose(
-        service.settings(
-            port=1,
-            database_url=database_url(scratch.name),
-            broker_url="amqp://nobody:nothing@127.0.0.1:9/none",
-            jwks_url="http://127.0.0.1:9/jwks",
-            identity_url="http://127.0.0.1:9",
-            service_client_secret="a secret only for tests",  # noqa: S106
-            **settings,
-        )
-    )
+    everything_away: dict[str, Any] = {
+        "port": 1,
+        "database_url": database_url(scratch.name),
+        "broker_url": "amqp://nobody:nothing@127.0.0.1:9/none",
+        "jwks_url": "http://127.0.0.1:9/jwks",
+        "identity_url": "http://127.0.0.1:9",
+        "service_client_secret": "a secret only for tests",
+    }
+    composed = service.compose(service.settings(**everything_away | settings))
     composed.keys._keys = {KEY_ID: KEY.public_key()}  # noqa: SLF001
     composed.keys._fetched = time.monotonic() + 10**6  # noqa: SLF001
     if answers is not None:

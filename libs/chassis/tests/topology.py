@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import aio_pika
 import httpx
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractQueue
 
 TIERS = 4
 VHOST = "chassis"
@@ -37,6 +37,16 @@ async def declare(channel: AbstractChannel, service: str, keys: list[tuple[str, 
         f"svc.{service}.dead", durable=True, arguments={"x-queue-type": "quorum"}
     )
     await dead.bind(retry, "dead")
+
+
+async def declare_log(channel: AbstractChannel) -> AbstractQueue:
+    """The stream of all events, empty; it also keeps every event routable."""
+    await channel.queue_delete("events.log")
+    log = await channel.declare_queue(
+        "events.log", durable=True, arguments={"x-queue-type": "stream"}
+    )
+    await log.bind("events", "#")
+    return log
 
 
 async def remove(channel: AbstractChannel, service: str) -> None:

@@ -57,7 +57,17 @@ def test_a_service_reaches_its_own_queues_alone(shop: Definitions) -> None:
         assert re.match(allowed["configure"], name)
     for name in ("svc.waiter", "svc.bakery", "events", "events.log"):
         assert not re.match(allowed["configure"], name)
-    assert not re.match(allowed["read"], "events.log")
+    # It reads the log of events for a replay, and can neither change nor write to it.
+    assert re.match(allowed["read"], "events.log")
+    assert not re.match(allowed["write"], "events.log")
+
+
+def test_what_is_handed_in_again_reaches_the_one_queue(shop: Definitions) -> None:
+    ways_in = [row for row in shop["bindings"] if row["source"] == "svc.baker.retry"]
+    assert [row["destination"] for row in ways_in if row["routing_key"] == "work"] == ["svc.baker"]
+    for user in ("baker", "waiter"):
+        allowed = only(shop["permissions"], user=user)
+        assert bool(re.match(allowed["write"], "svc.baker.retry")) == (user == "baker")
 
 
 def test_work_queues_never_drop_and_retries_return_to_them(shop: Definitions) -> None:

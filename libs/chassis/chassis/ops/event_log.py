@@ -16,6 +16,7 @@ LOG = "events.log"
 PREFETCH = 200
 # The broker hands over what lies in a stream at once; this long without a message is its end.
 QUIET = 0.5
+# How long the first message of a read may take.
 FIRST_WAIT = 5.0
 
 Start = int | datetime | str
@@ -43,14 +44,15 @@ class EventLog:
                 return offset_of(message)
         return None
 
-    async def read(self, start: Start) -> AsyncGenerator[AbstractIncomingMessage, None]:
+    async def read(
+        self, start: Start, wait: float = FIRST_WAIT
+    ) -> AsyncGenerator[AbstractIncomingMessage, None]:
         """Messages from an offset, a time, `first` or `last`, until nothing more comes.
 
         A time begins at the chunk that holds it, so a few earlier messages come as well.
         """
         channel = await self._connection.channel(publisher_confirms=False)
         arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
-        wait = FIRST_WAIT
         try:
             await channel.set_qos(prefetch_count=PREFETCH)
             queue = await channel.get_queue(LOG, ensure=False)

@@ -15,7 +15,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import inbox, incoming, outbox, tables
-from chassis.ops import audit
+from chassis.ops import audit, event_log
 from chassis.ops.dead_letters import REOPEN, WORK_KEY
 from chassis.ops.event_log import EventLog, Start, offset_of
 from chassis.ops.fetching import plain
@@ -72,7 +72,9 @@ async def collect(
         return found
     while True:
         before = found.read
-        async with aclosing(log.read(start)) as messages:
+        past_the_end = isinstance(start, int) and start > end
+        wait = event_log.QUIET if past_the_end else event_log.FIRST_WAIT
+        async with aclosing(log.read(start, wait)) as messages:
             async for message in messages:
                 found.read += 1
                 found.next_offset = offset_of(message) + 1

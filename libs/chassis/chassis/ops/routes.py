@@ -54,8 +54,8 @@ router = APIRouter(tags=["ops"])
 
 def router_of(service: str) -> APIRouter:
     """The routes under the prefix by which the gateway finds this service."""
-    own = APIRouter(prefix=f"/v1/admin/ops/{service}")
-    own.include_router(router)
+    own = APIRouter()
+    own.include_router(router, prefix=f"/v1/admin/ops/{service}")
     return own
 
 

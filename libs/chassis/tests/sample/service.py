@@ -21,6 +21,7 @@ from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.wire import Body, Id, Name, View
 from contracts.inventory import ReleaseStock, ReserveStock, StockReleased, StockReserved
+from contracts.orders import OrderCancelled
 from contracts.payments import CancelPayment, PaymentCancelled
 
 
@@ -132,6 +133,16 @@ async def release(command: ReleaseStock, tx: AsyncSession) -> StockReleased:
         tx.add(jar)
     jar.coins = 0
     return jar.say(StockReleased(order_id=command.order_id))
+
+
+@bus.handles(OrderCancelled)
+async def count_end(event: OrderCancelled, tx: AsyncSession) -> None:
+    """Add a coin to the jar of an order that ended, so that a second time shows."""
+    jar = await tx.get(Jar, event.order_id, with_for_update=True)
+    if jar is None:
+        jar = Jar(id=event.order_id, coins=0)
+        tx.add(jar)
+    jar.coins += 1
 
 
 @bus.calls(CancelPayment)

@@ -1,0 +1,305 @@
+"""What an operator sees and does in one service, on a real database and a real broker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import aio_pika
+import pytest
+import pytest_asyncio
+import topology
+from line import TIERS, Line, order, take, until
+from sample.service import Jar, bus
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import outbox
+from chassis.ids import new_id, utcnow
+from chassis.testing import Harness
+from contracts.inventory import ReserveStock, StockReleased, StockReserved
+from contracts.orders import OrderCancelled
+
+OPS = "/v1/admin/ops/sample"
+LONG_AGO = UUID("01700000-0000-7000-8000-000000000000")
+WHY = "the test wants it"
+
+
+class Operator:
+    """Somebody who may see and mend the sample service."""
+
+    def __init__(self, harness: Harness[Any]) -> None:
+        self.id = new_id()
+        self.client = harness.client
+        self.headers = harness.signed_in(user_id=self.id, permissions=("ops:read", "ops:write"))
+
+    async def get(self, path: str = "", **query: Any) -> Any:
+        answer = await self.client.get(f"{OPS}{path}", params=query, headers=self.headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def post(self, path: str, **body: Any) -> Any:
+        whole = {"reason": WHY, **body}
+        answer = await self.client.post(f"{OPS}{path}", json=whole, headers=self.headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+def operator(line: Line) -> Operator:
+    return Operator(line.harness)
+
+
+@pytest_asyncio.fixture
+async def log(line: Line) -> AsyncIterator[None]:
+    """The log of events, gone after the test."""
+    stream = await topology.declare_log(line.channel)
+    yield
+    await stream.delete(if_unused=False, if_empty=False)
+
+
+async def poisoned(line: Line, number: int = 1) -> list[UUID]:
+    """The ids of so many commands that end as dead letters."""
+    sent = [await line.send(order(666)) for _ in range(number)]
+
+    async def all_dead() -> bool:
+        found = await line.channel.declare_queue("svc.sample.dead", passive=True)
+        return found.declaration_result.message_count == number
+
+    await until(all_dead)
+    return sent
+
+
+async def cured(commands: list[ReserveStock], tx: AsyncSession) -> list[StockReserved]:
+    """The sample's handler once it minds no number."""
+    jars = [Jar(id=command.order_id, coins=command.lines[0].quantity) for command in commands]
+    tx.add_all(jars)
+    return [jar.say(StockReserved(order_id=jar.id, allocations=[])) for jar in jars]
+
+
+async def test_dead_letters_are_listed_and_grouped_by_what_they_died_of(
+    line: Line, operator: Operator
+) -> None:
+    ids = await poisoned(line, 2)
+    await line.send(order(), body=b"{not json")
+    await until(lambda: _dead(operator, 3))
+
+    groups = (await operator.get("/dead-letters/groups"))["groups"]
+    listed = (await operator.get("/dead-letters", error="ValueError"))["items"]
+    shown = await operator.get(f"/dead-letters/{ids[0]}")
+
+    assert [(g["error"], g["count"]) for g in groups] == [("ValueError", 2), ("Undeliverable", 1)]
+    assert {letter["message_id"] for letter in listed} == {str(each) for each in ids}
+    assert shown["attempts"] == len(TIERS) + 1
+    assert shown["sender"] == "orders"
+    assert shown["body"]["lines"][0]["quantity"] == 666
+    assert shown["error_detail"] == "ValueError('poison')"
+
+
+async def _dead(operator: Operator, number: int) -> bool:
+    return len((await operator.get("/dead-letters"))["items"]) == number
+
+
+async def test_a_redriven_letter_reaches_its_one_queue_and_keeps_its_id(
+    line: Line, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (message_id,) = await poisoned(line)
+    spy = await line.channel.declare_queue(exclusive=True)
+    for exchange in ("commands", "events"):
+        await spy.bind(exchange, "#")
+    monkeypatch.setitem(bus.many, ReserveStock, cured)
+
+    done = await operator.post("/dead-letters/redrive", error="ValueError")
+    answer = await take(line.heard)
+
+    assert done == {"redriven": 1, "remaining": 0, "too_old": 0, "unreadable": 0}
+    assert answer.headers["cloudEvents:causationid"] == str(message_id)
+    assert await line.harness.sql("select message_id from inbox") == [(message_id,)]
+    assert (await take(spy)).routing_key == "inventory.StockReserved"
+    assert await spy.get(fail=False) is None
+    assert await _dead(operator, 0)
+
+
+async def test_a_letter_that_dies_again_comes_back_after_all_its_attempts(
+    line: Line, operator: Operator
+) -> None:
+    await poisoned(line)
+    await operator.post("/dead-letters/redrive", everything=True)
+    await until(lambda: _dead(operator, 1))
+    (letter,) = (await operator.get("/dead-letters"))["items"]
+    shown = await operator.get(f"/dead-letters/{letter['id']}")
+
+    assert shown["attempts"] == len(TIERS) + 1
+    assert shown["headers"]["x-redriven"] == 1
+    assert shown["sender"] == "orders"
+
+
+async def test_every_deed_is_in_the_audit_trail_and_stays_there(
+    line: Line, operator: Operator
+) -> None:
+    (message_id,) = await poisoned(line)
+    await operator.post("/dead-letters/discard", error="ValueError", reason="nobody needs it")
+    (entry,) = (await operator.get("/audit", target=str(message_id)))["items"]
+
+    assert entry["actor"] == f"user:{operator.id}"
+    assert entry["action"] == "dead_letter.discard"
+    assert entry["reason"] == "nobody needs it"
+    assert entry["before"]["error"] == "ValueError"
+    assert entry["request_id"]
+    for statement in ("update audit_entries set reason = 'x'", "delete from audit_entries"):
+        with pytest.raises(Exception, match="never changed"):
+            await line.harness.sql(statement)
+
+
+async def test_what_is_older_than_the_inbox_is_left_unless_forced(
+    line: Line, operator: Operator
+) -> None:
+    command = order()
+    await line.send(command, message_id=LONG_AGO)
+    await until(lambda: _dead(operator, 1))
+
+    refused = await operator.post("/dead-letters/redrive", everything=True)
+    forced = await operator.post("/dead-letters/redrive", everything=True, force=True)
+    answer = await take(line.heard)
+
+    assert (refused["redriven"], refused["too_old"]) == (0, 1)
+    assert forced["redriven"] == 1
+    assert StockReserved.decode(answer.body).order_id == command.order_id
+    assert await line.harness.sql("select message_id from inbox") == [(LONG_AGO,)]
+
+
+async def test_what_has_no_envelope_can_only_be_discarded(line: Line, operator: Operator) -> None:
+    await line.send(order(), headers={"cloudEvents:id": "not an id"})
+    await until(lambda: _dead(operator, 1))
+
+    redriven = await operator.post("/dead-letters/redrive", everything=True, force=True)
+    discarded = await operator.post("/dead-letters/discard", everything=True)
+
+    assert (redriven["redriven"], redriven["unreadable"]) == (0, 1)
+    assert discarded == {"discarded": 1}
+
+
+async def test_a_letter_fetched_twice_is_listed_once(line: Line, operator: Operator) -> None:
+    await poisoned(line)
+    letter = await take(line.dead)
+    for _ in range(2):
+        again = aio_pika.Message(letter.body, headers=letter.headers, message_id=letter.message_id)
+        await line.channel.default_exchange.publish(again, routing_key="svc.sample.dead")
+
+    assert await _dead(operator, 1)
+
+
+async def test_a_redrive_says_which(line: Line, operator: Operator) -> None:
+    body = {"reason": WHY}
+    answer = await line.harness.client.post(
+        f"{OPS}/dead-letters/redrive", json=body, headers=operator.headers
+    )
+    assert (answer.status_code, answer.json()["code"]) == (422, "filter_missing")
+
+
+async def test_seeing_and_mending_need_their_permissions(line: Line) -> None:
+    client, body = line.harness.client, {"reason": WHY, "everything": True}
+    reads = line.harness.signed_in(permissions=("ops:read",))
+    nobody = line.harness.signed_in()
+
+    assert (await client.get(f"{OPS}/dead-letters")).status_code == 401
+    for path in ("", "/outbox", "/audit", "/dead-letters", "/dead-letters/groups"):
+        assert (await client.get(f"{OPS}{path}", headers=nobody)).status_code == 403
+        assert (await client.get(f"{OPS}{path}", headers=reads)).status_code == 200
+    for path in ("/dead-letters/redrive", "/dead-letters/discard", "/outbox/retry", "/replay"):
+        answer = await client.post(f"{OPS}{path}", json=body, headers=reads)
+        assert answer.status_code == 403
+
+
+async def ended(line: Line, number: int) -> list[UUID]:
+    """The orders of so many OrderCancelled that the sample has heard."""
+    orders = [new_id() for _ in range(number)]
+    for order_id in orders:
+        event = OrderCancelled(
+            order_id=order_id,
+            order_number="1",
+            customer_id=None,
+            cart_id=new_id(),
+            reason="timed_out",
+            cancelled_at=utcnow(),
+        )
+        await line.send(event.numbered(1))
+    await until(lambda: _coins(line, dict.fromkeys(orders, 1)))
+    return orders
+
+
+async def _coins(line: Line, wanted: dict[UUID, int]) -> bool:
+    rows = await line.harness.sql("select id, coins from jars")
+    return {row.id: row.coins for row in rows} == wanted
+
+
+async def test_a_replay_brings_back_what_was_lost_and_repeats_nothing(
+    line: Line, operator: Operator, log: None
+) -> None:
+    began = utcnow()
+    orders = await ended(line, 3)
+    # The second order's event is lost together with its effect, as by a restored backup.
+    await line.harness.sql("delete from jars where id = :id", id=orders[1])
+    lost = "select message_id from inbox order by message_id limit 1 offset 1"
+    await line.harness.sql(f"delete from inbox where message_id = ({lost})")
+
+    done = await operator.post("/replay", from_time=began.isoformat())
+    await until(lambda: _coins(line, dict.fromkeys(orders, 1)))
+
+    assert (done["replayed"], done["known"], done["finished"]) == (1, 2, True)
+    again = await operator.post("/replay", from_offset=done["next_offset"])
+    assert (again["read"], again["replayed"], again["finished"]) == (0, 0, True)
+
+
+async def test_a_forced_replay_lets_handlers_run_again_and_goes_on_where_it_stopped(
+    line: Line, operator: Operator, log: None
+) -> None:
+    orders = await ended(line, 3)
+    first = await operator.post("/replay", from_offset=0, limit=2, force=True)
+    second = await operator.post("/replay", from_offset=first["next_offset"], force=True)
+
+    assert (first["replayed"], first["finished"]) == (2, False)
+    assert (second["replayed"], second["finished"]) == (1, True)
+    await until(lambda: _coins(line, dict.fromkeys(orders, 2)))
+
+
+async def test_the_outbox_shows_what_found_no_queue_and_sends_it_when_told(
+    line: Line, operator: Operator
+) -> None:
+    await line.heard.unbind("events", "#")
+    async with line.harness.transaction() as tx:
+        outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
+
+    async def parked() -> Any:
+        return (await operator.get("/outbox"))["parked"]
+
+    await until(parked)
+    (key,) = (await operator.get("/outbox"))["keys"]
+    await line.heard.bind("events", "#")
+    assert await operator.post("/outbox/retry") == {"unparked": 1}
+
+    assert key["routing_key"] == "inventory.StockReleased"
+    assert "no queue is bound" in key["last_error"]
+    assert (await take(line.heard)).routing_key == "inventory.StockReleased"
+
+
+async def test_a_service_tells_how_it_stands(line: Line, operator: Operator) -> None:
+    await poisoned(line)
+
+    async def counted() -> Any:
+        found = await operator.get()
+        return found if found["queues"][0]["consumers"] else None
+
+    found = await until(counted)
+    by_name = {queue["name"]: queue["ready"] for queue in found["queues"]}
+
+    assert found["revision"] == found["newest_revision"] == "0002"
+    assert by_name["svc.sample.dead"] == 1
+    assert found["outbox"] == {"waiting": 0, "parked": 0, "oldest_seconds": None, "keys": []}
+    assert found["last_inbox_day"] > utcnow().date().isoformat()
+
+
+async def test_without_a_broker_the_operator_is_told_so(sample: Harness[Any]) -> None:
+    operator = Operator(sample)
+    answer = await sample.client.get(f"{OPS}/dead-letters", headers=operator.headers)
+    assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")
+    await asyncio.gather(*(operator.get(path) for path in ("/outbox", "/audit")))
