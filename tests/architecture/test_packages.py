@@ -26,7 +26,7 @@ assert SERVICES & set(sys.modules) == {sys.argv[1]}, SERVICES & set(sys.modules)
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The wheel of every local package, unpacked in a folder of its own, by import name."""
     folder = tmp_path_factory.mktemp("wheels")
-    packages = [ROOT / "libs/contracts", ROOT / "libs/chassis"]
+    packages = [ROOT / "libs/contracts", ROOT / "libs/chassis", ROOT / "libs/subscriber"]
     packages += [ROOT / "services" / name for name in SERVICES]
     found = {}
     for package in packages:
@@ -42,7 +42,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_composes_without_its_siblings(service: str, wheels: dict[str, Path]) -> None:
     third_parties = sysconfig.get_paths()["purelib"]
-    path = [wheels["contracts"], wheels["chassis"], wheels[service], Path(third_parties)]
+    path = [wheels["contracts"], wheels["chassis"], wheels["subscriber"], wheels[service]]
+    path += [Path(third_parties)]
     script = f"SERVICES = {set(SERVICES)!r}\n{IMPORT}"
     # -S leaves out the editable installs of this checkout, so that a sibling cannot be found.
     done = subprocess.run(

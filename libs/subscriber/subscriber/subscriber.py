@@ -1,0 +1,226 @@
+"""The subscriber: one queue of another system, its handlers, and everything between the two."""
+
+import asyncio
+import contextlib
+import logging
+from asyncio import FIRST_COMPLETED
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+import aio_pika
+import aiormq
+from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
+from aiormq.exceptions import (
+    AMQPError,
+    ChannelAccessRefused,
+    ChannelNotFoundEntity,
+    ProbableAuthenticationError,
+)
+
+from contracts import registry
+from contracts.envelope import BadEnvelope, Envelope
+from contracts.message import Event
+from subscriber.delivery import Delivery, Gap, History, Inbox
+from subscriber.log import Log
+from subscriber.queues import Names, Queues
+
+log = logging.getLogger("subscriber")
+
+Handler = Callable[[Any, Delivery], Awaitable[None]]
+HandlerFunction = TypeVar("HandlerFunction", bound=Handler)
+
+HEARTBEAT = 10
+CONNECT_TIMEOUT = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+CHECK_EVERY = 5.0
+
+
+class Undecodable(Exception):
+    """The event is not what its type says; it goes to the dead letters at once."""
+
+
+@dataclass
+class Subscriber:
+    """Hears events on the queue `ext.<system>.<queue>` as the broker user in `url`.
+
+    inbox: makes each event happen once; see `subscriber.inbox`, or bring a callable of your own.
+    history: the Feed or Log that missing events are read from when the inbox raises Gap.
+    retry_tiers: seconds before a failed event is tried again; after the last it is a dead letter.
+    """
+
+    system: str
+    url: str
+    inbox: Inbox
+    queue: str = "events"
+    history: History | None = None
+    retry_tiers: tuple[float, ...] = (5, 30, 300)
+    prefetch: int = 100
+    handlers: dict[type[Event], Handler] = field(default_factory=dict)
+    listening: asyncio.Event = field(default_factory=asyncio.Event)
+    _keys: frozenset[str] = frozenset()
+
+    def handles(self, *events: type[Event]) -> Callable[[HandlerFunction], HandlerFunction]:
+        """Handle events: `async (event, delivery) -> None`. Raise to have it tried again later."""
+
+        def register(function: HandlerFunction) -> HandlerFunction:
+            for event in events:
+                if event in self.handlers:
+                    raise TypeError(f"{event.__name__} already has a handler")
+                self.handlers[event] = function
+            self._keys = frozenset()
+            return function
+
+        return register
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The routing keys to bind: in order needs every type of the aggregates handled."""
+        if self._keys:
+            return self._keys
+        heard = set(self.handlers)
+        if getattr(self.inbox, "in_order", False):
+            sources = {event.source() for event in heard}
+            known = registry.everything().values()
+            heard |= {e for e in known if issubclass(e, Event) and e.source() in sources}
+        self._keys = frozenset(event.routing_key() for event in heard)
+        return self._keys
+
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """Consume until `stop` is set, connecting again whenever the connection is lost.
+
+        What is in flight when it stops is finished; a wrong queue or password raises at once.
+        """
+        stop = stop or asyncio.Event()
+        pause = FIRST_PAUSE
+        while not stop.is_set():
+            try:
+                await self._consume(stop)
+                pause = FIRST_PAUSE
+            except (ProbableAuthenticationError, ChannelAccessRefused, ChannelNotFoundEntity):
+                raise
+            except (AMQPError, OSError, RuntimeError, TimeoutError) as error:
+                log.warning("broker away, trying again: %r", error)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            finally:
+                self.listening.clear()
+
+    async def replay(self, since: datetime | int | None = None) -> int | None:
+        """Handle what the log holds from a moment (or an offset, or its beginning) to its end.
+
+        Returns the last offset read. Events the inbox knows do nothing; those with another
+        `type` than yours are passed over.
+        """
+        events = Log(self.url)
+        until = await events.end()
+        if until is None or (isinstance(since, int) and since > until):
+            return until
+        async for batch in events.read(since, until=until):
+            for each in batch:
+                await self.take(each.envelope, each.data, replayed=True)
+        return until
+
+    async def rebuild(self, stop: asyncio.Event, since: datetime | None = None) -> None:
+        """Start cold: replay the log, then consume, then replay what fell between the two."""
+        last = await self.replay(since)
+        consuming = asyncio.create_task(self.run(stop))
+        listening = asyncio.create_task(self.listening.wait())
+        await asyncio.wait([listening, consuming], return_when=FIRST_COMPLETED)
+        listening.cancel()
+        await self.replay(since if last is None else last + 1)
+        await consuming
+
+    async def redrive(self, limit: int = 1000) -> int:
+        """Put dead letters back into the queue; returns how many."""
+        async with await self._connect() as connection:
+            return await (await self._queues(connection)).redrive(limit)
+
+    async def take(self, envelope: Envelope, data: bytes, *, replayed: bool = False) -> bool:
+        """Handle one event through the inbox, healing a gap before it; tells if it was new.
+
+        Raises whatever the handler raised, Undecodable, or Gap when the history lacks events too.
+        """
+        kind = registry.find(envelope.type)
+        if kind is None or kind.routing_key() not in self.keys:
+            return False
+        try:
+            return await self._once(envelope, data, replayed=replayed)
+        except Gap as gap:
+            if self.history is None:
+                raise
+            for missing, body in await self.history.between(envelope, gap.known):
+                await self._once(missing, body, replayed=True)
+            return await self._once(envelope, data, replayed=replayed)
+
+    async def _once(self, envelope: Envelope, data: bytes, *, replayed: bool) -> bool:
+        kind = registry.ALL[envelope.type]
+        handler = self.handlers.get(cast("type[Event]", kind))
+
+        async def work(tx: Any) -> None:
+            if handler is not None:
+                try:
+                    event = kind.decode(data)
+                except ValueError as error:
+                    raise Undecodable(f"{envelope.type} {envelope.id}: {error}") from None
+                await handler(event, Delivery(envelope, tx, replayed))
+
+        return await self.inbox(envelope, work)
+
+    async def _connect(self) -> aio_pika.abc.AbstractConnection:
+        return await aio_pika.connect(
+            self.url,
+            timeout=CONNECT_TIMEOUT,
+            heartbeat=HEARTBEAT,
+            client_properties={"connection_name": f"{self.system}.{self.queue}"},
+        )
+
+    async def _queues(self, connection: aio_pika.abc.AbstractConnection) -> Queues:
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        await channel.set_qos(prefetch_count=self.prefetch)
+        return Queues(Names(self.system, self.queue), channel, self.retry_tiers)
+
+    async def _consume(self, stop: asyncio.Event) -> None:
+        """One connection's life: take events one after another until it ends or we are to stop."""
+        async with await self._connect() as connection:
+            queues = await self._queues(connection)
+            queue = await queues.bind(self.keys)
+            arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+            tag = await queue.consume(arrived.put)
+            self.listening.set()
+            ends = [asyncio.create_task(stop.wait()), asyncio.create_task(_watch(queue, tag))]
+            coming = asyncio.create_task(arrived.get())
+            try:
+                while not stop.is_set():
+                    done, _ = await asyncio.wait([coming, *ends], return_when=FIRST_COMPLETED)
+                    if coming in done:
+                        await self._settle(queues, coming.result())
+                        coming = asyncio.create_task(arrived.get())
+                    elif ends[1] in done:
+                        await ends[1]
+            finally:
+                # What has come and was not begun goes back into the queue with the connection.
+                for task in (coming, *ends):
+                    task.cancel()
+
+    async def _settle(self, queues: Queues, raw: AbstractIncomingMessage) -> None:
+        """Handle one event and take it off the queue, or send it to its retry."""
+        try:
+            await self.take(Envelope.of(raw.headers), raw.body)
+        except Exception as error:  # noqa: BLE001
+            final = isinstance(error, BadEnvelope | Undecodable)
+            place = await queues.fail(raw, error, final=final)
+            log.warning("event %s failed, now in %s: %r", raw.message_id, place, error)
+        else:
+            await raw.ack()
+
+
+async def _watch(queue: AbstractQueue, tag: str) -> None:
+    """Raise when the broker has taken our consumer away, or the connection is gone."""
+    while True:
+        await asyncio.sleep(CHECK_EVERY)
+        channel = cast("aiormq.Channel", await queue.channel.get_underlay_channel())
+        if channel.is_closed or tag not in channel.consumers:
+            raise ConnectionError(f"the broker took the consumer of {queue.name} away")

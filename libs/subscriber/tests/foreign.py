@@ -1,0 +1,120 @@
+"""A shop that speaks on a real broker, and what a foreign system did with what it heard."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import aio_pika
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cartwright.access import Broker, Granted
+from chassis.context import new_traceparent
+from chassis.ids import new_id
+from contracts.envelope import Envelope
+from contracts.message import Event
+from contracts.money import Money
+from contracts.orders import OrderCancelled, OrderPlaced, OrderShipped
+from subscriber import Subscriber
+
+PATIENCE = 30.0
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Shop:
+    """A broker as the suite has it; `say` publishes as a service would."""
+
+    url: str
+    access: Broker
+    _numbers: dict[tuple[str, str], int] = field(default_factory=dict)
+    said: list[tuple[Envelope, bytes]] = field(default_factory=list)
+
+    async def say(self, *events: Event, only: str = "events") -> None:
+        """Publish events with the next numbers of their aggregates; `only` "" keeps them unsent."""
+        connection = await aio_pika.connect(self.url)
+        async with connection:
+            channel = await connection.channel(on_return_raises=True)
+            exchange = await channel.get_exchange("events", ensure=False)
+            for event in events:
+                envelope = self.envelope(event)
+                self.said.append((envelope, event.encode()))
+                if only:
+                    message = aio_pika.Message(
+                        event.encode(), headers=envelope.headers(), message_id=str(envelope.id)
+                    )
+                    await exchange.publish(message, routing_key=event.routing_key())
+
+    def envelope(self, event: Event) -> Envelope:
+        key = (event.source(), event.subject())
+        self._numbers[key] = self._numbers.get(key, 0) + 1
+        return Envelope(
+            id=new_id(),
+            source=event.source(),
+            type=event.type_name(),
+            subject=event.subject(),
+            time=datetime.now(UTC),
+            sequence=self._numbers[key],
+            correlation_id=event.subject(),
+            actor="test",
+            traceparent=new_traceparent(),
+        )
+
+    def grant(self, system: str, max_length: int = 1000) -> Granted:
+        return self.access.add(system, ["events"], max_length)
+
+
+def placed(order_id: UUID) -> OrderPlaced:
+    return OrderPlaced(
+        order_id=order_id,
+        order_number="2026-000001",
+        cart_id=new_id(),
+        lines=[],
+        total=Money(amount=100, currency="USD"),
+        payment_method="card",
+        placed_at=NOW,
+    )
+
+
+def shipped(order_id: UUID) -> OrderShipped:
+    return OrderShipped(order_id=order_id, order_number="2026-000001", shipped_at=NOW)
+
+
+def cancelled(order_id: UUID) -> OrderCancelled:
+    return OrderCancelled(
+        order_id=order_id,
+        order_number="2026-000001",
+        cart_id=new_id(),
+        reason="customer_request",
+        cancelled_at=NOW,
+    )
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not await condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def effects(engine: AsyncEngine) -> list[tuple[UUID, str]]:
+    async with engine.connect() as connection:
+        found = await connection.execute(text("select id, what from effects order by ctid"))
+        return [(row[0], row[1]) for row in found]
+
+
+@asynccontextmanager
+async def running(subscriber: Subscriber) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(subscriber.run(stop))
+    listening = asyncio.create_task(subscriber.listening.wait())
+    await asyncio.wait([task, listening], return_when=asyncio.FIRST_COMPLETED)
+    listening.cancel()
+    if task.done():
+        await task
+    yield
+    stop.set()
+    await asyncio.wait_for(task, PATIENCE)

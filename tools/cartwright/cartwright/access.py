@@ -1,0 +1,153 @@
+"""What another system may do on the broker: a user of its own, its queues, and reading events.
+
+Talks to RabbitMQ's management API as an administrator. The user can declare nothing: a queue of its
+own making could refuse messages (`reject-publish`) and so stop the shop for everybody.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from cartwright.refusals import Refusal
+
+VHOST = "cartwright"
+NAME = re.compile(r"[a-z][a-z0-9_]{1,29}")
+TIERS = 3
+USER_LIMITS = {"max-connections": 20, "max-channels": 200}
+POLICY_PRIORITY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What the other system must be told. `url` holds the password; it is shown once."""
+
+    system: str
+    queue: str
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A broker's management API (`api`, with the administrator's login) and its AMQP address.
+
+    amqp: `amqp://host:port` as the other system reaches it.
+    """
+
+    api: httpx.Client
+    amqp: str
+    vhost: str = VHOST
+
+    def add(self, system: str, queues: list[str], max_length: int) -> Granted:
+        """Make the user (or give it a new password) and its queues; nothing it has is emptied.
+
+        max_length: events a queue keeps before its oldest are dropped. Raises Refusal.
+        """
+        for name in (system, *queues):
+            if not NAME.fullmatch(name):
+                raise Refusal(f"{name}: a name is 2 to 30 of a-z, 0-9 and _, and begins with a-z.")
+        password = secrets.token_urlsafe(24)
+        user = user_of(system)
+        self._put(f"users/{user}", {"password": password, "tags": ""})
+        for limit, value in USER_LIMITS.items():
+            self._put(f"user-limits/{user}/{limit}", {"value": value})
+        self._put(f"permissions/{self._vhost}/{user}", permission(system))
+        self._put(f"topic-permissions/{self._vhost}/{user}", TOPIC_PERMISSION)
+        for queue in queues:
+            self._queue(f"ext.{system}.{queue}", max_length)
+        host = self.amqp.removeprefix("amqp://")
+        return Granted(system, queues[0], f"amqp://{user}:{password}@{host}/{self.vhost}")
+
+    def remove(self, system: str) -> list[str]:
+        """Take the user and everything of it away; returns the queues. Raises Refusal."""
+        own = self.queues(system)
+        if self._ask("DELETE", f"users/{user_of(system)}").status_code == httpx.codes.NOT_FOUND:
+            raise Refusal(f"there is no subscriber {system}: `cartwright subscriber list`.")
+        for name in own:
+            self._delete(f"queues/{self._vhost}/{name}")
+        for work in (name for name in own if name.count(".") == len(("system", "queue"))):
+            self._delete(f"exchanges/{self._vhost}/{work}.retry")
+            self._delete(f"policies/{self._vhost}/{work}")
+        return own
+
+    def systems(self) -> list[str]:
+        """The systems that have a user here."""
+        users = self._ask("GET", "users").json()
+        return sorted(
+            user["name"].removeprefix("ext.") for user in users if user["name"].startswith("ext.")
+        )
+
+    def queues(self, system: str) -> list[str]:
+        """The names of a system's queues, retries and dead letters included."""
+        found = self._ask("GET", f"queues/{self._vhost}?columns=name").json()
+        return sorted(q["name"] for q in found if q["name"].startswith(f"ext.{system}."))
+
+    @property
+    def _vhost(self) -> str:
+        return quote(self.vhost, safe="")
+
+    def _queue(self, work: str, max_length: int) -> None:
+        """The queue under its cap, with its retry tiers and dead letters behind an exchange."""
+        cap = {"max-length": max_length, "overflow": "drop-head"}
+        policy = {"pattern": rf"^{re.escape(work)}(\..+)?$", "apply-to": "queues"}
+        self._put(
+            f"policies/{self._vhost}/{work}",
+            {**policy, "priority": POLICY_PRIORITY, "definition": cap},
+        )
+        retry = f"{work}.retry"
+        self._put(f"exchanges/{self._vhost}/{retry}", {"type": "direct", "durable": True})
+        back = {"x-dead-letter-exchange": retry, "x-dead-letter-routing-key": "work"}
+        family: list[tuple[str, str, dict[str, str]]] = [
+            (work, "work", {}),
+            (f"{work}.dead", "dead", {}),
+        ]
+        family += [(f"{work}.retry.{tier}", str(tier), back) for tier in range(1, TIERS + 1)]
+        for name, key, arguments in family:
+            kind = {"x-queue-type": "quorum"}
+            self._put(
+                f"queues/{self._vhost}/{name}", {"durable": True, "arguments": kind | arguments}
+            )
+            self._ask("POST", f"bindings/{self._vhost}/e/{retry}/q/{name}", {"routing_key": key})
+
+    def _put(self, path: str, body: dict[str, Any]) -> None:
+        self._ask("PUT", path, body)
+
+    def _delete(self, path: str) -> None:
+        self._ask("DELETE", path)
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        try:
+            answer = self.api.request(method, f"/api/{path}", json=body)
+        except httpx.HTTPError as error:
+            raise Refusal(f"the broker's management API does not answer: {error}") from None
+        missing = method == "DELETE" and answer.status_code == httpx.codes.NOT_FOUND
+        if answer.is_error and not missing:
+            raise Refusal(f"the broker refused {method} {path}: {answer.text.strip()}")
+        return answer
+
+
+def user_of(system: str) -> str:
+    """The broker user of a system; it can never be that of a service."""
+    return f"ext.{system}"
+
+
+def permission(system: str) -> dict[str, str]:
+    """Read events, the log and its own queues; write (bind, retry) its own; declare nothing."""
+    own = rf"ext\.{re.escape(system)}\..+"
+    return {"configure": "^$", "write": f"^{own}$", "read": rf"^({own}|events|events\.log)$"}
+
+
+# An empty pattern would mean "everything"; this one matches nothing.
+TOPIC_PERMISSION = {"exchange": "events", "write": "^$", "read": ".*"}
+
+
+def broker(management_url: str, amqp: str = "") -> Broker:
+    """The broker at `http://USER:PASSWORD@HOST:PORT`; AMQP is on that host's 5672 by default."""
+    parts = urlsplit(management_url)
+    if not parts.hostname or not parts.username:
+        raise Refusal("the management address has the form http://USER:PASSWORD@HOST:15672.")
+    api = httpx.Client(base_url=management_url, timeout=30, trust_env=False)
+    return Broker(api, amqp or f"amqp://{parts.hostname}:5672")
