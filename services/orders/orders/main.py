@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 from chassis.service import Running, Service
 from chassis.sweep import Sweep
-from orders.api import admin, following, internal, orders, placing
+from orders.api import admin, following, internal, orders, placing, sagas
 from orders.deadlines import sweep_deadlines
 from orders.domain.order import Base
 from orders.handlers import bus
@@ -28,7 +28,14 @@ service = Service(
     name="orders",
     settings=OrdersSettings,
     metadata=Base.metadata,
-    routers=[placing.router, following.router, orders.router, admin.router, internal.router],
+    routers=[
+        placing.router,
+        following.router,
+        orders.router,
+        admin.router,
+        sagas.router,
+        internal.router,
+    ],
     bus=bus,
     sweeps=[Sweep("deadlines", sweep_deadlines)],
     on_start=start,

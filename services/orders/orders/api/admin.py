@@ -1,4 +1,4 @@
-"""Orders and their sagas for staff."""
+"""Orders for staff."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
-from sqlalchemy import ColumnElement, true
+from sqlalchemy import true
 
 from chassis import etag, outbox
 from chassis.auth import SignedIn, permitted
@@ -17,8 +17,8 @@ from chassis.pages import Page, Paged
 from chassis.wire import Body, SafeText
 from orders.api.following import read_view
 from orders.api.orders import cancel, summary_key
-from orders.api.views import CancellationBody, OrderSummary, OrderView, SagaStep, SagaView
-from orders.domain.order import CheckoutSaga, Stage, Status
+from orders.api.views import CancellationBody, OrderSummary, OrderView
+from orders.domain.order import Stage, Status
 from orders.domain.refusals import NothingToReview, OrderNotFound
 from orders.saga.process import hear
 from orders.saga.triggers import ReviewRefund, ReviewRetry
@@ -112,37 +112,3 @@ async def review_order(
     await checkouts.save_checkouts(tx, [order], now)
     await checkouts.write_log(tx, [(order, heard, None)], now)
     return await claim.store(tx, 202, await read_view(tx, order_id, true()))
-
-
-@router.get("/sagas", dependencies=[MayRead])
-async def list_sagas(
-    paging: Paged, tx: Tx, stage: Stage | None = None, *, stuck: bool = False
-) -> Page[SagaView]:
-    """Checkout processes; `stuck` are those repeating themselves or waiting for staff."""
-    rule: ColumnElement[bool] = true()
-    if stage is not None:
-        rule = CheckoutSaga.stage == stage
-    if stuck:
-        repeating = CheckoutSaga.repeats > 0
-        rule = rule & (repeating | (CheckoutSaga.stage == Stage.NEEDS_REVIEW))
-    rows = await store.list_sagas(tx, paging.limit, paging.position(UUID), rule)
-    return paging.page(rows, _saga, lambda saga: [str(saga.order_id)])
-
-
-def _saga(saga: CheckoutSaga) -> SagaView:
-    return SagaView(
-        order_id=saga.order_id,
-        stage=saga.stage,
-        deadline_at=saga.deadline_at,
-        repeats=saga.repeats,
-        created_at=saga.created_at,
-        ended_at=saga.ended_at,
-    )
-
-
-@router.get("/sagas/{order_id}", dependencies=[MayRead])
-async def get_saga(order_id: UUID, tx: Tx) -> SagaView:
-    """The process of one order, step by step."""
-    saga = _saga(await store.get_saga(tx, order_id))
-    steps = SagaStep.listed(list(await store.list_saga_log(tx, order_id)))
-    return saga.model_copy(update={"steps": steps})

@@ -9,7 +9,7 @@ from pydantic import EmailStr, Field, model_validator
 from chassis.wire import Body, Id, Line, MoneyBody, Name, OptionalLine, SafeText, View
 from contracts.money import Money
 from orders.domain.checkout import Checkout
-from orders.domain.order import Order, OrderHistory, OrderLine, OrderShipment, SagaLog, Stage
+from orders.domain.order import Order, OrderHistory, OrderLine, OrderShipment, Stage
 
 ProviderToken = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_-]+$")]
 Email = Annotated[EmailStr, Field(max_length=255)]
@@ -255,33 +255,3 @@ class HistoryView(View):
     def listed(cls, rows: list[OrderHistory]) -> "list[HistoryView]":
         """Several of them."""
         return [cls.model_validate(row) for row in rows]
-
-
-class SagaStep(View):
-    """Something the saga heard, and what it did."""
-
-    at: datetime
-    stage: str
-    heard: str
-    outcome: str
-    next_stage: str
-    sent: list[str]
-    message_id: UUID | None
-    trace_id: str | None
-
-    @classmethod
-    def listed(cls, rows: list[SagaLog]) -> "list[SagaStep]":
-        """Several of them."""
-        return [cls.model_validate(row) for row in rows]
-
-
-class SagaView(View):
-    """Where the process of an order stands."""
-
-    order_id: UUID
-    stage: str
-    deadline_at: datetime | None
-    repeats: int
-    created_at: datetime
-    ended_at: datetime | None
-    steps: list[SagaStep] = []

@@ -37,3 +37,27 @@ class AlreadyClaimed(Refused):
     """The order belongs to an account already."""
 
     code = "already_claimed"
+
+
+class NothingToRetry(Refused):
+    """The process waits for nothing that could be asked for again; `resume` what needs review."""
+
+    code = "nothing_to_retry"
+
+
+class MayNotSkip(Refused):
+    """Skipping this stage would leave goods unheld or money unaccounted for; compensate instead."""
+
+    code = "may_not_skip"
+
+
+class NotStandingStill(Refused):
+    """The process runs and has a deadline; `retry` has it ask once more."""
+
+    code = "not_standing_still"
+
+
+class CompensatesAlready(Refused):
+    """The order is being undone already; `retry` has it ask once more."""
+
+    code = "compensates_already"

@@ -32,10 +32,6 @@ Sent = list[Message]
 
 def placed(order: Checkout, heard: object, now: datetime) -> Sent:
     """Tell that the order was placed, and ask for its stock."""
-    wanted = [
-        WantedLine(line_id=line.line_id, variant_id=line.variant_id, quantity=line.quantity)
-        for line in order.lines()
-    ]
     return [
         order.say(
             OrderPlaced(
@@ -49,12 +45,23 @@ def placed(order: Checkout, heard: object, now: datetime) -> Sent:
                 placed_at=order.placed_at,
             )
         ),
+        *reserve(order, heard, now),
+    ]
+
+
+def reserve(order: Checkout, heard: object, now: datetime) -> Sent:
+    """Ask for the stock of all lines."""
+    wanted = [
+        WantedLine(line_id=line.line_id, variant_id=line.variant_id, quantity=line.quantity)
+        for line in order.lines()
+    ]
+    return [
         ReserveStock(
             operation_id=order.operation("reserve"),
             expires_at=order.deadline_at,
             order_id=order.order_id,
             lines=wanted,
-        ),
+        )
     ]
 
 

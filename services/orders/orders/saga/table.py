@@ -40,8 +40,11 @@ from orders.saga.triggers import (
     PartlyRefused,
     Placed,
     RefusedAtDoor,
+    ResumeRequested,
+    RetryRequested,
     ReviewRefund,
     ReviewRetry,
+    SkipRequested,
 )
 
 Guard = Callable[[Checkout], bool]
@@ -75,6 +78,11 @@ def is_over(order: Checkout) -> bool:
 def is_kept(order: Checkout) -> bool:
     """Captured money is with us."""
     return order.kept_amount > 0
+
+
+def is_free(order: Checkout) -> bool:
+    """No captured money is with us."""
+    return order.kept_amount == 0
 
 
 def is_at_home(order: Checkout) -> bool:
@@ -165,6 +173,32 @@ MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
     (S.COMPLETED,          RefusedAtDoor):         (Move(S.CANCELLING_PAYMENT, undo.take_back),),
     (S.COMPLETED,          PartlyRefused):         (Move(S.NEEDS_REVIEW, forward.nothing),),
     (S.COMPLETED,          CaptureFailed):         (Move(S.NEEDS_REVIEW, forward.nothing),),
+
+    # An operator has a stage ask once more: the same operations, so what was done is not done twice.
+    (S.RESERVING,          RetryRequested):        (Move(S.RESERVING, forward.reserve),),
+    (S.REDEEMING,          RetryRequested):        (Move(S.REDEEMING, forward.redeem),),
+    (S.COLLECTING,         RetryRequested):        (Move(S.COLLECTING, forward.collect),),
+    (S.AWAITING_CUSTOMER,  RetryRequested):        (Move(S.AWAITING_CUSTOMER, forward.collect),),
+    (S.CANCELLING_PAYMENT, RetryRequested):        (Move(S.CANCELLING_PAYMENT, undo.cancel_payment),),
+    (S.REFUNDING,          RetryRequested):        (Move(S.REFUNDING, undo.refund, is_kept),
+                                                    Move(S.RELEASING, undo.release)),
+    (S.RELEASING,          RetryRequested):        (Move(S.RELEASING, undo.release_again),),
+    (S.FULFILLING,         RetryRequested):        (Move(S.FULFILLING, forward.create_shipments),),
+    (S.RECALLING,          RetryRequested):        (Move(S.RECALLING, undo.recall_again),),
+
+    # An operator did it by hand; nothing is skipped that would leave goods unheld or money unsaid.
+    (S.CANCELLING_PAYMENT, SkipRequested):         (Move(S.RELEASING, undo.release, is_free),),
+    (S.REFUNDING,          SkipRequested):         (Move(S.RELEASING, undo.release, is_free),),
+    (S.RELEASING,          SkipRequested):         (Move(S.CANCELLED, undo.end, is_free),),
+    (S.FULFILLING,         SkipRequested):         (Move(S.COMPLETED, forward.nothing),),
+    (S.NEEDS_REVIEW,       SkipRequested):         (Move(S.COMPLETED, forward.nothing),),
+    (S.RECALLING,          SkipRequested):         (Move(S.REFUNDING, undo.refund, is_kept),
+                                                    Move(S.RELEASING, undo.release, is_settled),
+                                                    Move(S.CANCELLING_PAYMENT, undo.cancel_payment)),
+
+    (S.NEEDS_REVIEW,       ResumeRequested):       (Move(S.FULFILLING, forward.ship_reviewed),),
+    **{(stage, ResumeRequested):                   (Move(stage, forward.nothing),)  # the clock runs anew
+       for stage in S if stage not in (S.NEEDS_REVIEW, S.COMPLETED, S.CANCELLED)},
 
     **{(stage, money):                             (Move(stage, forward.tell_payment),)
        for stage in (S.FULFILLING, S.COMPLETED, S.NEEDS_REVIEW, S.RECALLING)

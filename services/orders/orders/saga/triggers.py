@@ -47,6 +47,21 @@ class CaptureDue:
     """The moment came at which authorised money is taken."""
 
 
+@dataclass(frozen=True, slots=True)
+class RetryRequested:
+    """An operator wants what this stage waits for asked for once more, now."""
+
+
+@dataclass(frozen=True, slots=True)
+class SkipRequested:
+    """An operator did by hand what this stage waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRequested:
+    """An operator lets a saga that stands still go on."""
+
+
 Trigger = (
     Placed
     | DeadlinePassed
@@ -56,4 +71,7 @@ Trigger = (
     | RefusedAtDoor
     | PartlyRefused
     | CaptureDue
+    | RetryRequested
+    | SkipRequested
+    | ResumeRequested
 )

@@ -14,7 +14,6 @@ from orders.domain.order import (
     OrderHistory,
     OrderLine,
     OrderShipment,
-    SagaLog,
 )
 from orders.domain.refusals import OrderNotFound
 
@@ -91,22 +90,6 @@ async def get_saga(tx: AsyncSession, order_id: UUID) -> CheckoutSaga:
     if saga is None:
         raise OrderNotFound
     return saga
-
-
-async def list_sagas(
-    tx: AsyncSession, limit: int, after: Sequence[Any] | None, rule: ColumnElement[bool]
-) -> Sequence[CheckoutSaga]:
-    """Processes by order id, newest first, `limit + 1` rows."""
-    query = select(CheckoutSaga).where(rule)
-    if after is not None:
-        query = query.where(CheckoutSaga.order_id < after[0])
-    return (await tx.scalars(query.order_by(CheckoutSaga.order_id.desc()).limit(limit + 1))).all()
-
-
-async def list_saga_log(tx: AsyncSession, order_id: UUID) -> Sequence[SagaLog]:
-    """What the saga of an order heard and did, oldest first."""
-    query = select(SagaLog).where(SagaLog.order_id == order_id).order_by(SagaLog.at, SagaLog.id)
-    return (await tx.scalars(query)).all()
 
 
 async def claim_order(tx: AsyncSession, order_id: UUID, caller: Caller) -> bool:

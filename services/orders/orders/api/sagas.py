@@ -1,0 +1,229 @@
+"""Checkout sagas for staff who ask why, and for operators who mend what stands still."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+from sqlalchemy import ColumnElement, true
+
+from chassis import outbox
+from chassis.auth import permitted
+from chassis.db import Tx
+from chassis.idempotency import Claim, idempotent
+from chassis.ids import utcnow
+from chassis.ops import audit
+from chassis.ops.views import ReasonBody
+from chassis.pages import Page, Paged
+from chassis.wire import View
+from orders.api.admin import staff
+from orders.api.orders import UNDOING, cancel
+from orders.domain.checkout import Checkout
+from orders.domain.order import CheckoutSaga, SagaLog, Stage
+from orders.domain.refusals import (
+    CompensatesAlready,
+    MayNotSkip,
+    NothingToRetry,
+    NotStandingStill,
+    OrderNotFound,
+)
+from orders.saga import process
+from orders.saga.triggers import ResumeRequested, RetryRequested, SkipRequested
+from orders.store import checkouts
+from orders.store import sagas as store
+
+router = APIRouter(prefix="/v1/admin/sagas", tags=["sagas"])
+
+MayRead = Depends(permitted("orders:read"))
+MayMend = Depends(permitted("ops:write"))
+# The sweep of deadlines comes every second or so: what is this late is not waiting for its turn.
+OVERDUE = timedelta(seconds=60)
+
+
+class SagaStep(View):
+    """Something the saga heard, and what it did.
+
+    seconds: since the step before. attempt: how often the stage had asked when this was heard.
+    """
+
+    at: datetime
+    stage: str
+    heard: str
+    outcome: str
+    next_stage: str
+    sent: list[str]
+    message_id: UUID | None
+    trace_id: str | None
+    seconds: float | None
+    attempt: int
+
+    @classmethod
+    def listed(cls, rows: Iterable[SagaLog]) -> "list[SagaStep]":
+        """The steps of one saga, oldest first."""
+        steps: list[SagaStep] = []
+        attempt, before = 0, None
+        for row in rows:
+            waited = round((row.at - before).total_seconds(), 3) if before else None
+            told = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+            steps.append(cls(**told, seconds=waited, attempt=attempt))
+            before = row.at
+            if row.next_stage != row.stage:
+                attempt = 1
+            elif row.outcome == "moved" and row.sent:
+                attempt += 1
+        return steps
+
+
+class SagaView(View):
+    """Where the process of an order stands."""
+
+    order_id: UUID
+    order_number: str
+    status: str
+    stage: str
+    deadline_at: datetime | None
+    repeats: int
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+    steps: list[SagaStep] = []
+
+
+@router.get("", dependencies=[MayRead])
+async def list_sagas(
+    paging: Paged, tx: Tx, stage: Stage | None = None, *, stuck: bool = False
+) -> Page[SagaView]:
+    """Checkout processes; `stuck` ones repeat themselves, stand still or wait for staff."""
+    rule: ColumnElement[bool] = true()
+    if stage is not None:
+        rule = CheckoutSaga.stage == stage
+    if stuck:
+        rule = rule & store.is_stuck(utcnow() - OVERDUE)
+    rows = await store.list_sagas(tx, paging.limit, paging.position(UUID), rule)
+    return paging.page(rows, SagaView.model_validate, lambda saga: [str(saga.order_id)])
+
+
+@router.get("/{order_id}", dependencies=[MayRead])
+async def get_saga(order_id: UUID, tx: Tx) -> SagaView:
+    """The process of one order, step by step."""
+    return await _shown(tx, order_id)
+
+
+async def _shown(tx: Tx, order_id: UUID) -> SagaView:
+    saga = SagaView.model_validate(await store.get_standing(tx, order_id))
+    steps = SagaStep.listed(await store.list_saga_log(tx, order_id))
+    return saga.model_copy(update={"steps": steps})
+
+
+def _state(order: Checkout) -> dict[str, Any]:
+    deadline = order.deadline_at
+    return {
+        "stage": order.stage.value,
+        "status": order.status.value,
+        "repeats": order.repeats,
+        "deadline_at": deadline.isoformat() if deadline else None,
+    }
+
+
+async def _locked(tx: Tx, order_id: UUID) -> Checkout:
+    found = await checkouts.lock_checkouts(tx, [order_id])
+    if order_id not in found:
+        raise OrderNotFound
+    return found[order_id]
+
+
+async def _mend(
+    tx: Tx,
+    order_id: UUID,
+    request: Request,
+    trigger: RetryRequested | SkipRequested | ResumeRequested,
+    refusal: Callable[[Checkout], Exception | None],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Let the saga hear an operator; returns how it stood before and after. Raises the refusal."""
+    order = await _locked(tx, order_id)
+    if (refused := refusal(order)) is not None:
+        raise refused
+    before, now = _state(order), utcnow()
+    heard = process.hear(order, trigger, now, request.app.state.settings.deadlines)
+    outbox.add(tx, *heard.sent)
+    await checkouts.save_checkouts(tx, [order], now)
+    await checkouts.write_log(tx, [(order, heard, None)], now)
+    return before, _state(order)
+
+
+@router.post("/{order_id}/retry", status_code=202, response_model=SagaView, dependencies=[MayMend])
+async def retry_saga(
+    order_id: UUID,
+    body: ReasonBody,
+    request: Request,
+    claim: Annotated[Claim, idempotent(staff)],
+    tx: Tx,
+) -> Response:
+    """Ask once more, now, for what the stage waits for; the same operations, so nothing doubles."""
+
+    def refusal(order: Checkout) -> Exception | None:
+        return None if process.find(order, RetryRequested()) else NothingToRetry()
+
+    before, after = await _mend(tx, order_id, request, RetryRequested(), refusal)
+    await audit.record(tx, "saga.retry", order_id, body.reason, before=before, after=after)
+    return await claim.store(tx, 202, await _shown(tx, order_id))
+
+
+@router.post("/{order_id}/skip", status_code=202, response_model=SagaView, dependencies=[MayMend])
+async def skip_stage(
+    order_id: UUID,
+    body: ReasonBody,
+    request: Request,
+    claim: Annotated[Claim, idempotent(staff)],
+    tx: Tx,
+) -> Response:
+    """Go on as though the stage were done, because it was done by hand."""
+
+    def refusal(order: Checkout) -> Exception | None:
+        return None if process.find(order, SkipRequested()) else MayNotSkip()
+
+    before, after = await _mend(tx, order_id, request, SkipRequested(), refusal)
+    await audit.record(tx, "saga.skip", order_id, body.reason, before=before, after=after)
+    return await claim.store(tx, 202, await _shown(tx, order_id))
+
+
+@router.post("/{order_id}/resume", status_code=202, response_model=SagaView, dependencies=[MayMend])
+async def resume_saga(
+    order_id: UUID,
+    body: ReasonBody,
+    request: Request,
+    claim: Annotated[Claim, idempotent(staff)],
+    tx: Tx,
+) -> Response:
+    """Let a process go on that waits for staff, or that lost its deadline or is long past it."""
+
+    def refusal(order: Checkout) -> Exception | None:
+        running = order.deadline_at is not None and order.deadline_at > utcnow() - OVERDUE
+        found = process.find(order, ResumeRequested())
+        return NotStandingStill() if running or found is None else None
+
+    before, after = await _mend(tx, order_id, request, ResumeRequested(), refusal)
+    await audit.record(tx, "saga.resume", order_id, body.reason, before=before, after=after)
+    return await claim.store(tx, 202, await _shown(tx, order_id))
+
+
+@router.post(
+    "/{order_id}/compensate", status_code=202, response_model=SagaView, dependencies=[MayMend]
+)
+async def compensate_saga(
+    order_id: UUID,
+    body: ReasonBody,
+    request: Request,
+    claim: Annotated[Claim, idempotent(staff)],
+    tx: Tx,
+) -> Response:
+    """Undo the order: parcels kept back, money given back, stock and coupon released."""
+    order = await _locked(tx, order_id)
+    if order.stage in UNDOING:
+        raise CompensatesAlready
+    before = _state(order)
+    order = await cancel(tx, order_id, "staff_request", request.app.state.settings.deadlines)
+    after = _state(order)
+    await audit.record(tx, "saga.compensate", order_id, body.reason, before=before, after=after)
+    return await claim.store(tx, 202, await _shown(tx, order_id))

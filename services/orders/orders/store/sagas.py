@@ -1,0 +1,64 @@
+"""Reading checkout sagas and their logs, for staff and operators."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orders.domain.order import CheckoutSaga, Order, SagaLog, Stage
+from orders.domain.refusals import OrderNotFound
+from orders.saga.table import FINAL
+
+_SHOWN = select(
+    CheckoutSaga.order_id,
+    Order.order_number,
+    Order.status,
+    CheckoutSaga.stage,
+    CheckoutSaga.deadline_at,
+    CheckoutSaga.repeats,
+    CheckoutSaga.created_at,
+    CheckoutSaga.updated_at,
+    CheckoutSaga.ended_at,
+).join(Order, Order.id == CheckoutSaga.order_id)
+
+
+def is_stuck(overdue_since: datetime) -> ColumnElement[bool]:
+    """Processes that repeat themselves, wait for staff, or are past or without a deadline."""
+    unfinished = CheckoutSaga.stage.not_in(sorted(FINAL))
+    return and_(
+        unfinished,
+        or_(
+            CheckoutSaga.repeats > 0,
+            CheckoutSaga.stage == Stage.NEEDS_REVIEW,
+            CheckoutSaga.deadline_at.is_(None),
+            CheckoutSaga.deadline_at < overdue_since,
+        ),
+    )
+
+
+async def get_standing(tx: AsyncSession, order_id: UUID) -> Any:
+    """Where the process of an order stands; raises OrderNotFound."""
+    found = (await tx.execute(_SHOWN.where(CheckoutSaga.order_id == order_id))).one_or_none()
+    if found is None:
+        raise OrderNotFound
+    return found
+
+
+async def list_sagas(
+    tx: AsyncSession, limit: int, after: Sequence[Any] | None, rule: ColumnElement[bool]
+) -> Sequence[Any]:
+    """Processes by order id, newest first, `limit + 1` rows."""
+    query = _SHOWN.where(rule)
+    if after is not None:
+        query = query.where(CheckoutSaga.order_id < after[0])
+    query = query.order_by(CheckoutSaga.order_id.desc()).limit(limit + 1)
+    return (await tx.execute(query)).all()
+
+
+async def list_saga_log(tx: AsyncSession, order_id: UUID) -> Sequence[SagaLog]:
+    """What the saga of an order heard and did, oldest first."""
+    query = select(SagaLog).where(SagaLog.order_id == order_id).order_by(SagaLog.at, SagaLog.id)
+    return (await tx.scalars(query)).all()
