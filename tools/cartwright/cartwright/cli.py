@@ -10,6 +10,7 @@ import sys
 import typer
 from rich.console import Console
 
+from cartwright import audit, dead, doctor, outbox, people, replay, saga, seed
 from cartwright.refusals import Refusal
 
 app = typer.Typer(
@@ -21,11 +22,18 @@ app = typer.Typer(
 )
 
 # Each group is one line here, in alphabetical order: its module's app, and the name it is typed by.
+app.add_typer(dead.app, name="dead")
+app.add_typer(outbox.app, name="outbox")
+app.add_typer(saga.app, name="saga")
 
-
-@app.callback()
-def cartwright() -> None:
-    """Keep the command a group even while it has a single command."""
+# Commands without a group.
+app.command()(audit.audit)
+app.command()(people.create_admin)
+app.command()(doctor.doctor)
+app.command()(people.login)
+app.command()(people.logout)
+app.command()(replay.replay)
+app.command()(seed.seed)
 
 
 def main() -> None:

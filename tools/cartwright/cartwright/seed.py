@@ -1,0 +1,49 @@
+"""The sample shop, made through the public API."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from cartwright import output
+from cartwright.output import Json
+from cartwright.refusals import Refusal
+
+
+def seed(
+    url: Annotated[
+        str, typer.Option(prompt="Gateway", envvar="CARTWRIGHT_URL", help="The gateway's address.")
+    ],
+    email: Annotated[
+        str,
+        typer.Option(prompt="E-mail", envvar="CARTWRIGHT_EMAIL", help="An administrator's e-mail."),
+    ],
+    password: Annotated[
+        str,
+        typer.Option(
+            prompt=True, hide_input=True, envvar="CARTWRIGHT_PASSWORD", help="Their password."
+        ),
+    ],
+    *,
+    json: Json = False,
+) -> None:
+    """Fill an empty shop with the sample goods, people and terms; a second time changes nothing.
+
+    The passwords of the sample people are derived from the administrator's, so it is asked for.
+    """
+    # Loaded only where it is used: every command would wait for the runner's packages.
+    from suite.refusals import Refusal as ShopRefusal  # noqa: PLC0415
+    from suite.shop.seeding import seed as fill  # noqa: PLC0415
+
+    try:
+        shop = asyncio.run(fill(url, email, password, lambda step: output.aside.print(f"· {step}")))
+    except ShopRefusal as refusal:
+        raise Refusal(str(refusal)) from None
+    if json:
+        logins = [{"role": each.role, "email": each.email} for each in shop.logins]
+        output.as_json({"logins": logins, "products": len(shop.product_ids)})
+        return
+    table = output.table("role", "e-mail", "password", title="Who can log in")
+    for each in shop.logins:
+        table.add_row(each.role, each.email, each.password)
+    output.console.print(table)

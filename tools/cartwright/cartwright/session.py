@@ -1,0 +1,128 @@
+"""Who is at the keyboard: where the shop is and the tokens of the login, in a file only they read.
+
+`CARTWRIGHT_URL` with `CARTWRIGHT_TOKEN`, or with `CARTWRIGHT_EMAIL` and `CARTWRIGHT_PASSWORD`,
+stands in for the file; so a job needs none.
+"""
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cartwright.refusals import Refusal
+
+TIME_LIMIT = httpx.Timeout(30.0, connect=5.0)
+REFRESH_BEFORE = 30.0
+HOW = "type `cartwright login --url http://… --email you@…` first."
+
+
+@dataclass
+class Session:
+    """A login: `expires_at` (seconds since 1970) is when the access token ends."""
+
+    url: str
+    email: str
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False, default="")
+    expires_at: float = 0.0
+
+
+def file() -> Path:
+    """Where the login is kept."""
+    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(home) / "cartwright" / "session.json"
+
+
+def current() -> Session:
+    """The login to act with, renewed when it is about to end. Raises Refusal when there is none."""
+    url = os.environ.get("CARTWRIGHT_URL", "").rstrip("/")
+    if token := os.environ.get("CARTWRIGHT_TOKEN"):
+        return Session(_required(url), "", token, expires_at=float("inf"))
+    email, password = os.environ.get("CARTWRIGHT_EMAIL"), os.environ.get("CARTWRIGHT_PASSWORD")
+    if email and password:
+        return log_in(_required(url), email, password)
+    kept = _read()
+    if kept.expires_at - REFRESH_BEFORE < time.time():
+        kept = _refreshed(kept)
+        keep(kept)
+    return kept
+
+
+def log_in(url: str, email: str, password: str) -> Session:
+    """Log in at the shop behind `url`; raises Refusal."""
+    body = {"email": email, "password": password}
+    return _with_tokens(url.rstrip("/"), email, _ask(url, "/v1/auth/login", body))
+
+
+def keep(session: Session) -> None:
+    """Write the login where only its owner may read it."""
+    place = file()
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = place.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as written:
+        json.dump(asdict(session), written)
+    fresh.replace(place)
+
+
+def forget() -> bool:
+    """End the session at the shop and drop the file; False when nobody was logged in."""
+    if not file().exists():
+        return False
+    kept = _read()
+    file().unlink()
+    _ask(kept.url, "/v1/auth/logout", {"refresh_token": kept.refresh_token})
+    return True
+
+
+def _required(url: str) -> str:
+    if not url:
+        raise Refusal("CARTWRIGHT_URL is not set: the gateway's address, as http://127.0.0.1:8080.")
+    return url
+
+
+def _read() -> Session:
+    try:
+        return Session(**json.loads(file().read_text()))
+    except FileNotFoundError:
+        raise Refusal(f"you are not logged in: {HOW}") from None
+    except (OSError, ValueError, TypeError):
+        raise Refusal(f"{file()} cannot be read: {HOW}") from None
+
+
+def _refreshed(kept: Session) -> Session:
+    try:
+        answer = _ask(kept.url, "/v1/auth/refresh", {"refresh_token": kept.refresh_token})
+    except Refusal as refusal:
+        raise Refusal(f"your login has ended ({refusal}): {HOW}") from None
+    return _with_tokens(kept.url, kept.email, answer)
+
+
+def _with_tokens(url: str, email: str, answer: dict[str, Any]) -> Session:
+    ends = time.time() + float(answer["expires_in"])
+    return Session(url, email, answer["access_token"], answer["refresh_token"], ends)
+
+
+def _ask(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        answer = httpx.post(f"{url.rstrip('/')}{path}", json=body, timeout=TIME_LIMIT)
+    except httpx.HTTPError as error:
+        raise Refusal(f"{url} does not answer ({error}); is the suite up?") from None
+    if answer.is_error:
+        raise Refusal(detail_of(answer))
+    found: dict[str, Any] = answer.json() if answer.content else {}
+    return found
+
+
+def detail_of(answer: httpx.Response) -> str:
+    """What a problem document says, and its code."""
+    try:
+        told = answer.json()
+        return f"{told['detail']} ({told['code']})"
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.request.url.path} was answered with {answer.status_code}"
