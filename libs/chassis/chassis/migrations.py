@@ -1,6 +1,7 @@
 """Schema migrations: Alembic run by `python -m <service> migrate`, and the chassis's own tables."""
 
 import re
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,7 @@ def _all_of(metadata: MetaData) -> list[MetaData]:
     return [metadata, tables.metadata, operator_tables.metadata]
 
 
+@cache
 def newest_revision(service: str) -> str:
     """The last migration there is in the code."""
     folder = folder_of(service)

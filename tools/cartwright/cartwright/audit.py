@@ -40,4 +40,4 @@ def audit(
             entry["target"],
             entry["reason"],
         )
-    output.console.print(table if found else "Nobody did anything.")
+    output.say(table if found else "Nobody did anything.")

@@ -9,6 +9,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from cartwright import audit, dead, doctor, outbox, people, replay, saga, seed
 from cartwright.refusals import Refusal
@@ -41,7 +42,8 @@ def main() -> None:
     try:
         app(prog_name="cartwright")
     except Refusal as refusal:
-        Console(stderr=True, highlight=False).print(f"[red]✗[/] {refusal}", soft_wrap=True)
+        line = f"[red]✗[/] {escape(str(refusal))}"
+        Console(stderr=True, highlight=False).print(line, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

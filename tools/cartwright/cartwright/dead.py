@@ -69,12 +69,12 @@ def show(
     for name, value in found.items():
         if name not in ("headers", "body"):
             table.add_row(name, "–" if value is None else str(value))
-    output.console.print(table)
-    output.console.print("[bold]headers[/]")
+    output.say(table)
+    output.say(output.styled("[bold]headers[/]"))
     output.console.print_json(data=found["headers"])
-    output.console.print("[bold]body[/]")
+    output.say(output.styled("[bold]body[/]"))
     if isinstance(found["body"], str):
-        output.console.print(found["body"], markup=False)
+        output.say(found["body"])
     else:
         output.console.print_json(data=found["body"])
 
@@ -120,16 +120,14 @@ def redrive(
     if json:
         output.as_json(found)
         return
-    output.console.print(f"{done} handed in again; {found['remaining']} left.")
+    output.say(f"{done} handed in again; {found['remaining']} left.")
     if found["too_old"] and not force:
-        output.console.print(
+        output.say(
             f"{found['too_old']} of those are older than the inbox, so nobody can tell whether "
             "they had their effect: --force hands them in all the same."
         )
     if found["unreadable"]:
-        output.console.print(
-            f"{found['unreadable']} have no readable envelope: they can only be discarded."
-        )
+        output.say(f"{found['unreadable']} have no readable envelope: they can only be discarded.")
 
 
 @app.command()
@@ -160,7 +158,7 @@ def discard(
     if json:
         output.as_json({"discarded": done})
     else:
-        output.console.print(f"{done} discarded.")
+        output.say(f"{done} discarded.")
 
 
 def path_of(service: str) -> str:
@@ -219,7 +217,7 @@ def _find(shop: Shop, letter: str, services: tuple[str, ...]) -> dict[str, Any]:
 
 def _print_groups(groups: list[dict[str, Any]]) -> None:
     if not groups:
-        output.console.print("No dead letters.")
+        output.say("No dead letters.")
         return
     table = output.table("service", ">count", "error", "type", "last", "example")
     for group in groups:
@@ -231,13 +229,13 @@ def _print_groups(groups: list[dict[str, Any]]) -> None:
             output.ago(group["last_failed_at"]),
             group["example"][:200],
         )
-    output.console.print(table)
-    output.console.print("`cartwright dead list --error ERROR` lists the letters of a group.")
+    output.say(table)
+    output.say("`cartwright dead list --error ERROR` lists the letters of a group.")
 
 
 def _print_letters(letters: list[dict[str, Any]]) -> None:
     if not letters:
-        output.console.print("No dead letters.")
+        output.say("No dead letters.")
         return
     table = output.table("service", "letter", "type", "subject", "error", ">tries", "last")
     for letter in letters:
@@ -250,7 +248,7 @@ def _print_letters(letters: list[dict[str, Any]]) -> None:
             str(letter["attempts"]),
             output.ago(letter["last_failed_at"]),
         )
-    output.console.print(table)
+    output.say(table)
 
 
 def short_type(name: str) -> str:

@@ -135,10 +135,8 @@ def _sagas(shop: Shop) -> Iterator[Finding]:
 def _print(found: list[Finding]) -> None:
     table = output.table("", "where", "finding", "what to type")
     for finding in found:
-        table.add_row(MARKS[finding.level], finding.where, finding.says, finding.do)
-    output.console.print(table)
+        table.add_row(output.styled(MARKS[finding.level]), finding.where, finding.says, finding.do)
+    output.say(table)
     faults = sum(finding.level == "fault" for finding in found)
     warnings = sum(finding.level == "warning" for finding in found)
-    output.console.print(
-        f"{faults} faults, {warnings} warnings." if faults or warnings else "All is well."
-    )
+    output.say(f"{faults} faults, {warnings} warnings." if faults or warnings else "All is well.")

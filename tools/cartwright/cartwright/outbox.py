@@ -31,7 +31,7 @@ def retry(service: OneService, reason: Reason, *, json: Json = False) -> None:
     if json:
         output.as_json(found)
         return
-    output.console.print(f"{found['unparked']} messages are tried again.")
+    output.say(f"{found['unparked']} messages are tried again.")
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -43,15 +43,15 @@ def _print(found: dict[str, Any]) -> None:
             table.add_row(
                 name,
                 str(key["waiting"]),
-                f"[red]{key['parked']}[/]" if key["parked"] else "0",
+                output.styled(f"[red]{key['parked']}[/]") if key["parked"] else "0",
                 output.ago(key["oldest_at"]),
                 key["routing_key"],
                 key["last_error"] or "–",
             )
-    output.console.print(table)
+    output.say(table)
     parked = [name for name, outbox in found.items() if outbox["parked"]]
     if parked:
-        output.console.print(
+        output.say(
             "Parked messages found no queue: `make topology`, bring it to the broker, then "
             f"`cartwright outbox retry --service {parked[0]}`."
         )

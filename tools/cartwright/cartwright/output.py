@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from cartwright.refusals import Refusal
 
@@ -29,9 +30,28 @@ def as_json(found: Any) -> None:
     print(json.dumps(found, indent=2, ensure_ascii=False))
 
 
-def table(*columns: str, title: str | None = None) -> Table:
+class Listing(Table):
+    """A table whose cells are shown as they are: what the shop says is never read as markup."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row; strings stand for themselves, `styled` makes others."""
+        plain = (Text(cell) if isinstance(cell, str) else cell for cell in cells)
+        super().add_row(*plain, **options)
+
+
+def styled(markup: str) -> Text:
+    """A cell or line with rich's markup; never of what the shop says."""
+    return Text.from_markup(markup)
+
+
+def say(line: str | RenderableType) -> None:
+    """Print a sentence or a table; a sentence is not broken, so that it can be copied."""
+    console.print(line, markup=False, soft_wrap=isinstance(line, str | Text))
+
+
+def table(*columns: str, title: str | None = None) -> Listing:
     """A table without frames; a column whose name begins with `>` is aligned to the right."""
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", header_style="bold")
+    made = Listing(box=box.SIMPLE_HEAD, title=title, title_justify="left", header_style="bold")
     for name in columns:
         right = name.startswith(">")
         made.add_column(

@@ -31,13 +31,13 @@ def login(
 ) -> None:
     """Log in; the session is kept in a file that only you can read."""
     session.keep(session.log_in(url, email, password))
-    output.console.print(f"Logged in to {url} as {email}. `cartwright doctor` is a good start.")
+    output.say(f"Logged in to {url} as {email}. `cartwright doctor` is a good start.")
 
 
 def logout() -> None:
     """End the session and forget it."""
     done = session.forget()
-    output.console.print("Logged out." if done else "Nobody was logged in.")
+    output.say("Logged out." if done else "Nobody was logged in.")
 
 
 def create_admin(
@@ -81,7 +81,7 @@ def create_admin(
         output.as_json(found)
         return
     how = "is registered and" if made else "(whose password stays as it was)"
-    output.console.print(f"{email} {how} is an administrator: {output.listed(found['roles'])}.")
+    output.say(f"{email} {how} is an administrator: {output.listed(found['roles'])}.")
 
 
 def _find(shop: Shop, email: str) -> dict[str, Any] | None:

@@ -67,11 +67,11 @@ def _full(types: list[str] | None) -> list[str] | None:
 
 
 def _print(done: dict[str, Any]) -> None:
-    output.console.print(
+    output.say(
         f"{done['replayed']} of {done['read']} events read were handed in; "
         f"{done['known']} were known already."
     )
     if done["too_old"]:
-        output.console.print(
+        output.say(
             f"{done['too_old']} are older than the inbox: --force hands them in all the same."
         )

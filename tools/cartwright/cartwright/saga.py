@@ -14,6 +14,7 @@ app = typer.Typer(help="Where each order's process stands and why; mend what sta
 
 Order = Annotated[str, typer.Argument(help="The order's number, such as 2026-000001, or its id.")]
 PATH = "/v1/admin/sagas"
+WIDE = 112
 
 
 @app.command()
@@ -53,9 +54,9 @@ def list_sagas(
             output.ago(saga["deadline_at"]),
             output.ago(saga["updated_at"]),
         )
-    output.console.print(table if found else "No saga stands still." if stuck else "No saga.")
+    output.say(table if found else "No saga stands still." if stuck else "No saga.")
     if stuck and found:
-        output.console.print("`cartwright saga show ORDER` tells why; `retry` has it ask again.")
+        output.say("`cartwright saga show ORDER` tells why; `retry` has it ask again.")
 
 
 @app.command()
@@ -91,7 +92,7 @@ def _act(deed: str, order: str, reason: str, *, as_json: bool) -> None:
         output.as_json(found)
         return
     sent = output.listed(found["steps"][-1]["sent"])
-    output.console.print(f"{found['order_number']} is {found['stage']}; sent: {sent}.")
+    output.say(f"{found['order_number']} is {found['stage']}; sent: {sent}.")
 
 
 def id_of(shop: Shop, order: str) -> str:
@@ -107,27 +108,62 @@ def id_of(shop: Shop, order: str) -> str:
 
 
 def _print(saga: dict[str, Any]) -> None:
-    show = output.console.print
-    show(f"[bold]Order {saga['order_number']}[/]  {saga['order_id']}")
+    output.say(output.styled(f"[bold]Order {saga['order_number']}[/]  {saga['order_id']}"))
     stands = [f"status [bold]{saga['status']}[/]", f"stage [bold]{saga['stage']}[/]"]
     if saga["deadline_at"]:
         stands.append(f"deadline {output.ago(saga['deadline_at'])}")
     if saga["repeats"]:
         stands.append(f"[yellow]repeated {saga['repeats']} times[/]")
-    show(" · ".join(stands))
+    output.say(output.styled(" · ".join(stands)))
+    traces = list(dict.fromkeys(step["trace_id"] for step in saga["steps"] if step["trace_id"]))
+    if len(traces) == 1:
+        output.say(f"trace {traces[0]}")
+    show = _print_table if output.console.width >= WIDE else _print_lines
+    show(saga["steps"], with_traces=len(traces) > 1)
+
+
+def _print_table(steps: list[dict[str, Any]], *, with_traces: bool) -> None:
     table = output.table("time (UTC)", ">after", ">try", "stage", "heard", "sent")
-    for step in saga["steps"]:
-        moved = step["stage"] != step["next_stage"]
-        ids = [f"[dim]message {step['message_id']}[/]"] if step["message_id"] else []
-        ids += [f"[dim]trace {step['trace_id']}[/]"] if step["trace_id"] else []
-        style = "dim" if step["outcome"] == "ignored" else ""
+    table.columns[4].min_width = len("01a1fe95-7d78-77b3-976e-f6b65f2d2871")
+    for step in steps:
         table.add_row(
             output.clock(step["at"]),
             output.span(step["seconds"]),
             str(step["attempt"] or "–"),
-            step["stage"] + (f" → {step['next_stage']}" if moved else ""),
-            "\n".join([step["heard"] + (" (ignored)" if style else ""), *ids]),
+            _way(step),
+            output.styled("\n".join([_heard(step), *_ids(step, with_traces=with_traces)])),
             "\n".join(step["sent"]) or "–",
-            style=style,
         )
-    show(table)
+    output.say(table)
+
+
+def _print_lines(steps: list[dict[str, Any]], *, with_traces: bool) -> None:
+    """The same where a table would be too wide: a few lines for each step."""
+    for step in steps:
+        waited = f"+{output.span(step['seconds'])}" if step["seconds"] is not None else ""
+        tried = f"try {step['attempt']}" if step["attempt"] else ""
+        output.say(
+            output.styled(
+                f"\n[bold]{output.clock(step['at'])}[/] {waited:>9}  {tried:<6}  {_way(step)}"
+            )
+        )
+        for line in (f"heard {_heard(step)}", *_ids(step, with_traces=with_traces)):
+            output.say(output.styled(f"{'':14}{line}"))
+        output.say(f"{'':14}sent {output.listed(step['sent'])}")
+
+
+def _way(step: dict[str, Any]) -> str:
+    moved = step["stage"] != step["next_stage"]
+    return f"{step['stage']} → {step['next_stage']}" if moved else str(step["stage"])
+
+
+def _heard(step: dict[str, Any]) -> str:
+    return str(step["heard"]) + (" [dim](ignored)[/]" if step["outcome"] == "ignored" else "")
+
+
+def _ids(step: dict[str, Any], *, with_traces: bool) -> list[str]:
+    """The message that was heard and, unless all steps share it, the trace, by which logs tell."""
+    found = [f"[dim]{step['message_id']}[/]"] if step["message_id"] else []
+    if with_traces and step["trace_id"]:
+        found.append(f"[dim]trace {step['trace_id']}[/]")
+    return found

@@ -46,4 +46,4 @@ def seed(
     table = output.table("role", "e-mail", "password", title="Who can log in")
     for each in shop.logins:
         table.add_row(each.role, each.email, each.password)
-    output.console.print(table)
+    output.say(table)
