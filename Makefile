@@ -5,7 +5,7 @@ PYTHON := $(shell for name in python3.13 python3.12 python3.11 python3; do \
 SUITE := .venv/bin/python -m suite
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs restart test check fmt bench topology migration lock check-lock clean
+.PHONY: help install up down status logs restart test faults check fmt bench topology migration lock check-lock clean
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -41,6 +41,9 @@ clean: ## stop everything and remove its data, logs and secrets
 
 test: install ## every test, on servers of its own (A="-k checkout -x" goes to pytest)
 	@$(SUITE) test -- $(A)
+
+faults: install ## attack the whole suite, half an hour (A="--seed 7 --part 1/4 --only crash")
+	@$(SUITE) faults $(A)
 
 check: install ## ruff, mypy, import contracts, broker topology
 	@.venv/bin/ruff check .

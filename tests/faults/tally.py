@@ -6,6 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+import httpx
 
 from crowd import Crowd
 from invariants import Books
@@ -87,6 +90,7 @@ class Watch:
         tally.recovered += max(0, self._restarts() - self.restarts)
         tally.seconds = time.monotonic() - self.began
         report(tally)
+        keep({"servers": await servers(self.books)})
         return tally
 
 
@@ -102,9 +106,22 @@ async def missing(books: Books, crowd: Crowd) -> list[str]:
     ]
 
 
+async def servers(books: Books) -> str:
+    """The servers under attack, with their versions."""
+    (row,) = await books.rows("orders", "show server_version")
+    async with httpx.AsyncClient(base_url=books.instance.environment.broker.management_url) as api:
+        overview = (await api.get("/api/overview")).json()
+    return f"PostgreSQL {row[0].split()[0]}, RabbitMQ {overview['rabbitmq_version']}"
+
+
 def report(tally: Tally) -> None:
-    """Print it, and add it to the file that FAULTS_REPORT names."""
+    """Print it and keep it."""
     print(f"\n{tally}", flush=True)
+    keep(asdict(tally))
+
+
+def keep(row: dict[str, Any]) -> None:
+    """Add a row to the file that FAULTS_REPORT names, if there is one."""
     if name := os.environ.get("FAULTS_REPORT"):
         with Path(name).open("a") as file:
-            file.write(json.dumps(asdict(tally)) + "\n")
+            file.write(json.dumps(row) + "\n")

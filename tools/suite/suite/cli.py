@@ -108,6 +108,20 @@ def test(context: typer.Context) -> None:
     raise typer.Exit(testing.run(repository.ROOT, RUN / "test", context.args, step))
 
 
+@app.command()
+def faults(
+    *,
+    seed: Annotated[
+        int, typer.Option(help="What all chance is drawn from; drawn anew without.")
+    ] = 0,
+    part: Annotated[str, typer.Option(help="Only a part, as in 1/4.")] = "",
+    only: Annotated[str, typer.Option(help="Only what matches, as pytest's -k.")] = "",
+) -> None:
+    """Attack a suite of its own in every way the tests know; half an hour on two cores."""
+    load = importlib.import_module("suite.attacks")
+    raise typer.Exit(load.run(RUN / "faults", seed, part, only, step))
+
+
 @app.command(name="topology")
 def write_topology(
     *,
@@ -212,7 +226,7 @@ def bench(
 @app.command()
 def clean() -> None:
     """Stop everything of this working tree and remove its data, logs and secrets."""
-    for folder in (RUN / "up", RUN / "test", RUN / "bench"):
+    for folder in (RUN / "up", RUN / "test", RUN / "bench", RUN / "faults"):
         Instance(folder).wipe()
     shutil.rmtree(RUN, ignore_errors=True)
     console.print("`.run/` is gone, and nothing of it is running.")

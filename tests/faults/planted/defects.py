@@ -1,0 +1,103 @@
+"""Defects a shop could well have, planted into a service's process as it starts; never elsewhere."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+import aio_pika
+from sqlalchemy import text
+
+from chassis import inbox
+from chassis.ids import new_id
+
+
+def replaced(statement: Any, old: str, new: str) -> Any:
+    """An SQL text with a part of it changed; the part must be there."""
+    assert old in str(statement), f"{old!r} is gone: plant the defect anew"
+    return text(str(statement).replace(old, new))
+
+
+def naive_stock_update() -> None:
+    """Read the stock without a lock, count in Python, write the result over whatever is there."""
+    from inventory.store import stock
+
+    added = "set on_hand = i.on_hand + s.on_hand, reserved = i.reserved + s.reserved"
+    stock.LOCK_LEVELS = replaced(stock.LOCK_LEVELS, "for no key update", "")
+    stock.SAVE = replaced(stock.SAVE, added, "set on_hand = s.on_hand, reserved = s.reserved")
+    shelves, save = stock._shelves, stock.save_stock
+
+    def absolute(changed: Any) -> dict[str, object]:
+        counted = {"s_on_hand": [s.on_hand for s in changed]}
+        return shelves(changed) | counted | {"s_reserved": [s.reserved for s in changed]}
+
+    async def slowly(tx: Any, found: Any) -> Any:
+        await asyncio.sleep(0.05)
+        return await save(tx, found)
+
+    stock._shelves, stock.save_stock = absolute, slowly
+
+
+def relay_without_on_return_raises() -> None:
+    """Publish `mandatory`, and take a returned message for a delivered one."""
+    channel = aio_pika.RobustConnection.channel
+
+    def deaf(self: Any, *args: Any, **options: Any) -> Any:
+        return channel(self, *args, **{**options, "on_return_raises": False})
+
+    aio_pika.RobustConnection.channel = deaf
+
+
+def handler_without_inbox() -> None:
+    """Handle every delivery, known or not."""
+    remember = inbox.remember
+
+    async def forgetful(session: Any, consumer: str, ids: Iterable[UUID]) -> set[UUID]:
+        await remember(session, consumer, list(ids))
+        return set(ids)
+
+    async def never(*_: Any) -> bool:
+        return False
+
+    inbox.remember, inbox.knows = forgetful, never
+
+
+def capture_without_idempotency_key() -> None:
+    """Ask the provider for money under a new key each time."""
+    from payments.providers.sandbox import Sandbox
+
+    charge, capture = Sandbox.charge, Sandbox.capture
+
+    async def charge_anew(self: Any, target: Any, new: Any, key: str) -> Any:
+        return await charge(self, target, new, str(new_id()))
+
+    async def capture_anew(self: Any, target: Any, key: str) -> Any:
+        return await capture(self, target, str(new_id()))
+
+    Sandbox.charge, Sandbox.capture = charge_anew, capture_anew
+
+
+def saga_that_forgets_finished_rows() -> None:
+    """Find no saga that was cancelled."""
+    from orders.domain.order import Stage
+    from orders.store import checkouts
+
+    lock = checkouts.lock_checkouts
+
+    async def only_open(tx: Any, order_ids: Iterable[UUID]) -> dict[UUID, Any]:
+        found = await lock(tx, order_ids)
+        return {key: order for key, order in found.items() if order.stage is not Stage.CANCELLED}
+
+    checkouts.lock_checkouts = only_open
+
+
+DEFECTS: dict[str, Callable[[], None]] = {
+    each.__name__.replace("_", " "): each
+    for each in (
+        naive_stock_update,
+        relay_without_on_return_raises,
+        handler_without_inbox,
+        capture_without_idempotency_key,
+        saga_that_forgets_finished_rows,
+    )
+}

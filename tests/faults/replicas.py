@@ -1,0 +1,51 @@
+"""A second process of a service beside the one that runs, as big shops have it."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from shopfloor import until
+from suite import repository
+from suite.instance import Instance
+from suite.strays import MARK
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@asynccontextmanager
+async def replica(instance: Instance, service: str, kind: str = "all") -> AsyncIterator[str]:
+    """Run another `python -m <service> <kind>` on the same queue and database; gives its URL."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    settings = {
+        **os.environ, **instance.processes()[service].env,
+        "PORT": str(port), MARK: str(instance.folder),
+    }  # fmt: skip
+    with instance.log(f"{service}.replica").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", service, kind,
+            cwd=repository.ROOT / "services" / service, env=settings, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        await until(lambda: _is_ready(url))
+        yield url
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _is_ready(url: str) -> bool:
+    async with httpx.AsyncClient() as http:
+        try:
+            return (await http.get(f"{url}/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False

@@ -1,0 +1,115 @@
+"""Small attacks, each aimed at one promise: together they find every defect planted on purpose."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import aio_pika
+import httpx
+
+from crowd import gather_crowd, visits
+from invariants import Books
+from journeys import Journeys, card
+from replicas import replica
+from shopfloor import Buyer, Product, Staff, until
+from storm import Persistent
+from suite.instance import Instance
+from tap import tapped
+
+PIECES = 10
+
+
+@dataclass
+class Attack:
+    """What an attack has at hand."""
+
+    instance: Instance
+    staff: Staff
+    http: httpx.AsyncClient
+    books: Books
+    seed: int
+
+    async def rush(self) -> None:
+        """Ten pieces and thirty buyers whose carts all hold one, on two replicas of inventory."""
+        async with replica(self.instance, "inventory", "worker"):
+            await rush(self.staff, self.http, await self.staff.sell(stock=PIECES))
+
+    async def unbound(self) -> None:
+        """The queue of notifications loses its binding, and gets it back."""
+        await unbound(self)
+
+    async def repeated(self) -> None:
+        """Everything orders and inventory hear comes two to ten times."""
+        crowd = await gather_crowd(self.staff, Persistent(self.http), scarce=PIECES)
+        async with (
+            tapped(self.instance, "orders", self.seed, (2, 10)),
+            tapped(self.instance, "inventory", self.seed, (2, 10)),
+        ):
+            await crowd.shop(visits(self.seed, 30))
+
+    async def answers_lost(self) -> None:
+        """The provider charges, and its answer never comes."""
+        journeys = await self._journeys()
+        tokens = ("tok_error_after_charge", "tok_drop_after_charge", "tok_timeout_after_charge")
+        placed = await asyncio.gather(
+            *(journeys.place(payment=card(token)) for token in tokens for _ in range(2))
+        )
+        await asyncio.gather(*(journeys.stage(order_id) for _, order_id in placed))
+
+    async def late_money(self) -> None:
+        """A transfer comes after its order was cancelled."""
+        await (await self._journeys()).transferred_late()
+
+    async def _journeys(self) -> Journeys:
+        return Journeys(self.staff, self.http, await self.staff.sell(stock=1000))
+
+    def all(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Every attack by its name."""
+        kinds = (self.rush, self.unbound, self.repeated, self.answers_lost, self.late_money)
+        return {kind.__name__.replace("_", " "): kind for kind in kinds}
+
+
+async def rush(staff: Staff, http: httpx.AsyncClient, product: Product) -> list[str]:
+    """Three times as many buyers as pieces, in the same moment; returns how the orders end."""
+    buyers = [Buyer(http, staff) for _ in range(3 * PIECES)]
+    await asyncio.gather(*(buyer.fill((product, 1)) for buyer in buyers))
+    answers = await asyncio.gather(*(buyer.check_out() for buyer in buyers))
+    return [answer.json().get("status", answer.json().get("code")) for answer in answers]
+
+
+async def unbound(attack: Attack) -> int:
+    """Buy while nobody is bound to hear Notify; returns how many messages were set aside for it."""
+    key, product = "notifications.Notify", await attack.staff.sell(stock=3)
+    async with await aio_pika.connect(attack.instance.broker_url()) as connection:
+        queue = await (await connection.channel()).get_queue("svc.notifications")
+        await queue.unbind("commands", key)
+        try:
+            buyer = Buyer(attack.http, attack.staff)
+            order = await buyer.buys(product)
+            await attack.staff.ended(order["id"])
+
+            async def decided() -> bool:
+                waiting = "select 1 from outbox where routing_key = $1 and parked_at is null"
+                return not await attack.books.rows("orders", waiting, key)
+
+            await until(decided)
+            parked = await attack.books.rows(
+                "orders", "select seq from outbox where parked_at is not null"
+            )
+        finally:
+            await queue.bind("commands", key)
+    # What is parked is tried again after a minute; the operator need not wait for it.
+    await attack.books.rows("orders", "update outbox set parked_at = now() - interval '1 hour'")
+    return len(parked)
+
+
+def chance_of(seed: int, what: str) -> random.Random:
+    """Chance of one purpose, from the one seed."""
+    return random.Random(f"{what} {seed}")
+
+
+def some_key() -> str:
+    """An idempotency key nobody has used."""
+    return secrets.token_hex(12)

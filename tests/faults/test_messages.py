@@ -1,0 +1,194 @@
+"""Messages that come many times, out of order, an hour late, poisoned, or find no queue."""
+
+import asyncio
+import time
+from collections import Counter
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+
+from crowd import Crowd, gather_crowd, visits
+from held_back import HeldBack, hold_back
+from impersonation import allow_any_name
+from invariants import SERVICES, Books
+from journeys import Journeys
+from poison import KINDS, aged, attempts_of, dead_letters, poison, send
+from scenarios import Attack, unbound
+from shopfloor import Buyer, Product, Staff, until
+from storm import Persistent
+from suite.instance import Instance
+from tally import Watch
+from tap import tapped
+from test_crowd import SCARCE_PIECES, VISITS, everything_holds
+
+HEARING = [name for name in SERVICES if name != "identity"]
+EACH = 6
+SAMPLES = 40
+
+
+@pytest.mark.full
+async def test_every_message_comes_two_to_ten_times_in_any_order(
+    instance: Instance, staff: Staff, client: Persistent, books: Books, seed: int
+) -> None:
+    crowd = await gather_crowd(staff, client, scarce=SCARCE_PIECES)
+    watch = Watch(books, "every message 2 to 10 times, shuffled in windows of 50", seed)
+    async with AsyncExitStack() as stack:
+        taps = [
+            await stack.enter_async_context(tapped(instance, name, seed, (2, 10)))
+            for name in HEARING
+        ]
+        await crowd.shop(visits(seed, VISITS, per_second=5))
+        await books.settle(120)
+    assert all(tap.delivered > 2 * tap.passed > 0 for tap in taps if tap.passed)
+    injected = sum(tap.delivered - tap.passed for tap in taps)
+    await everything_holds(crowd, await watch.tally(crowd, injected=injected))
+
+
+async def is_given_back(books: Books, order_id: str) -> bool:
+    """Whether the order was cancelled."""
+    found = await books.rows("orders", "select status from orders where id = $1", order_id)
+    return bool(found[0]["status"] == "cancelled")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("service", "kind"),
+    [("inventory", "inventory.ReserveStock"), ("payments", "payments.CollectPayment")],
+)
+async def test_a_command_that_comes_an_hour_late_has_no_effect(
+    service: str, kind: str, instance: Instance, staff: Staff, http: httpx.AsyncClient,
+    books: Books, seed: int,
+) -> None:  # fmt: skip
+    await allow_any_name(instance)
+    watch = Watch(books, f"{kind} an hour late", seed)
+    journeys = Journeys(staff, http, await staff.sell(stock=5))
+    await asyncio.to_thread(instance.stop_process, service)
+    _, order_id = await journeys.place()
+    held = await hold_back(instance, service, kind)
+    await asyncio.to_thread(instance.start_process, service)
+    await until(lambda: is_given_back(books, order_id))
+    await send(instance, service, [aged(message) for message in held.messages])
+    tally = await watch.tally(injected=len(held.messages))
+    assert tally.is_clean(), "\n".join(tally.found)
+    assert await staff.level(journeys.product) == (5, 0)
+    assert not await books.rows(
+        "sandbox", "select 1 from charges where reference = $1 and captured_amount > 0", order_id
+    )
+
+
+@pytest.mark.full
+async def test_an_answer_that_comes_an_hour_late_is_heard(
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books, seed: int
+) -> None:
+    """The money was taken; the order it was for is over by the time orders hears of it."""
+    await allow_any_name(instance)
+    watch = Watch(books, "payments.PaymentCaptured an hour late", seed)
+    journeys = Journeys(staff, http, await staff.sell(stock=5))
+    await asyncio.to_thread(instance.stop_process, "orders")
+    await asyncio.to_thread(instance.start_process, "orders")
+    held = await captured_and_held(instance, journeys)
+    await send(instance, "orders", [aged(message) for message in held.messages])
+    tally = await watch.tally(injected=len(held.messages))
+    assert tally.is_clean(), "\n".join(tally.found)
+
+
+async def captured_and_held(instance: Instance, journeys: Journeys) -> HeldBack:
+    """Buy, and keep from orders that the money was captured."""
+    await asyncio.to_thread(instance.stop_process, "payments")
+    _, order_id = await journeys.place()
+    await journeys.stage(order_id, "collecting")
+    await asyncio.to_thread(instance.stop_process, "orders")
+    await asyncio.to_thread(instance.start_process, "payments")
+    held = await hold_back(instance, "orders", "payments.PaymentCaptured")
+    await asyncio.to_thread(instance.start_process, "orders")
+    return held
+
+
+async def buying_takes(staff: Staff, http: httpx.AsyncClient, product: Product) -> list[float]:
+    """Seconds from sending an order to its end, one after another."""
+    taken = []
+    for _ in range(SAMPLES):
+        buyer = Buyer(http, staff)
+        await buyer.fill((product, 1))
+        began = time.perf_counter()
+        assert (await buyer.check_out()).json()["status"] == "confirmed"
+        taken.append(time.perf_counter() - began)
+    return sorted(taken)
+
+
+def p95(sorted_values: list[float]) -> float:
+    """The value that one in twenty exceeds."""
+    return sorted_values[int(len(sorted_values) * 0.95) - 1]
+
+
+async def poisoned(instance: Instance, stop: asyncio.Event) -> Counter[str]:
+    """Send every kind again and again, a few a second, until told to stop."""
+    sent: Counter[str] = Counter()
+    while not stop.is_set():
+        for kind in KINDS:
+            await send(instance, "orders", [poison(kind)])
+            sent[kind] += 1
+            await asyncio.sleep(0.1)
+    return sent
+
+
+@pytest.mark.full
+async def test_poison_hardly_slows_the_others(
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books, seed: int
+) -> None:
+    """Compared within one run, between a calm before, and the poisoned time after it."""
+    await allow_any_name(instance)
+    product = await staff.sell(stock=1000)
+    watch = Watch(books, "poison beside buyers", seed)
+    await buying_takes(staff, http, product)
+    calm = p95(await buying_takes(staff, http, product))
+    stop = asyncio.Event()
+    poisoning = asyncio.create_task(poisoned(instance, stop))
+    ill = p95(await buying_takes(staff, http, product))
+    stop.set()
+    sent = await poisoning
+    print(f"\np95 calm {calm * 1000:.0f} ms, poisoned {ill * 1000:.0f} ms: {ill / calm:.2f} times")
+    await until(lambda: all_dead(books, sent.total()))
+    assert len(await dead_letters(instance, "orders")) == sent.total()
+    tally = await watch.tally(injected=sent.total())
+    assert tally.is_clean(), "\n".join(tally.found)
+    assert ill < 2 * calm
+
+
+async def all_dead(books: Books, count: int) -> bool:
+    """Whether so many dead letters of orders are there."""
+    return (await books.queues())["svc.orders.dead"] == count
+
+
+async def test_poison_is_set_aside_after_the_declared_attempts(
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books
+) -> None:
+    await allow_any_name(instance)
+    wanted = Counter({(kind, attempts_of(kind)): EACH for kind in KINDS})
+    names: dict[str, str] = {}
+    for kind in KINDS:
+        messages = [poison(kind) for _ in range(EACH)]
+        names |= {str(message.message_id): kind for message in messages}
+        await send(instance, "orders", messages)
+    crowd: Crowd = await gather_crowd(staff, Persistent(http), scarce=SCARCE_PIECES)
+    await crowd.shop(visits(1, 10))
+    await until(lambda: all_dead(books, EACH * len(KINDS)))
+    letters = await dead_letters(instance, "orders")
+    found = Counter(
+        (names[str(each.message_id)], int(str(each.headers["x-attempts"]))) for each in letters
+    )
+    assert found == wanted
+    await books.settle()
+    assert await books.violations() == []
+
+
+@pytest.mark.full
+async def test_a_missing_binding_keeps_the_message_until_it_is_back(
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books, seed: int
+) -> None:
+    watch = Watch(books, "a missing binding", seed)
+    parked = await unbound(Attack(instance, staff, http, books, seed))
+    assert parked == 1
+    tally = await watch.tally(injected=1)
+    assert tally.is_clean(), "\n".join(tally.found)

@@ -1,0 +1,49 @@
+"""The page tells the last of each run and defect, sums them, and leaves the rest of itself alone."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+import page
+from tally import Tally
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+RUN = {
+    "run": "a", "seed": 1, "orders": 10, "injected": 2, "lost": 1, "unexpected": 0,
+    "duplicated": 0, "recovered": 3, "seconds": 4.4,
+}  # fmt: skip
+ROWS = [
+    RUN,
+    {"servers": "PostgreSQL 15, RabbitMQ 3.10"},
+    {**RUN, "lost": 0},
+    {**RUN, "run": "b", "orders": 5},
+    {"defect": "no inbox", "where": "inventory", "attack": "repeated", "caught": ["I6"]},
+]
+
+
+def test_the_last_of_each_run_counts_and_the_sum_is_theirs() -> None:
+    told = page.counted(ROWS, NOW)
+    assert "| a | 1 | 10 | 2 | 0 | 0 | 0 | 3 | 4 |" in told
+    assert "| **all 2** | | 15 | 4 | 1 | 0 | 0 | 6 | 9 |" in told
+    assert "PostgreSQL 15, RabbitMQ 3.10" in told
+
+
+def test_a_defect_is_marked_under_the_check_that_caught_it() -> None:
+    (line,) = [each for each in page.caught(ROWS) if each.startswith("| no inbox")]
+    marks = [cell.strip() for cell in line.split("|")][4:-1]
+    assert dict(zip(page.CHECKS, marks, strict=True))["I6"] == "caught"
+    assert marks.count("caught") == 1
+
+
+def test_only_the_part_between_the_marks_is_written() -> None:
+    assert page.written(f"top\n{page.BEGIN}\nold\n{page.END}\nend", "new") == "top\nnew\nend"
+    with pytest.raises(ValueError, match="marks"):
+        page.written("no marks", "new")
+    assert page.BEGIN in page.PAGE.read_text()
+
+
+def test_violations_are_counted_as_what_they_are() -> None:
+    tally = Tally("a", 1)
+    tally.count(["I5 x: heard 1 of 2", "I8 unsent in orders", "I6 sent twice", "I2 x", "I8 locked"])
+    assert (tally.lost, tally.duplicated, tally.unexpected) == (2, 1, 2)
+    assert not tally.is_clean()
