@@ -11,9 +11,13 @@ from typing import Any
 
 import httpx
 
-from shopfloor import ENDED, Buyer, Product, Staff, ok, until
+from bank import transfer
+from invariants import Books
+from shopfloor import ENDED, Buyer, Product, Staff, until
 
 PAYPAL = {"method": "paypal", "token": "tok_ok"}
+# What one piece of the product costs with its shipping, in minor units.
+TOTAL = 2500
 OPEN_END = (*ENDED, "needs_review")
 
 
@@ -29,6 +33,7 @@ class Journeys:
     staff: Staff
     http: httpx.AsyncClient
     product: Product
+    books: Books
 
     def buyer(self) -> Buyer:
         """Another guest."""
@@ -131,7 +136,7 @@ class Journeys:
         await self.stage(order_id, "awaiting_customer")
         await buyer.cancel(order_id)
         await self.stage(order_id)
-        await pay_by_transfer(self.staff, order_id)
+        await transfer(self.books.instance, self.books, order_id, TOTAL)
 
     async def fully_discounted(self) -> None:
         """Nothing is due."""
@@ -149,12 +154,3 @@ class Journeys:
             self.transferred_late, self.fully_discounted,
         )  # fmt: skip
         return {kind.__name__: kind for kind in kinds}
-
-
-async def pay_by_transfer(staff: Staff, order_id: str) -> None:
-    """Have the customer's bank send the order's money to the provider."""
-    found = await staff.get("/v1/admin/payments", order_id=order_id)
-    for payment in found["items"]:
-        if payment["provider_reference"]:
-            url = f"/sandbox/transfers/{payment['provider_reference']}"
-            ok(await staff.http.post(url, json={"amount": payment["amount"]["amount"]}))

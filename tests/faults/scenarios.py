@@ -63,7 +63,7 @@ class Attack:
         await (await self._journeys()).transferred_late()
 
     async def _journeys(self) -> Journeys:
-        return Journeys(self.staff, self.http, await self.staff.sell(stock=1000))
+        return Journeys(self.staff, self.http, await self.staff.sell(stock=1000), self.books)
 
     def all(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Every attack by its name."""

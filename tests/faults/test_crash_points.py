@@ -27,14 +27,14 @@ _found: dict[str, list[Failure]] = {}
 
 
 @pytest_asyncio.fixture
-async def journeys(instance: Instance, staff: Staff) -> AsyncIterator[Journeys]:
+async def journeys(instance: Instance, staff: Staff, books: Books) -> AsyncIterator[Journeys]:
     """Journeys whose every request is repeated until it is answered."""
     async with httpx.AsyncClient(
         base_url=instance.url("gateway"), transport=Patient(AGAIN), timeout=90
     ) as http:
         patient = Staff(http, staff.token, staff.category_id, staff.warehouses)
         patient.shipping_method_id = staff.shipping_method_id
-        yield Journeys(patient, http, await patient.sell(stock=100_000))
+        yield Journeys(patient, http, await patient.sell(stock=100_000), books)
 
 
 async def passes(

@@ -62,7 +62,7 @@ async def test_a_command_that_comes_an_hour_late_has_no_effect(
 ) -> None:  # fmt: skip
     await allow_any_name(instance)
     watch = Watch(books, f"{kind} an hour late", seed)
-    journeys = Journeys(staff, http, await staff.sell(stock=5))
+    journeys = Journeys(staff, http, await staff.sell(stock=5), books)
     await asyncio.to_thread(instance.stop_process, service)
     _, order_id = await journeys.place()
     held = await hold_back(instance, service, kind)
@@ -84,7 +84,7 @@ async def test_an_answer_that_comes_an_hour_late_is_heard(
     """The money was taken; the order it was for is over by the time orders hears of it."""
     await allow_any_name(instance)
     watch = Watch(books, "payments.PaymentCaptured an hour late", seed)
-    journeys = Journeys(staff, http, await staff.sell(stock=5))
+    journeys = Journeys(staff, http, await staff.sell(stock=5), books)
     await asyncio.to_thread(instance.stop_process, "orders")
     await asyncio.to_thread(instance.start_process, "orders")
     held = await captured_and_held(instance, journeys)

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bank import transfer
 from invariants import Books
 from letters import Letterbox
 from shopfloor import ADDRESS, Buyer, Product, Staff, key, ok, until
@@ -194,16 +195,6 @@ async def test_money_that_comes_after_the_cancellation_goes_back(
 
     await asyncio.gather(captured_while_cancelling(), transferred_after_the_end())
     assert await staff.level(product) == (2, 0)
-
-
-async def transfer(instance: Instance, books: Books, order_id: str, amount: int) -> None:
-    """Have money arrive for a bank transfer, as the bank would."""
-    (row,) = await books.rows("sandbox", "select id from charges where reference = $1", order_id)
-    secret = instance.environment.secrets["provider:key"]
-    async with httpx.AsyncClient(base_url=instance.url("sandbox_provider")) as bank:
-        headers = {"Authorization": f"Bearer {secret}", **key()}
-        body = {"amount": amount}
-        ok(await bank.post(f"/sandbox/transfers/{row['id']}", json=body, headers=headers))
 
 
 async def test_a_bank_transfer_confirms_the_order_when_the_money_arrives(
