@@ -1,0 +1,49 @@
+"""Histories of finished sagas, as their log keeps them, played again through the table of today."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from saga_play import DEADLINES, NOW, an_order, message
+
+from contracts.message import Message
+from orders.saga import process
+from orders.saga.table import MOVES
+
+FILE = Path(__file__).parent / "histories.json"
+KINDS = {heard.__name__: heard for _, heard in MOVES} | {
+    kind.__name__: kind for kind in process.ANSWERS
+}
+
+History = dict[str, Any]
+"""`coupon`, `total`, `method`, `capture`, and `steps`: stage, heard, outcome, next_stage, sent."""
+
+
+def recorded() -> list[History]:
+    """The histories that are kept."""
+    found: list[History] = json.loads(FILE.read_text())
+    return found
+
+
+def differences(history: History) -> list[str]:
+    """Where the table of today does otherwise than was done then."""
+    order = an_order(
+        coupon=history["coupon"],
+        total_amount=history["total"],
+        payment_method=history["method"],
+        capture=history["capture"],
+    )
+    first, *steps = history["steps"]
+    found = _compare(first, order.stage, "moved", process.begin(order, NOW, DEADLINES))
+    for step in steps:
+        if order.stage != step["stage"]:
+            return [*found, f"{step['heard']} was heard in {step['stage']}, not {order.stage}"]
+        heard = process.hear(order, message(KINDS[step["heard"]], order), NOW, DEADLINES)
+        found += _compare(step, order.stage, heard.outcome, heard.sent)
+    return found
+
+
+def _compare(step: dict[str, Any], stage: str, outcome: str, sent: list[Message]) -> list[str]:
+    then = (step["next_stage"], step["outcome"], step["sent"])
+    now = (str(stage), outcome, [type(each).__name__ for each in sent])
+    return [f"{step['heard']}: then {then}, now {now}"] if then != now else []
