@@ -8,19 +8,13 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from failures import may_fail
 from invariants import Books
 from recorder import Recorder, recording
 from shopfloor import Buyer, Staff, staff_of
 from suite.instance import Instance
 
 PATIENT = httpx.Timeout(40.0)
-
-
-def may_fail(folder: Path) -> dict[str, dict[str, str]]:
-    """Settings by which every service looks into the instance's folder for where to fail."""
-    points = folder.resolve() / "crash-points"
-    points.mkdir(parents=True, exist_ok=True)
-    return {"*": {"CRASH_POINTS": str(points)}}
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,13 @@ from chassis.crashpoints import LOG
 CRASH, RAISE = "crash", "raise"
 
 
+def may_fail(folder: Path) -> dict[str, dict[str, str]]:
+    """Settings by which every service looks into the instance's folder for where to fail."""
+    points = folder.resolve() / "crash-points"
+    points.mkdir(parents=True, exist_ok=True)
+    return {"*": {"CRASH_POINTS": str(points)}}
+
+
 @dataclass(frozen=True, order=True)
 class Failure:
     """One service fails once, at a point beside a message (its routing key)."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from conftest import may_fail
+from failures import may_fail
 from invariants import Books
 from recorder import recording
 from scenarios import Attack
