@@ -1,5 +1,6 @@
 """The attacks find what was planted on purpose, and find nothing where nothing was."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,14 +41,11 @@ DEFECTS = (
 
 
 @asynccontextmanager
-async def with_defect(instance: Instance, defect: Defect, seed: int) -> AsyncIterator[Attack]:
+async def with_defect(defect: Defect, seed: int) -> AsyncIterator[Attack]:
     """A suite of its own in which one service has the defect."""
-    folder = instance.folder.parent / "planted"
+    folder = Path(os.environ["TEST_INSTANCE"]).with_name("planted")
     planted = {"PYTHONPATH": str(PLANTED), "PLANTED": defect.name}
-    damaged = Instance(
-        folder, "test", root=instance.root,
-        overrides={**may_fail(folder), defect.service: planted},
-    )  # fmt: skip
+    damaged = Instance(folder, "test", overrides={**may_fail(folder), defect.service: planted})
     damaged.wipe()
     damaged.start()
     try:
@@ -60,10 +58,8 @@ async def with_defect(instance: Instance, defect: Defect, seed: int) -> AsyncIte
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
-async def test_the_suite_goes_red_on_a_planted_defect(
-    defect: Defect, instance: Instance, seed: int
-) -> None:
-    async with with_defect(instance, defect, seed) as attack:
+async def test_the_suite_goes_red_on_a_planted_defect(defect: Defect, seed: int) -> None:
+    async with with_defect(defect, seed) as attack:
         await attack.all()[defect.attack]()
         try:
             await attack.books.settle(40)

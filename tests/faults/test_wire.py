@@ -1,0 +1,92 @@
+"""The proxy that fails as networks do does what its names say."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from wire import Wire, wires
+
+SILENCE = 0.3
+
+
+@pytest_asyncio.fixture
+async def wire() -> AsyncIterator[Wire]:
+    """A wire to a server that says everything back."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while said := await reader.read(100):
+            writer.write(said)
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    context = wires(port)
+    (made,) = await asyncio.to_thread(context.__enter__)
+    yield made
+    await asyncio.to_thread(context.__exit__, None, None, None)
+    server.close()
+
+
+class Caller:
+    """One connection through the wire."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def says(self, words: bytes) -> None:
+        self.writer.write(words)
+        await self.writer.drain()
+
+    async def hears(self, count: int) -> bytes:
+        return await asyncio.wait_for(self.reader.readexactly(count), 10)
+
+    async def hears_nothing(self) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(self.reader.read(1), SILENCE)
+
+
+async def call(wire: Wire) -> Caller:
+    return Caller(*await asyncio.open_connection("127.0.0.1", wire.port))
+
+
+async def test_a_whole_wire_carries_both_ways(wire: Wire) -> None:
+    caller = await call(wire)
+    await caller.says(b"hello")
+    assert await caller.hears(5) == b"hello"
+
+
+@pytest.mark.parametrize("fault", [Wire.black_hole, Wire.one_way])
+async def test_what_was_held_arrives_when_the_wire_is_healed(fault: object, wire: Wire) -> None:
+    caller = await call(wire)
+    await asyncio.to_thread(fault, wire)  # type: ignore[arg-type]
+    await caller.says(b"hello")
+    await caller.hears_nothing()
+    await asyncio.to_thread(wire.heal)
+    assert await caller.hears(5) == b"hello"
+
+
+async def test_a_slow_wire_keeps_everything_and_takes_its_time(wire: Wire) -> None:
+    caller = await call(wire)
+    wire.delay = SILENCE
+    began = asyncio.get_running_loop().time()
+    await caller.says(b"hello")
+    assert await caller.hears(5) == b"hello"
+    assert asyncio.get_running_loop().time() - began >= 2 * SILENCE
+
+
+async def test_a_cut_wire_ends_what_there_was_and_takes_nothing_new(wire: Wire) -> None:
+    caller = await call(wire)
+    await caller.says(b"hello")
+    await caller.hears(5)
+    await asyncio.to_thread(wire.cut)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await caller.hears(1)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        late = await call(wire)
+        await late.hears(1)
+    await asyncio.to_thread(wire.heal)
+    again = await call(wire)
+    await again.says(b"hello")
+    assert await again.hears(5) == b"hello"
