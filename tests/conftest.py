@@ -51,10 +51,19 @@ async def http(instance: Instance) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+_opened: list[Staff] = []
+
+
 @pytest_asyncio.fixture
 async def staff(http: httpx.AsyncClient, instance: Instance, recorder: Recorder) -> Staff:
     """Somebody who may do everything, in a shop that is open."""
-    return await staff_of(instance, http)
+    made = await staff_of(instance, http)
+    if not _opened:
+        await made.open_shop()
+        _opened.append(made)
+    made.category_id, made.warehouses = _opened[0].category_id, _opened[0].warehouses
+    made.shipping_method_id = _opened[0].shipping_method_id
+    return made
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ async def with_defect(defect: Defect, seed: int) -> AsyncIterator[Attack]:
         with recording(damaged) as heard:
             async with httpx.AsyncClient(base_url=damaged.url("gateway"), timeout=60) as http:
                 staff = await staff_of(damaged, http)
+                await staff.open_shop()
                 yield Attack(damaged, staff, http, Books(damaged, heard), seed)
     finally:
         damaged.discard()

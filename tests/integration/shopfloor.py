@@ -313,16 +313,7 @@ async def sign_in(http: httpx.AsyncClient, email: str, password: str) -> str:
     return str(ok(await http.post("/v1/auth/login", json=body))["access_token"])
 
 
-_opened: dict[str, Staff] = {}
-
-
 async def staff_of(instance: Instance, http: httpx.AsyncClient) -> Staff:
-    """The administrator of a running suite, whose shop is opened once."""
+    """The administrator of a running suite, signed in."""
     password = instance.environment.secrets["admin:password"]
-    made = Staff(http, await sign_in(http, ADMIN_EMAIL, password))
-    known = _opened.setdefault(instance.url("gateway"), made)
-    if known is made:
-        await made.open_shop()
-    made.category_id, made.warehouses = known.category_id, known.warehouses
-    made.shipping_method_id = known.shipping_method_id
-    return made
+    return Staff(http, await sign_in(http, ADMIN_EMAIL, password))
