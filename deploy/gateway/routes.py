@@ -58,6 +58,7 @@ PREFIXES: dict[str, tuple[str, ...]] = {
         "/v1/admin/shipping-providers",
         "/v1/admin/shipping-methods",
     ),
+    "feed": ("/v1/events", "/v1/admin/subscribers"),
     "sellers": ("/v1/sellers", "/v1/seller", "/v1/admin/sellers"),
     "notifications": (
         "/v1/me/notifications",

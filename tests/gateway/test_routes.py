@@ -59,6 +59,8 @@ OWNERS = {
     "/v1/me/notifications": "notifications",
     "/v1/me/preferences": "notifications",
     "/v1/webhook-endpoints": "notifications",
+    "/v1/events": "feed",
+    "/v1/admin/subscribers": "feed",
     "/v1/tickets": "support",
     "/v1/admin/tickets": "support",
     "/v1/page-views": "analytics",

@@ -26,6 +26,7 @@ SERVICES = (
     "shipping",
     "sellers",
     "notifications",
+    "feed",
     "support",
     "analytics",
 )

@@ -28,6 +28,7 @@ SERVICES = (
     "inventory",
     "shipping",
     "notifications",
+    "feed",
 )
 DUE = "status in ('confirmed', 'shipped', 'delivered')"
 

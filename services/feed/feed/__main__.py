@@ -1,0 +1,5 @@
+"""`python -m feed api|worker|all|migrate`."""
+
+from feed.main import service
+
+service.main()

@@ -1,0 +1,6 @@
+"""The feed handles no message: it reads the log itself."""
+
+from chassis.bus import Bus
+from feed.settings import FeedSettings
+
+bus: Bus[FeedSettings] = Bus("feed")

@@ -1,0 +1,13 @@
+"""What the feed must be told besides what every service is told."""
+
+from pydantic import Field
+
+from chassis.settings import ServiceSettings
+
+
+class FeedSettings(ServiceSettings):
+    """The feed's own settings."""
+
+    keep_days: int = Field(
+        90, ge=1, le=3650, description="days for which events can be read", examples=["90"]
+    )

@@ -1,0 +1,210 @@
+"""Reading the feed: every event once, in order, the same bytes, and only what one may see."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from chassis.testing import Harness, model_differences
+from contracts import structured
+from feed import store
+from feed.domain import covers, pattern_of
+from feed.main import service
+from subscriber import Logged
+
+Feed = Harness[Any]
+Keep = Callable[..., Awaitable[list[Logged]]]
+Grant = Callable[..., Awaitable[dict[str, str]]]
+
+
+async def read(
+    feed: Feed, headers: dict[str, str], after: str = "", **query: Any
+) -> tuple[list[Any], str]:
+    asked = {"after": after, **query} if after else query
+    answer = await feed.client.get("/v1/events", params=asked, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    return structured.read_batch(answer.content, "items"), answer.json()["next_cursor"]
+
+
+async def test_events_come_as_they_were_said(feed: Feed, keep: Keep, grant: Grant) -> None:
+    kept = await keep("orders.OrderPlaced", "inventory.StockChanged")
+    found, _ = await read(feed, await grant())
+    assert found == [(each.envelope, each.data) for each in kept]
+
+
+async def test_a_reader_pages_through_everything_once(feed: Feed, keep: Keep, grant: Grant) -> None:
+    kept = await keep(*["orders.OrderPlaced"] * 7)
+    headers = await grant()
+    ids, cursor = [], ""
+    while page := (await read(feed, headers, cursor, limit=3)):
+        found, cursor = page
+        ids += [envelope.id for envelope, _ in found]
+        if not found:
+            break
+    assert ids == [each.envelope.id for each in kept]
+    (late,) = await keep("orders.OrderPlaced", start=7)
+    found, _ = await read(feed, headers, cursor)
+    assert [envelope.id for envelope, _ in found] == [late.envelope.id]
+
+
+async def test_an_empty_feed_gives_a_cursor_that_misses_nothing(
+    feed: Feed, keep: Keep, grant: Grant
+) -> None:
+    headers = await grant()
+    found, cursor = await read(feed, headers)
+    assert (found, cursor) == ([], "")
+    await keep("orders.OrderPlaced")
+    found, cursor = await read(feed, headers, cursor)
+    assert len(found) == 1
+    assert await read(feed, headers, cursor) == ([], cursor)
+
+
+async def test_types_subject_and_source_choose(feed: Feed, keep: Keep, grant: Grant) -> None:
+    placed, changed, shipped = await keep(
+        "orders.OrderPlaced", "inventory.StockChanged", "orders.OrderShipped"
+    )
+    headers = await grant()
+    for query, wanted in (
+        ({"type": "orders.*"}, [placed, shipped]),
+        ({"type": ["orders.OrderPlaced", "inventory.StockChanged.v1"]}, [placed, changed]),
+        ({"type": "orders.OrderPlace"}, []),
+        ({"subject": changed.envelope.subject}, [changed]),
+        ({"source": "/orders/order", "type": "orders.OrderShipped"}, [shipped]),
+    ):
+        found, cursor = await read(feed, headers, **query)
+        assert [envelope.id for envelope, _ in found] == [each.envelope.id for each in wanted]
+        assert cursor == "2"
+
+
+async def test_one_sees_only_what_was_granted(feed: Feed, keep: Keep, grant: Grant) -> None:
+    await keep("orders.OrderPlaced", "payments.PaymentCaptured", "orders.OrderShipped")
+    headers = await grant("billing", "orders.OrderPlaced", "inventory.*")
+    found, _ = await read(feed, headers)
+    assert [envelope.type for envelope, _ in found] == ["cartwright.orders.OrderPlaced.v1"]
+    found, _ = await read(feed, headers, type=["orders.OrderPlaced.v1", "inventory.StockChanged"])
+    assert len(found) == 1
+    for forbidden in ("payments.*", "*", "orders.*", "orders.OrderShipped", "inventoryx.Y"):
+        answer = await feed.client.get("/v1/events", params={"type": forbidden}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Feed-Token": "guess"}, {"X-Feed-Token": ""}])
+async def test_nobody_reads_without_a_token(feed: Feed, headers: dict[str, str]) -> None:
+    answer = await feed.client.get("/v1/events", headers=headers)
+    assert answer.status_code == 401
+
+
+async def test_a_new_token_ends_the_old_and_what_is_taken_away_is_gone(
+    feed: Feed, grant: Grant, operator: dict[str, str]
+) -> None:
+    old, new = await grant(), await grant()
+    assert (await feed.client.get("/v1/events", headers=old)).status_code == 401
+    assert (await feed.client.get("/v1/events", headers=new)).status_code == 200
+    listed = await feed.client.get("/v1/admin/subscribers", headers=operator)
+    (shown,) = listed.json()["items"]
+    assert (shown["name"], shown["types"]) == ("billing", ["*"])
+    assert "token" not in shown and "token_hash" not in shown
+    url = "/v1/admin/subscribers/billing"
+    assert (await feed.client.delete(url, headers=operator)).status_code == 204
+    assert (await feed.client.delete(url, headers=operator)).status_code == 404
+    assert (await feed.client.get("/v1/events", headers=new)).status_code == 401
+    entries = await feed.sql("select action, target from audit_entries order by id")
+    assert [tuple(row) for row in entries] == [
+        ("feed.granted", "subscriber:billing"),
+        ("feed.granted", "subscriber:billing"),
+        ("feed.revoked", "subscriber:billing"),
+    ]
+
+
+async def test_only_operators_grant(feed: Feed) -> None:
+    for headers, status in (({}, 401), (feed.signed_in(permissions=("ops:read",)), 403)):
+        url = "/v1/admin/subscribers/billing"
+        assert (await feed.client.put(url, json={}, headers=headers)).status_code == status
+        assert (await feed.client.delete(url, headers=headers)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("name", "types"),
+    [("Billing", ["*"]), ("billing", []), ("billing", ["%"]), ("billing", ["orders.'x"])],
+)
+async def test_what_cannot_be_granted_is_refused(
+    feed: Feed, operator: dict[str, str], name: str, types: list[str]
+) -> None:
+    url = f"/v1/admin/subscribers/{name}"
+    answer = await feed.client.put(url, json={"types": types}, headers=operator)
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("cursor", ["x", "-1", "٣", "9" * 20, "1.5"])
+async def test_a_cursor_that_is_none_is_refused(feed: Feed, grant: Grant, cursor: str) -> None:
+    headers = await grant()
+    answer = await feed.client.get("/v1/events", params={"after": cursor}, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor")
+
+
+async def test_a_cursor_behind_what_is_kept_is_told_and_not_passed_over(
+    feed: Feed, keep: Keep, grant: Grant
+) -> None:
+    old = datetime.now(UTC) - timedelta(days=91)
+    await keep("orders.OrderPlaced", "orders.OrderPlaced", time=old)
+    await keep("orders.OrderPlaced", start=2)
+    headers = await grant()
+    _, cursor = await read(feed, headers, limit=1)
+    async with feed.transaction() as tx:
+        assert await store.forget(tx, datetime.now(UTC), days=90) == 2
+    answer = await feed.client.get("/v1/events", params={"after": cursor}, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (410, "cursor_expired")
+    assert len((await read(feed, headers))[0]) == 1
+    assert len((await read(feed, headers, "1"))[0]) == 1
+
+
+async def test_a_position_is_kept_once_whoever_brings_it(
+    feed: Feed, keep: Keep, grant: Grant
+) -> None:
+    (first,) = await keep("orders.OrderPlaced")
+    await keep("orders.OrderShipped", "orders.OrderShipped")
+    found, _ = await read(feed, await grant())
+    assert found[0][0].id == first.envelope.id
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("granted", "wanted", "is_covered"),
+    [
+        ("*", "orders.*", True),
+        ("orders.*", "orders.OrderPlaced", True),
+        ("orders.*", "orders.*", True),
+        ("orders.OrderPlaced", "orders.OrderPlaced.v1", True),
+        ("orders.OrderPlaced.v1", "orders.OrderPlaced", False),
+        ("orders.Order", "orders.OrderPlaced", False),
+        ("orders.*", "*", False),
+        ("orders.*", "ordersx.Placed", False),
+    ],
+)
+def test_a_grant_covers_what_it_says(granted: str, wanted: str, *, is_covered: bool) -> None:
+    assert covers(granted, wanted) is is_covered
+
+
+async def test_patterns_match_names_whole(feed: Feed) -> None:
+    for wanted, type_name, matches in (
+        ("orders.OrderPlaced", "cartwright.orders.OrderPlaced.v2", True),
+        ("orders.OrderPlaced", "cartwright.orders.OrderPlacedNot.v1", False),
+        ("a_b.*", "cartwright.axb.Thing.v1", False),
+        ("*", "cartwright.a_b.Thing.v1", True),
+    ):
+        ((found,),) = await feed.sql(
+            "select cast(:name as text) like :pattern", name=type_name, pattern=pattern_of(wanted)
+        )
+        assert found is matches, wanted
+
+
+def test_the_tables_are_those_of_the_models(template: str) -> None:
+    assert model_differences(service, template) == []
+
+
+async def test_a_subscriber_without_types_cannot_be_written(feed: Feed) -> None:
+    with pytest.raises(DBAPIError):
+        await feed.sql("insert into subscribers values ('a', 'b', '{}')")
