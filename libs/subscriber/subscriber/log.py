@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
@@ -16,9 +17,9 @@ PREFETCH = 500
 HEARTBEAT = 10
 CONNECT_TIMEOUT = 10.0
 
-# Where to begin: the oldest event kept, an offset, or a moment (events a little before it may come
-# too, for the log keeps times in blocks).
-Start = int | datetime | None
+# Where to begin: the oldest event kept, an offset, a moment (the log keeps times in blocks, so
+# events a little before it may come too), or what is said from now on.
+Start = int | datetime | Literal["next"] | None
 
 
 class LogEnded(Exception):

@@ -17,6 +17,7 @@ from cartwright.refusals import Refusal
 VHOST = "cartwright"
 NAME = re.compile(r"[a-z][a-z0-9_]{1,29}")
 TIERS = 3
+DOTS_OF_A_QUEUE = "ext.system.queue".count(".")
 USER_LIMITS = {"max-connections": 20, "max-channels": 200}
 POLICY_PRIORITY = 10
 
@@ -68,7 +69,7 @@ class Broker:
             raise Refusal(f"there is no subscriber {system}: `cartwright subscriber list`.")
         for name in own:
             self._delete(f"queues/{self._vhost}/{name}")
-        for work in (name for name in own if name.count(".") == len(("system", "queue"))):
+        for work in (name for name in own if name.count(".") == DOTS_OF_A_QUEUE):
             self._delete(f"exchanges/{self._vhost}/{work}.retry")
             self._delete(f"policies/{self._vhost}/{work}")
         return own
@@ -84,6 +85,12 @@ class Broker:
         """The names of a system's queues, retries and dead letters included."""
         found = self._ask("GET", f"queues/{self._vhost}?columns=name").json()
         return sorted(q["name"] for q in found if q["name"].startswith(f"ext.{system}."))
+
+    def waiting(self, system: str) -> dict[str, int]:
+        """How many events wait in each of a system's queues, as the broker last counted."""
+        found = self._ask("GET", f"queues/{self._vhost}?columns=name,messages").json()
+        counts = {queue["name"]: queue.get("messages", 0) for queue in found}
+        return {name: counts[name] for name in self.queues(system)}
 
     @property
     def _vhost(self) -> str:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cartwright import audit, dead, doctor, outbox, people, replay, saga, seed
+from cartwright import audit, dead, doctor, events, outbox, people, replay, saga, seed, subscriber
 from cartwright.refusals import Refusal
 
 app = typer.Typer(
@@ -24,8 +24,10 @@ app = typer.Typer(
 
 # Each group is one line here, in alphabetical order: its module's app, and the name it is typed by.
 app.add_typer(dead.app, name="dead")
+app.add_typer(events.app, name="events")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(saga.app, name="saga")
+app.add_typer(subscriber.app, name="subscriber")
 
 # Commands without a group.
 app.command()(audit.audit)

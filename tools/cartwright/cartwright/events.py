@@ -1,0 +1,190 @@
+"""`cartwright events`: watch them as they are said, send one of your own, try a subscriber."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+import typer
+from aiormq.exceptions import AMQPError
+from rich.console import Console
+from rich.table import Table
+
+from cartwright import rehearsal
+from cartwright.refusals import Refusal
+from contracts import catalogue, registry, structured
+from contracts.message import Event
+from subscriber import Log, Logged
+from subscriber.log import LogEnded, Start
+
+app = typer.Typer(
+    help="Events: watch them, send one to a queue of yours, try a subscriber out.",
+    no_args_is_help=True,
+)
+Found = TypeVar("Found")
+told = Console(stderr=True, highlight=False)
+
+Amqp = Annotated[
+    str,
+    typer.Option(
+        "--amqp",
+        envvar="CARTWRIGHT_AMQP_URL",
+        help="The broker as the user you were given (`cartwright subscriber add`).",
+        metavar="amqp://USER:PASSWORD@HOST:PORT/VHOST",
+        show_envvar=True,
+    ),
+]
+Queue = Annotated[str, typer.Option(help="Your queue: the NAME of ext.<system>.NAME.")]
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", help="orders.OrderPlaced or orders.*; once for each. All without."),
+]
+
+
+@app.command()
+def tail(
+    amqp: Amqp,
+    type_: Types = None,
+    subject: Annotated[str, typer.Option(help="Only of this aggregate, such as an order.")] = "",
+    since: Annotated[
+        str, typer.Option(help="Begin so long ago (90s, 10m, 2h, 7d) or at `first`.")
+    ] = "",
+    count: Annotated[int, typer.Option(min=0, help="End after so many; 0 goes on.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Whole events, one a line.")] = False,  # noqa: FBT002
+) -> None:
+    """Show events as they are said, or from the log; Ctrl-C ends it."""
+    wanted = [_pattern(each) for each in type_ or []]
+    start = _start(since)
+
+    async def follow() -> None:
+        shown = 0
+        async for batch in Log(amqp).read(start):
+            for each in batch:
+                if not _is_wanted(each, wanted, subject):
+                    continue
+                print(_json(each) if as_json else _line(each), flush=True)
+                shown += 1
+                if shown == count:
+                    return
+
+    _run(follow())
+
+
+@app.command()
+def trigger(
+    name: Annotated[str, typer.Argument(help="The event, such as orders.OrderPlaced.")],
+    amqp: Amqp,
+    queue: Queue = "events",
+    field: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=JSON; once for each field.")
+    ] = None,
+    sequence: Annotated[int, typer.Option(min=1, help="Its number in its aggregate.")] = 1,
+    *,
+    show: Annotated[bool, typer.Option("--show", help="Only print what would be sent.")] = False,
+) -> None:
+    """Send an event, made from its example, to your own queue and to nobody else."""
+    entry = _entry(name)
+    try:
+        made = rehearsal.event_of(entry, rehearsal.changes(field or []), sequence)
+    except ValueError as error:
+        raise Refusal(f"that is no {entry.name}: {error}") from None
+    if show:
+        print(structured.write(*made).decode())
+        return
+    _run(rehearsal.send(amqp, queue, [made]))
+    told.print(f"[green]✓[/] {entry.name} {made[0].id} is in ext.…{queue}")
+
+
+@app.command()
+def verify(
+    amqp: Amqp,
+    probe: Annotated[
+        str,
+        typer.Option(
+            help="A shell command that prints what your system knows of {subject}; it must be "
+            "empty, or say nothing of it, before the first event."
+        ),
+    ],
+    type_: Annotated[
+        list[str], typer.Option("--type", help="The history to send, in order; once for each.")
+    ],
+    queue: Queue = "events",
+    within: Annotated[
+        float, typer.Option(min=1, help="Seconds your system may take to settle.")
+    ] = 30.0,
+    seed: Annotated[int, typer.Option(help="Of the shuffling; printed, so that it repeats.")] = 1,
+) -> None:
+    """Try a subscriber out: duplicates, late events and reordering must end as the plain history.
+
+    Your subscriber must be running. The same history is sent for a new aggregate in every way; what
+    the probe prints, with the aggregate's id left out, must become equal to the plain one's.
+    """
+    entries = [_entry(name) for name in type_]
+    if len({entry.message.source() for entry in entries}) != 1:
+        raise Refusal("the --type must be of one aggregate: they are one history.")
+    told.print(f"  seed {seed}")
+    run = rehearsal.Rehearsal(amqp, queue, entries, probe, within, seed)
+    results = _run(run.all(lambda name: told.print(f"  · {name} …")))
+    table = Table("way", "result", "what the probe printed", box=None)
+    for result in results:
+        mark = "[green]✓ equal[/]" if result.is_equal else "[red]✗ differs[/]"
+        table.add_row(result.name, mark, result.state.strip() or "(nothing)")
+    Console(highlight=False).print(table)
+    if not all(result.is_equal for result in results):
+        raise typer.Exit(1)
+
+
+def _run(work: Coroutine[Any, Any, Found]) -> Found:
+    """Run to its end; what the broker says becomes a refusal."""
+    try:
+        return asyncio.run(work)
+    except (AMQPError, LogEnded, OSError) as error:
+        raise Refusal(f"the broker: {error or type(error).__name__}") from None
+
+
+def _entry(name: str) -> catalogue.Entry:
+    entry = catalogue.find(name)
+    if entry is not None and issubclass(entry.message, Event):
+        return entry
+    known = sorted(
+        message.routing_key()
+        for message in registry.everything().values()
+        if issubclass(message, Event)
+    )
+    raise Refusal(f"there is no event {name}. There are: {', '.join(known)}")
+
+
+def _pattern(wanted: str) -> str:
+    owner, _, name = wanted.partition(".")
+    if not name:
+        raise Refusal(f"{wanted}: a type is `orders.OrderPlaced` or `orders.*`.")
+    return f"cartwright.{owner}." if name == "*" else f"cartwright.{wanted}."
+
+
+def _is_wanted(event: Logged, patterns: list[str], subject: str) -> bool:
+    named = f"{event.envelope.type}."
+    of_type = not patterns or any(named.startswith(pattern) for pattern in patterns)
+    return of_type and subject in ("", event.envelope.subject)
+
+
+def _start(since: str) -> Start:
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    if not since:
+        return "next"
+    if since == "first":
+        return None
+    if since[:-1].isdecimal() and since[-1] in units:
+        return datetime.now(UTC) - timedelta(**{units[since[-1]]: int(since[:-1])})
+    raise Refusal(f"--since {since}: write 90s, 10m, 2h, 7d or first.")
+
+
+def _json(event: Logged) -> str:
+    return structured.write(event.envelope, event.data).decode()
+
+
+def _line(event: Logged) -> str:
+    told_of = event.envelope
+    name = told_of.type.removeprefix("cartwright.")
+    data = json.dumps(json.loads(event.data), ensure_ascii=False, separators=(",", ":"))
+    return f"{told_of.time:%H:%M:%S.%f} {name:<36} {told_of.subject} #{told_of.sequence} {data}"
