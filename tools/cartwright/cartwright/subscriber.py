@@ -1,5 +1,6 @@
 """`cartwright subscriber`: give another system its access to events, show it, take it away."""
 
+import os
 from typing import Annotated, Any
 
 import httpx
@@ -41,7 +42,9 @@ Url = Annotated[
 Token = Annotated[
     str,
     typer.Option(
-        "--token", envvar="CARTWRIGHT_TOKEN", help="Your access token (permission ops:write)."
+        "--token",
+        envvar="CARTWRIGHT_TOKEN",
+        help="Your access token (permission ops:write); or log in by EMAIL and PASSWORD.",
     ),
 ]
 Name = Annotated[str, typer.Argument(help="The other system: a-z, 0-9 and _.")]
@@ -102,13 +105,26 @@ def remove(name: Name, api: Api, url: Url = "", token: Token = "") -> None:
     told.print(f"[green]✓[/] {name} hears nothing any more")
 
 
+def _log_in(url: str) -> str:
+    """An access token for CARTWRIGHT_EMAIL and CARTWRIGHT_PASSWORD."""
+    login = {name: os.environ.get(f"CARTWRIGHT_{name.upper()}") for name in ("email", "password")}
+    if None in login.values():
+        raise Refusal(
+            "the feed needs to know you: set CARTWRIGHT_TOKEN, or CARTWRIGHT_EMAIL and "
+            "CARTWRIGHT_PASSWORD; or leave out --url."
+        )
+    answer = httpx.post(f"{url.rstrip('/')}/v1/auth/login", json=login, timeout=30)
+    if answer.is_error:
+        raise Refusal(f"the login was refused: {answer.status_code} {answer.text}")
+    return str(answer.json()["access_token"])
+
+
 def _feed(
     url: str, token: str, method: str, name: str, body: dict[str, Any] | None = None
 ) -> httpx.Response:
     """Ask the feed's admin routes; raises Refusal with what it said."""
-    if not token:
-        raise Refusal("the feed needs to know you: set CARTWRIGHT_TOKEN, or leave out --url.")
     try:
+        token = token or _log_in(url)
         answer = httpx.request(
             method,
             f"{url.rstrip('/')}/v1/admin/subscribers/{name}",

@@ -168,12 +168,20 @@ def migration(
 
 @app.command()
 def env(
-    service: Annotated[str, typer.Argument(help="A service; without it what tests need.")] = "",
+    service: Annotated[
+        str, typer.Argument(help="A service, or `operator`; without it what tests need.")
+    ] = "",
     folder: Folder = RUN / "up",
 ) -> None:
-    """Print the settings of a service, or of tests, as shell exports. They hold passwords."""
+    """Print the settings of a service, the operator or tests as shell exports, with passwords."""
     environment = instance(folder).environment
-    chosen = environment.of_service(service) if service else environment.of_tests()
+    match service:
+        case "":
+            chosen = environment.of_tests()
+        case "operator":
+            chosen = environment.of_operator()
+        case _:
+            chosen = environment.of_service(service)
     print(as_exports(chosen))
 
 

@@ -163,6 +163,16 @@ class Environment:
             "TEST_BROKER_API": self.broker.management_url,
         }
 
+    def of_operator(self) -> dict[str, str]:
+        """Return what the `cartwright` command finds this instance by, as its administrator."""
+        return {
+            "CARTWRIGHT_URL": self.url("gateway"),
+            "CARTWRIGHT_BROKER": f"amqp://127.0.0.1:{self.ports['rabbitmq']}",
+            "CARTWRIGHT_BROKER_API": self.broker.management_url,
+            "CARTWRIGHT_EMAIL": ADMIN_EMAIL,
+            "CARTWRIGHT_PASSWORD": self.secrets["admin:password"],
+        }
+
     def database_url(self, database: str, role: str) -> str:
         """Return the URL of a database in the form SQLAlchemy takes."""
         dsn = self.cluster.dsn(database, role)
