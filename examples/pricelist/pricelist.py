@@ -15,8 +15,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from contracts.catalog import ProductChanged
-from contracts.inventory import StockChanged
+from contracts.catalog import ProductChanged, ProductSnapshot
+from contracts.inventory import StockChanged, StockSnapshot
 from subscriber import Delivery, Feed, Log, Subscriber
 from subscriber.inbox import SequencedInbox
 
@@ -62,7 +62,7 @@ async def lines(engine: AsyncEngine) -> Sequence[Line]:
         return [(*row[:5], row[5] or 0) for row in await connection.execute(query)]
 
 
-async def keep_prices(event: ProductChanged, delivery: Delivery) -> None:
+async def keep_prices(event: ProductChanged | ProductSnapshot, delivery: Delivery) -> None:
     """Replace a product's prices by those it has now."""
     tx: AsyncSession = delivery.tx
     await tx.execute(delete(Price).where(Price.product_id == str(event.product_id)))
@@ -80,7 +80,7 @@ async def keep_prices(event: ProductChanged, delivery: Delivery) -> None:
     )
 
 
-async def keep_stock(event: StockChanged, delivery: Delivery) -> None:
+async def keep_stock(event: StockChanged | StockSnapshot, delivery: Delivery) -> None:
     """Remember how many pieces are left."""
     await delivery.tx.merge(Stock(variant_id=str(event.variant_id), available=event.available))
 
@@ -92,20 +92,24 @@ async def compose(engine: AsyncEngine, url: str, history: Feed | Log | None) -> 
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     prices = Subscriber(SYSTEM, url, inbox, history=history, retry_tiers=(1, 5, 30))
-    prices.handles(ProductChanged)(keep_prices)
-    prices.handles(StockChanged)(keep_stock)
+    prices.handles(ProductChanged, ProductSnapshot)(keep_prices)
+    prices.handles(StockChanged, StockSnapshot)(keep_stock)
     return prices
 
 
 async def run(settings: Any) -> None:
-    """Start cold from the log, then follow, until SIGTERM or Ctrl-C."""
+    """Start cold, then follow, until SIGTERM or Ctrl-C.
+
+    With the feed the shop is asked for its present state; without it the log is read from its
+    beginning.
+    """
     engine = create_async_engine(settings.database)
-    history = Feed(settings.feed, settings.feed_token) if settings.feed else Log(settings.amqp)
-    prices = await compose(engine, settings.amqp, history)
+    feed = Feed(settings.feed, settings.feed_token) if settings.feed else None
+    prices = await compose(engine, settings.amqp, feed or Log(settings.amqp))
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    await prices.rebuild(stop)
+    await (prices.bootstrap(stop, feed) if feed else prices.rebuild(stop))
     await engine.dispose()
 
 

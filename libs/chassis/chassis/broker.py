@@ -93,6 +93,16 @@ class Broker:
         assert isinstance(queue, AbstractRobustQueue)  # noqa: S101
         return queue
 
+    async def has_queue(self, name: str) -> bool:
+        """Whether the broker holds a queue; it need not be ours."""
+        channel = await (await self.connection("consume")).channel(publisher_confirms=False)
+        try:
+            await channel.get_queue(name, ensure=True)
+        except ChannelClosed:
+            return False
+        await channel.close()
+        return True
+
     @property
     def is_up(self) -> bool:
         """Whether every connection in use stands at this moment."""

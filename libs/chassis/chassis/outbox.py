@@ -77,7 +77,7 @@ def row(pending: Pending) -> dict[str, object]:
         subject=subject,
         time=utcnow(),
         sequence=sequence,
-        correlation_id=said_in.correlation_id or subject,
+        correlation_id=said_in.correlation_id or message.correlation(),
         causation_id=said_in.causation_id,
         actor=said_in.actor,
         traceparent=said_in.traceparent or context.new_traceparent(),
@@ -87,7 +87,7 @@ def row(pending: Pending) -> dict[str, object]:
         "shard": shard_of(subject),
         "subject": subject,
         "exchange": message.exchange(),
-        "routing_key": message.routing_key(),
+        "routing_key": message.address(),
         "headers": envelope.headers(),
         "body": message.encode(),
     }

@@ -79,7 +79,7 @@ def _server() -> Document:
 def _channel(entry: Entry) -> Document:
     message = entry.message
     return {
-        "address": message.routing_key(),
+        "address": None if message.kind == "snapshot" else message.routing_key(),
         "summary": entry.summary,
         "messages": {entry.name: {"$ref": f"#/components/messages/{entry.name}"}},
         "bindings": {
@@ -87,7 +87,7 @@ def _channel(entry: Entry) -> Document:
                 "is": "routingKey",
                 "exchange": {
                     "name": message.exchange(),
-                    "type": "topic",
+                    "type": "direct" if message.kind == "snapshot" else "topic",
                     "durable": True,
                     "autoDelete": False,
                     "vhost": "cartwright",

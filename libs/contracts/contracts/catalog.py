@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from contracts.message import Event, Part
+from contracts.message import Command, Event, Kind, Part, Snapshot
 from contracts.money import Currency
 
 
@@ -37,9 +37,25 @@ class ProductVariant(Part):
     lead_time_days: int = 0
 
 
-class ProductChanged(Event):
-    """The whole state of a product after a change; `deleted` products stay known by their id."""
+class SendProducts(Command):
+    """Tell one asker the present state of every product, page by page.
 
+    Answered by a ProductSnapshot each, and a ProductsSent at the end, into the queue `asker`.
+    `after` is the last product of the page before; the catalogue asks itself for the next page.
+    """
+
+    senders: ClassVar[tuple[str, ...]] = ("cart", "catalog", "feed", "inventory")
+    subject_field: ClassVar[str] = "request_id"
+    request_id: UUID
+    asker: str
+    after: UUID | None = None
+    sent: int = 0
+
+
+class ProductState(Event):
+    """The whole state of a product."""
+
+    kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "product"
     subject_field: ClassVar[str] = "product_id"
     product_id: UUID
@@ -52,6 +68,23 @@ class ProductChanged(Event):
     currency: Currency
     customization_fields: list[CustomizationField] = []
     variants: list[ProductVariant]
+
+
+class ProductChanged(ProductState):
+    """The whole state of a product after a change; `deleted` products stay known by their id."""
+
+
+class ProductSnapshot(Snapshot, ProductState):
+    """The whole state of a product as it is now, for one asker."""
+
+
+class ProductsSent(Snapshot):
+    """Every product there was at the time of the request has been told."""
+
+    aggregate: ClassVar[str] = "snapshot"
+    subject_field: ClassVar[str] = "request_id"
+    request_id: UUID
+    sent: int
 
 
 class CategoryChanged(Event):

@@ -3,13 +3,13 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from contracts.message import Event
+from contracts.message import Event, Kind
 
 
 class UserEvent(Event):
     """A fact about one user."""
 
-    kind: ClassVar[Literal["event", "command"]] = "event"
+    kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "user"
     subject_field: ClassVar[str] = "user_id"
     user_id: UUID

@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from contracts.message import Command, Event, Part
+from contracts.message import Command, Event, Kind, Part, Snapshot
 
 
 class WantedLine(Part):
@@ -56,6 +56,21 @@ class RestockUnits(Command):
     reason: str
 
 
+class SendStockLevels(Command):
+    """Tell one asker the present stock of every variant, page by page.
+
+    Answered by a StockSnapshot each, and a StockLevelsSent at the end, into the queue `asker`.
+    `after` is the last variant of the page before; inventory asks itself for the next page.
+    """
+
+    senders: ClassVar[tuple[str, ...]] = ("cart", "catalog", "feed", "inventory")
+    subject_field: ClassVar[str] = "request_id"
+    request_id: UUID
+    asker: str
+    after: UUID | None = None
+    sent: int = 0
+
+
 class StockReserved(Event):
     """All lines of the order are held for it."""
 
@@ -83,7 +98,7 @@ class StockReleased(Event):
 class StockEvent(Event):
     """A fact about the stock of one variant over all warehouses, in whole pieces."""
 
-    kind: ClassVar[Literal["event", "command"]] = "event"
+    kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "stock"
     subject_field: ClassVar[str] = "variant_id"
 
@@ -93,12 +108,31 @@ class StockEvent(Event):
     available: int
 
 
-class StockChanged(StockEvent):
-    """The pieces on hand or promised changed; `available` = on_hand - reserved."""
+class StockState(StockEvent):
+    """The pieces of one variant; `available` = on_hand - reserved."""
+
+    kind: ClassVar[Kind] = "event"
 
     on_hand: int
     reserved: int
     availability: Literal["in_stock", "low_stock", "out_of_stock"]
+
+
+class StockChanged(StockState):
+    """The pieces on hand or promised changed; `available` = on_hand - reserved."""
+
+
+class StockSnapshot(Snapshot, StockState):
+    """The pieces of one variant as they are now, for one asker."""
+
+
+class StockLevelsSent(Snapshot):
+    """The stock of every variant there was at the time of the request has been told."""
+
+    aggregate: ClassVar[str] = "snapshot"
+    subject_field: ClassVar[str] = "request_id"
+    request_id: UUID
+    sent: int
 
 
 class StockRanLow(StockEvent):

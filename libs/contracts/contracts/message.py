@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from contracts import registry
 
 SUITE = "cartwright"
+Kind = Literal["event", "command", "snapshot"]
 
 
 class Part(BaseModel):
@@ -24,7 +25,7 @@ class Message(Part):
     Inside a major version only optional fields may be added; anything else is a new class `…V2`.
     """
 
-    kind: ClassVar[Literal["event", "command"]]
+    kind: ClassVar[Kind]
     version: ClassVar[int] = 1
 
     _sequence: int | None = PrivateAttr(default=None)
@@ -54,8 +55,12 @@ class Message(Part):
 
     @classmethod
     def exchange(cls) -> str:
-        """`events` or `commands`."""
+        """`events`, `commands` or `snapshots`."""
         return f"{cls.kind}s"
+
+    def address(self) -> str:
+        """The key this very message is sent with."""
+        return self.routing_key()
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -80,6 +85,10 @@ class Message(Part):
         """The id of the aggregate this message is about."""
         return str(getattr(self, self.subject_field))
 
+    def correlation(self) -> str:
+        """What it belongs to when nothing before it says so: its order if it names one."""
+        return str(getattr(self, "order_id", None) or self.subject())
+
 
 class Event(Message):
     """A public fact in the past tense, with any number of listeners.
@@ -90,7 +99,7 @@ class Event(Message):
     others.
     """
 
-    kind: ClassVar[Literal["event", "command"]] = "event"
+    kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str]
 
     @classmethod
@@ -109,6 +118,26 @@ class Event(Message):
         return self
 
 
+class Snapshot(Event):
+    """The present state of one aggregate, told to one asker: nothing happened, so it is no event.
+
+    `sequence` is that of the aggregate's newest event; whoever knows a newer one ignores it.
+    """
+
+    kind: ClassVar[Kind] = "snapshot"
+
+    _asker: str = PrivateAttr(default="")
+
+    def told_to(self, queue: str, sequence: int) -> Self:
+        """Address it to the asker's own queue, with the aggregate's present number."""
+        self._asker = queue
+        return self.numbered(sequence)
+
+    def address(self) -> str:
+        """The asker's queue; the exchange `snapshots` is direct."""
+        return self._asker
+
+
 class Command(Message):
     """An order to one service, from one of its allowed `senders`.
 
@@ -116,7 +145,7 @@ class Command(Message):
     outcome. After `expires_at` an action is answered *refused*; a compensation still runs.
     """
 
-    kind: ClassVar[Literal["event", "command"]] = "command"
+    kind: ClassVar[Kind] = "command"
     senders: ClassVar[tuple[str, ...]]
 
     operation_id: UUID

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from contracts.message import Event, Part
+from contracts.message import Event, Kind, Part
 from contracts.money import Money
 
 PaymentMethod = Literal["card", "paypal", "wallet", "cod", "bank_transfer"]
@@ -38,7 +38,7 @@ class OrderedLine(Part):
 class OrderEvent(Event):
     """A fact about one order."""
 
-    kind: ClassVar[Literal["event", "command"]] = "event"
+    kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "order"
 
     order_id: UUID

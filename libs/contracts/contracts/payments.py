@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from contracts.message import Command, Event
+from contracts.message import Command, Event, Kind
 from contracts.money import Money
 from contracts.orders import PaymentMethod
 
@@ -63,7 +63,7 @@ class RefundPayment(Command):
 class PaymentEvent(Event):
     """A fact about the payment of one order; `amount` is what the payment is for."""
 
-    kind: ClassVar[Literal["event", "command"]] = "event"
+    kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "payment"
     order_id: UUID
     payment_id: UUID | None = None

@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from contracts.message import Command, Event
+from contracts.message import Command, Event, Kind
 from contracts.money import Money
 
 RejectReason = Literal[
@@ -46,7 +46,7 @@ class ReleasePromotions(Command):
 class RedemptionEvent(Event):
     """A fact about the coupon use of one order."""
 
-    kind: ClassVar[Literal["event", "command"]] = "event"
+    kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "redemption"
     order_id: UUID
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from contracts.address import Address
 from contracts.inventory import Allocation
-from contracts.message import Command, Event, Part
+from contracts.message import Command, Event, Kind, Part
 from contracts.money import Money
 
 ShipmentStatus = Literal[
@@ -77,7 +77,7 @@ class Parcel(Part):
 class FulfilmentEvent(Event):
     """A fact about all parcels of one order."""
 
-    kind: ClassVar[Literal["event", "command"]] = "event"
+    kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "fulfilment"
     order_id: UUID
 
@@ -112,7 +112,7 @@ class ShipmentAlreadySent(FulfilmentEvent):
 class ShipmentEvent(Event):
     """A fact about one parcel."""
 
-    kind: ClassVar[Literal["event", "command"]] = "event"
+    kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "shipment"
     subject_field: ClassVar[str] = "shipment_id"
     shipment_id: UUID

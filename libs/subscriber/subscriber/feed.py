@@ -58,6 +58,19 @@ class Feed:
         ]
         return [(found, data) for found, data in events if known < (found.sequence or 0) < last]
 
+    async def ask_for(self, snapshots: Sequence[str], queue: str = "events") -> None:
+        """Have the owners tell their present state (`catalog.ProductSnapshot`) into your queue.
+
+        Raises FeedRefused for what nobody tells, may not be read, or a queue that is not there.
+        """
+        answer = await self.client.post(
+            f"{self.url.rstrip('/')}/v1/events/snapshots",
+            json={"types": list(snapshots), "queue": queue},
+            headers={TOKEN_HEADER: self.token},
+        )
+        if answer.is_error:
+            raise FeedRefused(f"{answer.status_code}: {answer.text[:500]}")
+
     async def close(self) -> None:
         """Close the connections."""
         await self.client.aclose()

@@ -22,6 +22,7 @@ from sqlalchemy import insert as into
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from contracts import registry
 from contracts.envelope import Envelope
 from subscriber.delivery import Gap, Work
 
@@ -41,6 +42,12 @@ sequences = Table(
     Column("subject", Text, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
 )
+
+
+def is_snapshot(envelope: Envelope) -> bool:
+    """Whether it is the present state of an aggregate, told on request."""
+    kind = registry.find(envelope.type)
+    return kind is not None and kind.kind == "snapshot"
 
 
 class SqlInbox:
@@ -85,9 +92,9 @@ class SqlInbox:
 class SequencedInbox(SqlInbox):
     """Follows each aggregate number by number: every event once, and in order.
 
-    An older number is a repeat and does nothing. A number that leaves some out raises Gap, which a
-    Subscriber with a history heals. A subscriber of this kind is bound to every type of the
-    aggregates it handles.
+    An older number is a repeat and does nothing; a snapshot is a beginning. A number that leaves
+    some out raises Gap, which a Subscriber with a history heals. A subscriber of this kind is bound
+    to every type of the aggregates it handles.
     """
 
     in_order = True
@@ -100,19 +107,12 @@ class SequencedInbox(SqlInbox):
             known = await self._known(session, envelope)
             if envelope.sequence <= known:
                 return False
-            if envelope.sequence > known + 1:
+            # A snapshot is the whole state at its number: it needs nothing of what was before.
+            if envelope.sequence > known + 1 and not is_snapshot(envelope):
                 raise Gap(envelope, known)
             await work(session)
             await self._advance(session, envelope, known)
             return True
-
-    async def start_from(self, session: AsyncSession, envelope: Envelope) -> bool:
-        """Take a snapshot as the baseline of its aggregate; False when more is known already."""
-        known = await self._known(session, envelope)
-        if (envelope.sequence or 0) <= known:
-            return False
-        await self._advance(session, envelope, known)
-        return True
 
     async def _known(self, session: AsyncSession, envelope: Envelope) -> int:
         row = (

@@ -21,8 +21,10 @@ from aiormq.exceptions import (
 
 from contracts import registry
 from contracts.envelope import BadEnvelope, Envelope
-from contracts.message import Event
+from contracts.message import Event, Snapshot
 from subscriber.delivery import Delivery, Gap, History, Inbox
+from subscriber.feed import Feed
+from subscriber.log import QUEUE as EVENTS_LOG
 from subscriber.log import Log
 from subscriber.queues import Names, Queues
 
@@ -47,6 +49,7 @@ class Subscriber:
 
     inbox: makes each event happen once; see `subscriber.inbox`, or bring a callable of your own.
     history: the Feed or Log that missing events are read from when the inbox raises Gap.
+    log: the stream that `replay` reads.
     retry_tiers: seconds before a failed event is tried again; after the last it is a dead letter.
     """
 
@@ -57,6 +60,7 @@ class Subscriber:
     history: History | None = None
     retry_tiers: tuple[float, ...] = (5, 30, 300)
     prefetch: int = 100
+    log: str = EVENTS_LOG
     handlers: dict[type[Event], Handler] = field(default_factory=dict)
     listening: asyncio.Event = field(default_factory=asyncio.Event)
     _keys: frozenset[str] = frozenset()
@@ -114,7 +118,7 @@ class Subscriber:
         Returns the last offset read. Events the inbox knows do nothing; those with another
         `type` than yours are passed over.
         """
-        events = Log(self.url)
+        events = Log(self.url, self.log)
         until = await events.end()
         if until is None or (isinstance(since, int) and since > until):
             return until
@@ -131,6 +135,21 @@ class Subscriber:
         await asyncio.wait([listening, consuming], return_when=FIRST_COMPLETED)
         listening.cancel()
         await self.replay(since if last is None else last + 1)
+        await consuming
+
+    async def bootstrap(self, stop: asyncio.Event, feed: Feed) -> None:
+        """Start cold from the owners' present state, however little the log still holds; then live.
+
+        Asks for a snapshot of everything whose `…Snapshot` is handled here. They come into this
+        queue, where the live events already wait, and the newest number wins.
+        """
+        wanted = [kind for kind in self.handlers if issubclass(kind, Snapshot)]
+        consuming = asyncio.create_task(self.run(stop))
+        listening = asyncio.create_task(self.listening.wait())
+        await asyncio.wait([listening, consuming], return_when=FIRST_COMPLETED)
+        listening.cancel()
+        if not consuming.done():
+            await feed.ask_for([kind.routing_key() for kind in wanted], self.queue)
         await consuming
 
     async def redrive(self, limit: int = 1000) -> int:

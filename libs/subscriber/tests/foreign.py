@@ -150,6 +150,7 @@ async def shop(vhost: tuple[httpx.Client, str, str]) -> AsyncIterator[Shop]:
         channel = await connection.channel()
         for exchange in ("events", "commands"):
             await channel.declare_exchange(exchange, aio_pika.ExchangeType.TOPIC, durable=True)
+        await channel.declare_exchange("snapshots", aio_pika.ExchangeType.DIRECT, durable=True)
         log = await channel.declare_queue(
             "events.log", durable=True, arguments={"x-queue-type": "stream"}
         )

@@ -2,28 +2,39 @@
 
 from collections.abc import Sequence
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.settings import CartSettings
 from cart.store import locks, products
 from chassis.bus import Bus
-from contracts.catalog import ProductChanged
-from contracts.inventory import StockChanged
+from contracts.catalog import ProductChanged, ProductSnapshot, ProductsSent, ProductState
+from contracts.inventory import StockChanged, StockLevelsSent, StockSnapshot, StockState
 from contracts.orders import OrderCancelled, OrderConfirmed
+
+log = structlog.get_logger()
 
 bus: Bus[CartSettings] = Bus("cart")
 
 
+@bus.handles_many(StockSnapshot)
 @bus.handles_many(StockChanged)
-async def keep_stock(events: Sequence[StockChanged], tx: AsyncSession) -> None:
+async def keep_stock(events: Sequence[StockState], tx: AsyncSession) -> None:
     """Know how many pieces can be promised."""
     await products.keep_stock(tx, events)
 
 
+@bus.handles_many(ProductSnapshot)
 @bus.handles_many(ProductChanged)
-async def keep_products(events: Sequence[ProductChanged], tx: AsyncSession) -> None:
+async def keep_products(events: Sequence[ProductState], tx: AsyncSession) -> None:
     """Know what is sold, and for how much."""
     await products.keep_products(tx, events)
+
+
+@bus.handles(ProductsSent, StockLevelsSent)
+async def note_filled(told: ProductsSent | StockLevelsSent, tx: AsyncSession) -> None:
+    """The copy that was empty holds all there was."""
+    log.info("copy filled", source=told.source(), told=told.sent)
 
 
 @bus.handles_many(OrderConfirmed)

@@ -6,11 +6,15 @@ from uuid import UUID
 import structlog
 
 from cart.handlers import bus
-from cart.store import locks
+from cart.store import locks, products
+from chassis.bootstrap import ask_while_empty
 from chassis.client import PeerAway
 from chassis.db import Database
 from chassis.errors import Problem
+from chassis.ids import new_id
 from chassis.sweep import Sweep
+from contracts.catalog import SendProducts
+from contracts.inventory import SendStockLevels
 
 log = structlog.get_logger()
 
@@ -53,4 +57,17 @@ async def abandon_carts(database: Database) -> int:
         return await locks.abandon(tx, bus.settings.abandon_after)
 
 
-sweeps = (Sweep("old locks", check_locks), Sweep("abandoned carts", abandon_carts, every=60))
+def _ask_for_products() -> SendProducts:
+    return SendProducts(operation_id=new_id(), request_id=new_id(), asker="svc.cart")
+
+
+def _ask_for_stock() -> SendStockLevels:
+    return SendStockLevels(operation_id=new_id(), request_id=new_id(), asker="svc.cart")
+
+
+sweeps = (
+    Sweep("old locks", check_locks),
+    Sweep("abandoned carts", abandon_carts, every=60),
+    ask_while_empty("products", products.knows_no_product, _ask_for_products),
+    ask_while_empty("stock", products.knows_no_stock, _ask_for_stock),
+)

@@ -3,8 +3,15 @@
 from typing import Any
 from uuid import UUID
 
+from cart.sweeps import sweeps
 from chassis.ids import new_id, utcnow
-from contracts.catalog import Price, ProductChanged, ProductVariant
+from contracts.catalog import (
+    Price,
+    ProductChanged,
+    ProductSnapshot,
+    ProductVariant,
+    SendProducts,
+)
 from contracts.money import Money
 from contracts.orders import OrderConfirmed
 
@@ -111,3 +118,27 @@ async def test_a_confirmed_order_closes_its_cart(shop: Shop) -> None:
     assert (await cart.lock(new_id())).json()["code"] == "cart_converted"
     assert (await cart.unlock(order)).status_code == 204
     assert (await cart.read())["status"] == "converted"
+
+
+async def test_a_snapshot_fills_an_empty_copy_and_never_undoes_what_is_newer(shop: Shop) -> None:
+    known, variant = new_id(), new_id()
+    told = ProductSnapshot(**product(known, 3, variant).model_dump())
+    await shop.harness.hear(told.told_to("svc.cart", 3))
+    assert await offered(shop, variant) == ("Shirt 3", 1003, True)
+    await shop.harness.hear(product(known, 5, variant))
+    old = ProductSnapshot(**product(known, 4, variant).model_dump())
+    await shop.harness.hear(old.told_to("svc.cart", 4))
+    assert await offered(shop, variant) == ("Shirt 5", 1005, True)
+
+
+async def test_an_empty_copy_is_asked_for_and_a_full_one_is_not(shop: Shop) -> None:
+    (products,) = [each for each in sweeps if each.name == "bootstrap of products"]
+    await shop.harness.sql("delete from variant_snapshots")
+    await shop.harness.sql("delete from product_snapshots")
+    await products.work(shop.harness.running.database)
+    (asked,) = await shop.harness.said(SendProducts)
+    assert asked.asker == "svc.cart"
+    await shop.harness.forget_said()
+    await shop.harness.hear(product(new_id(), 1, new_id()))
+    await products.work(shop.harness.running.database)
+    assert await shop.harness.said(SendProducts) == []

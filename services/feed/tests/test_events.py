@@ -208,3 +208,21 @@ def test_the_tables_are_those_of_the_models(template: str) -> None:
 async def test_a_subscriber_without_types_cannot_be_written(feed: Feed) -> None:
     with pytest.raises(DBAPIError):
         await feed.sql("insert into subscribers values ('a', 'b', '{}')")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"types": ["orders.OrderSnapshot"]}, 422, "no_such_snapshot"),
+        ({"types": ["inventory.StockSnapshot"]}, 403, "forbidden"),
+        ({"types": []}, 422, "invalid_request"),
+        ({"types": ["catalog.ProductSnapshot"], "queue": "../x"}, 422, "invalid_request"),
+    ],
+)
+async def test_what_cannot_be_told_is_refused(
+    feed: Feed, grant: Grant, body: dict[str, Any], status: int, code: str
+) -> None:
+    headers = await grant("billing", "catalog.*")
+    answer = await feed.client.post("/v1/events/snapshots", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert await feed.said() == []

@@ -4,19 +4,22 @@ Locks are taken in one order everywhere: operations, warehouses, reservations, s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from uuid import UUID
+from uuid import UUID, uuid5
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.bus import Bus
 from chassis.ids import utcnow
 from chassis.settings import ServiceSettings
-from contracts.catalog import ProductChanged
+from contracts.catalog import ProductChanged, ProductSnapshot, ProductsSent, ProductState
 from contracts.inventory import (
     ReleaseStock,
     ReserveStock,
     RestockUnits,
+    SendStockLevels,
     StockEvent,
+    StockLevelsSent,
     StockReleased,
 )
 from contracts.message import Message
@@ -26,6 +29,9 @@ from inventory.domain.model import LONGEST_REASON
 from inventory.domain.reservation import Hold
 from inventory.domain.shelves import Because, Stock
 from inventory.store import reservations, stock, warehouses
+
+log = structlog.get_logger()
+PAGE = 500
 
 bus: Bus[ServiceSettings] = Bus("inventory")
 
@@ -160,10 +166,31 @@ async def restock_units(command: RestockUnits, tx: AsyncSession) -> list[StockEv
     return [event for events in news.values() for event in events]
 
 
+@bus.handles_many(ProductSnapshot)
 @bus.handles_many(ProductChanged)
-async def learn_variants(events: Sequence[ProductChanged], tx: AsyncSession) -> None:
+async def learn_variants(events: Sequence[ProductState], tx: AsyncSession) -> None:
     """Know every variant that can be kept."""
     await stock.learn_variants(tx, events)
+
+
+@bus.handles(SendStockLevels)
+async def send_stock_levels(command: SendStockLevels, tx: AsyncSession) -> list[Message]:
+    """Tell one asker a page of levels as they are now, and ask ourselves for the next."""
+    page = await stock.list_levels(tx, command.after, PAGE)
+    answers: list[Message] = [level.snapshot(command.asker) for level in page]
+    sent = command.sent + len(answers)
+    if len(page) < PAGE:
+        end = StockLevelsSent(request_id=command.request_id, sent=sent)
+        return [*answers, end.told_to(command.asker, 1)]
+    last = page[-1].variant_id
+    next_page = {"after": last, "sent": sent, "operation_id": uuid5(command.request_id, str(last))}
+    return [*answers, command.model_copy(update=next_page)]
+
+
+@bus.handles(ProductsSent)
+async def note_filled(told: ProductsSent, tx: AsyncSession) -> None:
+    """The copy that was empty holds all there was."""
+    log.info("copy filled", source=told.source(), told=told.sent)
 
 
 Ordered = ReserveStock | ReleaseStock | ShipmentHandedOver

@@ -5,6 +5,7 @@ from chassis.settings import ServiceSettings
 from inventory import handlers
 from inventory.api import movements, reservations, stock, stock_items, warehouses
 from inventory.domain.model import Base
+from inventory.sweeps import sweeps
 
 service = Service(
     "inventory",
@@ -19,4 +20,5 @@ service = Service(
         stock_items.router,
     ],
     handlers.bus,
+    sweeps,
 )

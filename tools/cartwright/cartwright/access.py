@@ -118,6 +118,9 @@ class Broker:
                 f"queues/{self._vhost}/{name}", {"durable": True, "arguments": kind | arguments}
             )
             self._ask("POST", f"bindings/{self._vhost}/e/{retry}/q/{name}", {"routing_key": key})
+        # What it asks the owners to tell comes by the name of its queue, to it alone.
+        snapshots = f"bindings/{self._vhost}/e/snapshots/q/{work}"
+        self._ask("POST", snapshots, {"routing_key": work})
 
     def _put(self, path: str, body: dict[str, Any]) -> None:
         self._ask("PUT", path, body)

@@ -2,7 +2,7 @@
 
 import importlib.util
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +13,9 @@ TIERS = 4
 # How often a message may come back because its consumer died holding it; what fails in an
 # orderly way never gets this far, it goes through the retry tiers.
 DELIVERY_LIMIT = 10
+# Snapshots are bound by the name of the asker's queue, not by what they are.
 EXCHANGE_OF = {"event": "events", "command": "commands"}
+SNAPSHOTS = "snapshots"
 
 
 class MessageClass(Protocol):
@@ -32,9 +34,14 @@ class MessageClass(Protocol):
 
 
 def definitions(
-    handled: Mapping[str, Iterable[MessageClass]], commands: Iterable[MessageClass]
+    handled: Mapping[str, Iterable[MessageClass]],
+    commands: Iterable[MessageClass],
+    tellers: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Return the tracked definitions: `handled` by service, and every command there is."""
+    """Return the tracked definitions: `handled` by service, and every command there is.
+
+    tellers: the services that tell an asker the present state of what they own.
+    """
     services = sorted(handled)
     allowed = {
         name: [command.routing_key() for command in commands if name in command.senders]
@@ -42,7 +49,7 @@ def definitions(
     }
     return {
         "vhosts": [{"name": VHOST}],
-        "permissions": [_permission(name) for name in services],
+        "permissions": [_permission(name, tells=name in tellers) for name in services],
         "topic_permissions": [
             entry for name in services for entry in _topic_permissions(name, allowed[name])
         ],
@@ -50,6 +57,7 @@ def definitions(
         "exchanges": [
             _exchange("commands", "topic"),
             _exchange("events", "topic"),
+            _exchange(SNAPSHOTS, "direct"),
             *(_exchange(f"svc.{name}.retry", "direct") for name in services),
         ],
         "queues": [queue for name in services for queue in _queues(name)]
@@ -63,7 +71,8 @@ def of_repository(services: Iterable[str]) -> dict[str, Any]:
     """Ask every service's bus what it handles, and the contracts who may send which command."""
     contracts = importlib.import_module("contracts.registry").everything().values()
     commands = [message for message in contracts if message.kind == "command"]
-    return definitions({name: _handled(name) for name in services}, commands)
+    tellers = {m.routing_key().partition(".")[0] for m in contracts if m.kind == "snapshot"}
+    return definitions({name: _handled(name) for name in services}, commands, tellers)
 
 
 def _handled(service: str) -> list[MessageClass]:
@@ -106,14 +115,15 @@ def as_text(entries: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(sections) + "\n}\n"
 
 
-def _permission(name: str) -> dict[str, Any]:
+def _permission(name: str, *, tells: bool) -> dict[str, Any]:
     own = rf"svc\.{name}(\..*)?"
     shared = "events|commands"
+    told = f"|{SNAPSHOTS}" if tells else ""
     return {
         "user": name,
         "vhost": VHOST,
         "configure": f"^{own}$",
-        "write": f"^({own}|{shared})$",
+        "write": f"^({own}|{shared}{told})$",
         # The log of events is read for a replay; it holds what every service may bind to anyway.
         "read": rf"^({own}|{shared}|events\.log)$",
     }
@@ -181,7 +191,14 @@ def _queue(name: str, kind: str) -> dict[str, Any]:
 
 
 def _bindings(name: str, handled: Iterable[MessageClass]) -> list[dict[str, Any]]:
-    heard = sorted((EXCHANGE_OF[message.kind], message.routing_key()) for message in handled)
+    handled = list(handled)
+    heard = sorted(
+        (EXCHANGE_OF[message.kind], message.routing_key())
+        for message in handled
+        if message.kind in EXCHANGE_OF
+    )
+    if any(message.kind == "snapshot" for message in handled):
+        heard.append((SNAPSHOTS, f"svc.{name}"))
     retry = f"svc.{name}.retry"
     return [
         *(_binding(exchange, f"svc.{name}", key) for exchange, key in heard),

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.catalog import ProductChanged
-from contracts.inventory import StockChanged
+from contracts.catalog import ProductState
+from contracts.inventory import StockState
 
 KEEP_STOCK = text(
     "insert into stock_snapshots (variant_id, sequence, available) "
@@ -52,7 +52,17 @@ KEEP_VARIANTS = text(
 )
 
 
-async def keep_stock(tx: AsyncSession, events: Sequence[StockChanged]) -> None:
+async def knows_no_product(tx: AsyncSession) -> bool:
+    """Whether the copy of the catalogue is empty."""
+    return (await tx.execute(text("select 1 from product_snapshots limit 1"))).first() is None
+
+
+async def knows_no_stock(tx: AsyncSession) -> bool:
+    """Whether the copy of the stock is empty."""
+    return (await tx.execute(text("select 1 from stock_snapshots limit 1"))).first() is None
+
+
+async def keep_stock(tx: AsyncSession, events: Sequence[StockState]) -> None:
     """Remember the newest availability of each variant; rows are taken in one order."""
     newest = {event.variant_id: event for event in sorted(events, key=lambda e: e.sequence)}
     rows = [newest[variant] for variant in sorted(newest)]
@@ -66,7 +76,7 @@ async def keep_stock(tx: AsyncSession, events: Sequence[StockChanged]) -> None:
     )
 
 
-async def keep_products(tx: AsyncSession, events: Sequence[ProductChanged]) -> None:
+async def keep_products(tx: AsyncSession, events: Sequence[ProductState]) -> None:
     """Remember the newest state of each product with its variants."""
     newest = {event.product_id: event for event in sorted(events, key=lambda e: e.sequence)}
     rows = [_product(newest[product]) for product in sorted(newest)]
@@ -83,7 +93,7 @@ async def keep_products(tx: AsyncSession, events: Sequence[ProductChanged]) -> N
     await tx.execute(KEEP_VARIANTS, {"rows": json.dumps(variants)})
 
 
-def _product(event: ProductChanged) -> dict[str, Any]:
+def _product(event: ProductState) -> dict[str, Any]:
     """Make the row of a product; its own category comes first, then those above it."""
     above = [
         category for category in reversed(event.category_path) if category != event.category_id
@@ -100,7 +110,7 @@ def _product(event: ProductChanged) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _variants(event: ProductChanged) -> list[dict[str, Any]]:
+def _variants(event: ProductState) -> list[dict[str, Any]]:
     rows = []
     for variant in event.variants:
         row = variant.model_dump(mode="json")

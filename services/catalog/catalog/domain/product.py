@@ -2,7 +2,7 @@
 
 from collections import Counter
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, func, text
@@ -16,7 +16,16 @@ from catalog.domain.price import Pricing
 from catalog.domain.tables import Base, one_of
 from catalog.domain.variant import Variant
 from chassis.model import Aggregate
-from contracts.catalog import CustomizationField, Price, ProductChanged, ProductVariant
+from contracts.catalog import (
+    CustomizationField,
+    Price,
+    ProductChanged,
+    ProductSnapshot,
+    ProductState,
+    ProductVariant,
+)
+
+State = TypeVar("State", bound=ProductState)
 
 MOST_VARIANTS = 100
 MOST_IMAGES = 20
@@ -198,22 +207,27 @@ class Product(Aggregate, Base):
             raise refusals.DuplicateOptions
 
     def announce(self) -> ProductChanged:
-        """Tell the whole state of the product now."""
-        return self.say(
-            ProductChanged(
-                product_id=self.id,
-                slug=self.slug,
-                name=self.name,
-                status="deleted" if self.deleted_at else self.status,
-                category_id=self.category.id,  # type: ignore[union-attr]
-                category_path=self.category.path,  # type: ignore[union-attr]
-                seller_id=self.seller_id,
-                currency=self.currency,
-                customization_fields=[
-                    CustomizationField(**field) for field in self.customization_fields
-                ],
-                variants=[self._told(variant) for variant in self.offered],
-            )
+        """Tell the whole state of the product after a change."""
+        return self.say(self._state(ProductChanged))
+
+    def snapshot(self, asker: str) -> ProductSnapshot:
+        """Tell one asker the whole state of the product, which did not change."""
+        return self._state(ProductSnapshot).told_to(asker, self.sequence)
+
+    def _state(self, kind: type[State]) -> State:
+        return kind(
+            product_id=self.id,
+            slug=self.slug,
+            name=self.name,
+            status="deleted" if self.deleted_at else self.status,
+            category_id=self.category.id,  # type: ignore[union-attr]
+            category_path=self.category.path,  # type: ignore[union-attr]
+            seller_id=self.seller_id,
+            currency=self.currency,
+            customization_fields=[
+                CustomizationField(**field) for field in self.customization_fields
+            ],
+            variants=[self._told(variant) for variant in self.offered],
         )
 
     def _told(self, variant: Variant) -> ProductVariant:

@@ -50,6 +50,14 @@ async def lock_products(tx: AsyncSession, product_ids: Iterable[UUID]) -> Sequen
     return (await tx.scalars(whole)).all()
 
 
+async def list_after(tx: AsyncSession, after: UUID | None, limit: int) -> Sequence[Product]:
+    """Whole products in the order of their ids, retired ones too."""
+    query = select(Product).order_by(Product.id).limit(limit).options(*WHOLE)
+    if after is not None:
+        query = query.where(Product.id > after)
+    return (await tx.scalars(query)).all()
+
+
 async def list_ids_below(tx: AsyncSession, category_id: UUID) -> Sequence[UUID]:
     """The products, not retired, of a category and all below it."""
     query = (

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.domain import VariantStock
 from catalog.showcase import Availability
-from contracts.inventory import StockChanged
+from contracts.inventory import StockState
 
 LOCK = text(
     "select variant_id, sequence, availability from variant_stock "
@@ -24,7 +24,12 @@ KEEP = text(
 )
 
 
-async def keep(tx: AsyncSession, events: Iterable[StockChanged]) -> set[UUID]:
+async def knows_none(tx: AsyncSession) -> bool:
+    """Whether inventory was never heard of."""
+    return (await tx.execute(select(VariantStock.variant_id).limit(1))).first() is None
+
+
+async def keep(tx: AsyncSession, events: Iterable[StockState]) -> set[UUID]:
     """Remember the newest word on each variant; returns the products that look different now."""
     newest = {event.variant_id: event for event in sorted(events, key=lambda e: e.sequence)}
     ids = sorted(newest)

@@ -1,5 +1,5 @@
 """The feed's routes."""
 
-from feed.api import events, subscribers
+from feed.api import events, snapshots, subscribers
 
-routers = [events.router, subscribers.router]
+routers = [events.router, snapshots.router, subscribers.router]

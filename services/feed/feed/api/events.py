@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
@@ -57,16 +57,21 @@ class EventPage(View):
 
 
 async def _reader(
-    tx: Tx,
+    request: Request,
     token: Annotated[
         str | None, Header(alias="X-Feed-Token", max_length=200, description="a subscriber's token")
     ] = None,
 ) -> Subscriber:
-    found = await store.find_subscriber(tx, hash_of(token)) if token else None
+    # In a transaction of its own: what the caller does next may have to ask the broker.
+    async with request.app.state.database.transaction() as tx:
+        found = await store.find_subscriber(tx, hash_of(token)) if token else None
     if found is None:
         raise Unauthenticated("The feed needs the token of a subscriber in X-Feed-Token.")
     context.act_as(f"subscriber:{found.name}")
     return found
+
+
+Reader = Annotated[Subscriber, Depends(_reader)]
 
 
 def _position(cursor: str) -> int:
@@ -82,7 +87,7 @@ def _position(cursor: str) -> int:
 async def list_events(
     *,
     tx: Tx,
-    reader: Annotated[Subscriber, Depends(_reader)],
+    reader: Reader,
     after: Annotated[
         str, Query(max_length=20, description="`next_cursor` of the page before; none: the oldest")
     ] = "",

@@ -11,6 +11,7 @@ from contracts.inventory import (
     StockEvent,
     StockRanLow,
     StockRanOut,
+    StockSnapshot,
 )
 from inventory.domain.stock import Availability
 
@@ -71,6 +72,18 @@ class Level:
             elif before == "in_stock":
                 events.append(StockRanLow(**about, threshold=threshold))
         return [self._numbered(event) for event in events]
+
+    def snapshot(self, asker: str) -> StockSnapshot:
+        """Tell one asker the present state, which did not change."""
+        return StockSnapshot(
+            variant_id=self.variant_id,
+            product_id=self.product_id,
+            sku=self.sku,
+            available=self.on_hand - self.reserved,
+            on_hand=self.on_hand,
+            reserved=self.reserved,
+            availability=self.availability,
+        ).told_to(asker, self.sequence)
 
     def _numbered(self, event: StockEvent) -> StockEvent:
         self.sequence += 1

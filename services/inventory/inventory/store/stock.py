@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.catalog import ProductChanged
+from contracts.catalog import ProductState
 from contracts.inventory import StockEvent
 from inventory.domain.level import Level
 from inventory.domain.shelves import Movement, Shelf, Stock
@@ -19,6 +19,11 @@ LOCK_LEVELS = text(
     "select variant_id, product_id, sku, seller_id, on_hand, reserved, low_stock_threshold, "
     "availability, sequence from stock_levels "
     "where variant_id = any(cast(:variant_ids as uuid[])) order by variant_id for no key update"
+)
+LIST_LEVELS = text(
+    "select variant_id, product_id, sku, seller_id, on_hand, reserved, low_stock_threshold, "
+    "availability, sequence from stock_levels "
+    "where variant_id > cast(:after as uuid) and sequence > 0 order by variant_id limit :limit"
 )
 # A statement of its own: its snapshot is younger than the locks and sees what the last holder did.
 SHELVES = text(
@@ -150,7 +155,18 @@ def _levels(levels: Sequence[Level]) -> dict[str, object]:
     }
 
 
-async def learn_variants(tx: AsyncSession, products: Sequence[ProductChanged]) -> None:
+async def knows_no_variant(tx: AsyncSession) -> bool:
+    """Whether the catalogue was never heard of."""
+    return (await tx.execute(text("select 1 from stock_levels limit 1"))).first() is None
+
+
+async def list_levels(tx: AsyncSession, after: UUID | None, limit: int) -> list[Level]:
+    """Levels that were told to the world, in the order of the variants' ids."""
+    rows = await tx.execute(LIST_LEVELS, {"after": after or UUID(int=0), "limit": limit})
+    return [Level(*row) for row in rows]
+
+
+async def learn_variants(tx: AsyncSession, products: Sequence[ProductState]) -> None:
     """Keep what the catalogue tells of its variants, unless something newer is known."""
     newest: dict[UUID, tuple[UUID, UUID, str, UUID | None, int]] = {}
     for product in sorted(products, key=lambda told: told.sequence):

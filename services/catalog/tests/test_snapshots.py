@@ -1,0 +1,66 @@
+"""The catalogue tells its present state to whoever asks, page by page, and changes nothing by it."""
+
+from typing import Any
+
+import pytest
+
+from catalog import handlers
+from chassis.ids import new_id
+from contracts.catalog import ProductChanged, ProductSnapshot, ProductsSent, SendProducts
+
+
+def request(**changes: Any) -> SendProducts:
+    known = {"operation_id": new_id(), "request_id": new_id(), "asker": "svc.cart"}
+    return SendProducts(**{**known, **changes})
+
+
+async def test_every_product_is_told_as_it_is_now_with_its_number(shop: Any, catalog: Any) -> None:
+    category = await shop.category()
+    kept = await shop.product(category)
+    gone = await shop.product(category, "Silk Scarf")
+    await shop.patch(f"/v1/admin/products/{kept['id']}", name="Better Shirt")
+    await shop.delete(f"/v1/admin/products/{gone['id']}")
+    last = {event.product_id: event for event in await catalog.said(ProductChanged)}
+    await catalog.forget_said()
+    asked = request()
+    await catalog.hear(asked)
+    told = await catalog.said(ProductSnapshot)
+    assert {each.product_id: each.model_dump() for each in told} == {
+        product_id: event.model_dump() for product_id, event in last.items()
+    }
+    assert {each.product_id: each.sequence for each in told} == {
+        product_id: event.sequence for product_id, event in last.items()
+    }
+    (end,) = await catalog.said(ProductsSent)
+    assert (end.request_id, end.sent) == (asked.request_id, 2)
+    ways = await catalog.sql("select distinct exchange, routing_key from outbox")
+    assert [tuple(way) for way in ways] == [("snapshots", "svc.cart")]
+    await shop.patch(f"/v1/admin/products/{kept['id']}", name="Best Shirt")
+    (event,) = await catalog.said(ProductChanged)
+    assert event.sequence == last[event.product_id].sequence + 1
+
+
+async def test_a_long_answer_comes_in_pages(
+    shop: Any, catalog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "PAGE", 2)
+    category = await shop.category()
+    made = {(await shop.product(category, f"Shirt {n}"))["id"] for n in range(5)}
+    await catalog.forget_said()
+    asked: list[Any] = [request()]
+    told: list[str] = []
+    while asked:
+        await catalog.hear(*asked)
+        told += [str(each.product_id) for each in await catalog.said(ProductSnapshot)]
+        asked = await catalog.said(SendProducts)
+        ends = await catalog.said(ProductsSent)
+        await catalog.forget_said()
+    assert len(told) == len(set(told)) == 5
+    assert set(told) == made
+    assert [end.sent for end in ends] == [5]
+
+
+async def test_an_empty_catalogue_says_so(catalog: Any) -> None:
+    await catalog.hear(request())
+    (end,) = await catalog.said()
+    assert (type(end), end.sent) == (ProductsSent, 0)
