@@ -20,6 +20,7 @@ SERVICES = (
     "inventory",
     "shipping",
     "notifications",
+    "feed",
 )
 PAGE = 100
 TRIES = 4

@@ -1,15 +1,13 @@
 """`cartwright subscriber`: give another system its access to events, show it, take it away."""
 
-import os
-from typing import Annotated, Any
+from typing import Annotated
 
-import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from cartwright import access
-from cartwright.refusals import Refusal
+from cartwright.shop import connected
 
 app = typer.Typer(
     help="Other systems: their broker user and queues, and their access to the feed.",
@@ -36,16 +34,9 @@ Amqp = Annotated[
         metavar="amqp://HOST:PORT",
     ),
 ]
-Url = Annotated[
-    str, typer.Option("--url", envvar="CARTWRIGHT_URL", help="The gateway, for the HTTP feed.")
-]
-Token = Annotated[
-    str,
-    typer.Option(
-        "--token",
-        envvar="CARTWRIGHT_TOKEN",
-        help="Your access token (permission ops:write); or log in by EMAIL and PASSWORD.",
-    ),
+FeedToo = Annotated[
+    bool,
+    typer.Option("--feed/--no-feed", help="Its access to the HTTP feed too, as who you are."),
 ]
 Name = Annotated[str, typer.Argument(help="The other system: a-z, 0-9 and _.")]
 
@@ -55,8 +46,6 @@ def add(
     name: Name,
     api: Api,
     amqp: Amqp = "",
-    url: Url = "",
-    token: Token = "",
     queue: Annotated[list[str] | None, typer.Option(help="A queue to make; once for each.")] = None,
     type_: Annotated[
         list[str] | None, typer.Option("--type", help="What it may read of the feed: orders.*")
@@ -64,22 +53,25 @@ def add(
     max_length: Annotated[
         int, typer.Option(min=1, help="Events a queue keeps before its oldest are dropped.")
     ] = 100_000,
+    *,
+    feed: FeedToo = True,
 ) -> None:
     """Make a broker user and queues for another system, and a token for the feed.
 
     Prints both as shell exports, once: they are stored nowhere else. Adding a system again gives it
-    a new password and token; what waits in its queues stays. Without --url it gets no token.
+    a new password and token; what waits in its queues stays.
     """
     granted = access.broker(api, amqp).add(name, queue or ["events"], max_length)
     print(f"export CARTWRIGHT_AMQP_URL={granted.url}")
     told.print(f"[green]✓[/] {name} may hear events on ext.{name}.{granted.queue}")
-    if not url:
-        told.print("  no --url: no token for the feed")
-        return
-    body = {"types": type_ or ["*"], "reason": "cartwright subscriber add"}
-    made = _feed(url, token, "PUT", name, body).json()
-    print(f"export CARTWRIGHT_FEED_TOKEN={made['token']}")
-    told.print(f"[green]✓[/] {name} may read {', '.join(made['types'])} of {url}/v1/events")
+    if feed:
+        body = {"types": type_ or ["*"], "reason": "cartwright subscriber add"}
+        shop = connected()
+        made = shop.ask("PUT", f"/v1/admin/subscribers/{name}", json=body).json()
+        print(f"export CARTWRIGHT_FEED_TOKEN={made['token']}")
+        told.print(
+            f"[green]✓[/] {name} may read {', '.join(made['types'])} of {shop.url}/v1/events"
+        )
 
 
 @app.command("list")
@@ -96,44 +88,10 @@ def show(api: Api) -> None:
 
 
 @app.command()
-def remove(name: Name, api: Api, url: Url = "", token: Token = "") -> None:
+def remove(name: Name, api: Api, *, feed: FeedToo = True) -> None:
     """Take a system's user, queues and token away, with all that waits in them."""
     for queue in access.broker(api).remove(name):
         told.print(f"  removed {queue}")
-    if url:
-        _feed(url, token, "DELETE", name)
+    if feed:
+        connected().ask("DELETE", f"/v1/admin/subscribers/{name}")
     told.print(f"[green]✓[/] {name} hears nothing any more")
-
-
-def _log_in(url: str) -> str:
-    """An access token for CARTWRIGHT_EMAIL and CARTWRIGHT_PASSWORD."""
-    login = {name: os.environ.get(f"CARTWRIGHT_{name.upper()}") for name in ("email", "password")}
-    if None in login.values():
-        raise Refusal(
-            "the feed needs to know you: set CARTWRIGHT_TOKEN, or CARTWRIGHT_EMAIL and "
-            "CARTWRIGHT_PASSWORD; or leave out --url."
-        )
-    answer = httpx.post(f"{url.rstrip('/')}/v1/auth/login", json=login, timeout=30)
-    if answer.is_error:
-        raise Refusal(f"the login was refused: {answer.status_code} {answer.text}")
-    return str(answer.json()["access_token"])
-
-
-def _feed(
-    url: str, token: str, method: str, name: str, body: dict[str, Any] | None = None
-) -> httpx.Response:
-    """Ask the feed's admin routes; raises Refusal with what it said."""
-    try:
-        token = token or _log_in(url)
-        answer = httpx.request(
-            method,
-            f"{url.rstrip('/')}/v1/admin/subscribers/{name}",
-            json=body,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=30,
-        )
-    except httpx.HTTPError as error:
-        raise Refusal(f"the gateway {url} does not answer: {error}") from None
-    if answer.is_error and not (method == "DELETE" and answer.status_code == httpx.codes.NOT_FOUND):
-        raise Refusal(f"the feed refused: {answer.status_code} {answer.text}")
-    return answer
