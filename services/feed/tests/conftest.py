@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from foreign import shop, vhost
 
 from chassis.ids import new_id
 from chassis.testing import Harness, running_service, template_of
@@ -15,6 +16,8 @@ from feed import store
 from feed.main import service
 from feed.settings import FeedSettings
 from subscriber import Logged
+
+__all__ = ["shop", "vhost"]
 
 Keep = Callable[..., Awaitable[list[Logged]]]
 Grant = Callable[..., Awaitable[dict[str, str]]]
