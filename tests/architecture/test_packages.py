@@ -76,6 +76,33 @@ assert asyncapi.is_current()
 """
 
 
+KIT = """
+import sys
+sys.path[:0] = sys.argv[1:]
+FORBIDDEN = {"chassis", "cartwright", "fastapi", "suite", "asyncpg"}
+import subscriber, subscriber.log, subscriber.feed, subscriber.queues
+without = {"sqlalchemy"} & set(sys.modules)
+import subscriber.inbox
+print(sorted(without | FORBIDDEN & {name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+@pytest.mark.parametrize(("planted", "found"), [("", "[]"), ("import asyncpg\n", "['asyncpg']")])
+def test_the_subscriber_kit_needs_nothing_of_the_shop(
+    wheels: dict[str, Path], planted: str, found: str
+) -> None:
+    path = [wheels["contracts"], wheels["subscriber"], Path(sysconfig.get_paths()["purelib"])]
+    script = KIT.replace("import subscriber,", f"{planted}import subscriber,")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script, *map(str, path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, found), done.stderr
+    assert (wheels["subscriber"] / "subscriber/py.typed").exists()
+
+
 def test_the_contracts_work_with_pydantic_alone(wheels: dict[str, Path]) -> None:
     third_parties = sysconfig.get_paths()["purelib"]
     for planted, code in (("", 0), ("import httpx\n", 1)):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -31,11 +31,13 @@ class Foreign:
     url: str
     feed: Feed
     access: Broker
+    connections: list[aio_pika.abc.AbstractConnection] = field(default_factory=list)
 
     async def queue(self, key: str = "#") -> Callable[[], Told]:
         """Bind the queue; gives what reads all that has come by now."""
         heard: Told = {}
         connection = await aio_pika.connect(self.url)
+        self.connections.append(connection)
         channel = await connection.channel()
         mine = await channel.get_queue("ext.warehouse.events")
         await mine.bind("events", key)
@@ -71,7 +73,10 @@ async def foreign(instance: Instance, staff: Staff) -> AsyncIterator[Foreign]:
     url = "/v1/admin/subscribers/warehouse"
     token = ok(await staff.http.put(url, json={}, headers=staff.headers))["token"]
     feed = Feed(instance.url("gateway"), token)
-    yield Foreign(granted.url, feed, access)
+    system = Foreign(granted.url, feed, access)
+    yield system
+    for connection in system.connections:
+        await connection.close()
     await feed.close()
     await asyncio.to_thread(access.remove, "warehouse")
 
