@@ -16,9 +16,10 @@ import sys
 sys.path[:0] = sys.argv[2:]
 import importlib
 service = importlib.import_module(f"{sys.argv[1]}.main").service
-from chassis.migrations import folder_of
+from chassis.revisions import folder_of
 assert list(folder_of(service.name).glob("0001_*.py")), "the migrations are not in the package"
 assert SERVICES & set(sys.modules) == {sys.argv[1]}, SERVICES & set(sys.modules)
+assert "alembic" not in sys.modules, "only `migrate` needs it"
 """
 
 

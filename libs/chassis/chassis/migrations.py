@@ -2,7 +2,6 @@
 
 import re
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis import tables
 from chassis.ops import tables as operator_tables
+from chassis.revisions import folder_of
 
 LOCK = 7_201_116
 
@@ -71,13 +71,6 @@ def create_message_tables(days: int = 14) -> None:
     )
 
 
-def folder_of(service: str) -> Path:
-    """Where a service's migrations stand: inside its package when installed, else beside it."""
-    package = Path(str(files(service)))
-    inside = package / "migrations"
-    return inside if inside.is_dir() else package.parent / "migrations"
-
-
 def _config(service: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(folder_of(service)))
@@ -121,13 +114,6 @@ def _all_of(metadata: MetaData) -> list[MetaData]:
 
 
 @cache
-def newest_revision(service: str) -> str:
-    """The last migration there is in the code."""
-    folder = folder_of(service)
-    script = ScriptDirectory(str(folder), version_locations=[folder])
-    return str(script.get_current_head())
-
-
 def differences(connection: Connection, metadata: MetaData) -> list[Any]:
     """What the models say and the migrated database does not have, or the other way round."""
     migration = MigrationContext.configure(

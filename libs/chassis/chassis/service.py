@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import importlib
 import json
 import signal
 import sys
@@ -19,7 +20,7 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData, make_url, text
 
 from chassis import app as factory
-from chassis import crashpoints, edge, idempotency, inbox, logs, migrations, sweep
+from chassis import crashpoints, edge, idempotency, inbox, logs, sweep
 from chassis.auth import KeySet
 from chassis.broker import Broker, TopologyMismatch
 from chassis.bus import Bus
@@ -123,6 +124,8 @@ class Service(Generic[S]):
             sys.exit(uvloop.run(self._run(settings, arguments.kind)))
 
     async def _migrate(self, settings: S, message: str | None) -> None:
+        # Alembic is for this alone: loaded at the top, every running service would hold it.
+        migrations = importlib.import_module("chassis.migrations")
         url = settings.migrator_database_url or settings.database_url
         await migrations.migrate(self.name, url, make_url(settings.database_url).username)
         if message is not None:

@@ -9,9 +9,9 @@ from aio_pika.exceptions import AMQPError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import migrations
 from chassis.ids import utcnow
 from chassis.ops.fetching import CONNECT_TIMEOUT, BrokerAway
+from chassis.revisions import newest_revision
 from chassis.wire import View
 
 WAITING = text(
@@ -120,7 +120,7 @@ async def standing(tx: AsyncSession, service: str) -> ServiceStanding:
     """How the service stands by its database; the queues are the broker's to tell."""
     facts = (await tx.execute(FACTS)).one()
     day = facts.last_partition
-    newest = await asyncio.to_thread(migrations.newest_revision, service)
+    newest = await asyncio.to_thread(newest_revision, service)
     return ServiceStanding(
         service=service,
         time=utcnow(),
