@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 
 import pytest
 
@@ -70,13 +71,17 @@ async def shops_under(
     return sum(str(each) not in left for each in drawn(seed, CRASHES))
 
 
-async def everything_holds(crowd: Crowd, tally: Tally) -> None:
-    """Nothing is wrong, every buyer can read how their order ended, and some of both ends are there."""
+async def everything_holds(crowd: Crowd, tally: Tally) -> Counter[str]:
+    """Nothing is wrong, and every buyer can read how their order ended; returns the ends."""
     assert tally.is_clean(), "\n".join(tally.found)
-    ended = [order["status"] for order in await read_all(crowd)]
+    ended = Counter(order["status"] for order in await read_all(crowd))
     assert set(ended) <= {"confirmed", "cancelled"}
-    assert ended.count("confirmed") > len(ended) // 3
-    assert "cancelled" in ended
+    return ended
+
+
+def is_a_shop(ended: Counter[str]) -> bool:
+    """Whether a good part was sold and something was not: a shop where nothing sells proves little."""
+    return 3 * ended["confirmed"] > ended.total() > ended["confirmed"]
 
 
 async def test_a_crowd_shops_while_services_crash_and_messages_come_twice_in_any_order(
@@ -95,7 +100,7 @@ async def test_a_crowd_shops_while_services_crash_and_messages_come_twice_in_any
     assert orders.delivered > orders.passed > 0
     repeated = orders.delivered + payments.delivered - orders.passed - payments.passed
     tally = await watch.tally(crowd, injected=crashed + repeated)
-    await everything_holds(crowd, tally)
+    assert is_a_shop(await everything_holds(crowd, tally))
 
 
 @pytest.mark.full
@@ -108,7 +113,7 @@ async def test_other_crowds_shop_while_services_crash(
     watch = Watch(books, f"crashes, crowd {run}", seed + run)
     crashed = await shops_under(crowd, seed + run, instance, crash_points)
     tally = await watch.tally(crowd, injected=crashed)
-    await everything_holds(crowd, tally)
+    assert is_a_shop(await everything_holds(crowd, tally))
 
 
 def test_a_seed_draws_the_same_crowd_and_the_same_crashes_again(seed: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from invariants import Books
 from replicas import replica
 from scenarios import PIECES, rush, some_key
-from shopfloor import Buyer, Product, Staff, key, ok, until
+from shopfloor import Buyer, Product, Staff, key, until
 from suite.instance import Instance
 from tally import Watch
 
@@ -138,7 +138,6 @@ async def test_refunds_meet_and_give_back_no_more_than_was_paid(
         )  # fmt: skip
     counted = Counter(answer.status_code for answer in answers)
     assert counted == {201: 1, 409: 7}, [answer.text for answer in answers]
-    assert ok(answers[0])["amount"]["amount"] == 1500 if answers[0].is_success else True
     await all_is_well(watch)
 
 
@@ -152,8 +151,11 @@ async def test_a_coupon_for_one_and_fifty_who_show_it(
     await asyncio.gather(*(buyer.fill((product, 1)) for buyer in buyers))
     async with replica(instance, "promotions"), replica(instance, "orders"):
         answers = await asyncio.gather(*(b.check_out(coupon_code=code) for b in buyers))
-    ends = Counter(answer.json().get("status", answer.json().get("code")) for answer in answers)
-    assert ends["confirmed"] == 1, ends
+    await all_is_well(watch)
+    placed = [answer.json()["id"] for answer in answers if answer.is_success]
+    sold = await books.rows(
+        "orders", "select 1 from orders where id = any($1) and status = 'confirmed'", placed
+    )
+    assert len(sold) == 1
     (row,) = await books.rows("promotions", "select uses_count from coupons where code = $1", code)
     assert row["uses_count"] == 1
-    await all_is_well(watch)
