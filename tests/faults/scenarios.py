@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import aio_pika
 import httpx
 
+from chassis.crashpoints import Point
 from crowd import gather_crowd, visits
+from failures import RAISE, CrashPoints, Failure
 from invariants import Books
 from journeys import Journeys, card
 from replicas import replica
@@ -50,8 +52,14 @@ class Attack:
             await crowd.shop(visits(self.seed, 30))
 
     async def answers_lost(self) -> None:
-        """The provider charges, and its answer never comes."""
+        """The provider charges, and its answer never comes, or is lost before it is recorded."""
         journeys = await self._journeys()
+        lost = Failure("payments", Point.AFTER_CALL, "payments.CollectPayment", RAISE)
+        for _ in range(3):
+            # Its webhook comes late too, so that nothing but the key can tell of the first charge.
+            CrashPoints(self.instance.folder / "crash-points").order([lost])
+            _, order_id = await journeys.place(payment=card("tok_late_webhook"))
+            await journeys.stage(order_id)
         tokens = ("tok_error_after_charge", "tok_drop_after_charge", "tok_timeout_after_charge")
         placed = await asyncio.gather(
             *(journeys.place(payment=card(token)) for token in tokens for _ in range(2))

@@ -160,7 +160,6 @@ async def all_dead(books: Books, count: int) -> bool:
     return (await books.queues())["svc.orders.dead"] == count
 
 
-@pytest.mark.full
 async def test_poison_is_set_aside_after_the_declared_attempts(
     instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books
 ) -> None:
