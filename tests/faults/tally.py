@@ -2,9 +2,9 @@
 
 import json
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class Watch:
     books: Books
     run: str
     seed: int
-    began: float = field(default_factory=time.monotonic)
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
     repeats: int = 0
     restarts: int = 0
 
@@ -82,13 +82,14 @@ class Watch:
         if crowd is not None:
             found += await missing(self.books, crowd)
             found += crowd.client.faults
-            tally.orders = len(crowd.accepted)
             again = (0, 502, 503, 504)
             tally.recovered += sum(crowd.client.seen[status] for status in again)
         tally.count(found)
         tally.recovered += self.books.recorder.repeats - self.repeats
         tally.recovered += max(0, self._restarts() - self.restarts)
-        tally.seconds = time.monotonic() - self.began
+        placed = "select count(*) from orders where placed_at > $1"
+        tally.orders = (await self.books.rows("orders", placed, self.began))[0][0]
+        tally.seconds = (datetime.now(UTC) - self.began).total_seconds()
         report(tally)
         keep({"servers": await servers(self.books)})
         return tally
