@@ -12,6 +12,7 @@ from suite import repository, testing
 from suite.refusals import Refusal
 
 FOLDER = "tests/faults"
+COUNTS = "report.jsonl"
 PART = re.compile(r"([1-9]\d*)/([1-9]\d*)")
 
 
@@ -26,7 +27,7 @@ def run(folder: Path, seed: int, part: str, only: str, report: Callable[[str], N
         raise Refusal(f"{part} is no part: say 1/4 for the first of four.")
     seed = seed or secrets.randbelow(10**8)
     report(f"seed {seed}: --seed {seed} replays this run")
-    counts = folder / "report.jsonl"
+    counts = folder / COUNTS
     folder.mkdir(parents=True, exist_ok=True)
     if not part and not only:
         counts.unlink(missing_ok=True)
@@ -39,12 +40,15 @@ def run(folder: Path, seed: int, part: str, only: str, report: Callable[[str], N
     arguments = [FOLDER, "-s", *(["-k", only] if only else [])]
     code = testing.run(repository.ROOT, folder, arguments, report)
     if not code and not part and not only:
-        write_page(counts)
+        write_page(folder)
     return code
 
 
-def write_page(counts: Path) -> None:
-    """Write what was counted into docs/reliability.md."""
+def write_page(folder: Path) -> None:
+    """Write what was counted into docs/reliability.md; raises Refusal when nothing was."""
+    counts = folder / COUNTS
+    if not counts.exists():
+        raise Refusal("nothing was counted yet: `make faults` does.")
     search = [repository.ROOT / path for path in (FOLDER, "tests/integration", "tools/suite")]
     subprocess.run(
         [sys.executable, repository.ROOT / FOLDER / "page.py", counts],
