@@ -23,6 +23,8 @@ WIRED = ("orders", "payments", "inventory")
 SILENCE = 25.0
 BRIEFLY = 5.0
 SLOWNESS = 0.2
+# How long whatever was killed may take to come back, in seconds.
+PATIENT = 240
 
 pytestmark = pytest.mark.full
 Strike = Callable[[], Awaitable[int]]
@@ -43,7 +45,7 @@ async def strikes(
     await asyncio.wait_for(crowd.first.wait(), 60)
     injected = await strike()
     await shopping
-    await asyncio.to_thread(books.instance.wait_ready)
+    await asyncio.to_thread(books.instance.wait_ready, deadline=PATIENT)
     await everything_holds(crowd, await watch.tally(crowd, injected=injected))
 
 
@@ -54,7 +56,7 @@ async def test_the_broker_is_killed_and_away_for_a_while(
     async def strike() -> int:
         await asyncio.to_thread(instance.fell, "rabbitmq")
         await asyncio.sleep(seconds)
-        await asyncio.to_thread(instance.start_process, "rabbitmq")
+        await asyncio.to_thread(instance.start_process, "rabbitmq", deadline=PATIENT)
         return 1
 
     await strikes(strike, f"broker killed, {seconds} s away", crowd, books, seed)
@@ -70,7 +72,7 @@ async def test_the_databases_stop_without_warning_twice(
             pid = instance.pids["postgres"]
             os.kill(pid, signal.SIGQUIT)
             await until(lambda pid=pid: replaced(instance, "postgres", pid))
-            await asyncio.to_thread(instance.wait_ready)
+            await asyncio.to_thread(instance.wait_ready, deadline=PATIENT)
         return 2
 
     await strikes(strike, "PostgreSQL stopped at once, twice", crowd, books, seed)
@@ -86,9 +88,9 @@ async def test_two_workers_and_then_everybody_die_at_once(
 ) -> None:
     async def strike() -> int:
         await asyncio.gather(*(asyncio.to_thread(instance.kill, n) for n in WIRED[:2]))
-        await asyncio.to_thread(instance.wait_ready)
+        await asyncio.to_thread(instance.wait_ready, deadline=PATIENT)
         await asyncio.to_thread(instance.fell, *SERVICES)
-        await asyncio.to_thread(instance.start_process, *SERVICES)
+        await asyncio.to_thread(instance.start_process, *SERVICES, deadline=PATIENT)
         return 2 + len(SERVICES)
 
     await strikes(strike, "two workers, then all services killed", crowd, books, seed)

@@ -177,10 +177,10 @@ class Instance:
         """Stop a process, which stays stopped until it is started again."""
         control.ask(self._state(), "stop", [name])
 
-    def start_process(self, *names: str) -> None:
+    def start_process(self, *names: str, deadline: float = READY_DEADLINE) -> None:
         """Start processes that were stopped, and wait until they are ready."""
         control.ask(self._state(), "start", names)
-        self.wait_ready(*names)
+        self.wait_ready(*names, deadline=deadline)
 
     def restart(self, name: str) -> None:
         """Stop a process in good order, start it again, and wait until it is ready."""
