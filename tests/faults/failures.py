@@ -27,7 +27,7 @@ class Failure:
     how: str = CRASH
 
     def __str__(self) -> str:
-        return f"{self.service} {self.how}s {self.point} {self.message}"
+        return f"{self.service} {self.point} {self.message} ({self.how})"
 
 
 @dataclass(frozen=True)

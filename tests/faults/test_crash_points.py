@@ -116,7 +116,7 @@ async def test_the_nth_side_effect_of_a_checkout_fails_for_every_n(
     await journeys.bought()
     await books.settle()
     effects = crash_points.passed(since)
-    watch = Watch(books, f"the n-th side effect {how}s, n = 1…{len(effects)}", seed)
+    watch = Watch(books, f"the n-th side effect fails by {how}, n = 1…{len(effects)}", seed)
     happened = 0
     for effect in effects:
         failure = Failure(effect.service, effect.point, effect.message, how)
