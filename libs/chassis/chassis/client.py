@@ -4,8 +4,8 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 import structlog
 from tenacity import (
     AsyncRetrying,
@@ -16,10 +16,10 @@ from tenacity import (
 
 from chassis import context
 from chassis.errors import Problem, Unavailable
+from chassis.http import Asks, Http, Reply, Unreached
 
 log = structlog.get_logger()
 
-TIMEOUT = httpx.Timeout(5.0, connect=1.0)
 ATTEMPTS = 3
 BREAK_AFTER = 5
 BREAK_FOR = 2.0
@@ -62,23 +62,24 @@ class ServiceTokens:
     _good_until: float = 0.0
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def get(self, http: httpx.AsyncClient) -> str:
+    async def get(self, http: Asks) -> str:
         """A valid token; raises PeerAway when identity cannot be asked."""
         async with self._lock:
             if time.monotonic() < self._good_until:
                 return self._token
             try:
-                answer = await http.post(
+                answer = await http.request(
+                    "POST",
                     f"{self.identity_url}/internal/token",
-                    json={"client_id": self.client_id, "client_secret": self.secret},
+                    body={"client_id": self.client_id, "client_secret": self.secret},
                 )
-                answer.raise_for_status()
-                body = answer.json()
-            except (httpx.HTTPError, ValueError) as error:
+                told = answer.json() if answer.is_success else {}
+                token, expires_in = told["access_token"], float(told["expires_in"])
+            except (Unreached, ValueError, KeyError) as error:
                 log.warning("no service token", error=repr(error))
                 raise PeerAway("identity is away; try again soon.") from None
-            self._token = body["access_token"]
-            self._good_until = time.monotonic() + float(body["expires_in"]) - REFRESH_BEFORE
+            self._token = token
+            self._good_until = time.monotonic() + expires_in - REFRESH_BEFORE
             return self._token
 
 
@@ -87,11 +88,7 @@ class Peers:
     """Calls to the `/internal` routes of other services."""
 
     tokens: ServiceTokens
-    http: httpx.AsyncClient = field(
-        default_factory=lambda: httpx.AsyncClient(
-            timeout=TIMEOUT, limits=httpx.Limits(max_connections=100, max_keepalive_connections=50)
-        )
-    )
+    http: Asks = field(default_factory=Http)
     _breakers: dict[str, Breaker] = field(default_factory=dict)
 
     async def ask(
@@ -108,7 +105,7 @@ class Peers:
         The call must be idempotent: it is repeated when the peer is away, with jitter. A refusal
         (4xx) is raised as the same problem; a peer that stays away as PeerAway (503).
         """
-        peer = httpx.URL(url).netloc.decode()
+        peer = urlsplit(url).netloc
         breaker = self._breakers.setdefault(peer, Breaker())
         breaker.check(peer)
         sent = {
@@ -120,7 +117,7 @@ class Peers:
         }
         try:
             answer = await self._send(method, url, body, sent)
-        except (httpx.HTTPError, PeerAway) as error:
+        except (Unreached, PeerAway) as error:
             breaker.note(failed=True)
             log.warning("peer away", url=url, error=repr(error))
             raise PeerAway from None
@@ -129,28 +126,26 @@ class Peers:
             return answer.json() if answer.content else None
         raise refusal(answer)
 
-    async def _send(
-        self, method: str, url: str, body: Any, headers: dict[str, str]
-    ) -> httpx.Response:
+    async def _send(self, method: str, url: str, body: Any, headers: dict[str, str]) -> Reply:
         async for attempt in AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential_jitter(multiplier=0.05, max=0.5, jitter=0.05),
-            retry=retry_if_exception_type((httpx.TransportError, PeerAway)),
+            retry=retry_if_exception_type((Unreached, PeerAway)),
             reraise=True,
         ):
             with attempt:
-                answer = await self.http.request(method, url, json=body, headers=headers)
-                if answer.status_code >= 500:  # noqa: PLR2004
+                answer = await self.http.request(method, url, body=body, headers=headers)
+                if answer.status >= 500:  # noqa: PLR2004
                     raise PeerAway
                 return answer
         raise AssertionError("the last attempt either returned or raised")
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.http.aclose()
+        await self.http.close()
 
 
-def refusal(answer: httpx.Response) -> Problem:
+def refusal(answer: Reply) -> Problem:
     """A peer's problem document as the problem our own client shall see."""
     try:
         told = answer.json()
@@ -159,5 +154,5 @@ def refusal(answer: httpx.Response) -> Problem:
         problem = Problem(told["detail"], code=told["code"], **extra)
     except (ValueError, KeyError, TypeError, AttributeError):
         return PeerAway()
-    problem.status = answer.status_code
+    problem.status = answer.status
     return problem

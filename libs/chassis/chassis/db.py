@@ -1,4 +1,8 @@
-"""The database: one pool, and one transaction per request or message, with the outbox inside it."""
+"""The database: one pool, and one transaction per request or message, with the outbox inside it.
+
+The chassis begins and ends the transaction on the driver's connection; SQLAlchemy runs on it in its
+autocommit mode, so ORM and plain statements share it without either knowing of the other.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -6,26 +10,66 @@ from typing import Annotated, Any, TypeVar
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy import Executable, Result
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    create_async_engine,
+)
 
 from chassis import outbox
 from chassis.errors import Unavailable
+from chassis.pool import Open, Pool
+from chassis.statements import Parameters, Statements, translated
+from contracts.message import Message
 
-Result = TypeVar("Result")
+Outcome = TypeVar("Outcome")
 
 RETRIED_AT_ONCE = {"40001": "serialization failure", "40P01": "deadlock"}
 AWAY = {"57P01", "57P02", "57P03", "08000", "08003", "08006", "08001", "53300"}
 MAX_REPEATS = 5
 
 
+class Session(AsyncSession):
+    """The session of one transaction; what is plain goes straight to the driver."""
+
+    def __init__(self, taken: Open, statements: Statements) -> None:
+        super().__init__(taken.shared, expire_on_commit=False)
+        self._driver = taken.driver
+        self._statements = statements
+
+    async def execute(
+        self, statement: Executable, params: Parameters = None, **kwargs: Any
+    ) -> Result[Any]:
+        """Run a statement. Raises SQLAlchemy's errors."""
+        plain = None if kwargs else self._statements.plain(statement, params)
+        if plain is not None:
+            return await self._driver.run(plain, params)
+        return await super().execute(statement, params, **kwargs)
+
+    def begin_nested(self) -> Any:
+        """A part of the transaction that may fail alone: `async with tx.begin_nested(): …`.
+
+        Set on the driver at once: SQLAlchemy would wait until it is used itself. For plain
+        statements; the ORM's objects know nothing of it.
+        """
+        return self._driver.connection.transaction()
+
+    async def finish(self) -> None:
+        """Write what the ORM still holds; the transaction's owner commits."""
+        if self.in_transaction() or self.new:
+            await self.commit()
+            await self.close()
+
+
 class Database:
     """A service's own database.
 
-    `on_commit` is called with the shards that got messages, right after each commit: the relay
-    listens there.
+    Right after each commit that says something, `on_commit` is called with the shards that got
+    messages (the relay listens there), and each of `listeners` with each message: whoever waits in
+    this process need not wait for the broker.
     """
 
     def __init__(
@@ -37,31 +81,54 @@ class Database:
             hide_parameters=True,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=10,
-            pool_use_lifo=True,
+            isolation_level="AUTOCOMMIT",
             connect_args={
                 "timeout": 5,
                 "command_timeout": 30,
                 "server_settings": {
                     "application_name": application_name,
                     "jit": "off",
+                    "plan_cache_mode": "force_generic_plan",
                     "idle_in_transaction_session_timeout": "60s",
                     "lock_timeout": "10s",
                 },
             },
         )
-        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
+        self._pool = Pool(self.engine, pool_size, timeout=10)
+        self._statements = Statements(self.engine.dialect)
         self.on_commit: Callable[[set[int]], None] = lambda _shards: None
+        self.listeners: list[Callable[[Message], None]] = []
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
+    async def transaction(self) -> AsyncIterator[Session]:
         """One transaction: what is added to the outbox is written at its end, and sent after it."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session:
-            async with session.begin():
-                yield session
-                shards = await outbox.write(session)
-            if shards:
-                self.on_commit(shards)
+        async with self._pool.take() as taken:
+            tx = Session(taken, self._statements)
+            work = taken.driver.connection.transaction()
+            with translated("begin"):
+                await work.start()
+            try:
+                yield tx
+                said = await outbox.write(tx)
+                await tx.finish()
+                with translated("commit"):
+                    await work.commit()
+            except BaseException:
+                await _undo(tx, work, taken)
+                raise
+        if said:
+            self.on_commit({outbox.shard_of(message.subject()) for message in said})
+            for listener in self.listeners:
+                for message in said:
+                    listener(message)
+
+    async def alone(self, statement: Executable, params: Parameters = None) -> Result[Any]:
+        """The answer of one statement that is its own transaction."""
+        async with self._pool.take() as taken:
+            plain = self._statements.plain(statement, params)
+            if plain is not None:
+                return await taken.driver.run(plain, params)
+            return await taken.shared.execute(statement, params)
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
@@ -69,11 +136,10 @@ class Database:
 
         Whoever uses it owns its transaction wholly: SQLAlchemy begins none on it.
         """
-        async with self.engine.connect() as connection:
-            raw = await connection.get_raw_connection()
-            yield raw.driver_connection
+        async with self._pool.take() as taken:
+            yield taken.driver.connection
 
-    async def repeat(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+    async def repeat(self, work: Callable[[Session], Awaitable[Outcome]]) -> Outcome:
         """Run `work` in a transaction, again at once on a deadlock or serialization failure."""
         for attempt in range(1, MAX_REPEATS + 1):
             try:
@@ -86,13 +152,18 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection of the pool."""
+        await self._pool.close()
         await self.engine.dispose()
 
 
-def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
-    """Let the pool replace a connection whose server went away; it is known without asking."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
+async def _undo(tx: Session, work: Any, taken: Open) -> None:
+    """Roll back; a connection that cannot even do that is thrown away."""
+    try:
+        if not taken.is_closed:
+            await work.rollback()
+        await tx.close()
+    except Exception:  # noqa: BLE001
+        taken.throw_away()
 
 
 def sqlstate(error: DBAPIError) -> str | None:
@@ -112,14 +183,14 @@ def is_away(error: BaseException) -> bool:
     )
 
 
-async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
+async def transaction(request: Request) -> AsyncIterator[Session]:
     """The request's transaction; it commits before the answer is sent, by its function scope."""
     database: Database = request.app.state.database
     async with database.transaction() as session:
         yield session
 
 
-Tx = Annotated[AsyncSession, Depends(transaction, scope="function")]
+Tx = Annotated[Session, Depends(transaction, scope="function")]
 
 
 def as_problem(error: BaseException) -> Unavailable | None:

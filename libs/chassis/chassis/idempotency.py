@@ -125,11 +125,13 @@ async def claim(
         "lease": lease,
         "resource_id": new_id(),
     }
-    async with database.transaction() as tx:
-        resource_id = (await tx.execute(CLAIM, wanted)).scalar_one_or_none()
-        if resource_id is not None:
-            return Claim(principal, key, resource_id)
-        found = (await tx.execute(READ, {"principal": principal, "key": key})).one()
+    resource_id = (await database.alone(CLAIM, wanted)).scalar_one_or_none()
+    if resource_id is not None:
+        return Claim(principal, key, resource_id)
+    found = (await database.alone(READ, {"principal": principal, "key": key})).one_or_none()
+    if found is None:
+        # It was let go between the two looks.
+        raise StillRunning(headers={"Retry-After": "1"})
     if found.route != route or found.body_hash != wanted["body_hash"]:
         raise KeyReused
     if found.state == "running":

@@ -57,6 +57,40 @@ create function inbox_oldest() returns uuid language sql stable as $$
 $$;
 """
 
+# What the relay asks in one go, at every migration made anew: it belongs to the chassis and not to
+# a revision of a service. The lock is taken by a statement of its own within the function, so that
+# the rows are read with a snapshot younger than the lock; it belongs to the connection, and is let
+# go after the deletion is committed. When every shard is held by another relay the function waits
+# for the first. A sent row that a crash brings back is sent twice, which the inbox notices: its
+# deletion need not wait for the disk.
+RELAY_FUNCTIONS = """
+create or replace function outbox_take(space integer, wanted integer[], most integer)
+returns table (held integer[], seq bigint, message_id uuid, subject text, exchange text,
+               routing_key text, headers jsonb, body bytea) language plpgsql as $$
+declare free integer[];
+begin
+  select coalesce(array_agg(s), '{}') into free
+    from unnest(wanted) s where pg_try_advisory_lock(space, s);
+  if free = '{}' then
+    set local lock_timeout = '200ms';
+    perform pg_advisory_lock(space, wanted[1]);
+    free := wanted[1:1];
+  end if;
+  return query select free, o.* from (select 1) one left join lateral
+    (select w.seq, w.message_id, w.subject, w.exchange, w.routing_key, w.headers, w.body
+       from outbox w where w.parked_at is null and w.shard = any (free)
+      order by w.seq limit most) o on true;
+end $$;
+
+create or replace procedure outbox_sent(sent bigint[]) language plpgsql as $$
+begin
+  set local synchronous_commit = off;
+  delete from outbox where outbox.seq = any (sent);
+  commit;
+  perform pg_advisory_unlock_all();
+end $$;
+"""
+
 
 def create_message_tables(days: int = 14) -> None:
     """Make outbox, inbox and idempotency keys: the first thing in a service's first migration."""
@@ -104,7 +138,7 @@ def _grant(connection: Connection, role: str) -> None:
         f"grant usage on schema public to {quoted}",
         f"grant select, insert, update, delete on all tables in schema public to {quoted}",
         f"grant usage on all sequences in schema public to {quoted}",
-        f"grant execute on all functions in schema public to {quoted}",
+        f"grant execute on all routines in schema public to {quoted}",
     ):
         connection.execute(text(statement))
 
@@ -129,6 +163,8 @@ async def migrate(service: str, url: str, role: str | None) -> None:
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_upgrade, service)
+            for statement in RELAY_FUNCTIONS.split("\n\n"):
+                await connection.execute(text(statement.replace(":", "\\:")))
             if role is not None and role != make_url(url).username:
                 await connection.run_sync(_grant, role)
     finally:

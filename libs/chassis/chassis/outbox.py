@@ -1,14 +1,16 @@
 """The transactional outbox: messages become rows at the end of the transaction that caused them."""
 
+import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import context, tables
+from chassis import context
 from chassis.crashpoints import Point, reached
 from chassis.ids import new_id, utcnow
 from contracts.envelope import Envelope
@@ -16,6 +18,14 @@ from contracts.message import Event, Message
 
 SHARDS = 16
 PENDING = "outbox"
+INSERT = text(
+    "insert into outbox (message_id, shard, subject, exchange, routing_key, headers, body) "
+    "select message_id, shard, subject, exchange, routing_key, cast(headers as jsonb), body "
+    "from unnest(cast(:message_id as uuid[]), cast(:shard as smallint[]), "
+    "cast(:subject as text[]), cast(:exchange as text[]), cast(:routing_key as text[]), "
+    "cast(:headers as text[]), cast(:body as bytea[])) with ordinality as new(message_id, shard, "
+    "subject, exchange, routing_key, headers, body, place) order by place"
+)
 
 Answer = Message | Sequence[Message] | None
 
@@ -47,20 +57,20 @@ def add(session: AsyncSession, *messages: Message) -> None:
     waiting.extend(Pending(message, now) for message in messages)
 
 
-async def write(session: AsyncSession) -> set[int]:
-    """Write what was added as rows, in one statement; returns the shards that got messages."""
+async def write(session: AsyncSession) -> list[Message]:
+    """Write what was added as rows, in one statement; returns the messages."""
     waiting: list[Pending] = session.info.pop(PENDING, [])
     if not waiting:
-        return set()
+        return []
     # The aggregates are flushed first: their row locks must be held before a sequence is taken.
     await session.flush()
     rows = [row(pending) for pending in waiting]
-    await session.execute(insert(tables.outbox), rows)
+    await session.execute(INSERT, {name: [row[name] for row in rows] for name in rows[0]})
     reached(Point.BEFORE_COMMIT, (pending.message.routing_key() for pending in waiting))
-    return {int(entry["shard"]) for entry in rows}  # type: ignore[call-overload]
+    return [pending.message for pending in waiting]
 
 
-def row(pending: Pending) -> dict[str, object]:
+def row(pending: Pending) -> dict[str, Any]:
     """The outbox row of a message: its envelope as headers, its data as bytes."""
     message, said_in = pending.message, pending.context
     message_id: UUID = new_id()
@@ -88,6 +98,6 @@ def row(pending: Pending) -> dict[str, object]:
         "subject": subject,
         "exchange": message.exchange(),
         "routing_key": message.address(),
-        "headers": envelope.headers(),
+        "headers": json.dumps(envelope.headers()),
         "body": message.encode(),
     }

@@ -1,8 +1,8 @@
 """The relay: the only publisher, which carries outbox rows to the broker in order and deletes them.
 
-Shards are taken by advisory lock, in a statement of its own before the rows are read: a lock taken
-in the same statement would read with a snapshot older than the lock and send rows twice. A batch is
-published with all its confirms outstanding, and only each aggregate's confirmed prefix is deleted.
+Shards are taken by advisory lock before rows are read (`outbox_take` in `migrations.py`). A batch
+is published with all its confirms outstanding, and only each aggregate's confirmed prefix is
+deleted.
 """
 
 import asyncio
@@ -34,15 +34,10 @@ class NotConfirmed(Exception):
     """The broker did not take some messages; they stay in the outbox."""
 
 
-TRY_LOCK = "select s from unnest($1::int[]) s where pg_try_advisory_xact_lock($2::int, s)"
-WAIT_LOCK = "select pg_advisory_xact_lock($1::int, $2::int)"
 UNPARK = "update outbox set parked_at = null where parked_at < $1"
 WAITING = "select exists (select 1 from outbox where parked_at is null)"
-READ = (
-    "select seq, message_id, subject, exchange, routing_key, headers, body from outbox "
-    "where parked_at is null and shard = any($1::smallint[]) order by seq limit $2"
-)
-SENT = "delete from outbox where seq = any($1::bigint[])"
+TAKE = "select * from outbox_take($1, $2, $3)"
+SENT = "call outbox_sent($1)"
 UNSENT = "update outbox set attempts = attempts + 1, last_error = $2 where seq = any($1::bigint[])"
 PARK = (
     "update outbox set parked_at = now(), attempts = attempts + 1, "
@@ -112,29 +107,26 @@ class Relay:
 
     async def _pass(self, shards: set[int]) -> int:
         """Send one batch of the shards that can be locked; returns how many rows were read."""
-        async with self.database.driver() as connection, connection.transaction():
-            held = await self._lock(connection, sorted(shards))
-            if not held:
-                return 0
-            rows = await connection.fetch(READ, held, self.batch)
-            failure = await self._send(connection, rows) if rows else None
+        async with self.database.driver() as connection:
+            try:
+                rows = await connection.fetch(TAKE, LOCK_SPACE, sorted(shards), self.batch)
+                held = set(rows[0]["held"])
+                rows = [row for row in rows if row["seq"] is not None]
+                failure = await self._send(connection, rows)
+            except BaseException:
+                # The shards' locks belong to the connection, and end with it.
+                connection.terminate()
+                raise
+        # Another relay is at the others just now, perhaps with a snapshot older than our commit.
+        self._due |= shards - held
         if failure is not None:
             raise NotConfirmed(repr(failure)) from failure
         return len(rows)
 
-    async def _lock(self, connection: asyncpg.Connection, shards: Sequence[int]) -> list[int]:
-        """Take what is free; when all is held, wait a moment for the first, then look again."""
-        held = [row["s"] for row in await connection.fetch(TRY_LOCK, list(shards), LOCK_SPACE)]
-        if held or set(shards) == ALL_SHARDS:
-            return held
-        await connection.execute("set local lock_timeout = '200ms'")
-        await connection.execute(WAIT_LOCK, LOCK_SPACE, shards[0])
-        return [shards[0]]
-
     async def _send(
         self, connection: asyncpg.Connection, rows: Sequence[asyncpg.Record]
     ) -> BaseException | None:
-        """Publish a batch; delete what was confirmed, and return what kept the rest from it."""
+        """Publish a batch, delete what was confirmed, let the shards go; give what went wrong."""
         reached(Point.BEFORE_PUBLISH, (row["routing_key"] for row in rows))
         results = await asyncio.gather(
             *(self._publish(row) for row in rows), return_exceptions=True
@@ -153,11 +145,10 @@ class Relay:
             else:
                 stopped.add(row["subject"])
                 failure = result
-        if confirmed:
-            await connection.execute(SENT, confirmed)
         if failure is not None:
             unsent = [row["seq"] for row in rows if row["subject"] in stopped]
             await connection.execute(UNSENT, unsent, repr(failure)[:500])
+        await connection.execute(SENT, confirmed)
         return failure
 
     async def _publish(self, row: asyncpg.Record) -> None:

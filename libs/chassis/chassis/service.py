@@ -93,8 +93,8 @@ class Service(Generic[S]):
         async def checks() -> dict[str, str]:
             wrong: dict[str, str] = {}
             try:
-                async with asyncio.timeout(CHECK_TIMEOUT), running.database.engine.connect() as c:
-                    await c.execute(text("select 1"))
+                async with asyncio.timeout(CHECK_TIMEOUT):
+                    await running.database.alone(text("select 1"))
             except Exception as error:  # noqa: BLE001
                 wrong["database"] = type(error).__name__
             if consumer is not None and not await consumer.is_consuming():

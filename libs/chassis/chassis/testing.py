@@ -7,7 +7,7 @@ it). A service's conftest takes `template_of` once and `running_service` for eac
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from chassis import edge, migrations
 from chassis.bus import Delivery
 from chassis.context import new_traceparent
+from chassis.http import Reply
 from chassis.ids import new_id, utcnow
 from chassis.scratch import FREE, Scratch
 from chassis.service import Running, Service
@@ -163,8 +164,8 @@ class Harness(Generic[S]):
 
     async def said(self, *kinds: type[Message]) -> list[Any]:
         """The messages in the outbox, oldest first; only those of the given classes, if any."""
-        async with self.running.database.engine.connect() as connection:
-            rows = await connection.execute(text("select headers, body from outbox order by seq"))
+        async with self.transaction() as tx:
+            rows = await tx.execute(text("select headers, body from outbox order by seq"))
             found = []
             for headers, body in rows:
                 kind = registry.find(headers["cloudEvents:type"])
@@ -182,9 +183,9 @@ class Harness(Generic[S]):
 
     async def sql(self, statement: str, **values: Any) -> list[Any]:
         """Rows of a statement on the service's database, committed."""
-        async with self.running.database.engine.begin() as connection:
-            found = await connection.execute(text(statement), values)
-            return list(found.all()) if found.returns_rows else []
+        async with self.transaction() as tx:
+            found = await tx.execute(text(statement), values)
+            return list(found.all())
 
 
 async def _clean_database(template: str) -> Scratch:
@@ -204,6 +205,30 @@ async def _give_back(template: str, scratch: Scratch) -> None:
         FREE.setdefault(template, []).append(scratch)
     else:
         await _admin(f"drop database {scratch.name} with (force)")
+
+
+@dataclass
+class Answering:
+    """In the place of the network: a function that answers what the service asks its peers."""
+
+    answers: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Hand the request to the function."""
+        asked = httpx.Request(method, url, json=body, headers=headers, params=params)
+        answer = await self.answers(asked)
+        return Reply(answer.status_code, answer.content)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 async def running_service(
@@ -227,7 +252,7 @@ async def running_service(
     composed.keys._keys = {KEY_ID: KEY.public_key()}  # noqa: SLF001
     composed.keys._fetched = time.monotonic() + 10**6  # noqa: SLF001
     if answers is not None:
-        composed.peers.http = httpx.AsyncClient(transport=httpx.MockTransport(answers))
+        composed.peers.http = Answering(answers)
         composed.peers.tokens._token = "service token"  # noqa: S105, SLF001
         composed.peers.tokens._good_until = time.monotonic() + 10**6  # noqa: SLF001
     async with AsyncExitStack() as stack:

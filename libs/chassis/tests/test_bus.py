@@ -105,8 +105,7 @@ async def test_connections_that_the_server_closed_are_replaced_unnoticed(
     sample: Harness[Any],
 ) -> None:
     await sample.sql("select 1")
-    async with sample.running.database.engine.connect() as connection:
-        (pid,) = (await connection.execute(text("select pg_backend_pid()"))).one()
+    ((pid,),) = await sample.sql("select pg_backend_pid()")
     killer = await asyncpg.connect(sample.running.settings.database_url.replace("+asyncpg", ""))
     await killer.fetch("select pg_terminate_backend($1)", pid)
     while await killer.fetchval("select count(*) from pg_stat_activity where pid = $1", pid):  # noqa: ASYNC110  (the server tells nobody)

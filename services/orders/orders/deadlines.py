@@ -6,7 +6,7 @@ from chassis.ids import utcnow
 from orders.handlers import bus
 from orders.saga.process import hear
 from orders.saga.triggers import DeadlinePassed
-from orders.store import checkouts
+from orders.store import checkouts, saving
 
 MOST = 100
 
@@ -24,6 +24,5 @@ async def sweep_deadlines(database: Database) -> int:
                 order.deadline_at = None
             outbox.add(tx, *each.sent)
         entries = [(order, each, None) for order, each in zip(due, heard, strict=True)]
-        await checkouts.save_checkouts(tx, due, now)
-        await checkouts.write_log(tx, entries, now)
+        await saving.save_checkouts(tx, due, now, entries)
         return len(due)

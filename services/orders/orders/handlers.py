@@ -40,7 +40,8 @@ from orders.saga.notices import milestone_notice
 from orders.saga.process import hear
 from orders.saga.triggers import CaptureDue, PartlyRefused, RefusedAtDoor, Trigger
 from orders.settings import OrdersSettings
-from orders.store import checkouts, orders, shipments
+from orders.store import checkouts, orders, saving, shipments
+from orders.store.saving import Entry
 
 bus: Bus[OrdersSettings] = Bus("orders")
 
@@ -63,8 +64,7 @@ async def _hear_all(replies: Sequence[Any], tx: AsyncSession) -> list[list[Messa
     entries = [
         (found[reply.order_id], each, cause) for reply, each in zip(replies, heard, strict=True)
     ]
-    await checkouts.save_checkouts(tx, list(found.values()), now)
-    await checkouts.write_log(tx, entries, now)
+    await saving.save_checkouts(tx, list(found.values()), now, entries)
     return [each.sent for each in heard]
 
 
@@ -96,8 +96,7 @@ async def shipments_created(
 ) -> list[list[Message]]:
     """The parcels exist: remember them, and the saga is complete."""
     answers = await _hear_all(events, tx)
-    for event in events:
-        await shipments.insert_parcels(tx, event.order_id, event.shipments)
+    await shipments.insert_parcels(tx, [(event.order_id, event.shipments) for event in events])
     return answers
 
 
@@ -118,15 +117,15 @@ async def handed_over(event: ShipmentHandedOver, tx: AsyncSession) -> list[Messa
     if not await shipments.hand_over(tx, event):
         return []
     sent: list[Message] = []
+    entries: list[Entry] = []
     order.progress.setdefault("handed_over", []).append(str(event.shipment_id))
     if order.status is Status.CONFIRMED:
         order.become(Status.SHIPPED)
         shipped = OrderShipped(**_names(order), shipped_at=event.handed_over_at)
         sent.append(order.say(shipped))
         if order.facts["payment"]["capture"] == "on_shipment":
-            sent += await _trigger(order, CaptureDue(), tx)
-    await checkouts.save_checkouts(tx, [order], utcnow())
-    return sent
+            entries.append(_trigger(order, CaptureDue()))
+    return await _keep(order, sent, entries, tx)
 
 
 @bus.handles(ShipmentUpdated)
@@ -136,6 +135,7 @@ async def shipment_updated(event: ShipmentUpdated, tx: AsyncSession) -> list[Mes
     if not await shipments.note_update(tx, event):
         return []
     sent: list[Message] = milestone_notice(order, event)
+    entries: list[Entry] = []
     statuses = [s for s in await shipments.list_statuses(tx, event.order_id) if s != "cancelled"]
     cash = order.facts["payment"]["capture"] == "on_delivery"
     if order.status is Status.SHIPPED and all(status == "delivered" for status in statuses):
@@ -143,13 +143,12 @@ async def shipment_updated(event: ShipmentUpdated, tx: AsyncSession) -> list[Mes
         delivered = OrderDelivered(**_names(order), delivered_at=event.occurred_at)
         sent.append(order.say(delivered))
         if cash:
-            sent += await _trigger(order, CaptureDue(), tx)
+            entries.append(_trigger(order, CaptureDue()))
     elif cash and statuses and all(status in FAILED_OR_BACK for status in statuses):
-        sent += await _trigger(order, RefusedAtDoor(), tx)
+        entries.append(_trigger(order, RefusedAtDoor()))
     elif cash and all(status in (*FAILED_OR_BACK, "delivered") for status in statuses):
-        sent += await _trigger(order, PartlyRefused(), tx)
-    await checkouts.save_checkouts(tx, [order], utcnow())
-    return sent
+        entries.append(_trigger(order, PartlyRefused()))
+    return await _keep(order, sent, entries, tx)
 
 
 @bus.handles(CustomerChanged)
@@ -166,12 +165,18 @@ async def _lock(tx: AsyncSession, order_id: UUID) -> Checkout:
     return found[order_id]
 
 
-async def _trigger(order: Checkout, trigger: Trigger, tx: AsyncSession) -> list[Message]:
-    """Let the saga hear something from inside, and keep it in the log."""
-    now = utcnow()
-    heard = hear(order, trigger, now, bus.settings.deadlines)
-    await checkouts.write_log(tx, [(order, heard, context.current().causation_id)], now)
-    return heard.sent
+def _trigger(order: Checkout, trigger: Trigger) -> Entry:
+    """Let the saga hear something from inside."""
+    heard = hear(order, trigger, utcnow(), bus.settings.deadlines)
+    return order, heard, context.current().causation_id
+
+
+async def _keep(
+    order: Checkout, sent: list[Message], entries: Sequence[Entry], tx: AsyncSession
+) -> list[Message]:
+    """Write the order back with what its saga heard; gives all that is to be said."""
+    await saving.save_checkouts(tx, [order], utcnow(), entries)
+    return [*sent, *(message for _, heard, _ in entries for message in heard.sent)]
 
 
 def _names(order: Checkout) -> dict[str, Any]:

@@ -17,6 +17,7 @@ async def start(running: Running[OrdersSettings], stack: AsyncExitStack) -> None
     """What requests need at hand: order numbers, and the watch that wakes them."""
     running.resources.numbers = Numbers(running.database, running.settings.number_block)
     running.resources.watch = Watch()
+    running.database.listeners.append(running.resources.watch.said)
 
 
 async def watch(running: Running[OrdersSettings]) -> None:

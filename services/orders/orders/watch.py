@@ -11,6 +11,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from chassis.ids import new_id
 from chassis.service import Running
+from contracts.message import Message
 from contracts.orders import (
     CustomerActionRequired,
     OrderCancelled,
@@ -56,6 +57,11 @@ class Watch:
         """Wake everybody who waits for this order."""
         for woken in self._waiting.get(order_id, ()):
             woken.set()
+
+    def said(self, message: Message) -> None:
+        """Wake at once for what this process itself has just committed."""
+        if isinstance(message, WATCHED):
+            self.wake(message.order_id)
 
     async def run(self, running: Running[OrdersSettings]) -> None:
         """Listen to the orders' own events, on an exclusive queue that dies with the connection."""

@@ -139,12 +139,12 @@ def _version(if_match: str | None) -> int | None:
 Visiting = Annotated[Visit, Depends(_visit)]
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 
 
-def _quotes(request: Request) -> Quotes:
+async def _quotes(request: Request) -> Quotes:
     quotes: Quotes = request.app.state.resources.quotes
     return quotes
 

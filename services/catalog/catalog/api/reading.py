@@ -1,20 +1,21 @@
-"""What public reads share: the pool without transactions, and answers that may not have changed."""
+"""What public reads share: a database without transactions, and answers that may not change."""
 
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
-from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chassis.db import Database
 
 # A shared cache may keep an answer, but asks each time whether it still holds.
 CACHED = "public, no-cache"
 
 
-async def _reads(request: Request) -> AsyncEngine:
-    engine: AsyncEngine = request.app.state.resources.reads
-    return engine
+async def _reads(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
 
 
-Reads = Annotated[AsyncEngine, Depends(_reads)]
+Reads = Annotated[Database, Depends(_reads)]
 IfNoneMatch = Annotated[
     str | None,
     Header(

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chassis.db import Database
 
 SortName = Literal["relevance", "newest", "price", "-price", "name"]
 
@@ -94,7 +95,7 @@ def _facets_statement(filters: frozenset[str]) -> TextClause:
 
 
 async def list_cards(
-    reads: AsyncEngine,
+    reads: Database,
     filters: Mapping[str, Any],
     sort: SortName,
     limit: int,
@@ -105,22 +106,19 @@ async def list_cards(
     values = {**filters, "limit": limit}
     if after is not None:
         values |= {"after_key": after[0], "after_id": after[1]}
-    async with reads.connect() as connection:
-        return list((await connection.execute(statement, values)).all())
+    return list((await reads.alone(statement, values)).all())
 
 
-async def count_facets(reads: AsyncEngine, filters: Mapping[str, Any]) -> list[Row[Any]]:
+async def count_facets(reads: Database, filters: Mapping[str, Any]) -> list[Row[Any]]:
     """How many products of the whole list have each value: rows of facet, value, count."""
     statement = _facets_statement(frozenset(filters))
-    async with reads.connect() as connection:
-        return list((await connection.execute(statement, dict(filters))).all())
+    return list((await reads.alone(statement, dict(filters))).all())
 
 
-async def find_page(reads: AsyncEngine, id_or_slug: UUID | str) -> Row[Any] | None:
+async def find_page(reads: Database, id_or_slug: UUID | str) -> Row[Any] | None:
     """The page and its ETag of a product on sale, by id or slug."""
-    async with reads.connect() as connection:
-        if isinstance(id_or_slug, UUID):
-            found = await connection.execute(BY_ID, {"product_id": id_or_slug})
-        else:
-            found = await connection.execute(BY_SLUG, {"slug": id_or_slug})
-        return found.one_or_none()
+    if isinstance(id_or_slug, UUID):
+        found = await reads.alone(BY_ID, {"product_id": id_or_slug})
+    else:
+        found = await reads.alone(BY_SLUG, {"slug": id_or_slug})
+    return found.one_or_none()

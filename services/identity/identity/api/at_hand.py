@@ -19,22 +19,22 @@ from identity.signing import Issuer
 CHANCE = random.SystemRandom()
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 
 
-def _settings(request: Request) -> IdentitySettings:
+async def _settings(request: Request) -> IdentitySettings:
     settings: IdentitySettings = request.app.state.settings
     return settings
 
 
-def _passwords(request: Request) -> Passwords:
+async def _passwords(request: Request) -> Passwords:
     passwords: Passwords = request.app.state.resources.passwords
     return passwords
 
 
-def _issuer(request: Request) -> Issuer:
+async def _issuer(request: Request) -> Issuer:
     issuer: Issuer = request.app.state.resources.issuer
     return issuer
 
@@ -47,7 +47,7 @@ class Device:
     user_agent: str
 
 
-def _device(request: Request) -> Device:
+async def _device(request: Request) -> Device:
     host = request.client.host if request.client is not None else ""
     try:
         address = str(ipaddress.ip_address(host.partition("%")[0]))

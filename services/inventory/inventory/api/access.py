@@ -10,6 +10,6 @@ Reader = Annotated[Caller, Depends(permitted("stock:read"))]
 Writer = Annotated[Caller, Depends(permitted("stock:write"))]
 
 
-def principal(caller: Writer) -> str:
+async def principal(caller: Writer) -> str:
     """Whose idempotency keys they are; asked only after the permission."""
     return caller.principal

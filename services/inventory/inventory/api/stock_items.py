@@ -135,7 +135,7 @@ async def count_stock(
     level = locked.level(variant_id)
     shelf = locked.find_shelf(variant_id, warehouse_id)
     if shelf is not None:
-        etag.check(shelf.version, etag.expected(if_match))
+        etag.check(shelf.version, await etag.expected(if_match))
     elif if_match is not None:
         raise Changed
     else:

@@ -29,7 +29,7 @@ def order_token(secret: str, order_id: UUID) -> str:
     return "ord_" + base64.urlsafe_b64encode(mac).decode().rstrip("=")
 
 
-def checkout_principal(caller: MaybeCaller, cart_token: CartToken = None) -> str:
+async def checkout_principal(caller: MaybeCaller, cart_token: CartToken = None) -> str:
     """Whose idempotency keys they are: the user's, or the guest cart's."""
     if caller is not None:
         return caller.principal
@@ -38,7 +38,7 @@ def checkout_principal(caller: MaybeCaller, cart_token: CartToken = None) -> str
     raise Unauthenticated("Sign in, or send the X-Cart-Token of your cart.")
 
 
-def order_principal(caller: MaybeCaller, token: OrderToken = None) -> str:
+async def order_principal(caller: MaybeCaller, token: OrderToken = None) -> str:
     """The same for orders that exist."""
     if caller is not None:
         return caller.principal
@@ -47,7 +47,7 @@ def order_principal(caller: MaybeCaller, token: OrderToken = None) -> str:
     raise Unauthenticated("Sign in, or send the X-Order-Token of your order.")
 
 
-def _rule(caller: MaybeCaller, token: OrderToken = None) -> ColumnElement[bool]:
+async def _rule(caller: MaybeCaller, token: OrderToken = None) -> ColumnElement[bool]:
     if caller is None and token is None:
         raise Unauthenticated("Sign in, or send the X-Order-Token of your order.")
     return visible_to(caller, hash_of(token) if token else None)

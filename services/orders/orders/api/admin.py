@@ -22,7 +22,7 @@ from orders.domain.order import Stage, Status
 from orders.domain.refusals import NothingToReview, OrderNotFound
 from orders.saga.process import hear
 from orders.saga.triggers import ReviewRefund, ReviewRetry
-from orders.store import checkouts
+from orders.store import checkouts, saving
 from orders.store import orders as store
 
 router = APIRouter(prefix="/v1/admin", tags=["admin-orders"])
@@ -31,7 +31,7 @@ MayRead = Depends(permitted("orders:read"))
 MayWrite = Depends(permitted("orders:write"))
 
 
-def staff(caller: SignedIn) -> str:
+async def staff(caller: SignedIn) -> str:
     """Whose idempotency keys they are."""
     return caller.principal
 
@@ -109,6 +109,5 @@ async def review_order(
     decided = ReviewRetry() if body.decision == "retry" else ReviewRefund(body.amount or 0)
     heard = hear(order, decided, now, request.app.state.settings.deadlines)
     outbox.add(tx, *heard.sent)
-    await checkouts.save_checkouts(tx, [order], now)
-    await checkouts.write_log(tx, [(order, heard, None)], now)
+    await saving.save_checkouts(tx, [order], now, [(order, heard, None)])
     return await claim.store(tx, 202, await read_view(tx, order_id, true()))

@@ -19,7 +19,7 @@ from orders.api.views import OrderView
 from orders.domain.order import Stage, Status
 from orders.settings import OrdersSettings
 from orders.store import orders as store
-from orders.store.checkouts import get_outcome
+from orders.store.checkouts import get_progress
 from orders.watch import pause
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
@@ -29,6 +29,8 @@ Preference = Annotated[
     Header(alias="Prefer", max_length=100, description="`wait=N`: answer with the outcome"),
 ]
 PING_AFTER = 10.0
+# By then parcels have moved, and lines with them.
+MOVED_ON = (Status.SHIPPED, Status.DELIVERED, Status.RETURNED)
 LONGEST_STREAM = 3600.0
 
 
@@ -56,16 +58,18 @@ async def read_view(tx: AsyncSession, order_id: UUID, rule: Visible) -> OrderVie
 
 
 async def final_view(
-    state: Running[OrdersSettings], order_id: UUID, woken: asyncio.Event, seconds: float
+    state: Running[OrdersSettings], placed: OrderView, woken: asyncio.Event, seconds: float
 ) -> OrderView | None:
     """The order once its outcome is known or its customer must act; None when that takes longer."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         await pause(woken, left)
-        async with state.database.transaction() as tx:
-            status, stage = await get_outcome(tx, order_id)
-            if status is not Status.PENDING or stage is Stage.AWAITING_CUSTOMER:
-                return await read_view(tx, order_id, true())
+        now = await get_progress(state.database, placed.id)
+        if now["status"] in MOVED_ON:
+            async with state.database.transaction() as tx:
+                return await read_view(tx, placed.id, true())
+        if now["status"] != Status.PENDING or now["stage"] == Stage.AWAITING_CUSTOMER:
+            return placed.after(now)
     return None
 
 

@@ -23,7 +23,7 @@ from orders.domain.refusals import AlreadyCancelled, AlreadyClaimed, OrderNotFou
 from orders.saga.process import hear
 from orders.saga.triggers import CancelRequested
 from orders.settings import Deadlines
-from orders.store import checkouts
+from orders.store import checkouts, saving
 from orders.store import orders as store
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
@@ -88,8 +88,7 @@ async def cancel(tx: Tx, order_id: UUID, reason: str, deadlines: Deadlines) -> C
     now = utcnow()
     heard = hear(order, CancelRequested(reason), now, deadlines)
     outbox.add(tx, *heard.sent)
-    await checkouts.save_checkouts(tx, [order], now)
-    await checkouts.write_log(tx, [(order, heard, None)], now)
+    await saving.save_checkouts(tx, [order], now, [(order, heard, None)])
     return order
 
 

@@ -20,7 +20,7 @@ from orders.checkout import begin_checkout
 from orders.domain.refusals import CartAlreadyOrdered
 from orders.saga.process import begin
 from orders.settings import OrdersSettings
-from orders.store import checkouts
+from orders.store import saving
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
@@ -73,7 +73,7 @@ async def place_order(
                 # The key first: whoever lost its lease must not be told that the cart is taken.
                 kept = StoredOrder(**dict(view), guest=caller is None)
                 stored = await claim.store(tx, 202, kept)
-                await checkouts.insert_checkout(tx, checkout, columns, lines, sent, now)
+                await saving.insert_checkout(tx, checkout, columns, lines, sent, now)
                 outbox.add(tx, *sent)
         except IntegrityError:
             raise CartAlreadyOrdered from None
@@ -85,7 +85,7 @@ async def place_order(
         )
         if not seconds:
             return answer
-        ended = await final_view(state, checkout.order_id, woken, seconds)
+        ended = await final_view(state, view, woken, seconds)
     if ended is None:
         return answer
     token = None if caller else order_token(state.settings.order_token_secret, ended.id)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import EmailStr, Field, model_validator
+from sqlalchemy import RowMapping
 
 from chassis.wire import Body, Id, Line, MoneyBody, Name, OptionalLine, SafeText, View
 from contracts.money import Money
@@ -180,6 +181,31 @@ class OrderView(View):
             lines=[LineView.model_validate(line) for line in lines],
             shipments=[ShipmentView.model_validate(each) for each in shipments],
             progress_url=f"/v1/orders/{order.id}/progress",
+        )
+
+    def after(self, now: RowMapping) -> "OrderView":
+        """This order with what has moved since, as `store.checkouts.get_progress` gives it."""
+        return self.model_copy(
+            update={
+                "status": now["status"],
+                "payment": PaymentView(
+                    id=now["payment_id"],
+                    method=self.payment.method,
+                    status=now["payment_status"],
+                    brand=now["payment_brand"],
+                    last_four=now["payment_last_four"],
+                    reference=now["payment_reference"],
+                    action_required=now["stage"] == Stage.AWAITING_CUSTOMER,
+                    captured_amount=now["captured_amount"],
+                    refunded_amount=now["refunded_amount"],
+                ),
+                "cancellation": Cancellation(
+                    state=now["cancellation_state"], reason=now["cancellation_reason"]
+                ),
+                "confirmed_at": now["confirmed_at"],
+                "cancelled_at": now["cancelled_at"],
+                "version": now["version"],
+            }
         )
 
     @classmethod

@@ -10,6 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.shipping import Parcel, ShipmentHandedOver, ShipmentUpdated, ShippedLine
 from orders.domain.order import OrderShipment
 
+_EXPECTED = text(
+    "insert into order_shipments (shipment_id, order_id, status) "
+    "select id, order_id, 'pending' "
+    "from unnest(cast(:ids as uuid[]), cast(:orders as uuid[])) as new(id, order_id) "
+    "on conflict do nothing"
+)
 _SHIPPED = text(
     "update order_lines set quantity_shipped = least(quantity, quantity_shipped + new.pieces) "
     "from unnest(cast(:ids as uuid[]), cast(:pieces as bigint[])) as new(id, pieces) "
@@ -17,19 +23,17 @@ _SHIPPED = text(
 )
 
 
-async def insert_parcels(tx: AsyncSession, order_id: UUID, parcels: Sequence[Parcel]) -> None:
+async def insert_parcels(
+    tx: AsyncSession, parcels: Sequence[tuple[UUID, Sequence[Parcel]]]
+) -> None:
     """Remember new parcels; one already known, by an event that came first, is left as it is."""
-    if parcels:
-        await tx.execute(
-            insert(OrderShipment)
-            .values(
-                [
-                    {"shipment_id": p.shipment_id, "order_id": order_id, "status": "pending"}
-                    for p in parcels
-                ]
-            )
-            .on_conflict_do_nothing()
-        )
+    await tx.execute(
+        _EXPECTED,
+        {
+            "ids": [parcel.shipment_id for _, some in parcels for parcel in some],
+            "orders": [order_id for order_id, some in parcels for _ in some],
+        },
+    )
 
 
 async def hand_over(tx: AsyncSession, event: ShipmentHandedOver) -> bool:

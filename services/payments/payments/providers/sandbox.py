@@ -1,15 +1,14 @@
 """The sandbox provider over HTTP: our own provider process, spoken to as to a real one."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
 
-import httpx
 from pydantic import BaseModel, Field, ValidationError
 
 from chassis import webhooks
+from chassis.http import Http, Reply, Unreached
 from chassis.ids import new_id
 from payments.domain.charge import Charge, ChargeRefund, ChargeStatus, NextAction
 from payments.providers.port import (
@@ -33,7 +32,6 @@ STATUSES: Final[dict[str, ChargeStatus]] = {
 # The provider wants a token even where the customer's bank moves the money by itself.
 TRANSFER_TOKEN: Final = "tok_ok"  # noqa: S105
 REFUSALS: Final = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
-CONNECTIONS: Final = httpx.Limits(max_connections=32, max_keepalive_connections=32)
 
 A = TypeVar("A", bound=BaseModel)
 Minor = Annotated[int, Field(ge=0, le=10**12)]
@@ -129,18 +127,13 @@ class Sandbox:
 
     def __init__(self, url: str, api_key: str, keys: Sequence[bytes], timeout: float) -> None:
         self._keys = keys
-        self._timeout = timeout
-        self._http = httpx.AsyncClient(
-            base_url=url,
-            headers={"Authorization": f"Bearer {api_key}"},
-            timeout=None,  # noqa: S113  (bounded as a whole in _ask)
-            limits=CONNECTIONS,
-            trust_env=False,
-        )
+        self._url = url.rstrip("/")
+        self._authorization = {"Authorization": f"Bearer {api_key}"}
+        self._http = Http(timeout=timeout)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._http.close()
 
     async def charge(self, target: Target, new: NewCharge, key: str) -> Charge:
         """Charge a token; a decline is an answer like any other."""
@@ -183,7 +176,7 @@ class Sandbox:
     ) -> SavedMethod:
         """Have a token kept; a lost answer leaves one behind that nobody can use."""
         body = {"type": kind, "token": token}
-        answer = await self._ask("POST", "/v1/payment-methods", key=str(new_id()), json=body)
+        answer = await self._ask("POST", "/v1/payment-methods", key=str(new_id()), body=body)
         saved = _read(SavedAnswer, answer)
         return SavedMethod(
             token=saved.id,
@@ -211,37 +204,38 @@ class Sandbox:
         return Webhook(webhook_id, read.type, read.data.to_charge())
 
     async def _change(self, path: str, key: str, body: dict[str, Any] | None) -> Charge:
-        return _read(ChargeAnswer, await self._ask("POST", path, key=key, json=body)).to_charge()
+        return _read(ChargeAnswer, await self._ask("POST", path, key=key, body=body)).to_charge()
 
     async def _ask(
         self, method: str, path: str, *, key: str | None = None, **request: Any
-    ) -> httpx.Response:
-        headers = {"Idempotency-Key": key} if key else None
+    ) -> Reply:
+        headers = {**self._authorization, **({"Idempotency-Key": key} if key else {})}
         try:
-            async with asyncio.timeout(self._timeout):
-                answer = await self._http.request(method, path, headers=headers, **request)
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise OutcomeUnknown(f"{method} to the provider: {type(error).__name__}") from None
+            answer = await self._http.request(
+                method, f"{self._url}{path}", headers=headers, **request
+            )
+        except Unreached as error:
+            raise OutcomeUnknown(f"{method} to the provider: {error}") from None
         if answer.is_success:
             return answer
-        if answer.status_code in REFUSALS:
+        if answer.status in REFUSALS:
             raise ProviderRefused(_code_of(answer))
         # Server faults, limits, a wrong key: nothing here proves that nothing happened.
-        raise OutcomeUnknown(f"{method} to the provider: status {answer.status_code}")
+        raise OutcomeUnknown(f"{method} to the provider: status {answer.status}")
 
 
-def _read(kind: type[A], answer: httpx.Response) -> A:
+def _read(kind: type[A], answer: Reply) -> A:
     try:
         return kind.model_validate_json(answer.content)
     except ValidationError:
         raise OutcomeUnknown(f"the provider's {kind.__name__} cannot be read") from None
 
 
-def _code_of(answer: httpx.Response) -> str:
+def _code_of(answer: Reply) -> str:
     try:
         code = answer.json()["code"]
     except (ValueError, TypeError, KeyError):
-        return f"http_{answer.status_code}"
+        return f"http_{answer.status}"
     return str(code)[:100]
 
 

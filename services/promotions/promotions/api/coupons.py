@@ -138,7 +138,7 @@ class RedemptionView(View):
         )
 
 
-def _today(request: Request) -> date:
+async def _today(request: Request) -> date:
     today: date = request.app.state.settings.today(utcnow())
     return today
 

@@ -124,7 +124,7 @@ OrderToken = Annotated[
 ]
 
 
-def reader(caller: MaybeCaller, token: OrderToken = None) -> Reader:
+async def reader(caller: MaybeCaller, token: OrderToken = None) -> Reader:
     """Whoever asks: somebody signed in, a guest with the order's token, or both."""
     if caller is None and token is None:
         raise Unauthenticated("Sign in, or send the order's token as X-Order-Token.")

@@ -1,0 +1,103 @@
+"""The HTTP client of calls that stand in somebody's way: bounded in time, kept alive, cheap.
+
+aiohttp underneath: one call costs about a tenth of what it costs through httpx (0.11 against
+1.1 ms on one core), and a checkout makes three. Whoever calls sees `Reply` and `Unreached` only.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import aiohttp
+
+CONNECTIONS = 100
+JSON_TYPE = {"content-type": "application/json"}
+
+
+class Unreached(Exception):
+    """No whole answer came: whether the call had an effect is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with its whole body."""
+
+    status: int
+    content: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300  # noqa: PLR2004
+
+    def json(self) -> Any:
+        """The body as JSON; raises ValueError when it is none."""
+        return json.loads(self.content)
+
+
+class Asks(Protocol):
+    """Anything that can be asked over HTTP."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send `body` as JSON and read the answer whole; raises Unreached."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+@dataclass
+class Http:
+    """One pool of connections; `timeout` and `connect` in seconds bound each call and its start."""
+
+    timeout: float = 5.0
+    connect: float = 1.0
+    _session: aiohttp.ClientSession | None = field(default=None, repr=False)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send `body` as JSON and read the answer whole; raises Unreached."""
+        sent = dict(headers or {}) if body is None else {**JSON_TYPE, **(headers or {})}
+        try:
+            async with self._open().request(
+                method,
+                url,
+                data=None if body is None else json.dumps(body).encode(),
+                headers=sent,
+                params=params,
+                allow_redirects=False,
+            ) as answer:
+                return Reply(answer.status, await answer.read())
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreached(repr(error)) from error
+
+    def _open(self) -> aiohttp.ClientSession:
+        """The session, made at the first call: it belongs to the loop that runs then."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=self.connect),
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None

@@ -1,0 +1,94 @@
+"""The open connections of one database, kept at hand between transactions.
+
+SQLAlchemy's own pool changes into a greenlet to give a connection out and again to take it back,
+twice for each transaction and each look of the relay. Here both are a list's `pop` and `append`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.util.concurrency import greenlet_spawn
+
+from chassis.statements import Driver
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An open connection, as SQLAlchemy sees it and as the driver does."""
+
+    connection: Connection
+    shared: AsyncConnection
+    driver: Driver
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it can be used no more; known without asking the server."""
+        return bool(self.driver.connection.is_closed())
+
+    def throw_away(self) -> None:
+        """End a connection whose state is not known; the pool will not keep it."""
+        self.driver.connection.terminate()
+
+    async def discard(self) -> None:
+        """Let SQLAlchemy forget a connection that is closed."""
+        await greenlet_spawn(self.connection.invalidate)
+        await greenlet_spawn(self.connection.close)
+
+
+class Pool:
+    """At most `size` connections; the one given back last is given out first."""
+
+    def __init__(self, engine: AsyncEngine, size: int, timeout: float) -> None:
+        self._engine = engine
+        self._timeout = timeout
+        self._idle: list[Open] = []
+        self._free = asyncio.Semaphore(size)
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[Open]:
+        """A connection to oneself. Raises SQLAlchemy's TimeoutError when none comes free in time.
+
+        It must be given back outside any transaction.
+        """
+        if self._free.locked():
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await self._free.acquire()
+            except TimeoutError:
+                raise PoolTimeout(f"no connection came free in {self._timeout} s") from None
+        else:
+            await self._free.acquire()
+        try:
+            taken = await self._usable()
+            try:
+                yield taken
+            finally:
+                if taken.is_closed:
+                    await taken.discard()
+                else:
+                    self._idle.append(taken)
+        finally:
+            self._free.release()
+
+    async def _usable(self) -> Open:
+        while self._idle:
+            taken = self._idle.pop()
+            if not taken.is_closed:
+                return taken
+            await taken.discard()
+        connection = await greenlet_spawn(self._engine.sync_engine.connect)
+        return Open(
+            connection,
+            AsyncConnection(self._engine, connection),
+            Driver(connection.connection.driver_connection),
+        )
+
+    async def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._idle:
+            await greenlet_spawn(self._idle.pop().connection.close)
