@@ -30,7 +30,7 @@ from orders.domain.refusals import (
 )
 from orders.saga import process
 from orders.saga.triggers import ResumeRequested, RetryRequested, SkipRequested
-from orders.store import checkouts
+from orders.store import checkouts, saving
 from orders.store import sagas as store
 
 router = APIRouter(prefix="/v1/admin/sagas", tags=["sagas"])
@@ -147,8 +147,7 @@ async def _mend(
     before, now = _state(order), utcnow()
     heard = process.hear(order, trigger, now, request.app.state.settings.deadlines)
     outbox.add(tx, *heard.sent)
-    await checkouts.save_checkouts(tx, [order], now)
-    await checkouts.write_log(tx, [(order, heard, None)], now)
+    await saving.save_checkouts(tx, [order], now, [(order, heard, None)])
     return before, _state(order)
 
 
