@@ -154,7 +154,7 @@ class Bus(Generic[S]):
     async def _handle(self, run: Sequence[Delivery], tx: AsyncSession) -> None:
         kind = type(run[0].message)
         if kind in self.many:
-            with working_in(Context.of(run[0].envelope)):
+            with working_in(Context.of(*(delivery.envelope for delivery in run))):
                 answers = await self.many[kind]([d.message for d in run], tx)
             if answers is not None:
                 for delivery, answer in zip(run, answers, strict=True):

@@ -26,24 +26,34 @@ def child_of(traceparent: str | None) -> str:
     return f"{version}-{trace}-{secrets.token_hex(8)}-{flags}"
 
 
+def trace_of(traceparent: str) -> str | None:
+    """The id of the trace, by which logs are found; None for what is not a traceparent."""
+    return traceparent.split("-")[1] if TRACEPARENT.fullmatch(traceparent) else None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """What the work at hand belongs to; the outbox writes it into each message's envelope."""
+    """What the work at hand belongs to; the outbox writes it into each message's envelope.
+
+    envelopes: those of the messages that are handled together, in their order.
+    """
 
     actor: str = "system"
     traceparent: str = ""
     correlation_id: str | None = None
     causation_id: UUID | None = None
     request_id: str | None = None
+    envelopes: tuple[Envelope, ...] = ()
 
     @classmethod
-    def of(cls, envelope: Envelope) -> "Context":
-        """The context in which a received message is handled."""
+    def of(cls, envelope: Envelope, *others: Envelope) -> "Context":
+        """The context in which a received message is handled, perhaps together with others."""
         return cls(
             actor=envelope.actor,
             traceparent=child_of(envelope.traceparent),
             correlation_id=envelope.correlation_id,
             causation_id=envelope.id,
+            envelopes=(envelope, *others),
         )
 
 

@@ -11,6 +11,11 @@ def new_id() -> UUID:
     return UUID(bytes=uuid_utils.uuid7().bytes)
 
 
+def lowest_id(moment: datetime) -> UUID:
+    """The lowest UUIDv7 that can have been made at `moment` or later."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
 def utcnow() -> datetime:
     """The time now, aware and in UTC. Rules never call this; they are handed `now`."""
     return datetime.now(UTC)

@@ -28,6 +28,7 @@ from contracts.shipping import ShipmentHandedOver
 from inventory.domain.model import LONGEST_REASON
 from inventory.domain.reservation import Hold
 from inventory.domain.shelves import Because, Stock
+from inventory.releasing import give_back
 from inventory.store import reservations, stock, warehouses
 
 log = structlog.get_logger()
@@ -83,16 +84,7 @@ async def release_stock(commands: Sequence[ReleaseStock], tx: AsyncSession) -> A
     holds, _ = await reservations.claim_holds(
         tx, [command.order_id for command in commands], "released"
     )
-    live = [hold for hold in holds.values() if hold.is_live]
-    locked = await stock.lock_stock(
-        tx, {line.variant_id for hold in live for line in hold.lines if line.remaining}
-    )
-    for hold in live:
-        for line in hold.lines:
-            if line.remaining:
-                shelf = locked.shelf(line.variant_id, line.warehouse_id)
-                locked.give_back(shelf, line.remaining, hold.order_id)
-        hold.state = "released"
+    locked = await give_back(tx, holds.values())
     answers: Answers = [
         [holds[command.order_id].say(StockReleased(order_id=command.order_id))]
         for command in commands

@@ -3,7 +3,7 @@
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from inventory import handlers
-from inventory.api import movements, reservations, stock, stock_items, warehouses
+from inventory.api import movements, reconciliation, reservations, stock, stock_items, warehouses
 from inventory.domain.model import Base
 from inventory.sweeps import sweeps
 
@@ -16,6 +16,7 @@ service = Service(
         warehouses.router,
         movements.router,
         reservations.router,
+        reconciliation.router,
         stock.router,
         stock_items.router,
     ],

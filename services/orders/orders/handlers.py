@@ -60,9 +60,9 @@ async def _hear_all(replies: Sequence[Any], tx: AsyncSession) -> list[list[Messa
     if missing:
         raise OrderUnknown(f"no order {', '.join(missing[:3])}")
     heard = [hear(found[reply.order_id], reply, now, deadlines) for reply in replies]
-    cause = context.current().causation_id if len(replies) == 1 else None
     entries = [
-        (found[reply.order_id], each, cause) for reply, each in zip(replies, heard, strict=True)
+        (found[reply.order_id], each, envelope)
+        for reply, each, envelope in zip(replies, heard, context.current().envelopes, strict=True)
     ]
     await saving.save_checkouts(tx, list(found.values()), now, entries)
     return [each.sent for each in heard]
@@ -168,7 +168,8 @@ async def _lock(tx: AsyncSession, order_id: UUID) -> Checkout:
 def _trigger(order: Checkout, trigger: Trigger) -> Entry:
     """Let the saga hear something from inside."""
     heard = hear(order, trigger, utcnow(), bus.settings.deadlines)
-    return order, heard, context.current().causation_id
+    (envelope,) = context.current().envelopes
+    return order, heard, envelope
 
 
 async def _keep(

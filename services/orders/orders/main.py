@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 from chassis.service import Running, Service
 from chassis.sweep import Sweep
-from orders.api import admin, following, internal, orders, placing, sagas
+from orders.api import admin, following, internal, orders, placing, reconciliation, sagas
 from orders.deadlines import sweep_deadlines
 from orders.domain.order import Base
 from orders.handlers import bus
@@ -35,6 +35,7 @@ service = Service(
         orders.router,
         admin.router,
         sagas.router,
+        reconciliation.router,
         internal.router,
     ],
     bus=bus,

@@ -193,3 +193,20 @@ async def test_mending_needs_its_permission_and_a_reason(orders: Any, guest: Any
         assert (await act(orders, order_id, deed, reason="")).status_code == 422
         assert (await act(orders, new_id(), deed)).status_code == 404
     assert await audited(orders, order_id) == []
+
+
+async def test_the_money_of_every_order_is_read_for_reconciliation(orders: Any, guest: Any) -> None:
+    paid = await order_in(orders, guest, StockReserved, PaymentCaptured)
+    placed = await order_in(orders, guest, key="other")
+    headers = orders.signed_in(permissions=("ops:read",))
+    url = "/v1/admin/ops/orders/reconciliation"
+    first = (await orders.client.get(f"{url}?limit=1", headers=headers)).json()
+    rest = await orders.client.get(f"{url}?cursor={first['next_cursor']}", headers=headers)
+    rows = [*first["items"], *rest.json()["items"]]
+
+    assert [row["order_id"] for row in rows] == [str(paid), str(placed)]
+    assert [row["captured_amount"] for row in rows] == [2500, 0]
+    assert [row["stage"] for row in rows] == ["fulfilling", "reserving"]
+    later = await orders.client.get(f"{url}?since=2100-01-01T00:00:00Z", headers=headers)
+    assert later.json()["items"] == []
+    assert (await orders.client.get(url, headers=orders.signed_in())).status_code == 403

@@ -11,7 +11,19 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cartwright import audit, dead, doctor, events, outbox, people, replay, saga, seed, subscriber
+from cartwright import (
+    audit,
+    dead,
+    doctor,
+    events,
+    outbox,
+    people,
+    reconcile,
+    replay,
+    saga,
+    seed,
+    subscriber,
+)
 from cartwright.refusals import Refusal
 
 app = typer.Typer(
@@ -35,6 +47,7 @@ app.command()(people.create_admin)
 app.command()(doctor.doctor)
 app.command()(people.login)
 app.command()(people.logout)
+app.command()(reconcile.reconcile)
 app.command()(replay.replay)
 app.command()(seed.seed)
 

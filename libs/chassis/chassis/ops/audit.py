@@ -59,7 +59,7 @@ async def record_all(
         "action": action,
         "reason": reason,
         "request_id": now.request_id,
-        "trace_id": now.traceparent.split("-")[1] if now.traceparent else None,
+        "trace_id": context.trace_of(now.traceparent),
     }
     rows = [
         {"id": new_id(), "target": target, "before": before, "after": after, **shared}

@@ -15,6 +15,7 @@ from aio_pika.exceptions import AMQPError
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis import incoming
+from chassis.context import trace_of
 from chassis.db import Database
 from chassis.errors import Unavailable
 from chassis.ids import new_id
@@ -86,7 +87,7 @@ def row_of(letter: AbstractIncomingMessage, service: str) -> Row:
         "type": envelope.type if envelope else str(letter.type or "unknown"),
         "subject": envelope.subject if envelope else "",
         "correlation_id": envelope.correlation_id if envelope else None,
-        "trace_id": _trace(envelope.traceparent) if envelope else None,
+        "trace_id": trace_of(envelope.traceparent) if envelope else None,
         "sender": incoming.sender_of(letter, service),
         "error": str(headers.get(incoming.ERROR) or _why_the_broker(letter.headers)),
         "error_detail": str(headers.get(incoming.ERROR_DETAIL, "")),
@@ -122,11 +123,6 @@ def _why_the_broker(headers: Mapping[str, Any]) -> str:
     if isinstance(reason, bytes):
         reason = reason.decode(errors="replace")
     return f"broker: {reason}" if reason else "unknown"
-
-
-def _trace(traceparent: str) -> str | None:
-    parts = traceparent.split("-")
-    return parts[1] if len(parts) == 4 else None  # noqa: PLR2004
 
 
 def _instant(value: object) -> datetime | None:

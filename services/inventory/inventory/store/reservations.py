@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, text, tuple_
@@ -61,6 +62,20 @@ COMMIT_HOLDS = text(
     "order by order_id for update) "
     "update reservations r set state = 'committed', updated_at = now() "
     "from held where r.order_id = held.order_id"
+)
+POSITIONS = text(
+    "select r.order_id, r.state, r.updated_at, coalesce(sum(a.quantity - a.deducted), 0)::bigint "
+    "as pieces from reservations r left join allocations a using (order_id) "
+    "where r.state in ('held', 'committed') "
+    "and (cast(:since as uuid) is null or r.order_id >= :since) "
+    "and (cast(:after as uuid) is null or r.order_id > :after) "
+    "group by r.order_id order by r.order_id limit :limit"
+)
+POSITION = text(
+    "select r.order_id, r.state, r.updated_at, case when r.state in ('held', 'committed') "
+    "then coalesce(sum(a.quantity - a.deducted), 0)::bigint else 0 end as pieces "
+    "from reservations r left join allocations a using (order_id) "
+    "where r.order_id = :order_id group by r.order_id"
 )
 FIRST_TIME = text(
     "insert into stock_operations (id, order_id) "
@@ -197,3 +212,16 @@ async def list_allocations(
     for line in await tx.scalars(query):
         lines.setdefault(line.order_id, []).append(line)
     return lines
+
+
+async def list_live(
+    tx: AsyncSession, *, since: UUID | None, after: UUID | None, limit: int
+) -> Sequence[Any]:
+    """What orders hold that has not left the warehouse, by rising order id, `limit + 1` rows."""
+    wanted = {"since": since, "after": after, "limit": limit + 1}
+    return (await tx.execute(POSITIONS, wanted)).all()
+
+
+async def get_position(tx: AsyncSession, order_id: UUID) -> Any:
+    """What one order holds; the reservation must exist."""
+    return (await tx.execute(POSITION, {"order_id": order_id})).one()

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orders.domain.order import CheckoutSaga, Order, SagaLog, Stage
+from orders.domain.order import CheckoutSaga, Order, OrderShipment, SagaLog, Stage
 from orders.domain.refusals import OrderNotFound
 from orders.saga.table import FINAL
 
@@ -23,6 +23,23 @@ _SHOWN = select(
     CheckoutSaga.updated_at,
     CheckoutSaga.ended_at,
 ).join(Order, Order.id == CheckoutSaga.order_id)
+
+_HANDED_OVER = (
+    exists().where(OrderShipment.order_id == Order.id, OrderShipment.handed_over).correlate(Order)
+)
+_POSITIONS = select(
+    Order.id.label("order_id"),
+    Order.order_number,
+    Order.status,
+    CheckoutSaga.stage,
+    Order.payment_method,
+    Order.currency,
+    Order.total_amount,
+    Order.captured_amount,
+    Order.refunded_amount,
+    _HANDED_OVER.label("handed_over"),
+    func.greatest(Order.updated_at, CheckoutSaga.updated_at).label("updated_at"),
+).join(CheckoutSaga, CheckoutSaga.order_id == Order.id)
 
 
 def is_stuck(overdue_since: datetime) -> ColumnElement[bool]:
@@ -62,3 +79,15 @@ async def list_saga_log(tx: AsyncSession, order_id: UUID) -> Sequence[SagaLog]:
     """What the saga of an order heard and did, oldest first."""
     query = select(SagaLog).where(SagaLog.order_id == order_id).order_by(SagaLog.at, SagaLog.id)
     return (await tx.scalars(query)).all()
+
+
+async def list_positions(
+    tx: AsyncSession, *, since: UUID | None, after: UUID | None, limit: int
+) -> Sequence[Any]:
+    """Orders with their money by rising id, from the lowest id on, `limit + 1` rows."""
+    query = _POSITIONS.order_by(Order.id).limit(limit + 1)
+    if since is not None:
+        query = query.where(Order.id >= since)
+    if after is not None:
+        query = query.where(Order.id > after)
+    return (await tx.execute(query)).all()

@@ -4,21 +4,21 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, cast
-from uuid import UUID
 
 from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import context
 from chassis.ids import new_id
+from contracts.envelope import Envelope
 from contracts.message import Message
 from orders.domain.checkout import Checkout
 from orders.domain.order import Order, OrderLine
 from orders.saga.process import Heard
 from orders.store.checkouts import ORDER_FIELDS
 
-# A checkout, what its saga heard and did, and the message that told it.
-Entry = tuple[Checkout, Heard, UUID | None]
+# A checkout, what its saga heard and did, and the envelope of the message that told it.
+Entry = tuple[Checkout, Heard, Envelope | None]
 
 # Tables, not mapped classes: the ORM would compile and unpack each statement anew on the hot path.
 _INSERT_ORDER, _INSERT_LINE = (
@@ -68,6 +68,7 @@ _SAVED_LOG = {
     "outcome": "text",
     "next_stage": "text",
     "sent": "jsonb",
+    "trace_id": "text",
 }
 
 
@@ -105,7 +106,7 @@ def _insert(table: str, prefix: str, columns: dict[str, str], also: dict[str, st
 
 
 _HISTORY = _insert("order_history", "h", _SAVED_HISTORY, {"at": ":at", "by": ":by"})
-_LOG = _insert("saga_log", "l", _SAVED_LOG, {"at": ":at", "trace_id": ":trace"})
+_LOG = _insert("saga_log", "l", _SAVED_LOG, {"at": ":at"})
 # All that a step changes in one statement: the parts do not depend on each other.
 _SAVE = text(
     "with o as ("
@@ -152,8 +153,7 @@ def _traces(
     entries: Iterable[Entry],
     now: datetime,
 ) -> dict[str, Any]:
-    """The rows that changes leave in history and log, and who made them, when, in which trace."""
-    here = context.current()
+    """The rows that changes leave in history and log, and who made them, when."""
     history = [
         (new_id(), order.order_id, change.from_status, change.to_status, change.reason)
         for order in orders
@@ -163,8 +163,7 @@ def _traces(
         **_columns("h", _SAVED_HISTORY, history),
         **_columns("l", _SAVED_LOG, [_logged(*entry) for entry in entries]),
         "at": now,
-        "by": here.actor[:100],
-        "trace": here.traceparent.split("-")[1] if here.traceparent else None,
+        "by": context.current().actor[:100],
     }
 
 
@@ -190,17 +189,19 @@ def _saved_saga(order: Checkout, now: datetime) -> tuple[Any, ...]:
     )
 
 
-def _logged(order: Checkout, heard: Heard, message_id: UUID | None) -> tuple[Any, ...]:
+def _logged(order: Checkout, heard: Heard, envelope: Envelope | None) -> tuple[Any, ...]:
+    traceparent = envelope.traceparent if envelope else context.current().traceparent
     sent = json.dumps([type(message).__name__ for message in heard.sent])
     return (
         new_id(),
         order.order_id,
         heard.before,
         heard.heard,
-        message_id,
+        envelope.id if envelope else None,
         heard.outcome,
         order.stage.value,
         sent,
+        context.trace_of(traceparent),
     )
 
 

@@ -13,6 +13,7 @@ from chassis.auth import Caller, permitted
 from chassis.db import Database, Tx
 from chassis.errors import Refused
 from chassis.idempotency import Claim, idempotent
+from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, MoneyBody, View
 from contracts.money import Money
@@ -169,6 +170,11 @@ async def _reserve(tx: AsyncSession, payment_id: UUID, wish: Wish) -> Plan | Non
     order, payment = await payments.lock(tx, payment_id)
     match await refunding.reserve(tx, order, payment, wish):
         case Plan() as plan:
+            before = {"captured": payment.captured_amount, "refunded": payment.refunded_amount}
+            after = {"refunding": plan.amount, "currency": payment.currency}
+            await audit.record(
+                tx, "payment.refund", payment_id, wish.reason, before=before, after=after
+            )
             return plan
         case RefundFailed(reason=reason):
             raise Refused("This much cannot be given back.", code=reason)

@@ -1,11 +1,12 @@
 """Payment at the door: no provider stands behind it, so nothing is asked of anybody."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from chassis.webhooks import BadSignature
 from payments.domain.charge import Charge, ChargeRefund, ChargeStatus
 from payments.providers.port import (
+    LedgerLine,
     NewCharge,
     ProviderRefused,
     SavedMethod,
@@ -39,6 +40,10 @@ class Offline:
     async def find(self, target: Target) -> Charge | None:
         """There is nobody to ask."""
         return None
+
+    async def ledger(self, after: int, limit: int) -> tuple[Sequence[LedgerLine], int | None]:
+        """The cash box keeps no books but ours."""
+        return (), None
 
     async def save_method(
         self, kind: Literal["card", "paypal", "wallet"], token: str

@@ -1,7 +1,8 @@
 """The port: what payments asks of any provider, and how a question can end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -64,6 +65,16 @@ class Webhook:
     charge: Charge
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """Money that came to us at the provider, or left when negative; `reference` names the order."""
+
+    reference: str
+    amount: int
+    currency: str
+    created_at: datetime
+
+
 class Provider(Protocol):
     """A payment provider. Each question raises OutcomeUnknown or ProviderRefused when it fails.
 
@@ -86,6 +97,9 @@ class Provider(Protocol):
 
     async def find(self, target: Target) -> Charge | None:
         """The charge as it stands now; None when the provider knows of none."""
+
+    async def ledger(self, after: int, limit: int) -> tuple[Sequence[LedgerLine], int | None]:
+        """Entries of our account after a place, and the place to go on from; None at the end."""
 
     async def save_method(
         self, kind: Literal["card", "paypal", "wallet"], token: str

@@ -1,6 +1,7 @@
 """The sandbox provider over HTTP: our own provider process, spoken to as to a real one."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
@@ -13,6 +14,7 @@ from chassis.ids import new_id
 from payments.domain.charge import Charge, ChargeRefund, ChargeStatus, NextAction
 from payments.providers.port import (
     BadWebhook,
+    LedgerLine,
     NewCharge,
     OutcomeUnknown,
     ProviderRefused,
@@ -105,6 +107,23 @@ class ChargesAnswer(BaseModel):
     charges: list[ChargeAnswer]
 
 
+class EntryAnswer(BaseModel):
+    """Half of a transfer in the provider's ledger; ours is the account `merchant`."""
+
+    reference: Short
+    account: Short
+    amount: int
+    currency: Short
+    created_at: datetime
+
+
+class LedgerAnswer(BaseModel):
+    """Entries of the provider's ledger."""
+
+    entries: list[EntryAnswer]
+    next: int | None
+
+
 class SavedAnswer(BaseModel):
     """A means of payment the provider keeps."""
 
@@ -170,6 +189,14 @@ class Sandbox:
         answer = await self._ask("GET", "/v1/charges", params={"reference": str(target.order_id)})
         found = [each.to_charge() for each in _read(ChargesAnswer, answer).charges]
         return next((each for each in found if each.payment_id == target.payment_id), None)
+
+    async def ledger(self, after: int, limit: int) -> tuple[Sequence[LedgerLine], int | None]:
+        """Read the provider's ledger: what came to us or left."""
+        answer = await self._ask("GET", "/v1/ledger", params={"after": after, "limit": limit})
+        page = _read(LedgerAnswer, answer)
+        ours = [entry for entry in page.entries if entry.account == "merchant"]
+        lines = [LedgerLine(e.reference, e.amount, e.currency, e.created_at) for e in ours]
+        return lines, page.next
 
     async def save_method(
         self, kind: Literal["card", "paypal", "wallet"], token: str

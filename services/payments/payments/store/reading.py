@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, false, or_, select, true
+from sqlalchemy import ColumnElement, Select, false, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.errors import NotFound
@@ -13,6 +13,18 @@ from payments.domain.attempt import PaymentAttempt
 from payments.domain.payment import Payment
 
 MOST_OF_ORDER = 100
+_POSITIONS = select(
+    Payment.id.label("payment_id"),
+    Payment.order_id,
+    Payment.status,
+    Payment.method,
+    Payment.currency,
+    Payment.amount,
+    Payment.captured_amount,
+    Payment.refunded_amount,
+    Payment.refunding_amount,
+    Payment.updated_at,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +98,23 @@ async def list_attempts(tx: AsyncSession, payment_id: UUID) -> Sequence[PaymentA
     """What was asked of the provider, oldest first."""
     query = select(PaymentAttempt).where(PaymentAttempt.payment_id == payment_id)
     return (await tx.scalars(query.order_by(PaymentAttempt.created_at))).all()
+
+
+async def list_positions(
+    tx: AsyncSession, *, since: UUID | None, after: tuple[UUID, UUID] | None, limit: int
+) -> Sequence[Any]:
+    """Payments' money by rising order and payment id, `limit + 1` rows."""
+    query = _POSITIONS.order_by(Payment.order_id, Payment.id).limit(limit + 1)
+    if since is not None:
+        query = query.where(Payment.order_id >= since)
+    if after is not None:
+        query = query.where(tuple_(Payment.order_id, Payment.id) > after)
+    return (await tx.execute(query)).all()
+
+
+async def get_position(tx: AsyncSession, payment_id: UUID) -> Any:
+    """One payment's money; raises NotFound."""
+    found = (await tx.execute(_POSITIONS.where(Payment.id == payment_id))).one_or_none()
+    if found is None:
+        raise NotFound
+    return found

@@ -1,0 +1,52 @@
+"""What orders hold is read for their reconciliation, and a stray hold is given back."""
+
+from typing import Any
+
+from chassis.ids import new_id
+from contracts.inventory import StockChanged, StockReleased
+
+from .shop import Shop, wants
+
+URL = "/v1/admin/ops/inventory/reconciliation"
+WHY = {"reason": "no order holds it"}
+
+
+async def release(shop: Shop, order_id: Any, *permissions: str) -> Any:
+    headers = shop.inventory.signed_in(permissions=permissions or ("ops:read", "ops:write"))
+    return await shop.inventory.client.post(f"{URL}/{order_id}/release", json=WHY, headers=headers)
+
+
+async def held(shop: Shop) -> dict[str, int]:
+    headers = shop.inventory.signed_in(permissions=("ops:read",))
+    found = (await shop.inventory.client.get(URL, headers=headers)).json()["items"]
+    return {row["order_id"]: row["pieces"] for row in found}
+
+
+async def test_a_stray_hold_goes_back_on_sale_and_orders_hears_nothing(shop: Shop) -> None:
+    mug = await shop.variant(5)
+    stray, sound = wants((mug, 2)), wants((mug, 1))
+    await shop.inventory.hear(stray, sound)
+    await shop.inventory.forget_said()
+    assert await held(shop) == {str(stray.order_id): 2, str(sound.order_id): 1}
+
+    answer = await release(shop, stray.order_id)
+    (entry,) = await shop.inventory.sql("select * from audit_entries")
+
+    assert (answer.json()["state"], answer.json()["pieces"]) == ("released", 0)
+    assert await shop.pieces(mug) == [(5, 1)]
+    assert await held(shop) == {str(sound.order_id): 1}
+    assert await shop.inventory.said(StockReleased) == []
+    assert await shop.inventory.said(StockChanged) != []
+    assert (entry.action, entry.before["pieces"], entry.reason) == (
+        "hold.release", 2, WHY["reason"]
+    )  # fmt: skip
+
+
+async def test_what_is_not_held_cannot_be_released(shop: Shop) -> None:
+    order = wants((await shop.variant(5), 2))
+    await shop.inventory.hear(order)
+    assert (await release(shop, new_id())).status_code == 404
+    assert (await release(shop, order.order_id, "ops:read")).status_code == 403
+    assert (await release(shop, order.order_id)).status_code == 200
+    again = await release(shop, order.order_id)
+    assert (again.status_code, again.json()["code"]) == (409, "nothing_held")

@@ -1,0 +1,52 @@
+"""What orders believes of each order's money: its part of the reconciliation."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime
+
+from chassis.auth import permitted
+from chassis.db import Tx
+from chassis.ids import lowest_id
+from chassis.pages import Page, Paged
+from chassis.wire import View
+from orders.store import sagas as store
+
+router = APIRouter(prefix="/v1/admin/ops/orders/reconciliation", tags=["reconciliation"])
+
+Reads = Depends(permitted("ops:read"))
+
+
+class OrderPosition(View):
+    """An order as the books of others must show it; amounts are minor units of `currency`."""
+
+    order_id: UUID
+    order_number: str
+    status: str
+    stage: str
+    payment_method: str
+    currency: str
+    total_amount: int
+    captured_amount: int
+    refunded_amount: int
+    handed_over: bool
+    updated_at: datetime
+
+
+@router.get("", dependencies=[Reads])
+async def list_order_positions(
+    paging: Paged,
+    tx: Tx,
+    since: Annotated[AwareDatetime | None, Query(description="orders placed from then on")] = None,
+) -> Page[OrderPosition]:
+    """Every order with its money as orders believes it, by the time it was placed."""
+    position = paging.position(UUID)
+    rows = await store.list_positions(
+        tx,
+        since=lowest_id(since) if since else None,
+        after=position[0] if position else None,
+        limit=paging.limit,
+    )
+    return paging.page(rows, OrderPosition.model_validate, lambda row: [str(row.order_id)])

@@ -1,0 +1,100 @@
+"""An operator has the provider asked and orders told again, and reads the provider's own books."""
+
+from typing import Any
+
+from chassis.ids import new_id
+from chassis.testing import Harness
+from contracts.payments import PaymentCaptured, PaymentRefunded
+from sandbox_provider.testing import ProviderProcess
+
+from .commands import PRICE, collect, refund
+
+Payments = Harness[Any]
+URL = "/v1/admin/ops/payments/reconciliation"
+WHY = {"reason": "the test wants it"}
+MAY = ("ops:read", "ops:write")
+
+
+async def restate(payments: Payments, payment_id: Any) -> Any:
+    headers = payments.signed_in(permissions=MAY)
+    return await payments.client.post(f"{URL}/{payment_id}", json=WHY, headers=headers)
+
+
+async def the_payment(payments: Payments) -> Any:
+    (row,) = await payments.sql("select * from payments")
+    return row
+
+
+async def test_what_payments_forgot_is_learned_from_the_provider(payments: Payments) -> None:
+    await payments.hear(collect())
+    payment = await the_payment(payments)
+    await payments.forget_said()
+    await payments.sql("update payments set status = 'initiated', captured_amount = 0")
+    await payments.sql("delete from ledger_entries")
+    answer = await restate(payments, payment.id)
+    (entry,) = await payments.sql("select * from audit_entries")
+
+    assert (answer.status_code, answer.json()["captured_amount"]) == (200, PRICE.amount)
+    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+    assert (await payments.sql("select sum(amount) from ledger_entries"))[0][0] == 0
+    assert (entry.before["status"], entry.after["status"]) == ("initiated", "captured")
+    assert entry.reason == WHY["reason"]
+
+
+async def test_what_is_known_is_told_again_with_the_next_numbers(payments: Payments) -> None:
+    command = collect()
+    await payments.hear(command)
+    await payments.hear(refund(command.order_id, 500))
+    before = [event.sequence for event in await payments.said()]
+    await payments.forget_said()
+    assert (await restate(payments, (await the_payment(payments)).id)).status_code == 200
+    told = await payments.said()
+
+    assert [type(event) for event in told] == [PaymentCaptured, PaymentRefunded]
+    assert [event.sequence for event in told] == [before[-1] + 1, before[-1] + 2]
+    assert told[1].refunded_total.amount == 500
+
+
+async def test_a_provider_that_is_away_changes_nothing(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    await payments.hear(collect())
+    await payments.forget_said()
+    payment = await the_payment(payments)
+    provider.kill()
+    try:
+        answer = await restate(payments, payment.id)
+    finally:
+        provider.start()
+    assert (answer.status_code, answer.json()["code"]) == (503, "dependency_unavailable")
+    assert await payments.said() == []
+
+
+async def test_both_books_are_read_side_by_side(payments: Payments) -> None:
+    kept, given_back = collect(), collect()
+    for command in (kept, given_back):
+        await payments.hear(command)
+    await payments.hear(refund(given_back.order_id))
+    headers = payments.signed_in(permissions=("ops:read",))
+    ours = (await payments.client.get(URL, headers=headers)).json()["items"]
+    page = (await payments.client.get(f"{URL}/provider", headers=headers)).json()
+    theirs: dict[str, int] = {}
+    for line in page["items"]:
+        theirs[line["reference"]] = theirs.get(line["reference"], 0) + line["amount"]
+
+    sums = {row["order_id"]: row["captured_amount"] - row["refunded_amount"] for row in ours}
+    assert sums == {str(kept.order_id): PRICE.amount, str(given_back.order_id): 0}
+    assert {order: theirs[order] for order in sums} == sums
+    assert page["next_after"] is None
+    later = await payments.client.get(f"{URL}?since=2100-01-01T00:00:00Z", headers=headers)
+    assert later.json()["items"] == []
+
+
+async def test_reading_and_restating_need_their_permissions(payments: Payments) -> None:
+    reads = payments.signed_in(permissions=("ops:read",))
+    nobody = payments.signed_in()
+    for path in ("", "/provider"):
+        assert (await payments.client.get(f"{URL}{path}", headers=nobody)).status_code == 403
+    path = f"{URL}/{new_id()}"
+    assert (await payments.client.post(path, json=WHY, headers=reads)).status_code == 403
+    assert (await restate(payments, new_id())).status_code == 404
