@@ -338,6 +338,8 @@ class Books:
                 name, "select route from idempotency_keys where state = 'running'"
             ):
                 found.append(f"I8 still running in {name}: {row['route']}")
+            for row in await self.rows(name, "select type, error from dead_letters"):
+                found.append(f"I8 dead letter in {name}: {dict(row)}")
         dead = {name: n for name, n in (await self.queues()).items() if ".dead" in name and n}
         if sum(dead.values()) != expected:
             found.append(f"I8 dead letters {dead}, expected {expected}")
