@@ -1,17 +1,27 @@
 """The application factory: routers behind the edge, health, problem documents, tidy OpenAPI."""
 
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Response
-from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
 
-from chassis import problems
+from chassis import openapi, problems
 
 
-class ProblemView(BaseModel):
-    """RFC 9457 problem document. `code` is stable and safe to switch on."""
+class Fault(BaseModel):
+    """One field that breaks a rule: where it stands (RFC 6901), and which rule."""
+
+    pointer: str
+    rule: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem document. `code` is stable; some carry members of their own."""
+
+    model_config = ConfigDict(extra="allow")
 
     type: str
     title: str
@@ -19,6 +29,7 @@ class ProblemView(BaseModel):
     code: str
     detail: str
     request_id: str | None = None
+    errors: list[Fault] | None = None
 
 
 class Readiness(BaseModel):
@@ -28,10 +39,19 @@ class Readiness(BaseModel):
     checks: dict[str, str]
 
 
-def operation_id(route: APIRoute) -> str:
-    """`orders_place_order`: the first tag and the function's name."""
-    tag = str(route.tags[0]) if route.tags else "service"
-    return f"{tag}_{route.name}"
+class Application(FastAPI):
+    """A service's routes, and a document of them that is read off their code."""
+
+    describing = threading.Lock()
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document: made when it is first asked for, which takes a while, then kept."""
+        with self.describing:
+            is_new = self.openapi_schema is None
+            document = super().openapi()
+            if is_new:
+                openapi.describe(document, self.routes)
+            return document
 
 
 def create_app(
@@ -39,19 +59,25 @@ def create_app(
     routers: Sequence[APIRouter],
     checks: Callable[[], Awaitable[dict[str, str]]],
     **kwargs: Any,
-) -> FastAPI:
+) -> Application:
     """A service's application. `checks` returns what is wrong by name; empty means ready."""
-    app = FastAPI(
+    app = Application(
         title=f"Cartwright {name}",
         version="1",
-        generate_unique_id_function=operation_id,
+        generate_unique_id_function=openapi.operation_id,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses={"default": {"model": ProblemView, "description": "A problem document"}},
+        responses={"default": {"model": Problem, "description": "A problem document"}},
         **kwargs,
     )
     problems.install(app)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def document() -> JSONResponse:
+        # Not async, so that nobody waits while it is made.
+        return JSONResponse(app.openapi())
 
     @app.get("/livez", include_in_schema=False)
     async def livez() -> dict[str, str]:

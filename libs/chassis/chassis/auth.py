@@ -148,7 +148,11 @@ def caller_of(claims: dict[str, Any]) -> Caller:
         raise Unauthenticated("The access token is not one of ours.", code="bad_token") from None
 
 
-_bearer = HTTPBearer(auto_error=False, description="An access token of POST /v1/auth/login")
+_bearer = HTTPBearer(
+    scheme_name="accessToken",
+    auto_error=False,
+    description="An access token of POST /v1/auth/login",
+)
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
@@ -167,13 +171,14 @@ async def _maybe_caller(request: Request, bearer: Bearer) -> Caller | None:
 MaybeCaller = Annotated[Caller | None, Depends(_maybe_caller)]
 
 
-async def _caller(caller: MaybeCaller) -> Caller:
+async def caller(caller: MaybeCaller) -> Caller:
+    """The signed-in user; nobody else passes."""
     if caller is None:
         raise Unauthenticated(headers={"WWW-Authenticate": "Bearer"})
     return caller
 
 
-SignedIn = Annotated[Caller, Depends(_caller)]
+SignedIn = Annotated[Caller, Depends(caller)]
 
 
 def permitted(permission: str) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
@@ -195,7 +200,7 @@ class ServiceCaller:
     on_behalf_of: Caller | None
 
 
-async def _service_caller(
+async def service_caller(
     request: Request,
     bearer: Bearer,
     token: Annotated[str | None, Header(alias="X-Caller-Token", include_in_schema=False)] = None,
@@ -210,7 +215,7 @@ async def _service_caller(
     return ServiceCaller(str(claims["sub"]), person)
 
 
-Internal = Annotated[ServiceCaller, Depends(_service_caller)]
+Internal = Annotated[ServiceCaller, Depends(service_caller)]
 
 
 def only_services(*names: str) -> Callable[[ServiceCaller], Coroutine[Any, Any, ServiceCaller]]:

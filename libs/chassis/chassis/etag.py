@@ -18,7 +18,16 @@ def show(response: Response, version: int) -> None:
     response.headers["ETag"] = etag(version)
 
 
-async def expected(if_match: Annotated[str | None, Header(alias="If-Match")] = None) -> int:
+async def expected(
+    if_match: Annotated[
+        str | None,
+        Header(
+            alias="If-Match",
+            description="The ETag of the version that was read",
+            json_schema_extra={"x-needed": True},
+        ),
+    ] = None,
+) -> int:
     """The version an If-Match header names; call it where the header is needed only sometimes."""
     if if_match is None:
         raise IfMatchMissing

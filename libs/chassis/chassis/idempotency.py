@@ -199,6 +199,7 @@ def idempotent(
             Header(
                 alias="Idempotency-Key",
                 description="Any unique text; repeat the request with the same key to be safe",
+                json_schema_extra={"x-needed": True},
             ),
         ] = None,
     ) -> AsyncIterator[Claim]:

@@ -22,6 +22,11 @@ class Page(BaseModel, Generic[Item]):
     items: list[Item]
     next_cursor: str | None = None
 
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """`OrderSummaryPage`: what clients generated from the document call it."""
+        return f"{params[0].__name__}Page"
+
 
 def encode(position: Sequence[str | int | None]) -> str:
     """Make a cursor from the sort key of the last row shown, its unique id last."""

@@ -101,12 +101,25 @@ class Service(Generic[S]):
                 wrong["broker"] = "not consuming"
             return wrong
 
-        routers = [*self.routers, routes.router_of(self.name)]
-        app = factory.create_app(self.name, routers, checks, **kwargs)
+        app = self._routed(checks, **kwargs)
         for name in ("settings", "database", "keys", "peers", "relay", "broker", "resources"):
             setattr(app.state, name, getattr(running, name))
         app.state.bus = self.bus
         return app
+
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document of the routes; nothing behind them is needed for it."""
+
+        async def checks() -> dict[str, str]:
+            return {}
+
+        return self._routed(checks).openapi()
+
+    def _routed(
+        self, checks: Callable[[], Awaitable[dict[str, str]]], **kwargs: Any
+    ) -> factory.Application:
+        routers = [*self.routers, routes.router_of(self.name)]
+        return factory.create_app(self.name, routers, checks, **kwargs)
 
     def main(self) -> None:
         """The command line: `python -m <service> [api|worker|all|migrate|revision|openapi]`."""
@@ -114,12 +127,13 @@ class Service(Generic[S]):
         parser.add_argument("kind", nargs="?", default="all", choices=KINDS)
         parser.add_argument("-m", "--message", help="what a new revision does (revision only)")
         arguments = parser.parse_args()
+        if arguments.kind == "openapi":
+            print(json.dumps(self.document()))  # noqa: T201
+            return
         settings = load(self.settings)
         logs.configure(self.name, settings.log_level)
         if arguments.kind in ("migrate", "revision"):
             asyncio.run(self._migrate(settings, arguments.message))
-        elif arguments.kind == "openapi":
-            print(json.dumps(self.application(self.compose(settings)).openapi()))  # noqa: T201
         else:
             sys.exit(uvloop.run(self._run(settings, arguments.kind)))
 

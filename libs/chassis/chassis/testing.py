@@ -25,6 +25,7 @@ from chassis.bus import Delivery
 from chassis.context import new_traceparent
 from chassis.http import Reply
 from chassis.ids import new_id, utcnow
+from chassis.openapi.declared import Declared
 from chassis.scratch import FREE, Scratch
 from chassis.service import Running, Service
 from chassis.settings import ServiceSettings
@@ -36,6 +37,7 @@ S = TypeVar("S", bound=ServiceSettings)
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 KEY_ID = "test"
+DECLARED: dict[str, Declared] = {}
 
 
 def postgres_url() -> str:
@@ -261,11 +263,31 @@ async def running_service(
         stack.push_async_callback(composed.peers.close)
         if service.on_start is not None:
             await service.on_start(composed, stack)
+        if service.name not in DECLARED:
+            DECLARED[service.name] = Declared(service.document())
         app = edge.wrap(service.application(composed), composed.settings.max_body_bytes)
-        transport = httpx.ASGITransport(app=app)
-        client = httpx.AsyncClient(transport=transport, base_url="http://service")
+        client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app),
+            base_url="http://service",
+            event_hooks={"response": [watch(DECLARED[service.name])]},
+        )
         await stack.enter_async_context(client)
         yield Harness(service, composed, client)
+
+
+def watch(declared: Declared) -> Callable[[httpx.Response], Coroutine[None, None, None]]:
+    """A hook for a client that fails the test on an answer the document does not declare."""
+
+    async def check(answer: httpx.Response) -> None:
+        code = None
+        if answer.headers.get("content-type") == "application/problem+json":
+            await answer.aread()
+            code = answer.json()["code"]
+        asked = answer.request
+        wrong = declared.surprise(asked.method, asked.url.path, answer.status_code, code)
+        assert wrong is None, wrong  # noqa: S101
+
+    return check
 
 
 def model_differences(service: Service[Any], template: str) -> list[Any]:

@@ -15,6 +15,7 @@ from cart.settings import CartSettings
 from cart.store import tax_rates
 from chassis.client import PeerAway, Peers
 from chassis.errors import Problem, Unavailable
+from chassis.openapi import refuses
 
 log = structlog.get_logger()
 
@@ -91,6 +92,9 @@ class Quotes:
         self._rates.keep(question, methods)
         return methods
 
+    @refuses(404, "coupon_unknown")
+    @refuses(409, "coupon_disabled", "coupon_not_started", "coupon_ended", "coupon_used_up")
+    @refuses(409, "coupon_used_up_by_customer", "coupon_minimum_not_reached", "currency_mismatch")
     async def coupon(self, question: CouponQuestion) -> CouponWorth:
         """Ask what the coupon is worth now; raises promotions' refusal of it."""
         try:

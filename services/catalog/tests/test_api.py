@@ -217,7 +217,7 @@ async def test_the_tree_refuses_cycles_depth_and_doubles(shop: Any, staff: dict[
     assert await refused(name="Deeper", parent_id=leaf["id"]) == "409 category_too_deep"
     assert await refused(name="TOP", slug="summit") == "409 category_name_taken"
     assert await refused(name="Another", slug="top") == "409 slug_taken"
-    assert await refused(name="Lost", parent_id=str(new_id())) == "422 category_unknown"
+    assert await refused(name="Lost", parent_id=str(new_id())) == "422 unknown_category"
     assert await refused(name="***") == "422 slug_missing"
     assert (await shop.delete(f"/v1/admin/categories/{middle['id']}")).status_code == 409
 

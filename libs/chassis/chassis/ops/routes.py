@@ -49,7 +49,7 @@ class SayWhence(Invalid):
     code = "start_missing"
 
 
-router = APIRouter(tags=["ops"])
+router = APIRouter()
 
 
 def router_of(service: str) -> APIRouter:
@@ -102,7 +102,7 @@ Fetched = Annotated[AtHand, Depends(_fetched)]
 
 
 @router.get("", dependencies=[READS])
-async def service_standing(own: Own) -> ServiceStanding:
+async def get_standing(own: Own) -> ServiceStanding:
     """How the service stands: outbox, queues, dead letters, inbox and schema."""
     found = await standing.queues(own.broker_url, own.name)
     async with own.database.transaction() as tx:
@@ -111,7 +111,7 @@ async def service_standing(own: Own) -> ServiceStanding:
 
 
 @router.get("/outbox", dependencies=[READS])
-async def outbox_status(tx: Tx) -> OutboxStatus:
+async def get_outbox(tx: Tx) -> OutboxStatus:
     """What the service committed and has not sent yet, by routing key."""
     return await standing.outbox_status(tx)
 

@@ -55,7 +55,7 @@ class JarView(View):
     coins: int
 
 
-router = APIRouter(prefix="/v1/jars", tags=["jars"])
+router = APIRouter(prefix="/v1/jars")
 bus: Bus[ServiceSettings] = Bus("sample")
 
 
@@ -102,7 +102,7 @@ async def drop(jar_id: UUID, tx: Tx) -> None:
     await tx.delete(await tx.get_one(Jar, jar_id))
 
 
-internal = APIRouter(prefix="/internal", tags=["internal"])
+internal = APIRouter(prefix="/internal")
 
 
 @internal.get("/whoami")

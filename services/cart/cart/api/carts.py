@@ -22,7 +22,7 @@ from chassis.tokens import hash_of
 from chassis.wire import Body, Id
 from contracts.money import Currency
 
-router = APIRouter(prefix="/v1/carts", tags=["cart"])
+router = APIRouter(prefix="/v1/carts")
 
 
 class NewCart(Body):
@@ -49,7 +49,11 @@ class MergeBody(Body):
     cart_id: Id | None = None
 
 
-@router.post("", status_code=201)
+@router.post(
+    "",
+    status_code=201,
+    responses={200: {"model": views.CreatedCartView, "description": "It was there already"}},
+)
 async def create_cart(body: NewCart, visit: Visiting) -> views.CreatedCartView:
     """Make a cart. A customer has one active cart: if it is there, it is answered with 200."""
     token = secrets.token_urlsafe(32) if visit.caller is None else None
@@ -84,7 +88,7 @@ async def _own_cart(tx: AsyncSession, body: NewCart, visit: Visit) -> Basket:
 
 
 @router.get("/current")
-async def read_current_cart(caller: SignedIn, visit: Visiting) -> views.CartView:
+async def get_current_cart(caller: SignedIn, visit: Visiting) -> views.CartView:
     """Read the active cart of the signed-in customer."""
     async with visit.transaction() as tx:
         basket = await carts.find_current(tx, caller.customer_id, utcnow())
@@ -122,7 +126,7 @@ async def _merge(tx: AsyncSession, guest: Basket, customer_id: UUID) -> UUID:
 
 
 @router.get("/{cart_id}")
-async def read_cart(cart_id: UUID, visit: Visiting) -> views.CartView:
+async def get_cart(cart_id: UUID, visit: Visiting) -> views.CartView:
     """Read a cart at today's prices."""
     return await visit.show(await visit.read(cart_id))
 

@@ -14,7 +14,7 @@ from cart.quotes import Quotes
 from cart.store import carts
 from chassis.wire import Body
 
-router = APIRouter(prefix="/v1/carts/{cart_id}/coupon", tags=["cart"])
+router = APIRouter(prefix="/v1/carts/{cart_id}/coupon")
 
 
 class CouponBody(Body):

@@ -22,7 +22,7 @@ from chassis.ids import new_id, utcnow
 from chassis.wire import Body, Id, MoneyBody
 from contracts.money import Money
 
-router = APIRouter(prefix="/internal/carts", tags=["internal"])
+router = APIRouter(prefix="/internal/carts")
 
 Orders = Annotated[ServiceCaller, Depends(only_services("orders"))]
 

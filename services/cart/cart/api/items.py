@@ -16,7 +16,7 @@ from cart.store import lines
 from chassis.ids import new_id, utcnow
 from chassis.wire import Body, Id, Name, SafeText
 
-router = APIRouter(prefix="/v1/carts/{cart_id}/items", tags=["cart"])
+router = APIRouter(prefix="/v1/carts/{cart_id}/items")
 
 Inscription = Annotated[SafeText, Field(max_length=1000)]
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]

@@ -19,7 +19,6 @@ from chassis.wire import Body, Id, SafeText, View
 
 router = APIRouter(
     prefix="/v1/admin/tax-rates",
-    tags=["cart"],
     dependencies=[Depends(permitted("tax:write"))],
 )
 
@@ -90,7 +89,7 @@ async def create_tax_rate(
 
 
 @router.get("/{rate_id}")
-async def read_tax_rate(rate_id: UUID, response: Response, tx: Tx) -> TaxRateView:
+async def get_tax_rate(rate_id: UUID, response: Response, tx: Tx) -> TaxRateView:
     """One rate."""
     rate = await tax_rates.get_tax_rate(tx, rate_id)
     etag.show(response, rate.version)

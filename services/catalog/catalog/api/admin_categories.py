@@ -22,7 +22,7 @@ from chassis.errors import Invalid
 from chassis.ids import new_id, utcnow
 from chassis.wire import Body, Id, Name, SafeText, View
 
-router = APIRouter(prefix="/v1/admin/categories", tags=["categories admin"])
+router = APIRouter(prefix="/v1/admin/categories")
 
 Text = Annotated[SafeText, Field(max_length=2000)]
 

@@ -18,7 +18,7 @@ from chassis.db import Tx
 from chassis.ids import new_id, utcnow
 from chassis.wire import Body, OptionalLine, Url
 
-router = APIRouter(prefix="/v1/admin/products/{product_id}/images", tags=["images admin"])
+router = APIRouter(prefix="/v1/admin/products/{product_id}/images")
 
 Mime = Annotated[str, Field(max_length=100, pattern=r"^image/[a-z0-9.+-]+$")]
 Bytes = Annotated[int, Field(ge=0, le=2**40)]

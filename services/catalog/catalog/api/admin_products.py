@@ -25,7 +25,7 @@ from chassis.ids import new_id, utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Id, Name, SafeText, Sku, View
 
-router = APIRouter(prefix="/v1/admin/products", tags=["products admin"])
+router = APIRouter(prefix="/v1/admin/products")
 
 
 class CustomizationBody(Body):
@@ -181,7 +181,7 @@ async def create_product(
 
 
 @router.post("/bulk", status_code=201)
-async def create_products(body: ProductsBody, caller: Editor, tx: Tx) -> ProductsView:
+async def create_many(body: ProductsBody, caller: Editor, tx: Tx) -> ProductsView:
     """Make many products at once, all of them or none."""
     await categories.hold_tree(tx)
     now = utcnow()

@@ -19,7 +19,7 @@ from chassis.db import Tx
 from chassis.ids import new_id, utcnow
 from chassis.wire import Body, Sku
 
-router = APIRouter(prefix="/v1/admin/products/{product_id}/variants", tags=["variants admin"])
+router = APIRouter(prefix="/v1/admin/products/{product_id}/variants")
 
 
 class Options(Body):

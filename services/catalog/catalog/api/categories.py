@@ -7,14 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import TypeAdapter
 
-from catalog.api.reading import IfNoneMatch, unless_known
+from catalog.api.reading import MAY_BE_KNOWN, IfNoneMatch, unless_known
 from catalog.domain import Category
 from catalog.domain.refusals import CategoryNotFound
 from catalog.store import categories as store
 from chassis.db import Tx
 from chassis.wire import View
 
-router = APIRouter(prefix="/v1/categories", tags=["categories"])
+router = APIRouter(prefix="/v1/categories")
 
 
 class CategoryNode(View):
@@ -60,7 +60,7 @@ def tree_of(categories: Sequence[Category]) -> list[CategoryNode]:
     return top
 
 
-@router.get("", response_model=CategoryTree)
+@router.get("", response_model=CategoryTree, responses=MAY_BE_KNOWN)
 async def list_categories(tx: Tx, known: IfNoneMatch = None) -> Response:
     """All active categories as a tree."""
     body = TREE.dump_json(CategoryTree(items=tree_of(await store.list_categories(tx))))

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from catalog.api.reading import IfNoneMatch, Reads, unless_known
+from catalog.api.reading import MAY_BE_KNOWN, IfNoneMatch, Reads, unless_known
 from catalog.domain.refusals import ProductNotFound
 from catalog.showcase import Availability, ProductCard, ProductPage
 from catalog.store import browsing as store
@@ -18,7 +18,7 @@ from chassis.pages import Page, Paged, Paging, encode
 from chassis.wire import Amount, SafeText, View
 from contracts.money import Currency
 
-router = APIRouter(prefix="/v1/products", tags=["products"])
+router = APIRouter(prefix="/v1/products")
 
 OptionFilter = Annotated[
     SafeText, Field(min_length=3, max_length=160, pattern=r"^[^:]+:.+$", examples=["size:XL"])
@@ -147,7 +147,7 @@ def _after(paging: Paging, sort: SortName) -> tuple[Any, UUID] | None:
     return (position[0], position[1]) if position is not None else None
 
 
-@router.get("", response_model=ProductList)
+@router.get("", response_model=ProductList, responses=MAY_BE_KNOWN)
 async def list_products(
     *,
     request: Request,
@@ -200,7 +200,7 @@ def _facets(rows: list[Any], limit: int) -> Facets:
     )
 
 
-@router.get("/{id_or_slug}", response_model=ProductPage)
+@router.get("/{id_or_slug}", response_model=ProductPage, responses=MAY_BE_KNOWN)
 async def get_product(id_or_slug: str, reads: Reads, known: IfNoneMatch = None) -> Response:
     """One product on sale by id or slug, with its variants and images."""
     if "\0" in id_or_slug:

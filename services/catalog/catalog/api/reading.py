@@ -1,6 +1,6 @@
 """What public reads share: a database without transactions, and answers that may not change."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
 
@@ -22,6 +22,10 @@ IfNoneMatch = Annotated[
         alias="If-None-Match", description="The ETag you have; answered with 304 while it holds"
     ),
 ]
+
+MAY_BE_KNOWN: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Nothing has changed since the ETag you have"}
+}
 
 
 def unless_known(body: str | bytes, etag: str, known: str | None) -> Response:

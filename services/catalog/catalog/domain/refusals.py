@@ -30,7 +30,7 @@ class ImageNotFound(NotFound):
 class UnknownCategory(Invalid):
     """The category named does not exist."""
 
-    code = "category_unknown"
+    code = "unknown_category"
 
 
 class CategoryCycle(Refused):

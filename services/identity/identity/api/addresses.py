@@ -18,7 +18,7 @@ from identity.domain.address import MOST, Address, AddressType, TooManyAddresses
 from identity.domain.country import find_country
 from identity.store import addresses, customers
 
-router = APIRouter(prefix="/v1/me/addresses", tags=["addresses"])
+router = APIRouter(prefix="/v1/me/addresses")
 
 
 class AddressBody(Body):

@@ -18,7 +18,7 @@ from identity.api.fields import Email, Phone
 from identity.domain.customer import Customer, CustomerExists, CustomerStatus
 from identity.store import customers, sessions, users
 
-router = APIRouter(prefix="/v1/admin/customers", tags=["admin_customers"])
+router = APIRouter(prefix="/v1/admin/customers")
 
 Reads = Depends(permitted("customers:read"))
 Writes = Annotated[Caller, Depends(permitted("customers:write"))]
@@ -33,7 +33,7 @@ class CustomerBody(Body):
     phone: Phone | None = None
 
 
-class StatusBody(Body):
+class CustomerStatusBody(Body):
     """Whether the customer may buy."""
 
     status: CustomerStatus
@@ -87,7 +87,7 @@ async def get_customer(customer_id: UUID, tx: Tx, response: Response) -> Custome
 
 
 @router.post("", status_code=201)
-async def make_customer(
+async def create_customer(
     body: CustomerBody, caller: Writes, tx: Tx, response: Response
 ) -> CustomerView:
     """Make a customer for somebody without a login; you look after them."""
@@ -140,7 +140,7 @@ async def change_customer(
 async def set_status(
     *,
     customer_id: UUID,
-    body: StatusBody,
+    body: CustomerStatusBody,
     expected: etag.IfMatch,
     caller: Writes,
     tx: Tx,

@@ -18,7 +18,7 @@ from identity.api.fields import RoleName
 from identity.domain.role import Role, RoleExists, RoleInUse, check_may_give
 from identity.store import roles
 
-router = APIRouter(prefix="/v1/admin/roles", tags=["admin_roles"])
+router = APIRouter(prefix="/v1/admin/roles")
 
 Reads = Depends(permitted("users:read"))
 Writes = Annotated[Caller, Depends(permitted("roles:write"))]
@@ -105,7 +105,7 @@ async def get_role(role_id: UUID, tx: Tx, response: Response) -> RoleView:
 
 
 @router.post("", status_code=201)
-async def make_role(body: RoleBody, caller: Writes, tx: Tx, response: Response) -> RoleView:
+async def create_role(body: RoleBody, caller: Writes, tx: Tx, response: Response) -> RoleView:
     """Make a role of permissions that you have yourself."""
     check_may_give(body.permissions, caller.permissions)
     role = Role(id=new_id(), name=body.name, description=body.description, is_built_in=False)

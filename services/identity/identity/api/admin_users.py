@@ -19,14 +19,14 @@ from identity.domain.role import ADMIN, LastAdministrator, check_may_give
 from identity.domain.user import User, UserStatus
 from identity.store import customers, roles, sessions, users
 
-router = APIRouter(prefix="/v1/admin/users", tags=["admin_users"])
+router = APIRouter(prefix="/v1/admin/users")
 
 Reads = Depends(permitted("users:read"))
 Writes = Annotated[Caller, Depends(permitted("users:write"))]
 GivesRoles = Annotated[Caller, Depends(permitted("roles:write"))]
 
 
-class StatusBody(Body):
+class UserStatusBody(Body):
     """Whether the account is open."""
 
     status: UserStatus
@@ -78,7 +78,7 @@ async def get_user(user_id: UUID, tx: Tx, response: Response) -> UserView:
 async def set_status(
     *,
     user_id: UUID,
-    body: StatusBody,
+    body: UserStatusBody,
     expected: etag.IfMatch,
     caller: Writes,
     tx: Tx,

@@ -29,7 +29,7 @@ from identity.settings import IdentitySettings
 from identity.signing import Issuer
 from identity.store import attempts, sessions, users
 
-router = APIRouter(prefix="/v1/auth", tags=["auth"])
+router = APIRouter(prefix="/v1/auth")
 
 
 class BadCredentials(Unauthenticated):

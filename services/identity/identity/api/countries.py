@@ -8,7 +8,7 @@ from chassis.errors import NotFound
 from chassis.wire import View
 from identity.domain.country import Country, countries
 
-router = APIRouter(prefix="/v1/countries", tags=["countries"])
+router = APIRouter(prefix="/v1/countries")
 A_DAY = "public, max-age=86400"
 
 

@@ -12,8 +12,8 @@ from identity.api.at_hand import IssuerAtHand
 from identity.domain.service_client import BadClient, ServiceClient, is_right
 from identity.signing import SERVICE_TOKEN_SECONDS
 
-well_known = APIRouter(prefix="/.well-known", tags=["keys"])
-router = APIRouter(prefix="/internal", tags=["internal"])
+well_known = APIRouter(prefix="/.well-known")
+router = APIRouter(prefix="/internal")
 
 
 class KeyView(View):

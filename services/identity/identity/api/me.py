@@ -19,7 +19,7 @@ from identity.domain.session import Session
 from identity.domain.user import User
 from identity.store import customers, sessions, users
 
-router = APIRouter(prefix="/v1/me", tags=["me"])
+router = APIRouter(prefix="/v1/me")
 
 
 class ProfileBody(Body):

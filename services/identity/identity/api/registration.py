@@ -19,7 +19,7 @@ from identity.domain.user import User
 from identity.settings import IdentitySettings
 from identity.store import attempts, email_tokens, sessions, users
 
-router = APIRouter(prefix="/v1/auth", tags=["auth"])
+router = APIRouter(prefix="/v1/auth")
 
 
 class RegisterBody(Body):

@@ -12,7 +12,7 @@ from inventory.api.views import MovementView
 from inventory.domain.stock import Bucket, Direction, Operation, ReferenceType
 from inventory.store import stock_views
 
-router = APIRouter(prefix="/v1/admin/stock/movements", tags=["stock"])
+router = APIRouter(prefix="/v1/admin/stock/movements")
 
 
 @router.get("")

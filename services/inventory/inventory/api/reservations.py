@@ -15,7 +15,7 @@ from inventory.api.views import ReservationView
 from inventory.domain.reservation import State
 from inventory.store import reservations
 
-router = APIRouter(prefix="/v1/admin/stock/reservations", tags=["stock"])
+router = APIRouter(prefix="/v1/admin/stock/reservations")
 
 
 @router.get("")

@@ -14,7 +14,7 @@ from inventory.api.views import StockView
 from inventory.domain.stock import Availability
 from inventory.store import stock_views
 
-router = APIRouter(prefix="/v1/admin/stock", tags=["stock"])
+router = APIRouter(prefix="/v1/admin/stock")
 
 
 @router.get("")

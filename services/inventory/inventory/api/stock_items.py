@@ -24,7 +24,7 @@ from inventory.domain.stock import (
 from inventory.domain.warehouse import Warehouse
 from inventory.store import stock, stock_views, warehouses
 
-router = APIRouter(prefix="/v1/admin/stock", tags=["stock"])
+router = APIRouter(prefix="/v1/admin/stock")
 
 Reason = Annotated[Note, Field(min_length=1)]
 MOST_ROWS = 500
@@ -118,7 +118,10 @@ async def get_stock_item(
     return StockItemView.of(kept, level.sku)
 
 
-@router.put("/{variant_id}/{warehouse_id}", responses={201: {"model": StockItemView}})
+@router.put(
+    "/{variant_id}/{warehouse_id}",
+    responses={201: {"model": StockItemView, "description": "Kept here from now on"}},
+)
 async def count_stock(
     *,
     variant_id: UUID,

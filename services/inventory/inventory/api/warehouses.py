@@ -17,7 +17,7 @@ from inventory.api.access import Reader, Writer
 from inventory.domain.warehouse import Warehouse, WarehouseCodeTaken
 from inventory.store import stock, warehouses
 
-router = APIRouter(prefix="/v1/admin/warehouses", tags=["warehouses"])
+router = APIRouter(prefix="/v1/admin/warehouses")
 
 ShortText = Annotated[SafeText, Field(max_length=20)]
 
@@ -80,7 +80,7 @@ async def list_warehouses(
 
 
 @router.post("", status_code=201)
-async def make_warehouse(
+async def create_warehouse(
     *, body: WarehouseBody, caller: Writer, tx: Tx, response: Response
 ) -> WarehouseView:
     """Make a warehouse."""
@@ -128,7 +128,7 @@ async def change_warehouse(
 
 
 @router.delete("/{warehouse_id}", status_code=204)
-async def remove_warehouse(
+async def delete_warehouse(
     *, warehouse_id: UUID, expected: etag.IfMatch, caller: Writer, tx: Tx
 ) -> None:
     """Remove a warehouse in which nothing was ever kept."""

@@ -17,7 +17,7 @@ from notifications.domain import EmailStatus
 from notifications.sending.mailroom import Mailroom
 from notifications.store import emails as store
 
-router = APIRouter(prefix="/v1/admin/emails", tags=["emails"])
+router = APIRouter(prefix="/v1/admin/emails")
 READ = Depends(permitted("notifications:read"))
 WRITE = Depends(permitted("notifications:write"))
 

@@ -14,7 +14,7 @@ from chassis.wire import View
 from contracts.notifications import NotificationType
 from notifications.store import notifications as store
 
-router = APIRouter(prefix="/v1/me/notifications", tags=["notifications"])
+router = APIRouter(prefix="/v1/me/notifications")
 
 
 class NotificationView(View):
@@ -56,13 +56,13 @@ async def list_notifications(
 
 
 @router.post("/read-all")
-async def read_all(caller: SignedIn, tx: Tx) -> ReadAll:
+async def read_all_notifications(caller: SignedIn, tx: Tx) -> ReadAll:
     """Mark all of them as read."""
     return ReadAll(read=await store.read_all(tx, caller.id, utcnow()))
 
 
 @router.post("/{notification_id}/read")
-async def read(notification_id: UUID, caller: SignedIn, tx: Tx) -> NotificationView:
+async def read_notification(notification_id: UUID, caller: SignedIn, tx: Tx) -> NotificationView:
     """Mark one as read; the first reading counts."""
     notification = await store.lock_notification(tx, notification_id, user_id=caller.id)
     notification.read(utcnow())

@@ -14,7 +14,7 @@ from contracts.notifications import NotificationType
 from notifications.domain import OFFERED, Channel, Preferences, is_required
 from notifications.store import preferences as store
 
-router = APIRouter(prefix="/v1/me/preferences", tags=["preferences"])
+router = APIRouter(prefix="/v1/me/preferences")
 
 
 class NamedTwice(Invalid):

@@ -25,7 +25,7 @@ from orders.saga.triggers import ReviewRefund, ReviewRetry
 from orders.store import checkouts, saving
 from orders.store import orders as store
 
-router = APIRouter(prefix="/v1/admin", tags=["admin-orders"])
+router = APIRouter(prefix="/v1/admin")
 
 MayRead = Depends(permitted("orders:read"))
 MayWrite = Depends(permitted("orders:write"))
@@ -37,7 +37,7 @@ async def staff(caller: SignedIn) -> str:
 
 
 @router.get("/orders", dependencies=[MayRead])
-async def list_all_orders(
+async def list_orders(
     paging: Paged,
     tx: Tx,
     status: Status | None = None,
@@ -53,7 +53,7 @@ async def list_all_orders(
 
 
 @router.get("/orders/{order_id}", dependencies=[MayRead])
-async def get_any_order(order_id: UUID, tx: Tx, response: Response) -> OrderView:
+async def get_order(order_id: UUID, tx: Tx, response: Response) -> OrderView:
     """Any order."""
     view = await read_view(tx, order_id, true())
     etag.show(response, view.version)
@@ -66,7 +66,7 @@ async def get_any_order(order_id: UUID, tx: Tx, response: Response) -> OrderView
     response_model=OrderView,
     dependencies=[MayWrite],
 )
-async def cancel_any_order(
+async def cancel_order(
     order_id: UUID,
     body: CancellationBody,
     request: Request,

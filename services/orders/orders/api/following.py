@@ -22,7 +22,7 @@ from orders.store import orders as store
 from orders.store.checkouts import get_progress
 from orders.watch import pause
 
-router = APIRouter(prefix="/v1/orders", tags=["orders"])
+router = APIRouter(prefix="/v1/orders")
 
 Preference = Annotated[
     str | None,
@@ -73,7 +73,14 @@ async def final_view(
     return None
 
 
-@router.get("/{order_id}/progress", response_class=StreamingResponse)
+STREAM = {"schema": {"type": "string"}, "example": 'id: 3\nevent: order\ndata: {"version": 3}\n\n'}
+
+
+@router.get(
+    "/{order_id}/progress",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": STREAM}}},
+)
 async def follow_progress(order_id: UUID, request: Request, rule: Visible) -> StreamingResponse:
     """The order's public state as server-sent events, one for each change until it has ended."""
     state: Running[OrdersSettings] = request.app.state

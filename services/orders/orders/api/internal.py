@@ -10,7 +10,7 @@ from chassis.wire import View
 from orders.domain.refusals import OrderNotFound
 from orders.store import orders as store
 
-router = APIRouter(prefix="/internal/orders", tags=["internal"])
+router = APIRouter(prefix="/internal/orders")
 
 
 class OrderState(View):

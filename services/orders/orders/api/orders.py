@@ -26,7 +26,7 @@ from orders.settings import Deadlines
 from orders.store import checkouts, saving
 from orders.store import orders as store
 
-router = APIRouter(prefix="/v1/orders", tags=["orders"])
+router = APIRouter(prefix="/v1/orders")
 
 UNDOING = frozenset({Stage.CANCELLING_PAYMENT, Stage.REFUNDING, Stage.RELEASING, Stage.RECALLING})
 

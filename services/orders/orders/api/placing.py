@@ -12,6 +12,7 @@ from chassis.auth import MaybeCaller
 from chassis.client import Peers
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
+from chassis.openapi import refuses
 from chassis.service import Running
 from orders.api.access import CartToken, checkout_principal, order_token
 from orders.api.following import Preference, final_view, preferred_wait
@@ -22,7 +23,7 @@ from orders.saga.process import begin
 from orders.settings import OrdersSettings
 from orders.store import saving
 
-router = APIRouter(prefix="/v1/orders", tags=["orders"])
+router = APIRouter(prefix="/v1/orders")
 
 
 def with_token(request: Request, answer: bytes) -> bytes:
@@ -96,6 +97,16 @@ async def place_order(
     )
 
 
+# What cart may refuse to lock, as its own document says (tests/architecture compares them).
+@refuses(404, "not_found")
+@refuses(404, "coupon_unknown")
+@refuses(409, "coupon_disabled", "coupon_not_started", "coupon_ended", "coupon_used_up")
+@refuses(409, "coupon_used_up_by_customer", "coupon_minimum_not_reached", "currency_mismatch")
+@refuses(409, "cart_busy", "cart_converted", "cart_empty", "cart_full", "cart_locked")
+@refuses(409, "insufficient_stock", "line_unavailable", "total_changed")
+@refuses(410, "cart_expired")
+@refuses(422, "address_missing", "email_missing", "no_shipping_zone")
+@refuses(422, "shipping_method_missing", "shipping_method_unavailable")
 async def lock_cart(
     peers: Peers,
     settings: OrdersSettings,

@@ -14,6 +14,7 @@ from chassis.db import Database, Tx
 from chassis.errors import Refused
 from chassis.idempotency import Claim, idempotent
 from chassis.ops import audit
+from chassis.openapi import refuses
 from chassis.pages import Page, Paged
 from chassis.wire import Body, MoneyBody, View
 from contracts.money import Money
@@ -27,7 +28,7 @@ from payments.refunding import Plan, Wish
 from payments.store import payments, reading, refunds
 from payments.store.reading import Filter, Reader
 
-router = APIRouter(prefix="/v1/admin/payments", tags=["payments admin"])
+router = APIRouter(prefix="/v1/admin/payments")
 
 ReadsPayments = Annotated[Caller, Depends(permitted("payments:read"))]
 GivesRefunds = permitted("payments:refund")
@@ -138,7 +139,12 @@ async def _principal(caller: Annotated[Caller, Depends(GivesRefunds)]) -> str:
     return caller.principal
 
 
-@router.post("/{payment_id}/refunds", status_code=201, response_model=RefundView)
+@router.post(
+    "/{payment_id}/refunds",
+    status_code=201,
+    response_model=RefundView,
+    responses={202: {"model": RefundView, "description": "Reserved; the provider has to answer"}},
+)
 async def refund_payment(
     payment_id: UUID,
     body: NewRefund,
@@ -165,6 +171,7 @@ async def refund_payment(
     return await database.repeat(lambda tx: _answer(tx, wish, claim, 201))
 
 
+@refuses(409, "not_captured", "refund_in_progress", "currency_mismatch", "amount_not_positive")
 async def _reserve(tx: AsyncSession, payment_id: UUID, wish: Wish) -> Plan | None:
     """Set the money aside; None when this request was carried out before. Raises Refused."""
     order, payment = await payments.lock(tx, payment_id)

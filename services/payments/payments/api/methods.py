@@ -19,8 +19,8 @@ from payments.domain.saved_method import MOST_KEPT, SavedPaymentMethod, TooManyS
 from payments.providers.port import OutcomeUnknown, ProviderRefused, SavedMethod
 from payments.store import saved_methods
 
-router = APIRouter(prefix="/v1/payment-methods", tags=["payments"])
-saved = APIRouter(prefix="/v1/me/payment-methods", tags=["payments"])
+router = APIRouter(prefix="/v1/payment-methods")
+saved = APIRouter(prefix="/v1/me/payment-methods")
 
 
 class OfferView(View):
@@ -60,7 +60,7 @@ class SavedMethodView(View):
 
 
 @router.get("")
-async def list_offers(
+async def list_payment_methods(
     tx: Tx,
     country: Annotated[
         str | None, Query(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")
@@ -72,14 +72,16 @@ async def list_offers(
 
 
 @saved.get("")
-async def list_saved(caller: SignedIn, tx: Tx) -> Page[SavedMethodView]:
+async def list_saved_payment_methods(caller: SignedIn, tx: Tx) -> Page[SavedMethodView]:
     """The caller's kept means of payment, the default first."""
     found = await saved_methods.list_saved(tx, caller.customer_id)
     return Page(items=[SavedMethodView.show(method) for method in found])
 
 
 @saved.post("", status_code=201)
-async def add_saved(body: NewSavedMethod, caller: SignedIn, request: Request) -> SavedMethodView:
+async def save_payment_method(
+    body: NewSavedMethod, caller: SignedIn, request: Request
+) -> SavedMethodView:
     """Keep a means of payment; the first one becomes the default."""
     database: Database = request.app.state.database
     async with database.transaction() as tx:
@@ -96,7 +98,7 @@ async def add_saved(body: NewSavedMethod, caller: SignedIn, request: Request) ->
 
 
 @saved.put("/{method_id}/default")
-async def make_default(method_id: UUID, caller: SignedIn, tx: Tx) -> SavedMethodView:
+async def set_default_payment_method(method_id: UUID, caller: SignedIn, tx: Tx) -> SavedMethodView:
     """Make a kept means of payment the default one."""
     await saved_methods.lock_owner(tx, caller.customer_id)
     method = await saved_methods.lock_saved(tx, method_id, caller.customer_id)
@@ -108,7 +110,7 @@ async def make_default(method_id: UUID, caller: SignedIn, tx: Tx) -> SavedMethod
 
 
 @saved.delete("/{method_id}", status_code=204)
-async def delete_saved(method_id: UUID, caller: SignedIn, tx: Tx) -> None:
+async def delete_payment_method(method_id: UUID, caller: SignedIn, tx: Tx) -> None:
     """Delete a kept means of payment; the provider forgets it too, soon after."""
     await saved_methods.lock_owner(tx, caller.customer_id)
     method = await saved_methods.lock_saved(tx, method_id, caller.customer_id)

@@ -15,7 +15,7 @@ from payments.api.views import PaymentView
 from payments.store import reading
 from payments.store.reading import Reader
 
-router = APIRouter(prefix="/v1/payments", tags=["payments"])
+router = APIRouter(prefix="/v1/payments")
 
 
 async def _reader(

@@ -20,7 +20,7 @@ from promotions.domain import Coupon, Redemption, normal_code
 from promotions.domain.discount import WHOLE
 from promotions.store import coupons as store
 
-router = APIRouter(prefix="/v1/admin/coupons", tags=["coupons"])
+router = APIRouter(prefix="/v1/admin/coupons")
 READ = Depends(permitted("promotions:read"))
 WRITE = Depends(permitted("promotions:write"))
 

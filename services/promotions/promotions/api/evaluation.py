@@ -12,15 +12,14 @@ from chassis.auth import only_services
 from chassis.db import Tx
 from chassis.errors import NotFound, Refused
 from chassis.ids import utcnow
+from chassis.openapi import refuses
 from chassis.wire import Amount, Body, Id, SafeText, View
 from contracts.money import Currency
 from promotions.domain import Coupon, off
 from promotions.store import coupons as store
 from promotions.store.redemptions import count_uses
 
-internal = APIRouter(
-    prefix="/internal/coupons", tags=["internal"], dependencies=[Depends(only_services("cart"))]
-)
+internal = APIRouter(prefix="/internal/coupons", dependencies=[Depends(only_services("cart"))])
 
 
 class LineBody(Body):
@@ -104,6 +103,7 @@ async def evaluate_coupon(body: EvaluateBody, tx: Tx, request: Request) -> Evalu
     )
 
 
+@refuses(409, *(f"coupon_{reason}" for reason in SENTENCES))
 async def _check(
     tx: AsyncSession, coupon: Coupon, body: EvaluateBody, subtotal: int, today: date
 ) -> None:

@@ -20,7 +20,7 @@ from contracts.money import MAX_AMOUNT, Currency
 from shipping.domain import ShippingMethod
 from shipping.store import methods as store
 
-router = APIRouter(prefix="/v1/admin/shipping-methods", tags=["shipping methods"])
+router = APIRouter(prefix="/v1/admin/shipping-methods")
 READ = Depends(permitted("shipping:read"))
 WRITE = Depends(permitted("shipping:write"))
 

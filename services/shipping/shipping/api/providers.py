@@ -17,7 +17,7 @@ from chassis.wire import Body, Name, SafeText, Slug, Url, View
 from shipping.domain import ShippingProvider
 from shipping.store import methods as store
 
-router = APIRouter(prefix="/v1/admin/shipping-providers", tags=["shipping providers"])
+router = APIRouter(prefix="/v1/admin/shipping-providers")
 READ = Depends(permitted("shipping:read"))
 WRITE = Depends(permitted("shipping:write"))
 

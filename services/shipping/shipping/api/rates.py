@@ -13,10 +13,8 @@ from contracts.money import MAX_AMOUNT, Currency
 from shipping.domain.shipment import STATUSES
 from shipping.store import methods as store
 
-router = APIRouter(prefix="/v1", tags=["shipping"])
-internal = APIRouter(
-    prefix="/internal", tags=["internal"], dependencies=[Depends(only_services("cart"))]
-)
+router = APIRouter(prefix="/v1")
+internal = APIRouter(prefix="/internal", dependencies=[Depends(only_services("cart"))])
 
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 State = Annotated[SafeText, Field(max_length=100)]

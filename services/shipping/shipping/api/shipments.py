@@ -20,10 +20,9 @@ from shipping.domain import Shipment, TrackingEvent
 from shipping.store import shipments as store
 from shipping.store.shipments import STAFF, Reader
 
-router = APIRouter(prefix="/v1/shipments", tags=["shipments"])
+router = APIRouter(prefix="/v1/shipments")
 admin = APIRouter(
     prefix="/v1/admin/shipments",
-    tags=["shipments"],
     dependencies=[Depends(permitted("shipping:read"))],
 )
 
@@ -144,7 +143,7 @@ class ShipmentsView(View):
     items: list[ShipmentView]
 
 
-@router.get("")
+@router.get("", name="list_shipments")
 async def list_shipments_of_order(
     order_id: Annotated[UUID, Query()], who: Reading, tx: Tx
 ) -> ShipmentsView:
@@ -177,7 +176,7 @@ async def list_shipments(
     )
 
 
-@admin.get("/{shipment_id}")
+@admin.get("/{shipment_id}", name="get_shipment")
 async def get_any_shipment(shipment_id: UUID, tx: Tx, response: Response) -> ShipmentView:
     """One parcel, whosever it is."""
     shipment = await store.get_shipment(tx, shipment_id, STAFF)

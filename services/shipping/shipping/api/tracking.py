@@ -25,7 +25,6 @@ from shipping.store import shipments as store
 
 router = APIRouter(
     prefix="/v1/admin/shipments",
-    tags=["shipments"],
     dependencies=[Depends(permitted("shipping:write"))],
 )
 

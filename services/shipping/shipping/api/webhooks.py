@@ -16,7 +16,7 @@ from shipping.api.tracking import TrackingBody, record
 from shipping.settings import ShippingSettings
 from shipping.store import shipments as store
 
-router = APIRouter(prefix="/v1/webhooks/shipping", tags=["shipping webhooks"])
+router = APIRouter(prefix="/v1/webhooks/shipping")
 
 ProviderCode = Annotated[str, Path(max_length=50, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 

@@ -1,0 +1,42 @@
+"""Holds answers against the document: a refusal that nobody was told of is found by any test."""
+
+import re
+from typing import Any
+
+Document = dict[str, Any]
+FAILURE = 400
+
+
+class Declared:
+    """What the operations of a document may answer."""
+
+    def __init__(self, document: Document) -> None:
+        """Take a document as `describe` completes it."""
+        self.operations = [
+            (method, re.compile(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(path))), operation)
+            for path, item in document["paths"].items()
+            for method, operation in item.items()
+        ]
+        # A path that is spelt out comes before one that takes anything in the same place.
+        self.operations.sort(key=lambda each: each[1].pattern.count("[^/]+"))
+
+    def surprise(self, method: str, path: str, status: int, code: str | None) -> str | None:
+        """What is wrong with an answer: its status or its `code` is not declared; None if nothing.
+
+        A path or method of no operation is not judged: nobody offered it.
+        """
+        for offered, form, operation in self.operations:
+            if offered != method.lower() or not form.fullmatch(path):
+                continue
+            name, answer = operation["operationId"], operation["responses"].get(str(status))
+            if answer is None:
+                return f"{name} answered {status} ({code}), which it does not declare"
+            if status >= FAILURE and code not in _codes(answer):
+                return f"{name} refused with {status} {code}, which it does not declare"
+            return None
+        return None
+
+
+def _codes(answer: Document) -> set[str]:
+    shown = answer.get("content", {}).get("application/problem+json", {})
+    return set(shown.get("examples", {}))

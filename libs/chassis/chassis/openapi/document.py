@@ -1,0 +1,194 @@
+"""Completes the document FastAPI makes: names, summaries, examples, and every refusal."""
+
+import re
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Annotated, Any, get_args, get_origin
+
+from fastapi.routing import RouteContext, iter_route_contexts
+from pydantic import BaseModel
+from starlette.routing import BaseRoute
+
+from chassis import auth, db, errors, problems
+from chassis.openapi import refusals
+from chassis.openapi.examples import REFERENCE, Examples
+from chassis.openapi.names import group
+from chassis.openapi.refusals import Refusal
+
+Document = dict[str, Any]
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+FIRST_SENTENCE = re.compile(r"[.;](?=\s)|\n")
+
+ALWAYS = (refusals.of_class(errors.Problem, detail="Something went wrong on our side."),)
+OF_INPUT = (refusals.of_class(errors.Invalid, detail="Some fields break a rule; see errors."),)
+OF_BODY = (
+    *OF_INPUT,
+    refusals.of_class(errors.Malformed),
+    refusals.of_class(errors.Malformed, "malformed_json", "The body is not JSON."),
+    refusals.of_class(errors.TooLarge),
+    refusals.of_class(errors.WrongContentType),
+)
+
+
+def describe(document: Document, routes: Sequence[BaseRoute]) -> None:
+    """Complete FastAPI's document of these routes, in place."""
+    schemas = document.get("components", {}).get("schemas", {})
+    _call_by_title(document, schemas)
+    samples = Examples(schemas)
+    found = [route for route in iter_route_contexts(routes) if _is_shown(route)]
+    code = refusals.Code({(route.endpoint or describe).__module__ for route in found})
+    told: set[Refusal] = set()
+    for route in found:
+        for method in route.methods or ():
+            operation = document["paths"][route.path_format][method.lower()]
+            # What the edge makes of a database that is away is any route's.
+            calls = [db.as_problem, *_calls(route.dependant)]
+            told |= _complete(operation, route, calls, samples, code)
+    components = document.setdefault("components", {})
+    faults = {each.code: _example(each) for each in sorted(told, reverse=True)}
+    components["examples"] = {**samples.named, **faults}
+
+
+def _call_by_title(document: Document, schemas: Document) -> None:
+    """Give generic models their titles for names: `OrderSummaryPage` for `Page_OrderSummary_`."""
+    names = {
+        name: schema["title"]
+        for name, schema in schemas.items()
+        if name.endswith("_") and schema["title"] not in schemas
+    }
+    for name, title in names.items():
+        schemas[title] = schemas.pop(name)
+    _point(document, {REFERENCE + name: REFERENCE + title for name, title in names.items()})
+
+
+def _point(node: Any, moved: dict[str, str]) -> None:
+    """Make every reference inside a part of the document point to where things have moved."""
+    for inner in node.values() if isinstance(node, dict) else node:
+        if isinstance(inner, dict | list):
+            _point(inner, moved)
+    if isinstance(node, dict) and node.get("$ref") in moved:
+        node["$ref"] = moved[node["$ref"]]
+
+
+def _is_shown(route: RouteContext) -> bool:
+    return hasattr(route, "dependant") and route.include_in_schema
+
+
+def _calls(dependant: Any) -> Iterable[Any]:
+    """The endpoint, its dependencies to any depth, and what looks at its body."""
+    if dependant.call is not None:
+        yield dependant.call
+    for body in dependant.body_params:
+        yield from _validators(body.field_info.annotation)
+    for inner in dependant.dependencies:
+        yield from _calls(inner)
+
+
+def _validators(hint: Any, rules: Sequence[Any] = ()) -> Iterable[Any]:
+    """The functions that check a field of this type and, in models, their fields: some refuse."""
+    if get_origin(hint) is Annotated:
+        rules = [*rules, *hint.__metadata__]
+    yield from (rule.func for rule in rules if hasattr(rule, "func"))
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        for field in hint.model_fields.values():
+            yield from _validators(field.annotation, field.metadata)
+    for part in get_args(hint):
+        yield from _validators(part)
+
+
+def _complete(
+    operation: Document,
+    route: RouteContext,
+    calls: list[Any],
+    samples: Examples,
+    code: refusals.Code,
+) -> set[Refusal]:
+    """Complete one operation; returns what it may refuse."""
+    told = operation.get("description") or ""
+    operation["summary"] = FIRST_SENTENCE.split(told, maxsplit=1)[0].rstrip(".")
+    if operation["summary"] == told.rstrip("."):
+        operation.pop("description", None)
+    operation["tags"] = [group(route.path_format or "")]
+    _require(operation.get("parameters", []))
+    _secure(operation, calls)
+    _exemplify(operation, samples)
+    refused = {refusals.FAULT, *code.refusals(calls)}
+    if "requestBody" in operation:
+        refused |= set(OF_BODY)
+    elif operation.get("parameters"):
+        refused |= set(OF_INPUT)
+    _refuse(operation, refused)
+    return refused
+
+
+def _require(parameters: list[Document]) -> None:
+    """Say that a header is needed where its absence is refused by a problem of its own."""
+    for parameter in parameters:
+        schema = parameter["schema"]
+        if schema.pop("x-needed", False):
+            parameter["required"] = True
+            choices = schema.pop("anyOf", [schema])
+            schema.update(choices[0])
+            schema.pop("default", None)
+
+
+def _secure(operation: Document, calls: list[Any]) -> None:
+    """A token is needed, or may be sent, or is not looked at."""
+    if "security" in operation and auth.caller not in calls and auth.service_caller not in calls:
+        operation["security"] = [{}, *operation["security"]]
+    operation.setdefault("security", [])
+
+
+def _exemplify(operation: Document, samples: Examples) -> None:
+    """Give the request and every answer an example, unless one was given by hand."""
+    _show(operation.get("requestBody", {}), samples, whole=False)
+    for status, answer in operation["responses"].items():
+        if answer.get("description") in ("Successful Response", None):
+            answer["description"] = HTTPStatus(int(status)).phrase
+        _show(answer, samples, whole=True)
+
+
+def _show(part: Document, samples: Examples, *, whole: bool) -> None:
+    """Refer to the example of a named schema; any other is shown on the spot."""
+    shown = part.get("content", {}).get(JSON)
+    if not shown or "example" in shown or "examples" in shown:
+        return
+    model = shown["schema"].get("$ref", "").removeprefix(REFERENCE)
+    if not model:
+        shown["example"] = samples.of(shown["schema"], whole=whole)
+        return
+    if model not in samples.named:
+        samples.named[model] = {"value": samples.of(shown["schema"], whole=whole)}
+    shown["examples"] = {model: {"$ref": f"#/components/examples/{model}"}}
+
+
+def _refuse(operation: Document, told: set[Refusal]) -> None:
+    """Declare each refusal by its code, under its status."""
+    operation["responses"].pop("default", None)
+    for status in sorted({each.status for each in told}):
+        codes = sorted({each.code for each in told if each.status == status})
+        operation["responses"][str(status)] = {
+            "description": f"{problems.TITLES[status]}: {', '.join(codes)}",
+            "content": {
+                PROBLEM: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {each: {"$ref": f"#/components/examples/{each}"} for each in codes},
+                }
+            },
+        }
+
+
+def _example(refusal: Refusal) -> Document:
+    """A problem document as it is answered."""
+    return {
+        "summary": refusal.detail,
+        "value": {
+            "type": f"urn:cartwright:problem:{refusal.code}",
+            "title": problems.TITLES[refusal.status],
+            "status": refusal.status,
+            "code": refusal.code,
+            "detail": refusal.detail,
+            "request_id": "0197f3a2-5c1e-7d40-8b6f-2a9c4e1d7b35",
+        },
+    }
