@@ -53,7 +53,8 @@ class Documents:
         self.away: list[str] = list(addresses)
         self.ask_again_at = dict.fromkeys(addresses, 0.0)
         self.asking = asyncio.Lock()
-        self.client = httpx.AsyncClient(timeout=2)
+        # A service makes its document when it is first asked for.
+        self.client = httpx.AsyncClient(timeout=httpx.Timeout(20, connect=2))
 
     async def refresh(self) -> None:
         """Ask every service whose answer is old; the last good answer outlives its service."""

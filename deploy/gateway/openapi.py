@@ -1,7 +1,14 @@
-"""One OpenAPI document out of many: what clients may call, under names that are unique."""
+"""One OpenAPI document out of many: what clients may call, under names that are unique.
+
+As a program: reads the services' documents, `{"orders": {…}, …}`, and writes the merged one.
+"""
 
 import copy
+import json
+import sys
 from typing import Any
+
+from refusals import REFUSALS
 
 Document = dict[str, Any]
 Names = dict[
@@ -10,28 +17,49 @@ Names = dict[
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 PUBLIC = "/v1/"
-TOKEN = "accessToken"  # noqa: S105 (a name, not a secret)
+PROBLEM = "application/problem+json"
+# What the gateway itself may answer to a request that is made as the document says.
+ALWAYS = (400, 401, 429, 431, 500, 502, 503, 504)
+WITH_BODY = (408, 413)
 
 
 def public(document: Document) -> Document:
-    """Copy a service's document without the paths the gateway does not route.
-
-    Components are kept even where only those paths used them: they promise nothing.
-    """
+    """Copy a service's document without the paths the gateway does not route."""
     shown = copy.deepcopy(document)
     paths = shown.get("paths", {})
     shown["paths"] = {path: item for path, item in paths.items() if path.startswith(PUBLIC)}
-    return with_token(shown)
+    shown["components"] = in_use(shown)
+    shown["servers"] = [{"url": "/"}]
+    return shown
 
 
-def with_token(document: Document) -> Document:
-    """Say where an access token goes, for a document that does not say so itself."""
-    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
-    if not schemes:
-        schemes[TOKEN] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-        document["security"] = [{}, {TOKEN: []}]
-    document["servers"] = [{"url": "/"}]
-    return document
+def in_use(document: Document) -> Document:
+    """Pick the components that the paths lead to; security schemes are named without reference."""
+    sections = document.get("components", {})
+    found = {("securitySchemes", name) for name in sections.get("securitySchemes", {})}
+    open_ends = references(document["paths"])
+    while open_ends:
+        section, name = entry = open_ends.pop()
+        if entry not in found:
+            found.add(entry)
+            open_ends |= references(sections[section][name])
+    kept = {
+        section: {name: entry for name, entry in entries.items() if (section, name) in found}
+        for section, entries in sections.items()
+    }
+    return {section: entries for section, entries in kept.items() if entries}
+
+
+def references(node: Any) -> set[tuple[str, str]]:
+    """Find every (section, name) that a part of a document refers to."""
+    if isinstance(node, list):
+        return {found for entry in node for found in references(entry)}
+    if isinstance(node, dict):
+        return {found for entry in node.values() for found in references(entry)}
+    if isinstance(node, str) and node.startswith("#/components/"):
+        section, _, name = node.removeprefix("#/components/").partition("/")
+        return {(section, name)}
+    return set()
 
 
 def merged(documents: dict[str, Document], away: list[str]) -> Document:
@@ -43,43 +71,68 @@ def merged(documents: dict[str, Document], away: list[str]) -> Document:
             "title": "Cartwright",
             "version": "1",
             "description": f"Every public operation of the shop, service by service.{missing}",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": "/"}],
         "tags": [],
         "paths": {},
         "components": {},
     }
+    ambiguous = clashes(documents)
     operation_ids: set[str] = set()
     for service, document in documents.items():
-        own = renamed(document, names_for(service, document, whole["components"]))
+        own = renamed(document, names_for(service, document, ambiguous))
         for section, entries in own.get("components", {}).items():
-            whole["components"].setdefault(section, {}).update(entries)
+            known = whole["components"].setdefault(section, {})
+            known.update({name: entry for name, entry in entries.items() if name not in known})
         for path in own["paths"]:
             placed = whole["paths"].setdefault(path, {})
             placed.update(as_part_of_whole(service, own, path, operation_ids))
-    whole["tags"] = [{"name": tag} for tag in tags_of(whole)]
-    return with_token(whole)
-
-
-def names_for(service: str, document: Document, taken: Document) -> Names:
-    """Name each component: its own name, unless something else already goes by it.
-
-    What two services define alike is shared. A renamed component changes whatever refers to it,
-    so the comparison is repeated until nothing changes.
-    """
-    sections = document.get("components", {})
-    names = {(section, name): name for section, entries in sections.items() for name in entries}
-    while True:
-        own = renamed(document, names)["components"]
-        clashes = [
-            (section, name)
-            for (section, name), public_name in names.items()
-            if name == public_name
-            and taken.get(section, {}).get(name, own[section][name]) != own[section][name]
+        whole["tags"] += [
+            {"name": tag, "description": f"Served by {service}."}
+            for tag in tags_of(own)
+            if all(tag != known["name"] for known in whole["tags"])
         ]
-        if not clashes:
-            return names
-        for section, name in clashes:
-            names[section, name] = f"{service.capitalize()}{name[:1].upper()}{name[1:]}"
+    add_refusals(whole)
+    return whole
+
+
+def clashes(documents: dict[str, Document]) -> set[tuple[str, str]]:
+    """Find the components that services define differently under one name.
+
+    What they define alike is shared, unless it refers to something that clashes. A problem's code
+    means the same everywhere; the words of whoever comes first are its example.
+    """
+    entries: dict[tuple[str, str], list[Any]] = {}
+    for document in documents.values():
+        for section, named in document.get("components", {}).items():
+            for name, entry in named.items():
+                if section == "examples" and name.islower():
+                    continue
+                entries.setdefault((section, name), []).append(entry)
+    shared = {key: found for key, found in entries.items() if len(found) > 1}
+    clashing = {
+        key for key, found in shared.items() if any(entry != found[0] for entry in found[1:])
+    }
+    while more := {
+        key
+        for key, found in shared.items()
+        if key not in clashing and references(found[0]) & clashing
+    }:
+        clashing |= more
+    return clashing
+
+
+def names_for(service: str, document: Document, ambiguous: set[tuple[str, str]]) -> Names:
+    """Name each component: its own name, with the service's before it where it is ambiguous."""
+    names = {
+        (section, name): name
+        for section, entries in document.get("components", {}).items()
+        for name in entries
+    }
+    for section, name in ambiguous & set(names):
+        names[section, name] = f"{service.capitalize()}{name[:1].upper()}{name[1:]}"
+    return names
 
 
 def renamed(document: Document, names: Names) -> Document:
@@ -89,6 +142,10 @@ def renamed(document: Document, names: Names) -> Document:
         section: {names[section, name]: entry for name, entry in entries.items()}
         for section, entries in own.get("components", {}).items()
     }
+    for name, schema in own["components"].get("schemas", {}).items():
+        if "title" in schema:
+            # Generators of clients name classes by their titles.
+            schema["title"] = name
     return own
 
 
@@ -119,17 +176,14 @@ def with_schemes(requirement: Document, names: Names) -> Document:
 def as_part_of_whole(
     service: str, document: Document, path: str, operation_ids: set[str]
 ) -> Document:
-    """Copy a path's operations: tags tell the service, ids are unique, security is explicit."""
+    """Copy a path's operations: each has a tag, an id of its own, and says who may call it."""
     item = document["paths"][path]
     placed = dict(item)
     for method in METHODS:
         if method not in item:
             continue
         operation = dict(item[method])
-        operation["tags"] = [
-            service if tag == service else f"{service} · {tag}"
-            for tag in operation.get("tags") or [service]
-        ]
+        operation.setdefault("tags", [service])
         operation.setdefault("security", document.get("security", []))
         operation_id = operation.get("operationId") or f"{method} {path}"
         if operation_id in operation_ids:
@@ -149,3 +203,41 @@ def tags_of(document: Document) -> list[str]:
         for tag in item.get(method, {}).get("tags", [])
     )
     return list(dict.fromkeys(tags))
+
+
+def add_refusals(whole: Document) -> None:
+    """Declare what the gateway answers itself, beside what the services declare."""
+    examples = whole["components"].setdefault("examples", {})
+    for status in (*ALWAYS, *WITH_BODY):
+        code, title, detail = REFUSALS[status]
+        value = {"type": f"urn:cartwright:problem:{code}", "title": title, "status": status}
+        value |= {"code": code, "detail": detail}
+        examples.setdefault(code, {"summary": detail, "value": value})
+    schemas = whole["components"].setdefault("schemas", {})
+    schemas.setdefault("Problem", {"type": "object", "description": "RFC 9457 problem document."})
+    for item in whole["paths"].values():
+        for method in set(METHODS) & set(item):
+            operation = item[method]
+            operation["responses"] = dict(operation.get("responses", {}))
+            for status in (*ALWAYS, *(WITH_BODY if "requestBody" in operation else ())):
+                refuse(operation["responses"], status)
+
+
+def refuse(responses: Document, status: int) -> None:
+    """Declare one refusal of the gateway among an operation's answers."""
+    code, title, _ = REFUSALS[status]
+    known = responses.get(str(status), {})
+    shown = known.get("content", {}).get(PROBLEM, {}).get("examples", {})
+    codes = {code: {"$ref": f"#/components/examples/{code}"}, **shown}
+    responses[str(status)] = {
+        **known,
+        "description": f"{title}: {', '.join(sorted(codes))}",
+        "content": {
+            PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": codes}
+        },
+    }
+
+
+if __name__ == "__main__":
+    told = {service: public(document) for service, document in json.load(sys.stdin).items()}
+    json.dump(merged(told, []), sys.stdout, indent=1)

@@ -44,8 +44,11 @@ def orders() -> FastAPI:
     async def read_one(order_id: str) -> Order:
         raise NotImplementedError
 
+    class Audit(BaseModel):
+        checked: int
+
     @app.post("/internal/reconcile", operation_id="reconcile")
-    async def reconcile() -> None:
+    async def reconcile() -> Audit:
         raise NotImplementedError
 
     app.include_router(public)
@@ -122,19 +125,33 @@ def test_operations_are_told_apart_and_grouped_by_service(whole: dict[str, Any])
     in_cart = whole["paths"]["/v1/carts/{cart_id}"]["get"]
     in_orders = whole["paths"]["/v1/orders/{order_id}"]["get"]
     assert (in_cart["operationId"], in_orders["operationId"]) == ("read_one", "orders_read_one")
-    assert (in_cart["tags"], in_orders["tags"]) == (["cart · items"], ["orders"])
-    assert [tag["name"] for tag in whole["tags"]] == ["cart · items", "orders"]
+    assert (in_cart["tags"], in_orders["tags"]) == (["items"], ["orders"])
+    assert [tag["description"] for tag in whole["tags"]] == ["Served by cart.", "Served by orders."]
 
 
 def test_what_services_define_alike_is_shared_and_the_rest_told_apart(
     whole: dict[str, Any],
 ) -> None:
     schemas = whole["components"]["schemas"]
-    assert "OrdersMoney" not in schemas
-    assert set(schemas["Line"]["properties"]) == {"variant_id", "price"}
+    assert "Money" in schemas
+    assert "Line" not in schemas
+    assert set(schemas["CartLine"]["properties"]) == {"variant_id", "price"}
     assert set(schemas["OrdersLine"]["properties"]) == {"sku", "price"}
     lines = schemas["Order"]["properties"]["lines"]["items"]
     assert lines == {"$ref": "#/components/schemas/OrdersLine"}
+
+
+def test_what_only_internal_paths_use_is_left_out(whole: dict[str, Any]) -> None:
+    assert "Audit" not in whole["components"]["schemas"]
+
+
+def test_the_gateways_own_refusals_are_declared(whole: dict[str, Any]) -> None:
+    answers = whole["paths"]["/v1/carts/{cart_id}"]["get"]["responses"]
+    assert {"401", "429", "503", "504"} <= set(answers)
+    assert set(answers["429"]["content"]["application/problem+json"]["examples"]) == {
+        "rate_limited"
+    }
+    assert whole["components"]["examples"]["rate_limited"]["value"]["status"] == 429
 
 
 def test_every_reference_leads_somewhere(whole: dict[str, Any]) -> None:
