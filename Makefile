@@ -5,7 +5,7 @@ PYTHON := $(shell for name in python3.13 python3.12 python3.11 python3; do \
 SUITE := .venv/bin/python -m suite
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs restart test faults check fmt bench topology migration lock check-lock clean
+.PHONY: help install up down status logs restart test faults check fmt bench topology sdk openapi migration lock check-lock clean
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -45,12 +45,13 @@ test: install ## every test, on servers of its own (A="-k checkout -x" goes to p
 faults: install ## attack the whole suite, half an hour (A="--seed 7 --part 1/4 --only crash")
 	@$(SUITE) faults $(A)
 
-check: install ## ruff, mypy, import contracts, broker topology
+check: install ## ruff, mypy, import contracts, broker topology, index of the API
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@$(SUITE) topology --check
+	@$(SUITE) openapi --check
 
 bench: install ## orders per second through the gateway, and what they cost
 	@$(SUITE) bench $(A)
@@ -64,6 +65,12 @@ fmt: install ## rewrite the code in the house format
 topology: install ## write the broker's definitions from what the services handle and send
 	@$(SUITE) topology
 
+openapi: install ## write the OpenAPI document to .run/openapi.json, and sdk/operations.txt
+	@$(SUITE) openapi
+
+sdk: install ## generate and build the client libraries of sdk/ (Python, TypeScript) into sdk/dist
+	@$(SUITE) sdk
+
 migration: install ## a new migration (S=orders M="add lines")
 	@$(SUITE) migration $(S) "$(M)"
 
@@ -72,6 +79,8 @@ lock: ## pin requirements.in anew; needs `uv` on the PATH
 		--no-annotate --no-header --no-emit-index-url --quiet -o requirements.lock
 	@uv pip compile requirements.postgres.in --universal --generate-hashes --python-version 3.11 \
 		--no-annotate --no-header --no-emit-index-url --no-deps --quiet -o requirements.postgres.lock
+	@uv pip compile requirements.node.in --universal --generate-hashes --python-version 3.11 \
+		--no-annotate --no-header --no-emit-index-url --no-deps --quiet -o requirements.node.lock
 
 check-lock: ## the lock installs on every Python of 3.11 to 3.13 that is here
 	@for python in python3.11 python3.12 python3.13; do \

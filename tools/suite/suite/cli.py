@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import json
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from suite import logs, repository, status_table, testing, topology
+from suite import api_document, logs, repository, sdk, status_table, testing, topology
 from suite.definitions import TRACKED
 from suite.environment import ADMIN_EMAIL, as_exports
 from suite.instance import Instance
@@ -155,6 +156,42 @@ def write_topology(
     else:
         asyncapi.FILE.write_text(asyncapi.text())
         console.print(f"{asyncapi.FILE.name} is written; `make up` brings all to the broker.")
+
+
+@app.command(name="openapi")
+def write_openapi(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only compare the index; 1 when it differs.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Where the document goes.")] = RUN / "openapi.json",
+) -> None:
+    """Write the OpenAPI document of the whole API, and the tracked index of its operations."""
+    told = api_document.of_services(repository.services(repository.ROOT))
+    document = api_document.merged(repository.ROOT, told)
+    index, file = api_document.index(document), repository.ROOT / api_document.INDEX
+    if check:
+        if not file.exists() or file.read_text() != index:
+            raise Refusal(
+                f"{api_document.INDEX} differs from the routes: `make openapi` writes it."
+            )
+        console.print(f"{api_document.INDEX} is what the services offer.")
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(document, indent=1) + "\n")
+    file.write_text(index)
+    console.print(
+        f"{out} and {api_document.INDEX} are written: {len(index.splitlines())} operations."
+    )
+
+
+@app.command(name="sdk")
+def build_sdk() -> None:
+    """Generate, build and check the client libraries of `sdk/` from the API's document."""
+    clients = sdk.Sdk(repository.ROOT, step)
+    clients.build()
+    clients.check_python()
+    console.print("The clients are built: sdk/dist holds the wheel and the npm package.")
 
 
 @app.command()

@@ -1,0 +1,28 @@
+"""The generated clients, each buying something through the gateway."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from invariants import Books
+from shopfloor import Staff
+from suite.instance import Instance
+from suite.sdk import Sdk
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("language", ["python", "typescript"])
+async def test_a_generated_client_plays_the_whole_checkout(
+    language: str, instance: Instance, staff: Staff, at_rest: Books
+) -> None:
+    clients = Sdk(ROOT, print)
+    clients.build()
+    product = await staff.sell(stock=5)
+    slug = (await staff.get(f"/v1/admin/products/{product.id}"))["slug"]
+
+    bought, refused = clients.run_example(language, instance.url("gateway"), slug).splitlines()
+
+    assert re.fullmatch(r"2[0-9]{3}-[0-9]{6} confirmed 4500 USD", bought)
+    assert refused == "409 cart_already_ordered"
