@@ -238,7 +238,9 @@ async def test_an_administrator_makes_another_and_customers_may_do_nothing(
     await buyer.sign_up()
     customer = Desk(instance.url("gateway"), buyer.access_token)
 
+    (deed,) = await desk.json("audit", "--service", "identity", "--target", made["id"])
     assert made["roles"] == ["admin", "customer"]
+    assert (deed["action"], deed["before"]) == ("user.roles", {"roles": ["customer"]})
     again = Desk(instance.url("gateway"), await sign_in(http, email, password))
     assert await again.json("saga", "list", "--limit", "1") is not None
     assert "ops:read" in await customer.refused("dead", "list")

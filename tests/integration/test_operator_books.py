@@ -139,7 +139,7 @@ async def test_every_kind_of_damage_is_found_proposed_and_mended(
 
     assert {order: {f["kind"] for f in told} for order, told in found.items()} == damaged.kinds
     every = [each for told in found.values() for each in told]
-    assert all(each["id"] in text and each["step"] for each in every)
+    assert all(each["step"] and each["kind"] in text and each["subject"] in text for each in every)
 
     chosen = [part for each in every for part in ("--only", each["id"])]
     applied = await desk.json("reconcile", *NOW, *chosen, "--apply", "--yes", *WHY)

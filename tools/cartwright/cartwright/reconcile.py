@@ -116,16 +116,15 @@ def _report(found: list[Finding], results: dict[str, str] | None = None, *, json
     if not found:
         output.say("The books agree.")
         return
-    columns = (
-        ("finding", "says", "proposed", "result") if results else ("finding", "says", "proposed")
-    )
-    table = output.table(*columns)
+    table = output.table("finding", "about", "says", "proposed", *(["result"] if results else []))
+    table.columns[0].no_wrap = True
     for each in found:
         proposed = each.step.words if each.step else f"for people: {each.advice}"
-        row = [each.id, each.says, proposed]
-        table.add_row(*row, results.get(each.id, "left to people")) if results else table.add_row(
-            *row
-        )
+        row = [each.kind, each.subject, each.says, proposed]
+        if results:
+            row.append(results.get(each.id, "left to people"))
+        table.add_row(*row)
     output.say(table)
     if not results:
-        output.say("`cartwright reconcile --apply` does what is proposed; `--only ID` one of them.")
+        output.say("`cartwright reconcile --apply` does all that is proposed;")
+        output.say(f"`--only {found[0].id}` the first of them alone.")

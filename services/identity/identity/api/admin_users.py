@@ -11,6 +11,7 @@ from chassis import etag, outbox
 from chassis.auth import Caller, permitted
 from chassis.db import Tx
 from chassis.ids import utcnow
+from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body
 from identity.api.fields import Email, RoleName
@@ -95,6 +96,8 @@ async def set_status(
             await _check_not_last(tx, user)
         await sessions.revoke_sessions(tx, user.id, utcnow())
     customer = await customers.get_customer_of(tx, user.id)
+    before, after = {"status": user.status}, {"status": body.status}
+    await audit.record(tx, "user.status", user.id, "by hand", before=before, after=after)
     outbox.add(tx, *user.set_status(body.status, customer.id))
     return await _shown(tx, response, user)
 
@@ -120,6 +123,8 @@ async def set_roles(
         await _check_not_last(tx, user)
     await users.set_roles(tx, user.id, sorted(wanted))
     user.touch()
+    before, after = {"roles": sorted(theirs)}, {"roles": sorted(wanted)}
+    await audit.record(tx, "user.roles", user.id, "by hand", before=before, after=after)
     return await _shown(tx, response, user)
 
 
