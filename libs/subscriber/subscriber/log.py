@@ -43,10 +43,16 @@ class Log:
     queue: str = QUEUE
 
     async def read(
-        self, start: Start = None, *, until: int | None = None, batch: int = PREFETCH
+        self,
+        start: Start = None,
+        *,
+        until: int | None = None,
+        batch: int = PREFETCH,
+        linger: float = 0.0,
     ) -> AsyncIterator[Sequence[Logged]]:
         """Batches of events from `start` on, waiting for new ones, or up to the offset `until`.
 
+        A first event waits `linger` seconds for others to come in one batch with it.
         Raises LogEnded when the connection is lost, aio-pika's errors when it cannot be made.
         """
         connection = await _connect(self.url)
@@ -60,6 +66,8 @@ class Log:
                 return
             while True:
                 messages = [await arrived.get()]
+                if linger and arrived.qsize() < batch:
+                    await asyncio.sleep(linger)
                 while len(messages) < batch and not arrived.empty():
                     messages.append(arrived.get_nowait())
                 taken = [message for message in messages if message is not None]

@@ -15,6 +15,8 @@ log = structlog.get_logger()
 
 DAY = 86400.0
 BATCH = 500
+# A poll comes seconds after an event; a transaction for each one would cost more than its service.
+LINGER = 0.1
 
 
 class LogIsYounger(Exception):
@@ -33,7 +35,8 @@ async def follow_log(running: Running[FeedSettings]) -> None:
     if bounds is not None and (await events.end() or 0) < bounds[1]:
         raise LogIsYounger(f"the log ends before position {bounds[1]}")
     log.info("following the log", behind=bounds[1] if bounds else None)
-    async for batch in events.read(bounds[1] + 1 if bounds else None, batch=BATCH):
+    start = bounds[1] + 1 if bounds else None
+    async for batch in events.read(start, batch=BATCH, linger=LINGER):
         async with running.database.transaction() as tx:
             await store.keep(tx, batch)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,6 +13,12 @@ from feed.domain import Event, Subscriber, pattern_of
 from subscriber import Logged
 
 FORGOTTEN_AT_ONCE = 5000
+KEEP = text(
+    "insert into events (position, type, source, subject, time, document) "
+    "select * from unnest(cast(:positions as bigint[]), cast(:types as text[]), "
+    "cast(:sources as text[]), cast(:subjects as text[]), cast(:times as timestamptz[]), "
+    "cast(:documents as bytea[])) on conflict do nothing"
+)
 
 
 async def get_bounds(tx: AsyncSession) -> tuple[int, int] | None:
@@ -25,18 +31,18 @@ async def get_bounds(tx: AsyncSession) -> tuple[int, int] | None:
 
 async def keep(tx: AsyncSession, events: Sequence[Logged]) -> None:
     """Keep events at their positions; what is held already stays as it is."""
-    rows = [
+    envelopes = [each.envelope for each in events]
+    await tx.execute(
+        KEEP,
         {
-            "position": each.offset,
-            "type": each.envelope.type,
-            "source": each.envelope.source,
-            "subject": each.envelope.subject,
-            "time": each.envelope.time,
-            "document": structured.write(each.envelope, each.data),
-        }
-        for each in events
-    ]
-    await tx.execute(insert(Event).values(rows).on_conflict_do_nothing())
+            "positions": [each.offset for each in events],
+            "types": [envelope.type for envelope in envelopes],
+            "sources": [envelope.source for envelope in envelopes],
+            "subjects": [envelope.subject for envelope in envelopes],
+            "times": [envelope.time for envelope in envelopes],
+            "documents": [structured.write(each.envelope, each.data) for each in events],
+        },
+    )
 
 
 async def list_events(

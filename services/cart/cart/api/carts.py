@@ -64,9 +64,10 @@ async def create_cart(body: NewCart, visit: Visiting) -> views.CreatedCartView:
             )
         else:
             basket = await _own_cart(tx, body, visit)
-        wanted = [each.variant_id for each in body.items]
-        basket.lines, offers = await lines.list_lines(tx, basket.id, utcnow(), wanted)
-        await put_in(tx, basket, body.items, offers)
+        if token is None or body.items:
+            wanted = [each.variant_id for each in body.items]
+            basket.lines, offers = await lines.list_lines(tx, basket.id, utcnow(), wanted)
+            await put_in(tx, basket, body.items, offers)
     view = await visit.show(basket)
     return views.CreatedCartView(**dict(view), cart_token=token)
 
