@@ -88,7 +88,6 @@ class Database:
                 "server_settings": {
                     "application_name": application_name,
                     "jit": "off",
-                    "plan_cache_mode": "force_generic_plan",
                     "idle_in_transaction_session_timeout": "60s",
                     "lock_timeout": "10s",
                 },
