@@ -11,8 +11,8 @@ from typing import Final
 
 import httpcore
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chassis.db import Database
 from sandbox_provider import store
 from sandbox_provider.db import transaction
 from sandbox_provider.signature import sign
@@ -46,9 +46,9 @@ class Deliverer:
     """
 
     def __init__(
-        self, engine: AsyncEngine, *, url: str, keys: list[bytes], retry_seconds: list[float]
+        self, database: Database, *, url: str, keys: list[bytes], retry_seconds: list[float]
     ) -> None:
-        self._engine = engine
+        self._database = database
         self._url = url
         self._keys = keys
         self._pauses = [timedelta(seconds=seconds) for seconds in retry_seconds]
@@ -92,7 +92,7 @@ class Deliverer:
         outcomes, now = list(self._outcomes), datetime.now(UTC)
         freed = {webhook.lane for webhook, _ in outcomes}
         try:
-            async with transaction(self._engine) as connection:
+            async with transaction(self._database) as connection:
                 if accepted := [webhook.id for webhook, fine in outcomes if fine]:
                     await store.mark_delivered(connection, accepted, now)
                 for webhook, fine in outcomes:

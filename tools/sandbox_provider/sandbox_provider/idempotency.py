@@ -6,11 +6,13 @@ from http import HTTPStatus
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from sandbox_provider.problems import KeyReused
 from sandbox_provider.tables import idempotency_keys as keys
+
+CLAIM = insert(keys).on_conflict_do_nothing().returning(keys.c.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Keyed:
 
 
 async def claim(
-    connection: AsyncConnection, request: Keyed, answer: Answer | None = None
+    connection: AsyncSession, request: Keyed, answer: Answer | None = None
 ) -> Answer | None:
     """Take the key and return None, or return the answer that was given under it before.
 
@@ -58,8 +60,7 @@ async def claim(
         "status": answer.status if answer else None,
         "body": answer.body if answer else None,
     }
-    query = insert(keys).values(values).on_conflict_do_nothing().returning(keys.c.key)
-    if (await connection.execute(query)).first():
+    if (await connection.execute(CLAIM, values)).first():
         return None
     stored = (await connection.execute(select(keys).where(keys.c.key == request.key))).one()
     if stored.fingerprint != request.fingerprint:
@@ -67,7 +68,7 @@ async def claim(
     return Answer(stored.status, stored.body, replayed=True)
 
 
-async def settle(connection: AsyncConnection, request: Keyed, answer: Answer) -> None:
+async def settle(connection: AsyncSession, request: Keyed, answer: Answer) -> None:
     """Store the answer of a claimed key; it commits together with what the request did."""
     query = update(keys).where(keys.c.key == request.key)
     await connection.execute(query.values(status=answer.status, body=answer.body))

@@ -29,21 +29,21 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = connect(settings.database_url)
-        await make_tables(engine)
+        database = connect(settings.database_url)
+        await make_tables(settings.database_url)
         deliverer = Deliverer(
-            engine,
+            database,
             url=str(settings.webhook_url),
             keys=settings.signing_keys,
             retry_seconds=settings.webhook_retry_seconds,
         )
-        app.state.provider = Provider(settings, engine, deliverer)
+        app.state.provider = Provider(settings, database, deliverer)
         delivering = asyncio.create_task(deliverer.run())
         yield
         delivering.cancel()
         with suppress(asyncio.CancelledError):
             await delivering
-        await engine.dispose()
+        await database.close()
 
     app = FastAPI(title="Sandbox payment provider", lifespan=lifespan)
     for module in (charges, payment_methods, ledger, transfers, pay_page, health):

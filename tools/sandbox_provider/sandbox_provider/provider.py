@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.db import Database
 from sandbox_provider import store
 from sandbox_provider.db import transaction
 from sandbox_provider.delivery import Deliverer, Due
@@ -23,14 +24,14 @@ class Provider:
     """The settings, the database and the one who sends webhooks."""
 
     settings: Settings
-    engine: AsyncEngine
+    database: Database
     deliverer: Deliverer
 
     def view(self, charge: Charge, refund: Refund | None = None) -> str:
         """The charge as JSON."""
         return ChargeView.of(charge, self.settings.base_url, refund).model_dump_json()
 
-    async def announce(self, connection: AsyncConnection, charge: Charge) -> list[WebhookRow]:
+    async def announce(self, connection: AsyncSession, charge: Charge) -> list[WebhookRow]:
         """Store the webhooks of a charge; they go out after the commit."""
         now = datetime.now(UTC)
         late = now + timedelta(seconds=self.settings.late_webhook_seconds)
@@ -40,7 +41,7 @@ class Provider:
 
     async def open(self, request: Keyed, charge: Charge, answer: Answer) -> Answer:
         """Make a charge, or return what was answered to the same request before."""
-        async with transaction(self.engine) as connection:
+        async with transaction(self.database) as connection:
             if stored := await claim(connection, request, answer):
                 return stored
             await store.add_charge(connection, charge)
@@ -60,7 +61,7 @@ class Provider:
 
         Without `request` the step is taken each time: right only where asking twice does no harm.
         """
-        async with transaction(self.engine) as connection:
+        async with transaction(self.database) as connection:
             if request and (stored := await claim(connection, request)):
                 return stored
             answer = await self._step(connection, charge_id, step)
@@ -71,7 +72,7 @@ class Provider:
 
     async def _step(
         self,
-        connection: AsyncConnection,
+        connection: AsyncSession,
         charge_id: str,
         step: Callable[[Charge], Refund | None],
     ) -> Answer:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, func, insert, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from sandbox_provider.domain import Charge, Method, Refund, Status
 from sandbox_provider.problems import NotFound
@@ -18,16 +18,19 @@ _COLUMNS = [f.name for f in fields(Charge) if f.name in charges.c]
 _CHANGING = ["status", "captured_amount", "refunded_amount", "failed_refunds", "failure_code"]
 _CHANGING += ["version"]
 
+# One object each, so that they are compiled once.
+ADD_CHARGE, ADD_ENTRY, ADD_WEBHOOK = insert(charges), insert(ledger_entries), insert(webhooks)
 
-async def add_charge(connection: AsyncConnection, charge: Charge) -> None:
+
+async def add_charge(connection: AsyncSession, charge: Charge) -> None:
     """Write a new charge and its ledger entries."""
     row = {name: getattr(charge, name) for name in _COLUMNS}
     row["card"] = asdict(charge.card) if charge.card else None
-    await connection.execute(insert(charges), row)
+    await connection.execute(ADD_CHARGE, row)
     await _add_entries(connection, charge)
 
 
-async def save_charge(connection: AsyncConnection, charge: Charge) -> None:
+async def save_charge(connection: AsyncSession, charge: Charge) -> None:
     """Write what a step changed, with the ledger entries and refunds it caused."""
     changes = {name: getattr(charge, name) for name in _CHANGING}
     await connection.execute(update(charges).where(charges.c.id == charge.id).values(changes))
@@ -37,19 +40,19 @@ async def save_charge(connection: AsyncConnection, charge: Charge) -> None:
             await _add_refund(connection, charge, announcement.refund)
 
 
-async def lock_charge(connection: AsyncConnection, charge_id: str) -> Charge:
+async def lock_charge(connection: AsyncSession, charge_id: str) -> Charge:
     """Take the row until commit, so that of two rival steps the second sees what the first did."""
     query = select(charges).where(charges.c.id == charge_id).with_for_update()
     return _charge((await connection.execute(query)).first())
 
 
-async def get_charge(connection: AsyncConnection, charge_id: str) -> Charge:
+async def get_charge(connection: AsyncSession, charge_id: str) -> Charge:
     """Read a charge."""
     query = select(charges).where(charges.c.id == charge_id)
     return _charge((await connection.execute(query)).first())
 
 
-async def list_charges(connection: AsyncConnection, reference: str, limit: int) -> list[Charge]:
+async def list_charges(connection: AsyncSession, reference: str, limit: int) -> list[Charge]:
     """The charges of one reference, the newest first."""
     query = (
         select(charges)
@@ -61,7 +64,7 @@ async def list_charges(connection: AsyncConnection, reference: str, limit: int) 
 
 
 async def list_entries(
-    connection: AsyncConnection, *, after: int, reference: str | None, limit: int
+    connection: AsyncSession, *, after: int, reference: str | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Ledger entries by id. No id at or below the last one returned can appear later."""
     # Ids are taken before they are committed, so a reader could step over an entry in flight.
@@ -74,14 +77,14 @@ async def list_entries(
 
 
 async def add_payment_method(
-    connection: AsyncConnection, method_id: str, method: Method, switch_name: str
+    connection: AsyncSession, method_id: str, method: Method, switch_name: str
 ) -> None:
     """Keep what a token stands for."""
     row = {"id": method_id, "type": method, "switch_name": switch_name}
     await connection.execute(insert(payment_methods), row)
 
 
-async def find_payment_method(connection: AsyncConnection, method_id: str) -> Row[Any] | None:
+async def find_payment_method(connection: AsyncSession, method_id: str) -> Row[Any] | None:
     """Find a saved method that was not deleted."""
     query = select(payment_methods).where(
         payment_methods.c.id == method_id, payment_methods.c.deleted_at.is_(None)
@@ -89,25 +92,26 @@ async def find_payment_method(connection: AsyncConnection, method_id: str) -> Ro
     return (await connection.execute(query)).first()
 
 
-async def delete_payment_method(connection: AsyncConnection, method_id: str) -> None:
+async def delete_payment_method(connection: AsyncSession, method_id: str) -> None:
     """Forget a saved method."""
     query = (
         update(payment_methods)
         .where(payment_methods.c.id == method_id, payment_methods.c.deleted_at.is_(None))
         .values(deleted_at=func.now())
+        .returning(payment_methods.c.id)
     )
-    if not (await connection.execute(query)).rowcount:
+    if (await connection.execute(query)).first() is None:
         raise NotFound("payment_method_not_found", "There is no such saved payment method.")
 
 
-async def add_webhooks(connection: AsyncConnection, rows: Sequence[WebhookRow]) -> None:
+async def add_webhooks(connection: AsyncSession, rows: Sequence[WebhookRow]) -> None:
     """Write what is to be sent."""
     if rows:
-        await connection.execute(insert(webhooks), [dict(row) for row in rows])
+        await connection.execute(ADD_WEBHOOK, [dict(row) for row in rows])
 
 
 async def list_due_webhooks(
-    connection: AsyncConnection, *, now: datetime, busy: Sequence[str], limit: int
+    connection: AsyncSession, *, now: datetime, busy: Sequence[str], limit: int
 ) -> Sequence[Row[Any]]:
     """The first undelivered webhook of each lane that is not busy, where its time has come."""
     first = (
@@ -121,20 +125,20 @@ async def list_due_webhooks(
     return (await connection.execute(due.order_by(first.c.position).limit(limit))).all()
 
 
-async def mark_delivered(connection: AsyncConnection, ids: list[str], now: datetime) -> None:
+async def mark_delivered(connection: AsyncSession, ids: list[str], now: datetime) -> None:
     """Write that webhooks were accepted."""
     query = update(webhooks).where(webhooks.c.id.in_(ids)).values(delivered_at=now)
     await connection.execute(query)
 
 
-async def postpone(connection: AsyncConnection, webhook_id: str, until: datetime) -> None:
+async def postpone(connection: AsyncSession, webhook_id: str, until: datetime) -> None:
     """Count a failed delivery and name the time of the next one."""
     query = update(webhooks).where(webhooks.c.id == webhook_id)
     attempts = webhooks.c.attempts + 1
     await connection.execute(query.values(attempts=attempts, next_attempt_at=until))
 
 
-async def _add_entries(connection: AsyncConnection, charge: Charge) -> None:
+async def _add_entries(connection: AsyncSession, charge: Charge) -> None:
     if not charge.entries:
         return
     rows = [
@@ -148,10 +152,10 @@ async def _add_entries(connection: AsyncConnection, charge: Charge) -> None:
         }
         for entry in charge.entries
     ]
-    await connection.execute(insert(ledger_entries), rows)
+    await connection.execute(ADD_ENTRY, rows)
 
 
-async def _add_refund(connection: AsyncConnection, charge: Charge, refund: Refund) -> None:
+async def _add_refund(connection: AsyncSession, charge: Charge, refund: Refund) -> None:
     await connection.execute(insert(refunds), {"charge_id": charge.id, **asdict(refund)})
 
 

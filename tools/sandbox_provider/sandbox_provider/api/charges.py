@@ -92,7 +92,7 @@ async def refund_charge(
 @router.get("/{charge_id}", response_model=ChargeView)
 async def get_charge(charge_id: ChargeId, provider: TheProvider) -> Response:
     """Show a charge as it stands."""
-    async with transaction(provider.engine) as connection:
+    async with transaction(provider.database) as connection:
         charge = await store.get_charge(connection, charge_id)
     return Response(provider.view(charge), media_type="application/json")
 
@@ -104,7 +104,7 @@ async def list_charges(
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
 ) -> dict[str, list[ChargeView]]:
     """The charges made for one reference, the newest first."""
-    async with transaction(provider.engine) as connection:
+    async with transaction(provider.database) as connection:
         found = await store.list_charges(connection, reference, limit)
     return {"charges": [ChargeView.of(charge, provider.settings.base_url) for charge in found]}
 
@@ -112,7 +112,7 @@ async def list_charges(
 async def _switch_name(provider: Provider, body: NewCharge) -> str:
     if not body.token.startswith("pm_"):
         return body.token if body.token in SWITCHES else UNKNOWN
-    async with transaction(provider.engine) as connection:
+    async with transaction(provider.database) as connection:
         saved = await store.find_payment_method(connection, body.token)
     if saved is None:
         return PAYMENT_METHOD_UNKNOWN

@@ -18,6 +18,6 @@ async def livez() -> dict[str, str]:
 @router.get("/readyz")
 async def readyz(provider: TheProvider) -> dict[str, str]:
     """Answer if the database does."""
-    async with transaction(provider.engine) as connection:
+    async with transaction(provider.database) as connection:
         await connection.execute(text("SELECT 1"))
     return {"status": "ok"}

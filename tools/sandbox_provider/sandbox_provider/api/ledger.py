@@ -29,7 +29,7 @@ async def get_ledger(
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> LedgerPage:
     """What moved between customer, held and merchant; every reference sums to zero."""
-    async with transaction(provider.engine) as connection:
+    async with transaction(provider.database) as connection:
         rows = await store.list_entries(
             connection, after=after, reference=reference, limit=limit + 1
         )

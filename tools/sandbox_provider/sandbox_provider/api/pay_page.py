@@ -30,7 +30,7 @@ _MINOR_DIGITS: Final = dict.fromkeys(("JPY", "KRW", "VND", "CLP", "ISK"), 0) | d
 @router.get("/{charge_id}")
 async def show(charge_id: ChargeId, provider: TheProvider) -> HTMLResponse:
     """Show what is asked, or how it ended."""
-    async with transaction(provider.engine) as connection:
+    async with transaction(provider.database) as connection:
         charge = await store.get_charge(connection, charge_id)
     page = _templates.get_template("pay.html").render(charge=charge, price=_price(charge))
     return HTMLResponse(page, headers=_HEADERS)

@@ -39,7 +39,7 @@ async def save_payment_method(
     )
     answer = Answer(201, view.model_dump_json())
     keyed = Keyed.of(key, request.url.path, body.model_dump_json())
-    async with transaction(provider.engine) as connection:
+    async with transaction(provider.database) as connection:
         if stored := await claim(connection, keyed, answer):
             return stored.response()
         await store.add_payment_method(connection, view.id, method, body.token)
@@ -49,5 +49,5 @@ async def save_payment_method(
 @router.delete("/{payment_method_id}", status_code=204)
 async def delete_payment_method(payment_method_id: PaymentMethodId, provider: TheProvider) -> None:
     """Forget a saved method; charging it afterwards fails."""
-    async with transaction(provider.engine) as connection:
+    async with transaction(provider.database) as connection:
         await store.delete_payment_method(connection, payment_method_id)
