@@ -13,8 +13,8 @@ from chassis.auth import Caller, permitted
 from chassis.db import Database, Tx
 from chassis.errors import Refused
 from chassis.idempotency import Claim, idempotent
-from chassis.ops import audit
 from chassis.openapi import refuses
+from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, MoneyBody, View
 from contracts.money import Money
