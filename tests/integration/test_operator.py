@@ -117,10 +117,11 @@ async def test_mail_that_died_of_a_broken_table_is_handed_in_again_once(
     shown = await desk.run("dead", "show", str(letter["message_id"]))
     text = await desk.run("dead", "list")
 
-    assert [group["error"] for group in grouped] == ["ProgrammingError"]
+    error = str(letter["error"])
+    assert [group["error"] for group in grouped] == [error]
     assert "email_messages" in shown
-    assert "ProgrammingError" in text
-    line = ("dead", "redrive", "--service", "notifications", "--error", "ProgrammingError")
+    assert error in text
+    line = ("dead", "redrive", "--service", "notifications", "--error", error)
     assert (await desk.json(*line, *WHY))["redriven"] == 1
     sent = "select 1 from email_messages where recipient = $1"
     await until(lambda: books.rows("notifications", sent, buyer.email))
