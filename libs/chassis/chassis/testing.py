@@ -25,7 +25,7 @@ from chassis.bus import Delivery
 from chassis.context import new_traceparent
 from chassis.http import Reply
 from chassis.ids import new_id, utcnow
-from chassis.openapi.declared import Declared
+from chassis.openapi.declared import Declared, watch
 from chassis.scratch import FREE, Scratch
 from chassis.service import Running, Service
 from chassis.settings import ServiceSettings
@@ -273,21 +273,6 @@ async def running_service(
         )
         await stack.enter_async_context(client)
         yield Harness(service, composed, client)
-
-
-def watch(declared: Declared) -> Callable[[httpx.Response], Coroutine[None, None, None]]:
-    """A hook for a client that fails the test on an answer the document does not declare."""
-
-    async def check(answer: httpx.Response) -> None:
-        code = None
-        if answer.headers.get("content-type") == "application/problem+json":
-            await answer.aread()
-            code = answer.json()["code"]
-        asked = answer.request
-        wrong = declared.surprise(asked.method, asked.url.path, answer.status_code, code)
-        assert wrong is None, wrong  # noqa: S101
-
-    return check
 
 
 def model_differences(service: Service[Any], template: str) -> list[Any]:

@@ -1,7 +1,10 @@
 """Holds answers against the document: a refusal that nobody was told of is found by any test."""
 
 import re
+from collections.abc import Callable, Coroutine
 from typing import Any
+
+import httpx
 
 Document = dict[str, Any]
 FAILURE = 400
@@ -40,3 +43,18 @@ class Declared:
 def _codes(answer: Document) -> set[str]:
     shown = answer.get("content", {}).get("application/problem+json", {})
     return set(shown.get("examples", {}))
+
+
+def watch(declared: Declared) -> Callable[[httpx.Response], Coroutine[None, None, None]]:
+    """A hook for a client that fails the test on an answer the document does not declare."""
+
+    async def check(answer: httpx.Response) -> None:
+        code = None
+        if answer.headers.get("content-type") == "application/problem+json":
+            await answer.aread()
+            code = answer.json()["code"]
+        asked = answer.request
+        wrong = declared.surprise(asked.method, asked.url.path, answer.status_code, code)
+        assert wrong is None, wrong  # noqa: S101
+
+    return check
