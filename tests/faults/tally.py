@@ -76,7 +76,7 @@ class Watch:
 
     async def tally(self, crowd: Crowd | None = None, *, injected: int, dead: int = 0) -> Tally:
         """Wait for rest, check everything, count, report."""
-        await self.books.settle(120)
+        await self.books.settle(300)
         found = await self.books.violations(dead_letters=dead)
         tally = Tally(self.run, self.seed, injected=injected)
         if crowd is not None:

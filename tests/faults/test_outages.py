@@ -1,6 +1,7 @@
 """Servers killed, stopped and cut off in the midst of a crowd's checkouts."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -13,6 +14,7 @@ from crowd import Crowd, gather_crowd, visits
 from invariants import SERVICES, Books
 from shopfloor import Staff, until
 from storm import Persistent
+from suite.environment import DEADLINES
 from suite.instance import Instance
 from tally import Watch
 from test_crowd import SCARCE_PIECES, VISITS, everything_holds
@@ -25,13 +27,24 @@ BRIEFLY = 5.0
 SLOWNESS = 0.2
 # How long whatever was killed may take to come back, in seconds.
 PATIENT = 240
+STAGES = {"reserving": 180, "redeeming": 180, "collecting": 180}
+LONG_STAGES = {"orders": {"DEADLINES": json.dumps({**DEADLINES, **STAGES})}}
 
 pytestmark = pytest.mark.full
 Strike = Callable[[], Awaitable[int]]
 
 
 @pytest_asyncio.fixture
-async def crowd(staff: Staff, client: Persistent) -> Crowd:
+async def long_stages(instance: Instance, staff: Staff) -> AsyncIterator[None]:
+    """Checkouts that outlast an outage, so that it is not cancellations that are counted."""
+    longer = Instance(instance.folder, "test", overrides={**instance.overrides, **LONG_STAGES})
+    await asyncio.to_thread(longer.start)
+    yield
+    await asyncio.to_thread(instance.start)
+
+
+@pytest_asyncio.fixture
+async def crowd(long_stages: None, staff: Staff, client: Persistent) -> Crowd:
     """Buyers about to come."""
     return await gather_crowd(staff, client, scarce=SCARCE_PIECES)
 
@@ -114,6 +127,7 @@ def wired(instance: Instance) -> Iterator[tuple[list[Wire], list[Wire]]]:
             }
             for name, broker, database in zip(WIRED, to_broker, to_database, strict=True)
         }
+        changes["orders"] |= LONG_STAGES["orders"]
         Instance(instance.folder, "test", overrides={**instance.overrides, **changes}).start()
         try:
             yield to_broker, to_database
@@ -124,7 +138,9 @@ def wired(instance: Instance) -> Iterator[tuple[list[Wire], list[Wire]]]:
 
 
 @pytest_asyncio.fixture
-async def lines(instance: Instance, staff: Staff) -> AsyncIterator[tuple[list[Wire], list[Wire]]]:
+async def lines(
+    instance: Instance, long_stages: None
+) -> AsyncIterator[tuple[list[Wire], list[Wire]]]:
     """Wires to the broker and to the databases, while everything runs through them."""
     context = wired(instance)
     yield await asyncio.to_thread(context.__enter__)
