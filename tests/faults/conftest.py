@@ -54,4 +54,4 @@ def crash_points(instance: Instance) -> Iterator[CrashPoints]:
 @pytest.fixture
 def client(http: httpx.AsyncClient) -> Persistent:
     """A client that repeats what broke off."""
-    return Persistent(http)
+    return Persistent(http, patience=300)

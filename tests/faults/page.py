@@ -44,9 +44,10 @@ def runs(rows: list[dict[str, Any]]) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in found:
-        counted = " | ".join(str(row[name]) for name in COUNTS)
+        # A count that was not taken is no zero.
+        counted = " | ".join("–" if row[name] is None else str(row[name]) for name in COUNTS)
         lines.append(f"| {row['run']} | {row['seed']} | {counted} | {row['seconds']:.0f} |")
-    total = " | ".join(str(sum(row[name] for row in found)) for name in COUNTS)
+    total = " | ".join(str(sum(row[name] or 0 for row in found)) for name in COUNTS)
     seconds = sum(row["seconds"] for row in found)
     return [*lines, f"| **all {len(found)}** | | {total} | {seconds:.0f} |"]
 

@@ -19,17 +19,19 @@ PAUSE = 0.1
 class Persistent:
     """An HTTP client that repeats what broke off or met a part that is away, under the same key.
 
+    patience: seconds after which it gives up.
     seen: how often each status was answered; 0 is a broken connection.
     faults: answers nobody should get, in words.
     """
 
     http: httpx.AsyncClient
+    patience: float = PATIENCE
     seen: Counter[int] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
     async def send(self, method: str, url: str, **request: Any) -> httpx.Response:
         """The first answer that is an answer."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(self.patience):
             while True:
                 try:
                     answer = await self.http.request(method, url, **request)
