@@ -5,7 +5,7 @@ PYTHON := $(shell for name in python3.13 python3.12 python3.11 python3; do \
 SUITE := .venv/bin/python -m suite
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs restart test faults check fmt bench topology sdk openapi migration lock check-lock clean
+.PHONY: help install up down status logs restart test faults check fmt bench topology sdk openapi migration lock check-lock clean check-deploy test-deploy secrets
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -18,7 +18,7 @@ install:
 
 ## Run
 
-up: install ## install what is needed, start everything, seed the shop, place a first order
+up: install ## install what is needed, start everything, seed the shop, place a first order (RUN=native|compose)
 	@$(SUITE) up
 
 down: install ## stop everything; the data stays
@@ -32,6 +32,9 @@ logs: install ## follow one service (S=orders) or all
 
 restart: install ## restart one service (S=orders) with the code as it is now
 	@$(SUITE) restart $(S)
+
+secrets: install ## the Secrets of the Kubernetes dev overlay, for `kubectl apply -f -`
+	@.venv/bin/python -m suite.kubernetes
 
 clean: ## stop everything and remove its data, logs and secrets
 	@if [ -x .venv/bin/python ]; then $(SUITE) clean; fi
@@ -52,6 +55,19 @@ check: install ## ruff, mypy, import contracts, broker topology, index of the AP
 	@.venv/bin/lint-imports
 	@$(SUITE) topology --check
 	@$(SUITE) openapi --check
+
+check-deploy: install .run/check-deploy/ready ## Dockerfiles, compose file and Kubernetes manifests, without running them
+	@.run/check-deploy/bin/python deploy/check.py --out .run/rendered
+	@.venv/bin/python -m pytest tests/deploy -q
+
+.run/check-deploy/ready: requirements.deploy.lock
+	@echo "· installing what checks the deployment (a minute)"
+	@$(PYTHON) -m venv --clear .run/check-deploy
+	@.run/check-deploy/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+test-deploy: install ## images, compose and Kubernetes manifests, on a container engine of its own (root)
+	@.venv/bin/python -m engine test -- $(A)
 
 bench: install ## orders per second through the gateway, and what they cost
 	@$(SUITE) bench $(A)
@@ -77,6 +93,12 @@ migration: install ## a new migration (S=orders M="add lines")
 lock: ## pin requirements.in anew; needs `uv` on the PATH
 	@uv pip compile requirements.in --universal --generate-hashes --python-version 3.11 \
 		--no-annotate --no-header --no-emit-index-url --quiet -o requirements.lock
+	@for image in services gateway; do \
+		uv pip compile requirements.$$image.in -c requirements.lock --universal --generate-hashes \
+			--python-version 3.11 --no-annotate --no-header --no-emit-index-url --quiet \
+			-o requirements.$$image.lock; done
+	@uv pip compile requirements.deploy.in --universal --generate-hashes --python-version 3.11 \
+		--no-annotate --no-header --no-emit-index-url --quiet -o requirements.deploy.lock
 	@uv pip compile requirements.postgres.in --universal --generate-hashes --python-version 3.11 \
 		--no-annotate --no-header --no-emit-index-url --no-deps --quiet -o requirements.postgres.lock
 	@uv pip compile requirements.node.in --universal --generate-hashes --python-version 3.11 \

@@ -156,17 +156,18 @@ def main() -> None:
     """Serve until told to stop."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--env", type=Path, required=True, help="the gateway's settings, JSON")
     arguments = parser.parse_args()
 
     settings = json.loads(arguments.env.read_text())
     hosts = settings.get("hosts", {})
     addresses = {
-        name: f"http://{hosts.get(name, '127.0.0.1')}:{port}"
+        name: f"http://{hosts.get(name, '127.0.0.1')}:{port if isinstance(port, int) else port[0]}"
         for name, port in settings["services"].items()
     }
-    host = hosts.get("docs", "127.0.0.1")
-    uvicorn.run(create_app(addresses), host=host, port=arguments.port, access_log=False)
+    app = create_app(addresses)
+    uvicorn.run(app, host=arguments.host, port=arguments.port, access_log=False)
 
 
 if __name__ == "__main__":

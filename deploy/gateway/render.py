@@ -1,4 +1,4 @@
-"""Renders Envoy's configuration: envoy.yaml, filled in with routes and an instance's settings."""
+"""Renders Envoy's configuration: templates, filled in with routes and an instance's settings."""
 
 import argparse
 import json
@@ -6,12 +6,14 @@ import sys
 from ipaddress import ip_address
 from pathlib import Path
 from string import Template
+from textwrap import indent
 
 from limits import limit_after_token, limit_before_token
 from refusals import refusals
 from routes import PREFIXES, Json, all_routes
 
-TEMPLATE = Path(__file__).with_name("envoy.yaml")
+BOOTSTRAP = Path(__file__).with_name("envoy.yaml")
+LISTENER = Path(__file__).with_name("listener.yaml")
 PAGES = ("docs", "sandbox", "mail")
 EXTENSIONS = "type.googleapis.com/envoy.extensions"
 
@@ -21,7 +23,18 @@ SECONDS = {
     "request": 30,  # a whole request to arrive
     "answer": 30,  # a service to answer
     "wait": 35,  # orders to answer: `Prefer: wait` may ask for 30, and then it still has to write
+    "idle": 4,  # a connection to a service to be kept unused: less than its notice before closing
     "keys": 60,  # identity's key set to be believed; a new key is published that long before use
+}
+
+# How replicas are asked whether they are ready.
+READINESS: Json = {
+    "timeout": "2s",
+    "interval": "0.5s",
+    "no_traffic_interval": "0.5s",
+    "unhealthy_threshold": 1,
+    "healthy_threshold": 1,
+    "http_health_check": {"path": "/readyz"},
 }
 
 # Said by the gateway about the caller, so never believed when the caller says it.
@@ -30,52 +43,98 @@ STRIPPED = ("forwarded", "x-real-ip", "x-original-url", "x-rewrite-url", "x-requ
 
 
 def main() -> None:
-    """Write envoy.yaml into the folder given, or say which setting is wrong."""
+    """Write the configuration into the folder given, or say which setting is wrong.
+
+    A gateway that runs on the folder takes over what changed, without dropping a request.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for envoy.yaml")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the configuration")
     parser.add_argument("--env", type=Path, required=True, help="settings, a JSON file")
     arguments = parser.parse_args()
 
     try:
-        configuration = render(json.loads(arguments.env.read_text()))
+        files = render(json.loads(arguments.env.read_text()), arguments.out.resolve())
     except KeyError as missing:
         sys.exit(f"{arguments.env}: the setting {missing} is missing")
     except (OSError, ValueError) as error:
         sys.exit(f"{arguments.env}: {error}")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "envoy.yaml").write_text(configuration)
+    for name, text in files.items():
+        replace(arguments.out / name, text)
 
 
-def render(settings: Json) -> str:
-    """Envoy's configuration as YAML text; the settings are described in README.md.
+def replace(file: Path, text: str) -> None:
+    """Put a file in place at once: Envoy reads it when it is moved there, and never half of it."""
+    if file.exists() and file.read_text() == text:
+        return
+    fresh = file.with_name(f".{file.name}.new")
+    fresh.write_text(text)
+    fresh.replace(file)
 
-    Raises KeyError for a missing setting and ValueError for a service nobody knows.
+
+def render(settings: Json, folder: Path) -> dict[str, str]:
+    """Envoy's configuration by file name; the settings are described in README.md.
+
+    envoy.yaml is what Envoy is started with and names the listeners and clusters in `folder`;
+    static.yaml holds all in one, to be validated. Raises KeyError for a missing setting and
+    ValueError for a service nobody knows.
     """
-    services = list(settings["services"])
-    if unknown := set(services) - set(PREFIXES):
-        raise ValueError(f"services without routes: {', '.join(sorted(unknown))}")
+    listener = filled(LISTENER, listener_values(settings))
+    idle = f"{(SECONDS | settings.get('seconds', {}))['idle']}s"
+    clusters = [cluster(name, known, idle) for name, known in upstreams(settings).items()]
+    places = {"listeners": f"{folder}/listeners.yaml", "clusters": f"{folder}/clusters.yaml"}
+    bootstrap = filled(BOOTSTRAP, {"admin_port": settings["admin_port"], **places})
+    whole = bootstrap.partition("node:")[0] + "static_resources:\n  listeners:\n"
+    return {
+        "clusters.yaml": json.dumps(
+            {"resources": [typed("cluster.v3.Cluster", each) for each in clusters]}
+        ),
+        "listeners.yaml": "resources:\n"
+        + item(f'"@type": {kind("listener.v3.Listener")}\n{listener}'),
+        "static.yaml": f"{whole}{indent(item(listener), '  ')}  clusters: {json.dumps(clusters)}\n",
+        "envoy.yaml": bootstrap,
+    }
+
+
+def upstreams(settings: Json) -> dict[str, list[tuple[str, int]]]:
+    """Where each service and page listens: (host, port), several where there are replicas."""
     hosts = settings.get("hosts", {})
     ports = settings["services"] | {
         page: settings[f"{page}_port"] for page in PAGES if settings.get(f"{page}_port")
     }
     if collector_port := settings.get("collector_port"):
         ports["collector"] = collector_port
+    return {
+        name: [(hosts.get(name, "127.0.0.1"), port) for port in as_list(found)]
+        for name, found in ports.items()
+    }
+
+
+def as_list(found: int | list[int]) -> list[int]:
+    """Read a port or several."""
+    return found if isinstance(found, list) else [found]
+
+
+def listener_values(settings: Json) -> Json:
+    """What the listener's template has places for."""
+    services = list(settings["services"])
+    if unknown := set(services) - set(PREFIXES):
+        raise ValueError(f"services without routes: {', '.join(sorted(unknown))}")
+    known = upstreams(settings)
     per_address = settings["rate_limit_per_address"]
     per_principal = settings["rate_limit_per_principal"]
     trusted_hops = settings.get("trusted_hops", 0)
     durations = {
         name: f"{seconds}s" for name, seconds in (SECONDS | settings.get("seconds", {})).items()
     }
-
-    values = {
-        "admin_port": settings["admin_port"],
+    return {
         "gateway_port": settings["gateway_port"],
-        "gateway_host": hosts.get("gateway", "127.0.0.1"),
+        "gateway_host": settings.get("hosts", {}).get("gateway", "127.0.0.1"),
         "trusted_hops": trusted_hops,
         "headers_timeout": durations["headers"],
         "request_timeout": durations["request"],
         "keys_cache": durations["keys"],
-        "tracing": tracing(exported="collector" in ports),
+        "tracing": tracing(exported="collector" in known),
         "stripped_headers": stripped_headers(trusted_hops),
         "refusals": refusals(),
         "response_headers": response_headers(),
@@ -83,32 +142,48 @@ def render(settings: Json) -> str:
         "limit_after_token": limit_after_token(per_address, per_principal),
         "token_issuer": settings["token_issuer"],
         "token_audience": settings["token_audience"],
-        "jwks_uri": f"http://identity:{ports['identity']}/.well-known/jwks.json",
+        "jwks_uri": f"http://identity:{known['identity'][0][1]}/.well-known/jwks.json",
         "cors_origins": [{"exact": origin} for origin in settings["cors_origins"]],
-        "routes": all_routes(services, [page for page in PAGES if page in ports], durations),
-        "clusters": [
-            cluster(name, hosts.get(name, "127.0.0.1"), port) for name, port in ports.items()
-        ],
+        "routes": all_routes(services, [page for page in PAGES if page in known], durations),
     }
-    # JSON is YAML, so every value can be written as JSON wherever it stands.
+
+
+def filled(template: Path, values: Json) -> str:
+    """Fill in a template. JSON is YAML, so a value can be written as JSON wherever it stands."""
     as_json = {name: json.dumps(value) for name, value in values.items()}
-    return Template(TEMPLATE.read_text()).substitute(as_json)
+    return Template(template.read_text()).substitute(as_json)
 
 
-def cluster(name: str, host: str, port: int) -> Json:
-    """Say where a service listens.
+def kind(name: str) -> str:
+    """Write out the type of a configuration message."""
+    return f"type.googleapis.com/envoy.config.{name}"
 
-    Neither health checks nor outlier detection: behind each name stands one address, and turning
-    it away would only make a refusal out of an answer that might have come.
+
+def typed(name: str, message: Json) -> Json:
+    """Say a message's type in it, as files of resources must."""
+    return {"@type": kind(name), **message}
+
+
+def item(mapping: str) -> str:
+    """Make a YAML mapping the one item of a list."""
+    return "- " + indent(mapping, "  ").removeprefix("  ")
+
+
+def cluster(name: str, addresses: list[tuple[str, int]], idle: str) -> Json:
+    """Say where a service listens, and how long an unused connection to it is kept.
+
+    One address is not judged by health checks or outlier detection: turning it away would only
+    make a refusal out of an answer that might have come. Of several, one that says it is not
+    ready gets no more requests, and when none is, all get them.
     """
+    several = len(addresses) > 1
+    endpoints = [{"endpoint": {"address": socket(host, port)}} for host, port in addresses]
     return {
         "name": name,
-        "type": "STATIC" if is_address(host) else "STRICT_DNS",
+        "type": "STATIC" if all(is_address(host) for host, _ in addresses) else "STRICT_DNS",
         "connect_timeout": "1s",
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(host, port)}}]}],
-        },
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+        **({"health_checks": [READINESS]} if several else {}),
         # A waiting checkout and a stream of events hold a connection each.
         "circuit_breakers": {
             "thresholds": [
@@ -120,11 +195,10 @@ def cluster(name: str, host: str, port: int) -> Json:
                 }
             ]
         },
-        # Shorter than uvicorn's 5 seconds, else a request meets a connection just being closed.
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions",
-                "common_http_protocol_options": {"idle_timeout": "4s"},
+                "common_http_protocol_options": {"idle_timeout": idle},
                 "explicit_http_config": {"http_protocol_options": {}},
             }
         },

@@ -75,6 +75,17 @@ RETRY_UNSENT = {
     "retry_on": "connect-failure,refused-stream",
     "num_retries": 2,
     "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
+    # Where there are replicas, another one is asked.
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3"
+                ".PreviousHostsPredicate"
+            },
+        }
+    ],
+    "host_selection_retry_max_attempts": 3,
 }
 # A read may also be repeated when the service went away in the middle of it.
 RETRY_READ = {**RETRY_UNSENT, "retry_on": "connect-failure,refused-stream,reset"}

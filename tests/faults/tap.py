@@ -12,8 +12,8 @@ import httpx
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from impersonation import allow_any_name
+from provision.broker import VHOST
 from shopfloor import until
-from suite.definitions import VHOST
 from suite.instance import Instance
 
 WINDOW = 50

@@ -23,6 +23,7 @@ PORTS = {
         {"rate_limit_per_address": 600, "rate_limit_per_principal": 300},
         {"docs_port": None, "sandbox_port": None, "mail_port": None, "cors_origins": []},
         {"services": {"identity": 20_000}},
+        {"services": {"identity": [20_000, 20_001]}},
         {"hosts": {"identity": "identity", "docs": "docs", "gateway": "0.0.0.0"}},
         {"trusted_hops": 2, "collector_port": 4318, "hosts": {"collector": "collector"}},
         {"seconds": {"headers": 0.5, "answer": 5}},
@@ -38,7 +39,7 @@ def test_envoy_accepts_it(tmp_path: Path, changes: dict[str, Any]) -> None:
         "validate",
         "--disable-hot-restart",
         "-c",
-        configuration,
+        configuration.with_name("static.yaml"),
     ]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr

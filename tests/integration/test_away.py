@@ -118,7 +118,7 @@ async def test_a_service_whose_queue_is_gone_says_so_and_does_not_start_without_
         assert "definitions.json" in told
     finally:
         wanted = definitions.rendered(repository.ROOT, SERVICES, instance.environment.secrets)
-        await asyncio.to_thread(definitions.bring, management, wanted)
+        await asyncio.to_thread(broker.bring, management, wanted)
         await asyncio.to_thread(instance.restart, "promotions")
     product = await staff.sell(stock=3)
     code = await staff.coupon()

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -19,11 +20,18 @@ WITH_BODY = {"POST", "PUT", "PATCH"}
 
 
 class Edge:
-    """Wraps the application; reads `max_body_bytes` at most, whatever Content-Length claims."""
+    """Wraps the application; reads `max_body_bytes` at most, whatever Content-Length claims.
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    `is_stopping` says whether connections are to end with their answer, so that nobody is left
+    holding one that closes just as the next request is sent.
+    """
+
+    def __init__(
+        self, app: ASGIApp, max_body_bytes: int, is_stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
+        self.is_stopping = is_stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request in a context of its own."""
@@ -49,10 +57,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                answered = MutableHeaders(scope=message)
-                answered["X-Request-Id"] = request_id
-                answered["X-Content-Type-Options"] = "nosniff"
-                answered.setdefault("Cache-Control", "no-store")
+                self._stamp(MutableHeaders(scope=message), request_id)
             await send(message)
 
         try:
@@ -76,6 +81,14 @@ class Edge:
                 log.warning("slow or failed", path=scope["path"], status=status, took_ms=took)
             else:
                 log.debug("served", path=scope["path"], status=status, took_ms=took)
+
+    def _stamp(self, answered: MutableHeaders, request_id: str) -> None:
+        """Write what every answer carries."""
+        answered["X-Request-Id"] = request_id
+        answered["X-Content-Type-Options"] = "nosniff"
+        answered.setdefault("Cache-Control", "no-store")
+        if self.is_stopping():
+            answered["Connection"] = "close"
 
     async def _whole_body(self, receive: Receive) -> Receive:
         """Read the body up to the limit before anything looks at it; hand it on in one piece."""
@@ -108,6 +121,6 @@ class Edge:
         return has_body
 
 
-def wrap(app: Any, max_body_bytes: int) -> Edge:
+def wrap(app: Any, max_body_bytes: int, is_stopping: Callable[[], bool] = lambda: False) -> Edge:
     """The application behind its edge."""
-    return Edge(app, max_body_bytes)
+    return Edge(app, max_body_bytes, is_stopping)

@@ -35,7 +35,7 @@ from chassis.sweep import Sweep
 log = structlog.get_logger()
 
 S = TypeVar("S", bound=ServiceSettings)
-KINDS = ("api", "worker", "all", "migrate", "revision", "openapi")
+KINDS = ("api", "worker", "all", "migrate", "migrated", "revision", "openapi")
 CHECK_TIMEOUT = 2.0
 DRAIN_TIMEOUT = 15.0
 
@@ -51,6 +51,8 @@ class Running(Generic[S]):
     keys: KeySet
     peers: Peers
     resources: SimpleNamespace
+    # Set once the process is asked to stop: it then says so to whoever balances load.
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass
@@ -91,7 +93,7 @@ class Service(Generic[S]):
         """The HTTP side over what is running."""
 
         async def checks() -> dict[str, str]:
-            wrong: dict[str, str] = {}
+            wrong: dict[str, str] = {"process": "stopping"} if running.stopping.is_set() else {}
             try:
                 async with asyncio.timeout(CHECK_TIMEOUT):
                     await running.database.alone(text("select 1"))
@@ -122,7 +124,7 @@ class Service(Generic[S]):
         return factory.create_app(self.name, routers, checks, **kwargs)
 
     def main(self) -> None:
-        """The command line: `python -m <service> [api|worker|all|migrate|revision|openapi]`."""
+        """The command line: `python -m <service> [api|worker|all|migrate|migrated|…]`."""
         parser = argparse.ArgumentParser(prog=f"python -m {self.name}")
         parser.add_argument("kind", nargs="?", default="all", choices=KINDS)
         parser.add_argument("-m", "--message", help="what a new revision does (revision only)")
@@ -134,6 +136,9 @@ class Service(Generic[S]):
         logs.configure(self.name, settings.log_level)
         if arguments.kind in ("migrate", "revision"):
             asyncio.run(self._migrate(settings, arguments.message))
+        elif arguments.kind == "migrated":
+            migrations = importlib.import_module("chassis.migrations")
+            asyncio.run(migrations.wait_until_migrated(self.name, settings.database_url))
         else:
             sys.exit(uvloop.run(self._run(settings, arguments.kind)))
 
@@ -185,7 +190,7 @@ class Service(Generic[S]):
         application = self.application(running, consumer)
         server = Server(
             uvicorn.Config(
-                edge.wrap(application, settings.max_body_bytes),
+                edge.wrap(application, settings.max_body_bytes, running.stopping.is_set),
                 host=settings.host,
                 port=settings.port,
                 log_config=None,
@@ -215,7 +220,13 @@ class Service(Generic[S]):
         consumer: Consumer | None,
         tasks: Sequence[asyncio.Task[None]],
     ) -> None:
-        """Drain: no new requests or messages, finish what is in flight, send what was committed."""
+        """Drain: no new requests or messages, finish what is in flight, send what was committed.
+
+        A load balancer is given notice first: requests are served on, each ending its connection.
+        """
+        running.stopping.set()
+        if not serving.done():
+            await asyncio.wait({serving}, timeout=running.settings.drain_notice)
         server.should_exit = True
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT):

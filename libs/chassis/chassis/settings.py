@@ -110,6 +110,13 @@ class ServiceSettings(BaseSettings):
     inbox_days: int = Field(
         14, ge=1, le=365, description="days for which received messages are known", examples=["14"]
     )
+    drain_notice: float = Field(
+        0,
+        ge=0,
+        le=30,
+        description="seconds between turning not ready and closing, for load balancers to move on",
+        examples=["5"],
+    )
     idempotency_lease: Seconds = Field(
         60,
         description="seconds after which a repeat may take over a request that never ended",

@@ -82,7 +82,9 @@ class Issuer:
         self.access_token_seconds = access_token_seconds
         self._current = current
         known = [current] if previous is None else [current, previous]
-        self.public_keys = [PublicKey.of(key.public_key()) for key in known]
+        shown = [PublicKey.of(key.public_key()) for key in known]
+        # Deployments always name both files; between rotations they hold the same key.
+        self.public_keys = list({key.id: key for key in shown}.values())
 
     def access_token(self, access: Access, now: datetime) -> str:
         """Sign who somebody is and what they may do, for at most ten minutes."""

@@ -12,9 +12,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from suite import api_document, logs, repository, sdk, status_table, testing, topology
+from suite import (
+    api_document,
+    composed,
+    logs,
+    repository,
+    sdk,
+    status_table,
+    testing,
+    topology,
+    welcome,
+)
 from suite.definitions import TRACKED
-from suite.environment import ADMIN_EMAIL, as_exports
+from suite.environment import as_exports
 from suite.instance import Instance
 from suite.refusals import NotRunning, Refusal
 
@@ -41,41 +51,31 @@ def instance(folder: Path) -> Instance:
 @app.command()
 def up(folder: Folder = RUN / "up") -> None:
     """Start everything, wait until it is ready, seed the shop and place a first order."""
-    suite = instance(folder)
-    suite.start()
-    shop(suite)
-    console.print(f"\nThe shop is up:      {suite.url('gateway')}")
-    console.print(f"API documentation:   {suite.url('gateway')}/docs")
-    console.print(f"Mail catcher:        {suite.url('mailcatcher')}")
-    console.print(f"RabbitMQ management: {suite.environment.broker.management_url}")
-    console.print(
-        f"Administrator:       {ADMIN_EMAIL} / {suite.environment.secrets['admin:password']}"
-    )
-    console.print(
-        "\n`make status` shows what runs, `make logs S=orders` follows it, `make down` ends it."
-    )
-
-
-def shop(suite: Instance) -> None:
-    """Fill the shop and place the first order, once the tree holds the sample shop."""
-    if not (Path(__file__).parent / "shop").is_dir():
-        return
-    sample = importlib.import_module("suite.shop")
-    sample.seed(suite)
-    sample.first_order(suite)
+    if composed.is_chosen(repository.ROOT, step):
+        address, password = composed.up(repository.ROOT, step)
+        servers = ""
+    else:
+        suite = instance(folder)
+        suite.start()
+        address, password = suite.url("gateway"), suite.environment.secrets["admin:password"]
+        servers = f"RabbitMQ management: {suite.environment.broker.management_url}\n"
+    importlib.import_module("suite.shop").open_for_business(address, password, step)
+    welcome.tell(console, address, password, servers)
 
 
 @app.command()
 def down(folder: Folder = RUN / "up") -> None:
     """Stop everything and leave nothing running; the data stays."""
-    suite = instance(folder)
-    suite.stop()
+    composed.takes(repository.ROOT, "down")
+    instance(folder).stop()
     console.print("Nothing of the suite is running. `make up` starts it again with its data.")
 
 
 @app.command()
 def status(folder: Folder = RUN / "up") -> None:
     """Show every process: its state, pid, port, age, restarts and memory."""
+    if composed.takes(repository.ROOT, "ps"):
+        return
     try:
         console.print(status_table.of(instance(folder)))
     except NotRunning:
@@ -94,13 +94,17 @@ def follow(
     follow: Annotated[bool, typer.Option(help="Keep showing what is added.")] = True,
 ) -> None:
     """Show and follow the log of one process, or of all."""
-    logs.show(instance(folder).logs, service, lines=lines, follow=follow)
+    chosen = [*(["--follow"] if follow else []), *([service] if service else [])]
+    if not composed.takes(repository.ROOT, "logs", "--tail", str(lines), *chosen):
+        logs.show(instance(folder).logs, service, lines=lines, follow=follow)
 
 
 @app.command()
 def restart(service: Service, folder: Folder = RUN / "up") -> None:
     """Stop one process in good order and start it again, with the code as it is now."""
-    instance(folder).restart(service)
+    anew = ("up", "--detach", "--build", "--force-recreate", "--no-deps", service)
+    if not composed.takes(repository.ROOT, *anew):
+        instance(folder).restart(service)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -234,7 +238,8 @@ def url(
     folder: Folder = RUN / "up",
 ) -> None:
     """Print the base address of the gateway, or of one process."""
-    print(instance(folder).url(name))
+    in_compose = name == "gateway" and composed.is_up(repository.ROOT)
+    print(composed.gateway(repository.ROOT) if in_compose else instance(folder).url(name))
 
 
 @app.command()
@@ -279,6 +284,7 @@ def clean() -> None:
     """Stop everything of this working tree and remove its data, logs and secrets."""
     for folder in (RUN / "up", RUN / "test", RUN / "bench", RUN / "faults"):
         Instance(folder).wipe()
+    composed.clean(repository.ROOT)
     shutil.rmtree(RUN, ignore_errors=True)
     console.print("`.run/` is gone, and nothing of it is running.")
 

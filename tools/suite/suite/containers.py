@@ -10,6 +10,7 @@ from docker.errors import DockerException
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
+from provision import broker
 from suite import definitions, ready, repository, secrets
 from suite.plan import Process
 
@@ -47,7 +48,7 @@ def running(root: Path, folder: Path, report: Callable[[str], None]) -> Iterator
     rabbitmq = DockerContainer(RABBITMQ).with_exposed_ports(5672, 15672)
     rabbitmq.with_env("RABBITMQ_DEFAULT_USER", "admin")
     rabbitmq.with_env("RABBITMQ_DEFAULT_PASS", known["broker:admin"])
-    rabbitmq.with_env("RABBITMQ_DEFAULT_VHOST", definitions.VHOST)
+    rabbitmq.with_env("RABBITMQ_DEFAULT_VHOST", broker.VHOST)
     report(f"starting {POSTGRES} and {RABBITMQ} in containers")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -55,7 +56,7 @@ def running(root: Path, folder: Path, report: Callable[[str], None]) -> Iterator
             found = _addresses(postgres, rabbitmq, known)
             _await(found, folder, report)
             wanted = definitions.rendered(root, services, known)
-            definitions.bring(found["TEST_BROKER_API"], wanted)
+            broker.bring(found["TEST_BROKER_API"], wanted)
             yield found
 
 
@@ -69,7 +70,7 @@ def _addresses(
     superuser = f"postgres:{known['database:postgres']}"
     return {
         "TEST_POSTGRES_URL": f"postgresql://{superuser}@{at(postgres, 5432)}/postgres",
-        "TEST_BROKER_URL": f"amqp://{admin}@{at(rabbitmq, 5672)}/{definitions.VHOST}",
+        "TEST_BROKER_URL": f"amqp://{admin}@{at(rabbitmq, 5672)}/{broker.VHOST}",
         "TEST_BROKER_API": f"http://{admin}@{at(rabbitmq, 15672)}",
     }
 

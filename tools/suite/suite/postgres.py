@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import asyncpg
-
+from provision import databases
 from suite import postgres_programs
 from suite.account import Account
 from suite.plan import Process, Tier
@@ -94,35 +93,11 @@ class Cluster:
         (self.folder / "made").touch()
 
     def provide(self, services: Iterable[str]) -> None:
-        """Make every database and role that is missing; harmless to repeat.
-
-        A service's role may connect to its own database and owns nothing; what it may do with a
-        table is granted by the migration that makes the table.
-        """
-        in_a_loop_of_its_own(self._provide(list(services)))
-
-    async def _provide(self, services: list[str]) -> None:
-        admin = await asyncpg.connect(self.dsn("postgres"))
-        try:
-            rows = await admin.fetch("select datname from pg_database")
-            existing = {row["datname"] for row in rows}
-            await self._role(admin, "migrator")
-            for name in [*services, "sandbox"]:
-                await self._role(admin, name)
-                # The sandbox is somebody else's system: it keeps its own tables.
-                owner = "sandbox" if name == "sandbox" else "migrator"
-                if name not in existing:
-                    await admin.execute(f'create database "{name}" owner "{owner}"')
-                await admin.execute(f'revoke all on database "{name}" from public')
-                await admin.execute(f'grant connect on database "{name}" to "{name}"')
-            await admin.execute("revoke connect on database postgres, template1 from public")
-        finally:
-            await admin.close()
-
-    async def _role(self, admin: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
-        if not await admin.fetchval("select true from pg_roles where rolname = $1", name):
-            password = self.secrets[f"database:{name}"]
-            await admin.execute(f"create role \"{name}\" login password '{password}'")
+        """Make every database and role that is missing; harmless to repeat."""
+        names = list(services)
+        roles = [*names, databases.MIGRATOR, databases.SANDBOX]
+        passwords = {role: self.secrets[f"database:{role}"] for role in roles}
+        in_a_loop_of_its_own(databases.bring(self.dsn("postgres"), names, passwords))
 
 
 def in_a_loop_of_its_own(work: Coroutine[None, None, Answer]) -> Answer:

@@ -71,7 +71,15 @@ def _gateway(
     docs_server += ["--port", str(env.ports["docs"]), "--env", str(settings_file)]
     # Nothing hands over from an old Envoy to a new one here, so it needs no shared memory and
     # instances cannot meet in it.
-    alone = ["--disable-hot-restart", "--concurrency", "2", "--log-level", "warning"]
+    alone = [
+        "--disable-hot-restart",
+        "--concurrency",
+        "2",
+        "--log-level",
+        "warning",
+        "--drain-time-s",
+        "15",
+    ]
     return [
         Process(
             name="docs",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provision.broker import VHOST
 from suite import rabbitmq_programs
 from suite.account import Account
-from suite.definitions import VHOST
 from suite.plan import Process, Tier
 from suite.refusals import Refusal
 from suite.secrets import Secrets, write_private

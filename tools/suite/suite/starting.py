@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from provision import broker
 from suite import control, definitions, plan, processes, ready, repository, strays
 from suite.environment import Environment
 from suite.plan import Process, Tier
@@ -65,7 +66,7 @@ class Start:
         self._start(table)
         with ThreadPoolExecutor() as pool:
             databases = pool.submit(self.environment.cluster.provide, names)
-            definitions.bring(self.environment.broker.management_url, wanted)
+            broker.bring(self.environment.broker.management_url, wanted)
             databases.result()
 
     def applications(self) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from suite.definitions import TRACKED, VHOST
+from provision.broker import VHOST
+from suite import operator_topology
+from suite.definitions import TRACKED
 
 CONSUMERS = Path("libs/contracts/contracts/consumers.json")
 TIERS = 4
@@ -94,7 +96,9 @@ def consumers(services: Iterable[str]) -> dict[str, list[str]]:
 def files(services: Sequence[str]) -> dict[Path, str]:
     """Return the tracked files that follow from the services: the topology, and who hears what."""
     heard = json.dumps(consumers(services), indent=2) + "\n"
-    return {TRACKED: as_text(of_repository(services)), CONSUMERS: heard}
+    current = of_repository(services)
+    objects = operator_topology.as_text(operator_topology.objects(current))
+    return {TRACKED: as_text(current), CONSUMERS: heard, operator_topology.TRACKED: objects}
 
 
 def outdated(root: Path, current: Mapping[Path, str]) -> list[Path]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from provision.broker import password_hash
 from suite import secrets
-from suite.definitions import password_hash
 
 
 def test_nobody_else_can_read_a_secret(tmp_path: Path) -> None:

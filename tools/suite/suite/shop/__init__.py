@@ -1,10 +1,11 @@
 """The sample shop: seeded through the public API, and proven by a first order.
 
-`seeding.seed` and `story.first_order` work on any gateway; the two functions here are what the
-runner calls for an instance of its own.
+`seeding.seed` and `story.first_order` are its two halves; `open_for_business` is what the runner
+calls once a suite is up, and `seed` fills an instance for tests.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +16,7 @@ from suite.shop import seeding, story
 from suite.shop.people import Login, logins_of
 from suite.shop.seeding import Shop
 
-__all__ = ["Login", "Shop", "first_order", "seed"]
+__all__ = ["Login", "Shop", "open_for_business", "seed"]
 
 
 def seed(suite: Instance) -> Shop:
@@ -26,10 +27,11 @@ def seed(suite: Instance) -> Shop:
     )
 
 
-def first_order(suite: Instance) -> None:
-    """Place an order in an instance, print its story, and then who can log in."""
-    shop = Shop(logins_of(ADMIN_EMAIL, suite.environment.secrets["admin:password"]))
-    asyncio.run(story.first_order(suite.url("gateway"), shop, suite.report))
+def open_for_business(address: str, password: str, report: Callable[[str], None]) -> None:
+    """Fill the shop behind a gateway, place an order, print its story, and who can log in."""
+    asyncio.run(seeding.seed(address, ADMIN_EMAIL, password, report))
+    shop = Shop(logins_of(ADMIN_EMAIL, password))
+    asyncio.run(story.first_order(address, shop, report))
     Console(highlight=False).print(_table_of(shop))
 
 

@@ -1,0 +1,63 @@
+"""The running composition, and what the engine knows of its containers."""
+
+import json
+import os
+import subprocess
+import time
+from typing import Any
+
+import httpx
+
+from shopfloor import Buyer, Product
+from suite.compose import Project
+
+PATIENT = httpx.Timeout(60.0)
+DEADLINE = 240.0
+
+
+def docker(*arguments: str) -> str:
+    """What docker printed; an error is an assertion with what it said."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+def inspected(name: str) -> dict[str, Any]:
+    """What the engine knows of a container or an image."""
+    (found,) = json.loads(docker("inspect", name))
+    return found
+
+
+async def buys(buyer: Buyer, product: Product) -> dict[str, Any]:
+    """Buy one piece and follow the order until it is confirmed, however long that takes."""
+    order = await buyer.buys(product, wait=0)
+    return dict(await buyer.reaches(order["id"], "confirmed", DEADLINE))
+
+
+class Composition:
+    """The running composition."""
+
+    def __init__(self, project: Project, password: str) -> None:
+        self.project = project
+        self.password = password
+        self.url = "http://127.0.0.1:8080"
+
+    def container(self, service: str) -> str:
+        """The id of a service's container."""
+        return self.project.run("ps", "-q", service).strip()
+
+    def kill(self, *services: str) -> None:
+        """End the processes from outside with SIGKILL, as a crash would."""
+        for service in services:
+            pid = inspected(self.container(service))["State"]["Pid"]
+            os.kill(pid, 9)
+
+    def wait_healthy(self, *services: str) -> None:
+        """Wait until the containers' own checks say that they are well."""
+        patience = time.monotonic() + DEADLINE
+        for service in services:
+            while (state := inspected(self.container(service))["State"])["Health"]["Status"] != (
+                "healthy"
+            ):
+                assert time.monotonic() < patience, f"{service}: {state}"
+                time.sleep(0.2)

@@ -1,0 +1,77 @@
+"""The suite in containers on the private engine, as the compose file describes it."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+from composition import PATIENT, Composition
+
+from shopfloor import Staff, sign_in
+from suite import repository
+from suite.compose import Project
+from suite.environment import ADMIN_EMAIL
+
+
+@pytest.fixture(scope="session")
+def engine_folder() -> Path:
+    """Where the runner keeps the engine; the tests do not run without it."""
+    folder = os.environ.get("ENGINE_FOLDER")
+    if not folder:
+        raise RuntimeError("ENGINE_FOLDER is not set: run these tests with `make test-deploy`")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def services() -> list[str]:
+    """Every service of the working tree."""
+    return repository.services(repository.ROOT)
+
+
+@pytest.fixture(scope="session")
+def gateway_settings(engine_folder: Path) -> Path:
+    """The gateway's tracked settings, without the limits a test would run into."""
+    settings = json.loads((repository.ROOT / "deploy/gateway/settings.json").read_text())
+    limits = {"rate_limit_per_address": 0, "rate_limit_per_principal": 0, "seconds": {"keys": 1}}
+    file = engine_folder / "gateway.json"
+    file.write_text(json.dumps(settings | limits))
+    file.chmod(0o644)
+    return file
+
+
+@pytest.fixture(scope="module")
+def composition(
+    engine_folder: Path, services: list[str], gateway_settings: Path
+) -> Iterator[Composition]:
+    """The whole suite, up; gone with its volumes after the tests."""
+    project = Project(repository.ROOT, engine_folder / "compose", name="cartwright-test")
+    secrets = project.prepare(services, GATEWAY_SETTINGS=str(gateway_settings))
+    project.run("down", "--volumes", "--remove-orphans")
+    try:
+        project.run("up", "--detach", "--no-build")
+        running = Composition(project, secrets["admin:password"])
+        running.wait_healthy("gateway")
+        yield running
+    finally:
+        logs = engine_folder / "compose.log"
+        logs.write_text(project.run("logs", "--no-color", "--timestamps"))
+        project.run("down", "--volumes", "--remove-orphans", "--timeout", "5")
+
+
+@pytest_asyncio.fixture
+async def http(composition: Composition) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the gateway."""
+    async with httpx.AsyncClient(base_url=composition.url, timeout=PATIENT) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def staff(http: httpx.AsyncClient, composition: Composition) -> Staff:
+    """Somebody who may do everything, in a shop that is open."""
+    made = Staff(http, await sign_in(http, ADMIN_EMAIL, composition.password))
+    await asyncio.wait_for(made.open_shop(), 60)
+    return made

@@ -1,0 +1,48 @@
+"""Starting and stopping beside other processes: waiting for migrations, and giving notice."""
+
+from typing import Any
+
+import httpx
+from sample.service import service
+
+from chassis import edge, migrations
+from chassis.testing import Harness, database_url
+
+
+async def versions(sample: Harness[Any], url: str, version: str) -> bool:
+    await sample.sql(f"update alembic_version set version_num = '{version}'")
+    return await migrations.is_migrated(service.name, url)
+
+
+async def test_a_process_waits_for_its_own_version_of_the_database_or_a_later_one(
+    sample: Harness[Any],
+) -> None:
+    url = sample.running.settings.database_url
+    ((newest,),) = await sample.sql("select version_num from alembic_version")
+    assert await migrations.is_migrated(service.name, url)
+    assert not await versions(sample, url, "0001")
+    assert await versions(sample, url, "9999_of_a_later_version")
+    assert await versions(sample, url, newest)
+
+
+async def test_a_database_without_tables_or_without_a_server_is_not_migrated() -> None:
+    assert not await migrations.is_migrated(service.name, database_url("template1"))
+    nowhere = "postgresql+asyncpg://somebody@127.0.0.1:1/nowhere"
+    assert not await migrations.is_migrated(service.name, nowhere)
+
+
+async def test_a_stopping_process_is_not_ready_and_ends_its_connections(
+    sample: Harness[Any],
+) -> None:
+    answer = await sample.client.get("/readyz")
+    assert answer.status_code == 200
+    assert "connection" not in answer.headers
+    sample.running.stopping.set()
+    answer = await sample.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == {"process": "stopping"}
+    assert (await sample.client.get("/livez")).status_code == 200
+    app = edge.wrap(service.application(sample.running), 1024, sample.running.stopping.is_set)
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://service")
+    async with client:
+        assert (await client.get("/livez")).headers["connection"] == "close"

@@ -1,0 +1,1 @@
+"""A private container engine on which images, compose file and manifests are tried."""

@@ -1,0 +1,83 @@
+"""`python -m engine`: builds the images and tries what is deployed on a private engine."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import typer
+from rich.console import Console
+
+from engine import images, private, standins
+from suite import repository
+from suite.refusals import Refusal
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+console = Console(highlight=False)
+FOLDER = repository.ROOT / ".run/engine"
+VERSION = "test"
+TESTS = "deploy/tests"
+
+
+def report(line: str) -> None:
+    """Show one step, and when it began."""
+    console.print(f"  [dim]{time.strftime('%H:%M:%S')}[/] {line}")
+
+
+def prepare(engine: private.Engine) -> None:
+    """Build every image; what did not change is taken from the engine's cache."""
+    archives = standins.make(FOLDER / "bases", report)
+    wheels = images.download(repository.ROOT, FOLDER, report)
+    report("loading the base images")
+    standins.load(engine, archives)
+    source = images.context(repository.ROOT, wheels, FOLDER / "context")
+    images.build(engine, source, repository.services(repository.ROOT), VERSION, report)
+
+
+def environment(engine: private.Engine) -> dict[str, str]:
+    """Return what tests find the engine and the images by."""
+    chosen = {
+        "BASE_IMAGE": standins.PYTHON,
+        "POSTGRES_IMAGE": standins.POSTGRES,
+        "RABBITMQ_IMAGE": standins.RABBITMQ,
+        "VERSION": VERSION,
+        "ENGINE_FOLDER": str(FOLDER),
+        "ENGINE_NAMESPACE": engine.namespace,
+    }
+    return engine.environment | chosen
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Build the images and run the deployment tests; what stands after `--` goes to pytest."""
+    # Interrupted, the engine still ends in good order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with private.running(FOLDER) as engine:
+        prepare(engine)
+        report("running the tests")
+        pytest = engine.inside(sys.executable, "-m", "pytest", TESTS, *context.args)
+        done = subprocess.run(pytest, cwd=repository.ROOT, env=environment(engine), check=False)
+    raise typer.Exit(done.returncode)
+
+
+@app.command()
+def shell() -> None:
+    """Build the images and open a shell in which docker and curl reach the private engine."""
+    with private.running(FOLDER) as engine:
+        prepare(engine)
+        program = os.environ.get("SHELL", "/bin/bash")
+        subprocess.run(engine.inside(program), env=environment(engine), check=False)
+
+
+def main() -> None:
+    """Run the command line; a refusal is a message and exit code 1, not a traceback."""
+    try:
+        app(prog_name="python -m engine")
+    except Refusal as refusal:
+        Console(stderr=True, highlight=False).print(f"[red]✗[/] {refusal}", soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

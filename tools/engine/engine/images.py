@@ -1,0 +1,92 @@
+"""Building our images on an engine that reaches no package index."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from engine import standins
+from engine.private import Engine
+from suite.refusals import Refusal
+
+LOCKS = ("requirements.services.lock", "requirements.gateway.lock")
+TOOLS = ("provision", "sandbox_provider", "mailcatcher")
+# The newest Python of Debian 12; the stand-in base image has it.
+PYTHON_VERSION = "3.11"
+
+
+def download(root: Path, folder: Path, report: Callable[[str], None]) -> Path:
+    """Fetch the wheels of the locks, once for each lock; returns their folder.
+
+    Raises Refusal when the package index does not have them.
+    """
+    digest = hashlib.sha256(b"".join((root / lock).read_bytes() for lock in LOCKS)).hexdigest()
+    wheels = folder / f"wheels-{digest[:12]}"
+    if not wheels.exists():
+        report("downloading the wheels of the images")
+        fresh = wheels.with_suffix(".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        requirements = [part for lock in LOCKS for part in ("-r", str(root / lock))]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes"]
+        target = ["--only-binary", ":all:", "--python-version", PYTHON_VERSION, "--no-deps"]
+        fetched = subprocess.run(
+            [*command, *target, "--dest", str(fresh), *requirements],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if fetched.returncode:
+            raise Refusal(f"the wheels could not be downloaded:\n{fetched.stderr[-2000:]}")
+        fresh.rename(wheels)
+    return wheels
+
+
+def context(root: Path, wheels: Path, folder: Path) -> Path:
+    """Lay out what images are built from: the tracked files, with the wheels beside them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],  # noqa: S607
+        cwd=root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        if (root / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, target)
+    (folder / "wheels").mkdir()
+    for wheel in wheels.iterdir():
+        (folder / "wheels" / wheel.name).hardlink_to(wheel)
+    return folder
+
+
+def build(
+    engine: Engine, source: Path, services: list[str], version: str, report: Callable[[str], None]
+) -> list[str]:
+    """Build every image with the tag `version`; returns their names. Raises Refusal."""
+    wanted = [(name, "services") for name in services] + [(name, "tools") for name in TOOLS]
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/build", "BASE": standins.PYTHON}
+    stamped = {**offline, "VERSION": version, "REVISION": revision(source)}
+    for name, kind in wanted:
+        own = {"SERVICE": name, "KIND": kind}
+        report(f"building cartwright/{name}")
+        _build(engine, source, "deploy/Dockerfile", name, version, stamped | own)
+    report("building cartwright/gateway")
+    _build(engine, source, "deploy/gateway/Dockerfile", "gateway", version, stamped)
+    return [f"cartwright/{name}:{version}" for name in (*services, *TOOLS, "gateway")]
+
+
+def revision(source: Path) -> str:
+    """Return the digest of all that images are built from."""
+    files = sorted(file for file in source.rglob("*") if file.is_file() and file.suffix != ".whl")
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def _build(
+    engine: Engine, source: Path, file: str, name: str, version: str, arguments: dict[str, str]
+) -> None:
+    options = [
+        part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")
+    ]
+    tag = ("--tag", f"cartwright/{name}:{version}")
+    network = ("--network", "none")
+    engine.docker("build", "--quiet", *network, *tag, "--file", source / file, *options, source)

@@ -1,0 +1,152 @@
+"""A Docker daemon of our own, in a network namespace without an uplink."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from suite.refusals import Refusal
+
+# What must be on the PATH, and the Debian package it comes from.
+PROGRAMS = {
+    "dockerd": "docker.io",
+    "docker": "docker.io",
+    "docker-compose": "docker-compose",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "mmdebstrap": "mmdebstrap",
+    "kubectl": "kubernetes-client",
+}
+DEADLINE = 60.0
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where the daemon answers, and the namespace its published ports are reached in."""
+
+    folder: Path
+    namespace: str
+
+    @property
+    def sockets(self) -> Path:
+        """A folder with a short name: the path of a socket has at most 107 characters."""
+        return Path(tempfile.gettempdir()) / self.namespace
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which `docker` and `docker-compose` speak to this daemon."""
+        # The builder that every version has; compose files are kept to what it understands.
+        own = {"DOCKER_HOST": f"unix://{self.sockets}/docker.sock", "DOCKER_BUILDKIT": "0"}
+        return {**os.environ, **own, "COMPOSE_DOCKER_CLI_BUILD": "0"}
+
+    def inside(self, *command: str | Path) -> list[str]:
+        """Return the command as it runs in the engine's network."""
+        return ["nsenter", f"--net=/run/netns/{self.namespace}", *map(str, command)]
+
+    def docker(self, *arguments: str | Path) -> str:
+        """Run `docker`; returns what it printed, or raises Refusal with what it said."""
+        command = ["docker", *map(str, arguments)]
+        answer = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=False
+        )
+        if answer.returncode:
+            raise Refusal(f"`{' '.join(command)}` failed:\n{answer.stdout}{answer.stderr}".strip())
+        return answer.stdout.strip()
+
+
+def require() -> None:
+    """Raise Refusal, saying all that is missing and what to type, on a machine that lacks it."""
+    missing = sorted({package for name, package in PROGRAMS.items() if not shutil.which(name)})
+    wants = []
+    if os.geteuid() != 0:
+        wants.append("root, for a network namespace and a container engine of its own: use sudo")
+    if missing:
+        wants.append(f"these packages: apt-get install --no-install-recommends {' '.join(missing)}")
+    if wants:
+        raise Refusal("the deployment tests need\n" + "\n".join(f"  - {want}" for want in wants))
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Engine]:
+    """Run the daemon for as long as the context lasts; its images stay in the folder.
+
+    Raises Refusal where something is missing, or where the daemon does not come up.
+    """
+    require()
+    folder.mkdir(parents=True, exist_ok=True)
+    namespace = f"cartwright-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    engine = Engine(folder, namespace)
+    engine.sockets.mkdir(mode=0o700, exist_ok=True)
+    _namespace("add", namespace)
+    try:
+        with _daemon(engine):
+            yield engine
+    finally:
+        _namespace("delete", namespace)
+        shutil.rmtree(engine.sockets, ignore_errors=True)
+
+
+def _namespace(verb: str, name: str) -> None:
+    subprocess.run(["ip", "netns", verb, name], check=False, capture_output=True)  # noqa: S607
+    if verb == "add":
+        up = ["ip", "-n", name, "link", "set", "lo", "up"]
+        subprocess.run(up, check=True, capture_output=True)
+
+
+@contextmanager
+def _daemon(engine: Engine) -> Iterator[None]:
+    # Not `ip netns exec`, which hides the cgroups that containers are limited by.
+    command = engine.inside(
+        "dockerd",
+        "--data-root", engine.folder / "data",
+        "--exec-root", engine.sockets / "exec",
+        "--pidfile", engine.sockets / "pid",
+        "--host", f"unix://{engine.sockets}/docker.sock",
+        "--bip", "10.88.77.1/24",
+        "--default-address-pool", "base=10.88.80.0/20,size=24",
+    )  # fmt: skip
+    log = engine.folder / "dockerd.log"
+    with log.open("wb") as output:
+        daemon = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    try:
+        _await(engine, daemon, log)
+        # What a run that was cut short left behind would start again with the daemon.
+        _tidy(engine)
+        yield
+        _tidy(engine)
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        try:
+            daemon.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
+
+
+def _tidy(engine: Engine) -> None:
+    """Remove every container, volume and network; images stay."""
+    if left := engine.docker("container", "ls", "--all", "--quiet").split():
+        engine.docker("container", "rm", "--force", "--volumes", *left)
+    engine.docker("volume", "prune", "--force")
+    engine.docker("network", "prune", "--force")
+
+
+def _await(engine: Engine, daemon: "subprocess.Popen[bytes]", log: Path) -> None:
+    patience = time.monotonic() + DEADLINE
+    while time.monotonic() < patience and daemon.poll() is None:
+        try:
+            engine.docker("version", "--format", "{{.Server.Version}}")
+        except Refusal:
+            time.sleep(0.1)
+        else:
+            return
+    end = "\n".join(log.read_text().splitlines()[-5:])
+    raise Refusal(f"the container engine did not come up ({log}):\n{end}")

@@ -1,0 +1,75 @@
+"""RabbitMQ's users and topology: the tracked definitions, with a password for each user."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+VHOST = "cartwright"
+ADMIN = "admin"
+WORK_QUEUE = re.compile(r"svc\.\w+")
+
+
+def with_users(definitions: Mapping[str, Any], passwords: Mapping[str, str]) -> dict[str, Any]:
+    """Return the definitions with a user for every password and the permissions of these users.
+
+    passwords: by user; `admin` becomes the administrator, the others must be in the definitions'
+    permissions to become anything.
+    """
+    known = {entry["user"] for entry in definitions["permissions"]}
+    users = [_user(ADMIN, passwords[ADMIN], tags=["administrator"])]
+    users += [_user(name, passwords[name]) for name in sorted(known & set(passwords))]
+    names = {user["name"] for user in users}
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    return {
+        **definitions,
+        "users": users,
+        "permissions": [
+            {"user": ADMIN, "vhost": VHOST, **everything},
+            *(entry for entry in definitions["permissions"] if entry["user"] in names),
+        ],
+        "topic_permissions": [
+            entry for entry in definitions["topic_permissions"] if entry["user"] in names
+        ],
+    }
+
+
+def _user(name: str, password: str, tags: Iterable[str] = ()) -> dict[str, Any]:
+    return {
+        "name": name,
+        "password_hash": password_hash(password),
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": list(tags),
+    }
+
+
+def password_hash(password: str) -> str:
+    """Hash a generated password as RabbitMQ does: base64(salt + SHA-256(salt + password)).
+
+    The salt is derived from the password, so that the same secrets render the same file; that is
+    safe only because the passwords are long and random.
+    """
+    salt = hashlib.sha256(b"salt" + password.encode()).digest()[:4]
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def bring(management_url: str, wanted: Mapping[str, Any]) -> None:
+    """Bring a running broker to the definitions: add what is new, unbind what is gone."""
+    with httpx.Client(base_url=management_url, timeout=30, trust_env=False) as api:
+        api.post("/api/definitions", json=wanted).raise_for_status()
+        bindings = {_binding(entry) for entry in wanted["bindings"]}
+        for entry in api.get(f"/api/bindings/{VHOST}").raise_for_status().json():
+            # Other queues belong to other systems, or to one process for as long as it lives.
+            tracked = entry["source"] and WORK_QUEUE.fullmatch(entry["destination"])
+            if tracked and _binding(entry) not in bindings:
+                route = f"e/{entry['source']}/q/{entry['destination']}"
+                key = quote(entry["properties_key"], safe="")
+                api.delete(f"/api/bindings/{VHOST}/{route}/{key}").raise_for_status()
+
+
+def _binding(entry: Mapping[str, Any]) -> tuple[str, str, str]:
+    return entry["source"], entry["destination"], entry["routing_key"]

@@ -1,0 +1,99 @@
+"""The suite's secrets as Kubernetes has them: per service a Secret with what it alone needs."""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from suite import compose, composed, repository
+from suite.secrets import Secrets
+
+# Environment variables that only this service has, by the purpose of the secret.
+OWN = {
+    "orders": {"ORDER_TOKEN_SECRET": "orders:token"},
+    "payments": {
+        "PROVIDER_API_KEY": "provider:key",
+        "PROVIDER_WEBHOOK_SECRET": "provider:webhook",
+    },
+}
+
+
+def manifests(secrets: Secrets, services: list[str], namespace: str) -> list[dict[str, Any]]:
+    """Return the Secrets of the dev overlay, whose servers are named `postgres` and `rabbitmq`."""
+    named = {
+        name: data for service in services for name, data in _of_service(secrets, service).items()
+    }
+    named["identity-migrator"]["BOOTSTRAP_ADMIN_PASSWORD"] = secrets["admin:password"]
+    previous = compose.previous_key(secrets)
+    named["identity-keys"] = {
+        "signing-key.pem": secrets.signing_key_file.read_text(),
+        "previous-signing-key.pem": (
+            previous if previous.exists() else secrets.signing_key_file
+        ).read_text(),
+        "service-clients.json": secrets.service_clients_file.read_text(),
+    }
+    named["postgres-secrets"] = {"POSTGRES_PASSWORD": secrets["database:postgres"]}
+    named["rabbitmq-secrets"] = {"BROKER_ADMIN_PASSWORD": secrets["broker:admin"]}
+    named["provision-secrets"] = _of_provision(secrets)
+    named["sandbox-provider-secrets"] = {
+        "DATABASE_URL": database_url(secrets, "sandbox", "sandbox"),
+        "API_KEY": secrets["provider:key"],
+        "WEBHOOK_SECRET": secrets["provider:webhook"],
+    }
+    return [_secret(name, data, namespace) for name, data in named.items()]
+
+
+def as_text(found: Iterable[Mapping[str, Any]]) -> str:
+    """Lay objects out for `kubectl apply`: JSON is YAML."""
+    return "\n---\n".join(json.dumps(each) for each in found)
+
+
+def database_url(secrets: Secrets, database: str, role: str) -> str:
+    """Return the URL of a database inside the cluster."""
+    return f"postgresql+asyncpg://{role}:{secrets[f'database:{role}']}@postgres:5432/{database}"
+
+
+def _of_service(secrets: Secrets, name: str) -> dict[str, dict[str, str]]:
+    own = {variable: secrets[purpose] for variable, purpose in OWN.get(name, {}).items()}
+    return {
+        f"{name}-secrets": {
+            "DATABASE_URL": database_url(secrets, name, name),
+            "BROKER_URL": f"amqp://{name}:{secrets[f'broker:{name}']}@rabbitmq:5672/cartwright",
+            "SERVICE_CLIENT_SECRET": secrets[f"client:{name}"],
+            **own,
+        },
+        f"{name}-migrator": {"MIGRATOR_DATABASE_URL": database_url(secrets, name, "migrator")},
+    }
+
+
+def _of_provision(secrets: Secrets) -> dict[str, str]:
+    """Return all passwords that are given to roles and users, and the two servers' addresses."""
+    named = compose.variables(secrets.values)
+    passwords = {
+        name: value
+        for name, value in named.items()
+        if name.endswith(("_DATABASE_PASSWORD", "_BROKER_PASSWORD"))
+    }
+    admin = secrets["broker:admin"]
+    return passwords | {
+        "BROKER_ADMIN_PASSWORD": admin,
+        "POSTGRES_URL": f"postgresql://postgres:{secrets['database:postgres']}@postgres:5432/postgres",
+        "BROKER_API": f"http://admin:{admin}@rabbitmq:15672",
+    }
+
+
+def _secret(name: str, data: Mapping[str, str], namespace: str) -> dict[str, Any]:
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "type": "Opaque",
+        "data": encoded,
+    }
+
+
+if __name__ == "__main__":
+    names = repository.services(repository.ROOT)
+    known = composed.project(repository.ROOT).prepare(names)
+    print(as_text(manifests(known, names, "cartwright")))

@@ -1,0 +1,99 @@
+"""`python -m provision`: what it makes is harmless to make again, and how passwords are changed."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import aio_pika
+import aio_pika.exceptions
+import asyncpg
+import pytest
+
+from suite.definitions import TRACKED
+from suite.instance import Instance
+
+Variables = dict[str, str]
+
+
+def provision(tree: Path, settings: Variables) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "provision", "--definitions", str(tree / TRACKED)],
+        env={"PATH": os.environ["PATH"], **settings},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def settings(suite: Instance, tree: Path) -> Iterator[Variables]:
+    """What it is told of the running servers; afterwards the passwords are what they were."""
+    known = suite.environment.secrets
+    found = {
+        "POSTGRES_URL": suite.dsn("postgres", "postgres"),
+        "BROKER_API": suite.environment.broker.management_url,
+        "BROKER_ADMIN_PASSWORD": known["broker:admin"],
+        "MIGRATOR_DATABASE_PASSWORD": known["database:migrator"],
+    }
+    for name in ("baker", "waiter"):
+        found[f"{name.upper()}_DATABASE_PASSWORD"] = known[f"database:{name}"]
+        found[f"{name.upper()}_BROKER_PASSWORD"] = known[f"broker:{name}"]
+    yield dict(found)
+    assert provision(tree, found).returncode == 0
+
+
+async def enters(dsn: str) -> bool:
+    try:
+        await (await asyncpg.connect(dsn)).close()
+    except asyncpg.InvalidPasswordError:
+        return False
+    return True
+
+
+async def logs_in(url: str) -> bool:
+    try:
+        await (await aio_pika.connect(url)).close()
+    except aio_pika.exceptions.ProbableAuthenticationError:
+        return False
+    return True
+
+
+async def test_it_is_harmless_to_repeat(suite: Instance, tree: Path, settings: Variables) -> None:
+    for _ in range(2):
+        done = provision(tree, settings)
+        assert done.returncode == 0, done.stderr
+        assert "baker, waiter" in done.stdout
+    assert await enters(suite.dsn("baker"))
+    assert await logs_in(suite.broker_url("baker"))
+
+
+async def test_it_changes_a_password(suite: Instance, tree: Path, settings: Variables) -> None:
+    odd = 'it\'s a $new "one"'
+    settings |= {"BAKER_DATABASE_PASSWORD": odd, "BAKER_BROKER_PASSWORD": "a-new-one"}
+    assert provision(tree, settings).returncode == 0
+    assert not await enters(suite.dsn("baker"))
+    assert not await logs_in(suite.broker_url("baker"))
+    assert await enters(suite.dsn("waiter"))
+    host = suite.dsn("baker").rpartition("@")[2]
+    parts = {"host": host.partition(":")[0], "port": int(host.partition(":")[2].partition("/")[0])}
+    connection = await asyncpg.connect(user="baker", password=odd, database="baker", **parts)
+    await connection.close()
+
+
+async def test_a_missing_setting_is_named(tree: Path, settings: Variables) -> None:
+    del settings["WAITER_BROKER_PASSWORD"]
+    done = provision(tree, settings)
+    assert done.returncode == 1
+    assert "WAITER_BROKER_PASSWORD is missing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_server_that_is_not_there_is_told_without_a_trace(
+    tree: Path, settings: Variables
+) -> None:
+    settings["BROKER_API"] = "http://admin:hush@127.0.0.1:1"
+    done = provision(tree, settings)
+    assert done.returncode == 1
+    assert "is not there" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hush" not in done.stderr
