@@ -45,7 +45,7 @@ def runs(rows: list[dict[str, Any]]) -> list[str]:
     ]
     for row in found:
         # A count that was not taken is no zero.
-        counted = " | ".join("–" if row[name] is None else str(row[name]) for name in COUNTS)
+        counted = " | ".join("-" if row[name] is None else str(row[name]) for name in COUNTS)
         lines.append(f"| {row['run']} | {row['seed']} | {counted} | {row['seconds']:.0f} |")
     total = " | ".join(str(sum(row[name] or 0 for row in found)) for name in COUNTS)
     seconds = sum(row["seconds"] for row in found)
