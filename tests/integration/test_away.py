@@ -11,6 +11,7 @@ import httpx
 import pytest_asyncio
 
 from invariants import SERVICES, Books
+from provision import broker
 from shopfloor import ENDED, Buyer, Staff, key, ok, until
 from storm import Persistent
 from suite import definitions, repository
@@ -108,8 +109,8 @@ async def test_a_service_whose_queue_is_gone_says_so_and_does_not_start_without_
 ) -> None:
     management = instance.environment.broker.management_url
     before = instance.log("promotions").stat().st_size
-    async with httpx.AsyncClient(base_url=management) as broker:
-        gone = await broker.delete("/api/queues/cartwright/svc.promotions")
+    async with httpx.AsyncClient(base_url=management) as client:
+        gone = await client.delete("/api/queues/cartwright/svc.promotions")
         assert gone.status_code == 204
     try:
         await until(lambda: is_red(instance, "promotions", "broker"))

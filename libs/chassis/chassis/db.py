@@ -4,8 +4,8 @@ The chassis begins and ends the transaction on the driver's connection; SQLAlche
 autocommit mode, so ORM and plain statements share it without either knowing of the other.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any, TypeVar
 
 import asyncpg
@@ -104,7 +104,7 @@ class Database:
         async with self._pool.take() as taken:
             tx = Session(taken, self._statements)
             work = taken.driver.connection.transaction()
-            with translated("begin"):
+            with translated("begin"), unspoilt(taken):
                 await work.start()
             try:
                 yield tx
@@ -125,9 +125,10 @@ class Database:
         """The answer of one statement that is its own transaction."""
         async with self._pool.take() as taken:
             plain = self._statements.plain(statement, params)
-            if plain is not None:
-                return await taken.driver.run(plain, params)
-            return await taken.shared.execute(statement, params)
+            with unspoilt(taken):
+                if plain is not None:
+                    return await taken.driver.run(plain, params)
+                return await taken.shared.execute(statement, params)
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
@@ -136,7 +137,8 @@ class Database:
         Whoever uses it owns its transaction wholly: SQLAlchemy begins none on it.
         """
         async with self._pool.take() as taken:
-            yield taken.driver.connection
+            with unspoilt(taken):
+                yield taken.driver.connection
 
     async def repeat(self, work: Callable[[Session], Awaitable[Outcome]]) -> Outcome:
         """Run `work` in a transaction, again at once on a deadlock or serialization failure."""
@@ -153,6 +155,23 @@ class Database:
         """Close every connection of the pool."""
         await self._pool.close()
         await self.engine.dispose()
+
+
+@contextmanager
+def unspoilt(taken: Open) -> Iterator[None]:
+    """Throw a connection away that was left amid an operation, as by a cancelled task.
+
+    What the server itself refused leaves a connection as good as before.
+    """
+    try:
+        yield
+    except (asyncpg.PostgresError, DBAPIError) as error:
+        if isinstance(error, DBAPIError) and sqlstate(error) is None:
+            taken.throw_away()
+        raise
+    except BaseException:
+        taken.throw_away()
+        raise
 
 
 async def _undo(tx: Session, work: Any, taken: Open) -> None:

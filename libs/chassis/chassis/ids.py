@@ -12,8 +12,8 @@ def new_id() -> UUID:
 
 
 def lowest_id(moment: datetime) -> UUID:
-    """The lowest UUIDv7 that can have been made at `moment` or later."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
+    """The lowest UUIDv7 that can have been made at `moment` or later; none was before 1970."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
 
 
 def utcnow() -> datetime:

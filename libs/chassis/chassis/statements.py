@@ -23,6 +23,12 @@ Processor = Callable[[Any], Any]
 
 COUNTED = re.compile(r"(\d+)$")
 MOST_PREPARED = 300
+DRIVERS_OWN = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 NO_COLUMNS = SimpleResultMetaData(())
 
 
@@ -209,12 +215,12 @@ class translated:  # noqa: N801
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Raise the error's other form."""
-        if not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
+        if not isinstance(error, DRIVERS_OWN):
             return
         kind: type[DBAPIError] = DBAPIError
         if isinstance(error, asyncpg.IntegrityConstraintViolationError):
             kind = IntegrityError
-        elif isinstance(error, asyncpg.InterfaceError | OSError):
+        elif not isinstance(error, asyncpg.PostgresError):
             kind = InterfaceError
         away = isinstance(error, asyncpg.PostgresConnectionError | OSError)
         raise kind(

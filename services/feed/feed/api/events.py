@@ -9,7 +9,6 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from chassis import context
-from chassis.db import Tx
 from chassis.errors import Forbidden, Malformed, Problem, Unauthenticated
 from chassis.pages import MAX_LIMIT
 from chassis.tokens import hash_of
@@ -85,8 +84,8 @@ def _position(cursor: str) -> int:
 
 @router.get("", response_model=EventPage)
 async def list_events(
+    request: Request,
     *,
-    tx: Tx,
     reader: Reader,
     after: Annotated[
         str, Query(max_length=20, description="`next_cursor` of the page before; none: the oldest")
@@ -108,20 +107,21 @@ async def list_events(
     if not reader.may_read(wanted):
         raise Forbidden(f"You may read {', '.join(reader.types)}.")
     position = _position(after)
-    # Asked first: what comes meanwhile is behind the cursor given out, and is read next time.
-    oldest, newest = await store.get_bounds(tx) or (0, position)
-    if after and position + 1 < oldest:
-        raise CursorExpired
-    rows = await store.list_events(
-        tx,
-        reader.types,
-        after=position,
-        until=newest,
-        limit=limit,
-        types=wanted,
-        subject=subject,
-        source=source,
-    )
+    async with request.app.state.database.transaction() as tx:
+        # Asked first: what comes meanwhile is behind the cursor given out, and is read next time.
+        oldest, newest = await store.get_bounds(tx) or (0, position)
+        if after and position + 1 < oldest:
+            raise CursorExpired
+        rows = await store.list_events(
+            tx,
+            reader.types,
+            after=position,
+            until=newest,
+            limit=limit,
+            types=wanted,
+            subject=subject,
+            source=source,
+        )
     reached = rows[-1][0] if len(rows) == limit else max(newest, position)
     return _page([document for _, document in rows], str(reached) if reached >= 0 else after)
 

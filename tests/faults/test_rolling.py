@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from fleet import Fleet
 from invariants import Books
 from shopfloor import Buyer, Product, Staff, key, until
 from suite.instance import Instance
+
+pytestmark = pytest.mark.full
 
 LONGEST_DRAIN = 20.0
 BUYERS, READERS = 2, 2
