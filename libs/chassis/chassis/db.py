@@ -159,18 +159,17 @@ class Database:
 
 @contextmanager
 def unspoilt(taken: Open) -> Iterator[None]:
-    """Throw a connection away that was left amid an operation, as by a cancelled task.
+    """Throw a connection away whose operation did not come to its end.
 
-    What the server itself refused leaves a connection as good as before.
+    What the server refused leaves a connection as good as before, except when it said goodbye: the
+    driver then waits for a word that never comes, and does not call itself closed yet.
     """
     try:
         yield
-    except (asyncpg.PostgresError, DBAPIError) as error:
-        if isinstance(error, DBAPIError) and sqlstate(error) is None:
+    except BaseException as error:
+        code = getattr(getattr(error, "orig", error), "sqlstate", None)
+        if code is None or code in AWAY:
             taken.throw_away()
-        raise
-    except BaseException:
-        taken.throw_away()
         raise
 
 

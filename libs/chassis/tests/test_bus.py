@@ -113,20 +113,3 @@ async def test_connections_that_the_server_closed_are_replaced_unnoticed(
     await killer.close()
     await asyncio.sleep(0)
     assert [tuple(row) for row in await sample.sql("select 1")] == [(1,)]
-
-
-async def test_a_connection_left_amid_a_statement_is_not_used_again(sample: Harness[Any]) -> None:
-    database = sample.running.database
-    slow = asyncio.create_task(database.alone(text("select pg_sleep(60) as left_amid")))
-
-    async def is_running() -> bool:
-        asked = "select 1 from pg_stat_activity where query like '%left_amid' and state = 'active'"
-        return bool(await sample.sql(asked))
-
-    while not await is_running():  # noqa: ASYNC110  (the server tells nobody)
-        await asyncio.sleep(0.01)
-    slow.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await slow
-    answers = await asyncio.gather(*(database.alone(text("select 1")) for _ in range(8)))
-    assert [answer.scalar_one() for answer in answers] == [1] * 8
