@@ -11,6 +11,7 @@ from chassis import inbox, outbox
 from chassis.context import Context, working_in
 from chassis.crashpoints import Point, reached
 from chassis.db import Database
+from chassis.observed import Batch, Handling
 from chassis.outbox import Answer
 from chassis.settings import ServiceSettings
 from contracts.envelope import Envelope
@@ -144,32 +145,37 @@ class Bus(Generic[S]):
             wanted: dict[Any, Delivery] = {
                 d.envelope.id: d for d in deliveries if d.envelope.id in fresh
             }
-            for run in runs(list(wanted.values())):
-                await self._handle(run, tx)
+            batch.fresh = list(wanted.values())
+            for run in runs(batch.fresh):
+                await self._handle(run, tx, batch.traceparent)
             reached(Point.BEFORE_COMMIT, (delivery.key for delivery in wanted.values()))
 
-        await database.repeat(work)
+        with Batch(self.service, deliveries) as batch:
+            await database.repeat(work)
         reached(Point.BEFORE_ACK, (delivery.key for delivery in deliveries))
 
-    async def _handle(self, run: Sequence[Delivery], tx: AsyncSession) -> None:
+    async def _handle(self, run: Sequence[Delivery], tx: AsyncSession, batch: str) -> None:
         kind = type(run[0].message)
+        contexts = [Context.of(delivery.envelope) for delivery in run]
         if kind in self.many:
-            with working_in(Context.of(*(delivery.envelope for delivery in run))):
+            together = Context.of(*(delivery.envelope for delivery in run))
+            with working_in(together), Handling(self.service, run, contexts, batch):
                 answers = await self.many[kind]([d.message for d in run], tx)
             if answers is not None:
-                for delivery, answer in zip(run, answers, strict=True):
-                    with working_in(Context.of(delivery.envelope)):
+                for answer, own in zip(answers, contexts, strict=True):
+                    with working_in(own):
                         outbox.add(tx, *outbox.listed(answer))
             return
-        for delivery in run:
-            with working_in(Context.of(delivery.envelope)):
+        for delivery, own in zip(run, contexts, strict=True):
+            with working_in(own), Handling(self.service, [delivery], [own], batch):
                 answer = await self.one[kind](delivery.message, tx)
                 outbox.add(tx, *outbox.listed(answer))
 
     async def receive_by_calling(self, database: Database, delivery: Delivery) -> None:
         """Handle one delivery by record → call → finish."""
         shape = self.external[type(delivery.message)]
-        with working_in(Context.of(delivery.envelope)):
+        own = Context.of(delivery.envelope)
+        with working_in(own), Handling(self.service, [delivery], [own]):
             plan = await database.repeat(lambda tx: self._record(shape, delivery, tx))
             if isinstance(plan, Answered):
                 return

@@ -110,7 +110,6 @@ class Peers:
         breaker.check(peer)
         sent = {
             "authorization": f"Bearer {await self.tokens.get(self.http)}",
-            "traceparent": context.child_of(context.current().traceparent),
             "x-request-id": context.current().request_id or "",
             **({"x-caller-token": caller_token} if caller_token else {}),
             **(headers or {}),

@@ -1,6 +1,7 @@
 """The consumer: takes batches from the one work queue, acknowledges, retries, dead-letters."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +14,7 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustQueue
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
-from chassis import inbox, incoming
+from chassis import inbox, incoming, metrics
 from chassis.broker import Broker
 from chassis.bus import Bus, Delivery
 from chassis.db import Database, is_away
@@ -182,6 +183,7 @@ class Consumer:
             await self._fail(arrival.raw, error)
         else:
             self.handled += 1
+            metrics.took_effect(arrival.delivery.key, arrival.delivery.envelope, time.time())
             await self._settle(arrival.raw)
 
     async def _acknowledge(self, settled: Sequence[AbstractIncomingMessage]) -> None:
@@ -239,6 +241,7 @@ class Consumer:
             await self._give_back(raw)
             return
         self.retried += not final
+        metrics.not_handled(incoming.name_of(raw), final=final)
         log.log(
             40 if final else 30,
             "message dead-lettered" if final else "message will be retried",

@@ -1,5 +1,6 @@
 """What a piece of work belongs to: its process, cause, actor and trace, carried by the task."""
 
+import random
 import re
 import secrets
 from collections.abc import Iterator
@@ -13,9 +14,19 @@ from contracts.envelope import Envelope
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
+_share = 1.0
+
+
+def sample(share: float) -> None:
+    """Mark this share of the traces that begin here as sampled, from 0 to 1."""
+    global _share  # noqa: PLW0603
+    _share = share
+
+
 def new_traceparent() -> str:
-    """A W3C trace context of a new, sampled trace."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    """A W3C trace context of a new trace; all are sampled unless `sample` says otherwise."""
+    flags = "01" if random.random() < _share else "00"  # noqa: S311
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-{flags}"
 
 
 def child_of(traceparent: str | None) -> str:

@@ -93,7 +93,7 @@ class Database:
                 },
             },
         )
-        self._pool = Pool(self.engine, pool_size, timeout=10)
+        self.pool = Pool(self.engine, pool_size, timeout=10)
         self._statements = Statements(self.engine.dialect)
         self.on_commit: Callable[[set[int]], None] = lambda _shards: None
         self.listeners: list[Callable[[Message], None]] = []
@@ -101,7 +101,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """One transaction: what is added to the outbox is written at its end, and sent after it."""
-        async with self._pool.take() as taken:
+        async with self.pool.take() as taken:
             tx = Session(taken, self._statements)
             work = taken.driver.connection.transaction()
             with translated("begin"), unspoilt(taken):
@@ -123,7 +123,7 @@ class Database:
 
     async def alone(self, statement: Executable, params: Parameters = None) -> Result[Any]:
         """The answer of one statement that is its own transaction."""
-        async with self._pool.take() as taken:
+        async with self.pool.take() as taken:
             plain = self._statements.plain(statement, params)
             with unspoilt(taken):
                 if plain is not None:
@@ -136,7 +136,7 @@ class Database:
 
         Whoever uses it owns its transaction wholly: SQLAlchemy begins none on it.
         """
-        async with self._pool.take() as taken:
+        async with self.pool.take() as taken:
             with unspoilt(taken):
                 yield taken.driver.connection
 
@@ -153,7 +153,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection of the pool."""
-        await self._pool.close()
+        await self.pool.close()
         await self.engine.dispose()
 
 

@@ -9,7 +9,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis import context, problems
+from chassis import context, observed, problems
 from chassis.errors import Problem, TooLarge, WrongContentType
 from chassis.ids import new_id
 
@@ -76,7 +76,9 @@ class Edge:
                 return  # Starlette answered with a problem document, and raises all the same.
             await problems.of_fault(error)(scope, receive, stamped)
         finally:
-            took = round((time.perf_counter() - began) * 1000, 1)
+            seconds = time.perf_counter() - began
+            observed.request(scope, headers.get("traceparent"), status, seconds)
+            took = round(seconds * 1000, 1)
             if (status >= 500 or took > 1000) and scope["path"] != "/readyz":  # noqa: PLR2004
                 log.warning("slow or failed", path=scope["path"], status=status, took_ms=took)
             else:

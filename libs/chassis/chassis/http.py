@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from chassis.observed import Call
+
 if TYPE_CHECKING:
     import aiohttp
 
@@ -74,20 +76,27 @@ class Http:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send `body` as JSON and read the answer whole; raises Unreached."""
+        """Send `body` as JSON and read the answer whole; raises Unreached.
+
+        The request carries the trace of the work at hand on.
+        """
         sent = dict(headers or {}) if body is None else {**JSON_TYPE, **(headers or {})}
-        try:
-            async with self._open().request(
-                method,
-                url,
-                data=None if body is None else json.dumps(body).encode(),
-                headers=sent,
-                params=params,
-                allow_redirects=False,
-            ) as answer:
-                return Reply(answer.status, await answer.read())
-        except self._faults as error:
-            raise Unreached(f"{type(error).__name__}: {error}") from error
+        with Call(method, url) as call:
+            sent["traceparent"] = call.traceparent
+            try:
+                async with self._open().request(
+                    method,
+                    url,
+                    data=None if body is None else json.dumps(body).encode(),
+                    headers=sent,
+                    params=params,
+                    allow_redirects=False,
+                ) as answer:
+                    content = await answer.read()
+                    call.status = answer.status
+                    return Reply(answer.status, content)
+            except self._faults as error:
+                raise Unreached(f"{type(error).__name__}: {error}") from error
 
     def _open(self) -> "aiohttp.ClientSession":
         """The session, made at the first call: it belongs to the loop that runs then."""

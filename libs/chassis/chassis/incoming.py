@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from chassis.bus import Bus, Delivery
 from contracts import registry
-from contracts.envelope import BadEnvelope, Envelope
+from contracts.envelope import PREFIX, BadEnvelope, Envelope
 from contracts.message import Command
 
 ATTEMPTS = "x-attempts"
@@ -34,6 +34,12 @@ def attempts_of(message: AbstractIncomingMessage) -> int:
     """How often handling it has failed before."""
     value = message.headers.get(ATTEMPTS, 0)
     return value if isinstance(value, int) else 0
+
+
+def name_of(message: AbstractIncomingMessage) -> str:
+    """The routing key of what it says it is; `unknown` for what nobody ever sends."""
+    kind = registry.find(str(message.headers.get(f"{PREFIX}type")))
+    return kind.routing_key() if kind is not None else "unknown"
 
 
 def read(message: AbstractIncomingMessage, bus: Bus) -> Delivery:  # type: ignore[type-arg]

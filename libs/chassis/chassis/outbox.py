@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import context
+from chassis import context, tracing
 from chassis.crashpoints import Point, reached
 from chassis.ids import new_id, utcnow
 from contracts.envelope import Envelope
@@ -90,7 +90,7 @@ def row(pending: Pending) -> dict[str, Any]:
         correlation_id=said_in.correlation_id or message.correlation(),
         causation_id=said_in.causation_id,
         actor=said_in.actor,
-        traceparent=said_in.traceparent or context.new_traceparent(),
+        traceparent=said_in.traceparent or tracing.root(f"say {message.routing_key()}"),
     )
     return {
         "message_id": message_id,

@@ -45,9 +45,11 @@ class Pool:
 
     def __init__(self, engine: AsyncEngine, size: int, timeout: float) -> None:
         self._engine = engine
+        self.size = size
         self._timeout = timeout
         self._idle: list[Open] = []
         self._free = asyncio.Semaphore(size)
+        self.in_use = 0
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator[Open]:
@@ -63,6 +65,7 @@ class Pool:
                 raise PoolTimeout(f"no connection came free in {self._timeout} s") from None
         else:
             await self._free.acquire()
+        self.in_use += 1
         try:
             taken = await self._usable()
             try:
@@ -73,6 +76,7 @@ class Pool:
                 else:
                     self._idle.append(taken)
         finally:
+            self.in_use -= 1
             self._free.release()
 
     async def _usable(self) -> Open:

@@ -16,11 +16,12 @@ import asyncpg
 import structlog
 from aio_pika.exceptions import PublishError
 
-from chassis import outbox
+from chassis import metrics, outbox
 from chassis.broker import Broker
 from chassis.crashpoints import Point, reached
 from chassis.db import Database
 from chassis.ids import utcnow
+from chassis.observed import Sending
 
 log = structlog.get_logger()
 
@@ -131,6 +132,7 @@ class Relay:
         results = await asyncio.gather(
             *(self._publish(row) for row in rows), return_exceptions=True
         )
+        metrics.sent(results)
         reached(Point.AFTER_PUBLISH, (row["routing_key"] for row in rows))
         confirmed: list[int] = []
         stopped: set[str] = set()
@@ -153,20 +155,19 @@ class Relay:
 
     async def _publish(self, row: asyncpg.Record) -> None:
         exchange = await self.broker.exchange(row["exchange"])
-        await exchange.publish(
-            aio_pika.Message(
+        with Sending(row) as sending:
+            message = aio_pika.Message(
                 row["body"],
-                headers=row["headers"],
+                headers=sending.headers,
                 message_id=str(row["message_id"]),
                 user_id=self.user,
                 content_type="application/json",
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
                 type=row["headers"]["cloudEvents:type"],
-            ),
-            routing_key=row["routing_key"],
-            mandatory=True,
-            timeout=PUBLISH_TIMEOUT,
-        )
+            )
+            await exchange.publish(
+                message, routing_key=row["routing_key"], mandatory=True, timeout=PUBLISH_TIMEOUT
+            )
 
     async def _park(self, connection: asyncpg.Connection, row: asyncpg.Record) -> None:
         """Set an unroutable message aside with an alarm, so that it does not stop the others."""

@@ -2,33 +2,34 @@
 
 import argparse
 import asyncio
-import gc
 import importlib
 import json
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 
 import structlog
-import uvicorn
 import uvloop
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData, make_url, text
 
 from chassis import app as factory
-from chassis import crashpoints, edge, idempotency, inbox, logs, sweep
+from chassis import crashpoints, edge, idempotency, inbox, logs, metrics, readings, sweep, tracing
 from chassis.auth import KeySet
-from chassis.broker import Broker, TopologyMismatch
+from chassis.background import calm_garbage_collector, consume, kept
+from chassis.broker import Broker
 from chassis.bus import Bus
 from chassis.client import Peers, ServiceTokens
 from chassis.consumer import Consumer
 from chassis.db import Database
 from chassis.ops import routes
+from chassis.readings import Reading
 from chassis.relay import Relay
+from chassis.server import Server, server_of
 from chassis.settings import ServiceSettings, load
 from chassis.sweep import Sweep
 
@@ -61,6 +62,7 @@ class Service(Generic[S]):
 
     on_start: called with what is running before the first request or message; may fill `resources`
     and register closing with the exit stack.
+    readings: what its metrics read from its database.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Service(Generic[S]):
     on_start: Callable[[Running[S], AsyncExitStack], Awaitable[None]] | None = None
     on_migrate: Callable[[S], Awaitable[None]] | None = None
     background: Sequence[Callable[[Running[S]], Awaitable[None]]] = field(default_factory=tuple)
+    readings: Sequence[Reading] = ()
 
     def compose(self, settings: S) -> Running[S]:
         """Wire the parts together; nothing connects before it is used."""
@@ -81,6 +84,8 @@ class Service(Generic[S]):
         broker = Broker(settings.broker_url, self.name)
         relay = Relay(database, broker, self.name, sweep_interval=settings.sweep_interval)
         database.on_commit = relay.wake
+        database.listeners.append(metrics.committed)
+        metrics.expect(self.bus.handled)
         tokens = ServiceTokens(settings.identity_url, self.name, settings.service_client_secret)
         keys = KeySet(settings.jwks_url, settings.token_issuer, settings.token_audience)
         self.bus.settings = settings
@@ -107,6 +112,7 @@ class Service(Generic[S]):
         for name in ("settings", "database", "keys", "peers", "relay", "broker", "resources"):
             setattr(app.state, name, getattr(running, name))
         app.state.bus = self.bus
+        readings.serve(app, running.database, self.readings, checks)
         return app
 
     def document(self) -> dict[str, Any]:
@@ -155,11 +161,14 @@ class Service(Generic[S]):
 
     async def _run(self, settings: S, kind: str) -> int:
         running = self.compose(settings)
+        share = settings.otel_traces_sampler_arg
+        tracing.turn_on(settings.otel_exporter_otlp_endpoint, self.name, share)
         stopping = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)
-        _calm_garbage_collector()
+        calm_garbage_collector()
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(asyncio.to_thread, tracing.close)
             stack.push_async_callback(running.database.close)
             stack.push_async_callback(running.broker.close)
             stack.push_async_callback(running.peers.close)
@@ -180,27 +189,16 @@ class Service(Generic[S]):
                 batch_linger=settings.batch_linger,
             )
         tasks = [asyncio.create_task(running.relay.run(), name="relay")]
-        tasks += [asyncio.create_task(_kept(work, running)) for work in self.background]
+        tasks += [asyncio.create_task(kept(work, running)) for work in self.background]
         if consumer is not None:
-            tasks.append(asyncio.create_task(_consume(consumer), name="consumer"))
+            tasks.append(asyncio.create_task(consume(consumer), name="consumer"))
             tasks += [
                 asyncio.create_task(sweep.run(each, running.database, settings.sweep_interval))
                 for each in (*self.sweeps, *self._own_sweeps(settings))
             ]
         application = self.application(running, consumer)
-        server = Server(
-            uvicorn.Config(
-                edge.wrap(application, settings.max_body_bytes, running.stopping.is_set),
-                host=settings.host,
-                port=settings.port,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=10,
-            )
-        )
+        edged = edge.wrap(application, settings.max_body_bytes, running.stopping.is_set)
+        server = server_of(edged, settings)
         serving = asyncio.create_task(server.serve(), name="server")
         stopped = asyncio.create_task(stopping.wait(), name="stop signal")
         watched = [serving, stopped, *tasks]
@@ -215,7 +213,7 @@ class Service(Generic[S]):
     async def _shut_down(
         self,
         running: Running[S],
-        server: "Server",
+        server: Server,
         serving: asyncio.Task[None],
         consumer: Consumer | None,
         tasks: Sequence[asyncio.Task[None]],
@@ -251,47 +249,3 @@ class Service(Generic[S]):
             Sweep("inbox partitions", roll, every=3600),
             Sweep("idempotency keys", idempotency.expire, every=300),
         )
-
-
-class Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: the service decides when to stop."""
-
-    def install_signal_handlers(self) -> None:
-        """Nothing; see Service._run."""
-
-    def capture_signals(self) -> Any:
-        """Nothing; see Service._run."""
-        return nullcontext()
-
-
-def _calm_garbage_collector() -> None:
-    """Leave what the start built out of every later collection, and collect less often.
-
-    Requests and messages free nearly all they make by reference counts alone; with the default
-    thresholds the collector walks the whole program again and again for nothing.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-
-
-async def _kept(work: Callable[[Running[S]], Awaitable[None]], running: Running[S]) -> None:
-    """Run background work, and start it again after a fault."""
-    while True:
-        try:
-            await work(running)
-        except Exception as error:  # noqa: BLE001
-            log.warning("background work restarts", work=work.__name__, error=repr(error))
-            await asyncio.sleep(1)
-
-
-async def _consume(consumer: Consumer) -> None:
-    """Consume, and start again after a fault, except when the topology is wrong."""
-    while True:
-        try:
-            await consumer.run()
-        except TopologyMismatch:
-            raise
-        except Exception as error:  # noqa: BLE001
-            log.warning("consumer restarts", error=repr(error))
-            await asyncio.sleep(1)

@@ -125,6 +125,21 @@ class ServiceSettings(BaseSettings):
     max_body_bytes: int = Field(
         1_048_576, ge=1024, description="largest request body, in bytes", examples=["1048576"]
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="the OpenTelemetry collector that takes traces over OTLP/HTTP; none are made "
+        "without it",
+        examples=["http://otel-collector:4318"],
+    )
+    otel_traces_sampler_arg: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="the share of the traces beginning here that is recorded; those that began "
+        "elsewhere bring the decision with them",
+        examples=["0.05"],
+    )
     crash_points: Path | None = Field(
         None,
         description="a folder that tells where to fail, for tests; without it nothing ever does",

@@ -10,6 +10,7 @@ from orders.domain.order import Base
 from orders.handlers import bus
 from orders.numbers import Numbers
 from orders.settings import OrdersSettings
+from orders.store.readings import READINGS
 from orders.watch import Watch
 
 
@@ -42,4 +43,5 @@ service = Service(
     sweeps=[Sweep("deadlines", sweep_deadlines)],
     on_start=start,
     background=[watch],
+    readings=READINGS,
 )
