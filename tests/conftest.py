@@ -1,13 +1,16 @@
 """The whole suite, started once for all tests that want it, with a subscriber of every event."""
 
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from chassis.openapi.declared import Declared, watch
 from failures import may_fail
 from invariants import Books
 from recorder import Recorder, recording
@@ -41,12 +44,34 @@ def books(instance: Instance, recorder: Recorder) -> Books:
     return Books(instance, recorder)
 
 
+@pytest.fixture(scope="session")
+def api_document(instance: Instance) -> dict[str, Any]:
+    """What the whole API says of itself, as clients read it."""
+    patience = time.monotonic() + 120
+    while True:
+        answer = httpx.get(f"{instance.url('gateway')}/docs/openapi.json", timeout=PATIENT)
+        told: dict[str, Any] = answer.raise_for_status().json()
+        # Each service makes its document when it is first asked; a busy machine takes its time.
+        if "Not reachable" not in (said := told["info"]["description"]):
+            return told
+        assert time.monotonic() < patience, said
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="session")
+def declared(api_document: dict[str, Any]) -> Declared:
+    """What every operation may answer."""
+    return Declared(api_document)
+
+
 @pytest_asyncio.fixture
-async def http(instance: Instance) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the gateway."""
-    limits = httpx.Limits(max_connections=300)
+async def http(instance: Instance, declared: Declared) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the gateway; an answer that the API does not declare fails the test."""
     async with httpx.AsyncClient(
-        base_url=instance.url("gateway"), timeout=PATIENT, limits=limits
+        base_url=instance.url("gateway"),
+        timeout=PATIENT,
+        limits=httpx.Limits(max_connections=300),
+        event_hooks={"response": [watch(declared)]},
     ) as client:
         yield client
 

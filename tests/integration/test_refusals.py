@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import copy
 import hashlib
 import hmac
 import json
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from chassis.openapi.declared import Declared, watch
 from invariants import Books
 from shopfloor import ADDRESS, Buyer, Product, Staff, key, ok, until
 from suite.instance import Instance
@@ -23,6 +25,18 @@ def refused(answer: httpx.Response, status: int, *codes: str) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["request_id"]
     assert not codes or answer.json()["code"] in codes, answer.text
+
+
+async def test_an_answer_that_is_not_declared_is_seen(
+    instance: Instance, api_document: dict[str, Any], staff: Staff
+) -> None:
+    silent = copy.deepcopy(api_document)
+    del silent["paths"]["/v1/products/{id_or_slug}"]["get"]["responses"]["404"]
+    hooks = {"response": [watch(Declared(silent))]}
+    async with httpx.AsyncClient(base_url=instance.url("gateway"), event_hooks=hooks) as client:
+        assert (await client.get("/v1/products")).is_success
+        with pytest.raises(AssertionError, match="products_get answered 404"):
+            await client.get(f"/v1/products/{uuid.uuid4()}")
 
 
 async def test_carts_that_cannot_be_bought(
