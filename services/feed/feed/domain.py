@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, DateTime, Index, LargeBinary, Text
+from sqlalchemy import CheckConstraint, DateTime, Index, LargeBinary, Text, func
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -37,6 +37,15 @@ class Event(Base):
     subject: Mapped[str] = mapped_column(Text)
     time: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     document: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LogStart(Base):
+    """A position at which a log begins that was made anew; the first one began at 0."""
+
+    __tablename__ = "log_starts"
+
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class Subscriber(Stamped, Base):

@@ -1,5 +1,7 @@
 """Reading the log into the feed's own database, and forgetting what is older than is promised."""
 
+from typing import Literal
+
 import structlog
 
 from chassis.db import Database
@@ -19,26 +21,48 @@ BATCH = 500
 LINGER = 0.1
 
 
-class LogIsYounger(Exception):
-    """The log ends before what the feed holds: it was made anew, and its positions begin again."""
-
-
 async def follow_log(running: Running[FeedSettings]) -> None:
     """Keep every event behind the newest that is held, until the connection is lost.
 
-    Raises LogEnded then, and LogIsYounger when the positions no longer mean the same events;
-    whoever runs it begins again.
+    A log that was made anew counts its events from 0 again: it is held behind the former one, so
+    that cursors go on. Where the log has forgotten what was read last, it may have forgotten more:
+    what is held from before its first event is forgotten too, so that nobody reads over a hole.
+
+    Raises LogEnded when the connection is lost; whoever runs it begins again.
     """
     events = Log(running.settings.broker_url)
     async with running.database.transaction() as tx:
-        bounds = await store.get_bounds(tx)
-    if bounds is not None and (await events.end() or 0) < bounds[1]:
-        raise LogIsYounger(f"the log ends before position {bounds[1]}")
-    log.info("following the log", behind=bounds[1] if bounds else None)
-    start = bounds[1] + 1 if bounds else None
-    async for batch in events.read(start, batch=BATCH, linger=LINGER):
+        place = await store.get_place(tx)
+    held = await _newest_in(events, place)
+    if held == "another":
         async with running.database.transaction() as tx:
-            await store.keep(tx, batch)
+            place = await store.begin_anew(tx, place)
+        log.warning("the log was made anew", goes_on_at=place.start)
+    after = None if place.offset is None else place.offset + 1
+    log.info("following the log", start=place.start, offset=after)
+    async for batch in events.read(after, batch=BATCH, linger=LINGER):
+        async with running.database.transaction() as tx:
+            await store.keep(tx, batch, place.start)
+            if held == "forgotten":
+                oldest = place.start + batch[0].offset
+                log.error("the log forgot events before they were read", before=oldest)
+                await store.forget_before(tx, oldest)
+        held = "there"
+
+
+async def _newest_in(events: Log, place: store.Place) -> Literal["there", "forgotten", "another"]:
+    """What the log holds at the newest event's offset: that event, nothing any more, or another.
+
+    Offsets alone would not tell: they leave one out wherever the log begins a new segment.
+    """
+    if place.offset is None:
+        return "there"
+    end = await events.end()
+    if end is None or end < place.offset:
+        return "another"
+    async for batch in events.read(place.offset, until=place.offset):
+        return "there" if str(batch[0].envelope.id) == place.event_id else "another"
+    return "forgotten"
 
 
 async def _forget(database: Database) -> int:

@@ -1,6 +1,7 @@
 """Queries on events and subscribers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,16 +10,44 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts import structured
-from feed.domain import Event, Subscriber, pattern_of
+from feed.domain import Event, LogStart, Subscriber, pattern_of
 from subscriber import Logged
 
 FORGOTTEN_AT_ONCE = 5000
+NEWEST = text(
+    "select start, position, convert_from(document, 'utf8')::json ->> 'id' "
+    "from (select coalesce(max(position), 0) as start from log_starts) as log "
+    "left join (select position, document from events order by position desc limit 1) as newest "
+    "on true"
+)
+START = text("select coalesce(max(position), 0) from log_starts")
+# Whoever keeps events holds off whoever finds the log renewed, and not its like.
+KEEPING = text("lock table log_starts in row share mode")
+RENEWING = text("lock table log_starts in exclusive mode")
 KEEP = text(
     "insert into events (position, type, source, subject, time, document) "
     "select * from unnest(cast(:positions as bigint[]), cast(:types as text[]), "
     "cast(:sources as text[]), cast(:subjects as text[]), cast(:times as timestamptz[]), "
     "cast(:documents as bytea[])) on conflict do nothing"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a log was read: where its offset 0 is held, and the newest event held."""
+
+    start: int
+    newest: int | None
+    event_id: str | None
+
+    @property
+    def offset(self) -> int | None:
+        """The newest event's offset in the log; None when nothing of this log is held."""
+        return None if self.newest is None or self.newest < self.start else self.newest - self.start
+
+
+class LogWasRenewed(Exception):
+    """Somebody else found the log to be another: offsets mean other positions now."""
 
 
 async def get_bounds(tx: AsyncSession) -> tuple[int, int] | None:
@@ -29,13 +58,38 @@ async def get_bounds(tx: AsyncSession) -> tuple[int, int] | None:
     return None if newest is None else (oldest, newest)
 
 
-async def keep(tx: AsyncSession, events: Sequence[Logged]) -> None:
-    """Keep events at their positions; what is held already stays as it is."""
+async def get_place(tx: AsyncSession) -> Place:
+    """How far the log was read."""
+    return Place(*(await tx.execute(NEWEST)).one())
+
+
+async def begin_anew(tx: AsyncSession, seen: Place) -> Place:
+    """Hold the log that is there now behind all that is held; the place from then on.
+
+    Nothing changes when somebody else has found it out since `seen`.
+    """
+    await tx.execute(RENEWING)
+    now = await get_place(tx)
+    if now.start != seen.start or now.offset is None:
+        return now
+    start = int(now.newest or 0) + 1
+    await tx.execute(insert(LogStart).values(position=start))
+    return replace(now, start=start)
+
+
+async def keep(tx: AsyncSession, events: Sequence[Logged], start: int = 0) -> None:
+    """Keep events of the log that begins at `start`; what is held already stays as it is.
+
+    Raises LogWasRenewed when another log begins behind it already.
+    """
+    await tx.execute(KEEPING)
+    if (await get_start(tx)) != start:
+        raise LogWasRenewed
     envelopes = [each.envelope for each in events]
     await tx.execute(
         KEEP,
         {
-            "positions": [each.offset for each in events],
+            "positions": [start + each.offset for each in events],
             "types": [envelope.type for envelope in envelopes],
             "sources": [envelope.source for envelope in envelopes],
             "subjects": [envelope.subject for envelope in envelopes],
@@ -43,6 +97,16 @@ async def keep(tx: AsyncSession, events: Sequence[Logged]) -> None:
             "documents": [structured.write(each.envelope, each.data) for each in events],
         },
     )
+
+
+async def get_start(tx: AsyncSession) -> int:
+    """Where the newest log begins."""
+    return int((await tx.execute(START)).scalar_one())
+
+
+async def forget_before(tx: AsyncSession, position: int) -> None:
+    """Delete every event before a position: a cursor from there on is one that expired."""
+    await tx.execute(delete(Event).where(Event.position < position))
 
 
 async def list_events(
