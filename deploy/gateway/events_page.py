@@ -1,6 +1,7 @@
 """The catalogue of messages as one page of HTML, made from the AsyncAPI document."""
 
 import json
+import re
 from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
@@ -34,18 +35,23 @@ def article(name: str, message: Json, document: Json) -> str:
     kind = kind_of(message)
     schema = document["components"]["schemas"][name]
     example = json.dumps(message["examples"][0]["payload"], indent=2, ensure_ascii=False)
-    said = escape(message["summary"]) + " " + escape(message.get("description", ""))
+    said = prose(f"{message['summary']} {message.get('description', '')}".strip())
     return (
         f'<article id="{escape(name)}" data-words="{escape(name.lower())}">'
         f'<h3><a href="#{escape(name)}">{escape(message["title"])}</a> '
         f'<span class="kind {kind}">{kind}</span> <code>{escape(message["name"])}</code></h3>'
-        f"<p>{said.strip()}</p>"
+        f"<p>{said}</p>"
         f'<p class="ends">from {names(message["x-producers"])} · '
         f"to {names(message['x-consumers'] or ['other systems'])}</p>"
         f"<details><summary>Fields</summary>{fields(schema)}</details>"
         f"<details><summary>Example</summary><pre>{escape(example)}</pre></details>"
         "</article>"
     )
+
+
+def prose(text: str) -> str:
+    """Text of a docstring, its `names` set as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def kind_of(message: Json) -> str:

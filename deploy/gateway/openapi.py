@@ -93,8 +93,14 @@ def merged(documents: dict[str, Document], away: list[str]) -> Document:
             for tag in tags_of(own)
             if all(tag != known["name"] for known in whole["tags"])
         ]
+    whole["tags"].sort(key=lambda tag: audience(tag["name"]))
     add_refusals(whole)
     return whole
+
+
+def audience(tag: str) -> int:
+    """Whom a group of operations is for: customers first, then staff, then operators."""
+    return tag.startswith("admin_") + tag.startswith("admin_ops_")
 
 
 def clashes(documents: dict[str, Document]) -> set[tuple[str, str]]:
