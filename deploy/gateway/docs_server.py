@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 PAGE = Path(__file__).with_name("docs")
-SWAGGER = files("fastapi_swagger") / "resources"
+# Its files alone are wanted: importing it would load FastAPI, which the image does not even hold.
+SWAGGER = Path(str(getattr(find_spec("fastapi_swagger"), "origin", None))).with_name("resources")
 ASSETS = {
     "docs.css": (PAGE / "docs.css", "text/css"),
     "docs.js": (PAGE / "docs.js", "text/javascript"),

@@ -5,8 +5,9 @@ from sqlalchemy.exc import DBAPIError
 
 from chassis.ids import new_id
 from chassis.testing import model_differences
-from contracts.catalog import ProductChanged
+from contracts.catalog import ProductChanged, ProductSnapshot, ProductsSent, SendProducts
 from inventory.main import service
+from inventory.sweeps import sweeps
 
 from .shop import Shop, product
 
@@ -39,6 +40,28 @@ async def test_what_is_known_changes_with_the_catalogue_and_keeps_its_stock(shop
     await shop.count(mug, shop.first, 5)
     await shop.inventory.hear(told.model_copy(update={"seller_id": new_id()}).numbered(2))
     assert await shop.pieces(mug) == [(5, 0)]
+
+
+async def test_a_copy_that_was_emptied_asks_the_catalogue_and_ends_as_it_was(shop: Shop) -> None:
+    (bootstrap,) = sweeps
+    catalogue = [product(2, seller_id=new_id(), sequence=3), product(sequence=1)]
+    await shop.inventory.hear(*catalogue)
+    copy = "select variant_id, product_id, sku, seller_id, product_sequence from stock_levels"
+    before = sorted(map(tuple, await shop.inventory.sql(copy)))
+    await bootstrap.work(shop.inventory.running.database)
+    assert await shop.inventory.said() == []
+
+    await shop.inventory.sql("delete from stock_levels")
+    await bootstrap.work(shop.inventory.running.database)
+    (asked,) = await shop.inventory.said(SendProducts)
+    assert asked.asker == "svc.inventory"
+    for told in catalogue:
+        snapshot = ProductSnapshot(**told.model_dump())
+        await shop.inventory.hear(snapshot.told_to(asked.asker, told.sequence or 0))
+    end = ProductsSent(request_id=asked.request_id, sent=2)
+    await shop.inventory.hear(end.told_to(asked.asker, 1))
+    assert sorted(map(tuple, await shop.inventory.sql(copy))) == before
+    assert len(before) == 3
 
 
 async def test_movements_cannot_be_rewritten(shop: Shop) -> None:

@@ -55,6 +55,6 @@ def watch(declared: Declared) -> Callable[[httpx.Response], Coroutine[None, None
             code = answer.json()["code"]
         asked = answer.request
         wrong = declared.surprise(asked.method, asked.url.path, answer.status_code, code)
-        assert wrong is None, wrong  # noqa: S101
+        assert wrong is None, f"{wrong}: {asked.method} {asked.url}"  # noqa: S101
 
     return check
