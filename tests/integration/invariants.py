@@ -16,20 +16,10 @@ from aio_pika.abc import AbstractChannel
 
 from recorder import QUEUE, Recorder
 from shopfloor import until
+from suite import repository
 from suite.instance import Instance
 
-SERVICES = (
-    "identity",
-    "catalog",
-    "cart",
-    "promotions",
-    "orders",
-    "payments",
-    "inventory",
-    "shipping",
-    "notifications",
-    "feed",
-)
+SERVICES = repository.services(repository.ROOT)
 DUE = "status in ('confirmed', 'shipped', 'delivered')"
 
 

@@ -16,7 +16,7 @@ from tenacity import (
 
 from chassis import context
 from chassis.errors import Problem, Unavailable
-from chassis.http import Asks, Http, Reply, Unreached
+from chassis.http import Http, Reply, Unreached
 
 log = structlog.get_logger()
 
@@ -62,7 +62,7 @@ class ServiceTokens:
     _good_until: float = 0.0
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def get(self, http: Asks) -> str:
+    async def get(self, http: Http) -> str:
         """A valid token; raises PeerAway when identity cannot be asked."""
         async with self._lock:
             if time.monotonic() < self._good_until:
@@ -88,7 +88,7 @@ class Peers:
     """Calls to the `/internal` routes of other services."""
 
     tokens: ServiceTokens
-    http: Asks = field(default_factory=Http)
+    http: Http = field(default_factory=Http)
     _breakers: dict[str, Breaker] = field(default_factory=dict)
 
     async def ask(

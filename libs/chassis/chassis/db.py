@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import (
     AsyncSession,
     create_async_engine,
 )
+from sqlalchemy.pool import NullPool
 
 from chassis import outbox
 from chassis.errors import Unavailable
@@ -30,6 +31,7 @@ Outcome = TypeVar("Outcome")
 RETRIED_AT_ONCE = {"40001": "serialization failure", "40P01": "deadlock"}
 AWAY = {"57P01", "57P02", "57P03", "08000", "08003", "08006", "08001", "53300"}
 MAX_REPEATS = 5
+AFTER_COMMIT = "after_commit"
 
 
 class Session(AsyncSession):
@@ -64,6 +66,15 @@ class Session(AsyncSession):
             await self.close()
 
 
+def after_commit(tx: AsyncSession, call: Callable[[], None]) -> None:
+    """Call something as soon as this transaction has committed, and not otherwise.
+
+    For what shortens a wait: it must not fail, and a crash right after the commit loses it.
+    SQLAlchemy's own event of this name comes too early here, or never: it does not commit.
+    """
+    tx.info.setdefault(AFTER_COMMIT, []).append(call)
+
+
 class Database:
     """A service's own database.
 
@@ -79,8 +90,8 @@ class Database:
             url,
             # Statements may end up in logs; what they carry is somebody's.
             hide_parameters=True,
-            pool_size=pool_size,
-            max_overflow=0,
+            # The pool below bounds and keeps them; a second one could only disagree with it.
+            poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             connect_args={
                 "timeout": 5,
@@ -120,6 +131,8 @@ class Database:
             for listener in self.listeners:
                 for message in said:
                     listener(message)
+        for call in tx.info.get(AFTER_COMMIT, ()):
+            call()
 
     async def alone(self, statement: Executable, params: Parameters = None) -> Result[Any]:
         """The answer of one statement that is its own transaction."""
@@ -179,8 +192,10 @@ async def _undo(tx: Session, work: Any, taken: Open) -> None:
         if not taken.is_closed:
             await work.rollback()
         await tx.close()
-    except Exception:  # noqa: BLE001
+    except BaseException as error:
         taken.throw_away()
+        if not isinstance(error, Exception):
+            raise
 
 
 def sqlstate(error: DBAPIError) -> str | None:

@@ -8,7 +8,7 @@ aiohttp is loaded at the first call: it takes seven megabytes, and most services
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from chassis.observed import Call
 
@@ -38,24 +38,6 @@ class Reply:
     def json(self) -> Any:
         """The body as JSON; raises ValueError when it is none."""
         return json.loads(self.content)
-
-
-class Asks(Protocol):
-    """Anything that can be asked over HTTP."""
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
-    ) -> Reply:
-        """Send `body` as JSON and read the answer whole; raises Unreached."""
-
-    async def close(self) -> None:
-        """Close the connections."""
 
 
 @dataclass

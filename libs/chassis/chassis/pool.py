@@ -55,7 +55,8 @@ class Pool:
     async def take(self) -> AsyncIterator[Open]:
         """A connection to oneself. Raises SQLAlchemy's TimeoutError when none comes free in time.
 
-        It must be given back outside any transaction.
+        One that is given back amid a transaction is thrown away: the next one's BEGIN and COMMIT
+        would silently become a savepoint within it.
         """
         if self._free.locked():
             try:
@@ -71,6 +72,8 @@ class Pool:
             try:
                 yield taken
             finally:
+                if not taken.is_closed and taken.driver.connection.is_in_transaction():
+                    taken.throw_away()
                 if taken.is_closed:
                     await taken.discard()
                 else:

@@ -82,8 +82,9 @@ class Rows(IteratorResult[Any]):
 class Statements:
     """The constant statements of one database, compiled.
 
-    A text is known by its words. Any other statement is taken for a constant when the very same
-    object comes a second time; one that is built for each call never does, and is let go.
+    A text is known by its words; one that carries values goes the ordinary way. Any other statement
+    is taken for a constant when the very same object comes a second time; one that is built for
+    each call never does, and is let go.
     """
 
     def __init__(self, dialect: Dialect) -> None:
@@ -134,6 +135,8 @@ class Statements:
             for name in names
         )
         if isinstance(statement, TextClause):
+            if given:
+                return None
             return Plain(compiled.string, names, prepare, {}, {}, None, {})
         columns_out = compiled._result_columns  # noqa: SLF001
         shape = SimpleResultMetaData([column.keyname for column in columns_out])

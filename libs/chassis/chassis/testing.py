@@ -7,7 +7,7 @@ it). A service's conftest takes `template_of` once and `running_service` for eac
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from chassis import edge, migrations
 from chassis.bus import Delivery
 from chassis.context import new_traceparent
-from chassis.http import Reply
+from chassis.http import Http, Reply
 from chassis.ids import new_id, utcnow
 from chassis.openapi.declared import Declared, watch
 from chassis.scratch import FREE, Scratch
@@ -209,28 +209,16 @@ async def _give_back(template: str, scratch: Scratch) -> None:
         await _admin(f"drop database {scratch.name} with (force)")
 
 
-@dataclass
-class Answering:
+@dataclass(kw_only=True)
+class Answering(Http):
     """In the place of the network: a function that answers what the service asks its peers."""
 
     answers: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
 
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
-    ) -> Reply:
+    async def request(self, method: str, url: str, *, body: Any = None, **asked: Any) -> Reply:
         """Hand the request to the function."""
-        asked = httpx.Request(method, url, json=body, headers=headers, params=params)
-        answer = await self.answers(asked)
+        answer = await self.answers(httpx.Request(method, url, json=body, **asked))
         return Reply(answer.status_code, answer.content)
-
-    async def close(self) -> None:
-        """There is nothing to close."""
 
 
 async def running_service(
@@ -254,7 +242,7 @@ async def running_service(
     composed.keys._keys = {KEY_ID: KEY.public_key()}  # noqa: SLF001
     composed.keys._fetched = time.monotonic() + 10**6  # noqa: SLF001
     if answers is not None:
-        composed.peers.http = Answering(answers)
+        composed.peers.http = Answering(answers=answers)
         composed.peers.tokens._token = "service token"  # noqa: S105, SLF001
         composed.peers.tokens._good_until = time.monotonic() + 10**6  # noqa: SLF001
     async with AsyncExitStack() as stack:

@@ -6,10 +6,9 @@ from contextlib import suppress
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.db import Database
+from chassis.db import Database, after_commit
 from notifications.sending.carrier import Carrier
 from notifications.settings import NotificationsSettings
 
@@ -33,7 +32,7 @@ class Mailroom:
 
     def ring_after_commit(self, tx: AsyncSession) -> None:
         """Ring as soon as this transaction has committed, and not otherwise."""
-        event.listen(tx.sync_session, "after_commit", lambda _session: self.ring(), once=True)
+        after_commit(tx, self.ring)
 
     async def run(self) -> None:
         """Send until cancelled; a mail that is on its way then arrives and is recorded first."""

@@ -1,6 +1,7 @@
 """Checkout sagas for staff who ask why, and for operators who mend what stands still."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -133,68 +134,66 @@ async def _locked(tx: Tx, order_id: UUID) -> Checkout:
     return found[order_id]
 
 
-async def _mend(
-    tx: Tx,
-    order_id: UUID,
-    request: Request,
-    trigger: RetryRequested | SkipRequested | ResumeRequested,
-    refusal: Callable[[Checkout], Exception | None],
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Let the saga hear an operator; returns how it stood before and after. Raises the refusal."""
-    order = await _locked(tx, order_id)
-    if (refused := refusal(order)) is not None:
-        raise refused
-    before, now = _state(order), utcnow()
-    heard = process.hear(order, trigger, now, request.app.state.settings.deadlines)
-    outbox.add(tx, *heard.sent)
-    await saving.save_checkouts(tx, [order], now, [(order, heard, None)])
-    return before, _state(order)
+async def _told(
+    tx: Tx, claim: Claim, action: str, reason: str, before: dict[str, Any], order: Checkout
+) -> Response:
+    """Note what was done to the order, and answer with how it stands now."""
+    await audit.record(tx, action, order.order_id, reason, before=before, after=_state(order))
+    return await claim.store(tx, 202, await _shown(tx, order.order_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Mending:
+    """One request to mend a process: why, and what it is answered with."""
+
+    body: ReasonBody
+    request: Request
+    claim: Annotated[Claim, idempotent(staff)]
+    tx: Tx
+
+    async def hear(
+        self,
+        order_id: UUID,
+        action: str,
+        trigger: RetryRequested | SkipRequested | ResumeRequested,
+        refusal: Callable[[Checkout], Exception | None],
+    ) -> Response:
+        """Let the saga hear an operator. Raises the refusal."""
+        order = await _locked(self.tx, order_id)
+        if (refused := refusal(order)) is not None:
+            raise refused
+        before, now = _state(order), utcnow()
+        heard = process.hear(order, trigger, now, self.request.app.state.settings.deadlines)
+        outbox.add(self.tx, *heard.sent)
+        await saving.save_checkouts(self.tx, [order], now, [(order, heard, None)])
+        return await _told(self.tx, self.claim, action, self.body.reason, before, order)
+
+
+Mend = Annotated[Mending, Depends()]
 
 
 @router.post("/{order_id}/retry", status_code=202, response_model=SagaView, dependencies=[MayMend])
-async def retry_saga(
-    order_id: UUID,
-    body: ReasonBody,
-    request: Request,
-    claim: Annotated[Claim, idempotent(staff)],
-    tx: Tx,
-) -> Response:
+async def retry_saga(order_id: UUID, mending: Mend) -> Response:
     """Ask once more, now, for what the stage waits for; the same operations, so nothing doubles."""
 
     def refusal(order: Checkout) -> Exception | None:
         return None if process.find(order, RetryRequested()) else NothingToRetry()
 
-    before, after = await _mend(tx, order_id, request, RetryRequested(), refusal)
-    await audit.record(tx, "saga.retry", order_id, body.reason, before=before, after=after)
-    return await claim.store(tx, 202, await _shown(tx, order_id))
+    return await mending.hear(order_id, "saga.retry", RetryRequested(), refusal)
 
 
 @router.post("/{order_id}/skip", status_code=202, response_model=SagaView, dependencies=[MayMend])
-async def skip_stage(
-    order_id: UUID,
-    body: ReasonBody,
-    request: Request,
-    claim: Annotated[Claim, idempotent(staff)],
-    tx: Tx,
-) -> Response:
+async def skip_stage(order_id: UUID, mending: Mend) -> Response:
     """Go on as though the stage were done, because it was done by hand."""
 
     def refusal(order: Checkout) -> Exception | None:
         return None if process.find(order, SkipRequested()) else MayNotSkip()
 
-    before, after = await _mend(tx, order_id, request, SkipRequested(), refusal)
-    await audit.record(tx, "saga.skip", order_id, body.reason, before=before, after=after)
-    return await claim.store(tx, 202, await _shown(tx, order_id))
+    return await mending.hear(order_id, "saga.skip", SkipRequested(), refusal)
 
 
 @router.post("/{order_id}/resume", status_code=202, response_model=SagaView, dependencies=[MayMend])
-async def resume_saga(
-    order_id: UUID,
-    body: ReasonBody,
-    request: Request,
-    claim: Annotated[Claim, idempotent(staff)],
-    tx: Tx,
-) -> Response:
+async def resume_saga(order_id: UUID, mending: Mend) -> Response:
     """Let a process go on that waits for staff, or that lost its deadline or is long past it."""
 
     def refusal(order: Checkout) -> Exception | None:
@@ -202,9 +201,7 @@ async def resume_saga(
         found = process.find(order, ResumeRequested())
         return NotStandingStill() if running or found is None else None
 
-    before, after = await _mend(tx, order_id, request, ResumeRequested(), refusal)
-    await audit.record(tx, "saga.resume", order_id, body.reason, before=before, after=after)
-    return await claim.store(tx, 202, await _shown(tx, order_id))
+    return await mending.hear(order_id, "saga.resume", ResumeRequested(), refusal)
 
 
 @router.post(
@@ -223,6 +220,4 @@ async def compensate_saga(
         raise CompensatesAlready
     before = _state(order)
     order = await cancel(tx, order_id, "staff_request", request.app.state.settings.deadlines)
-    after = _state(order)
-    await audit.record(tx, "saga.compensate", order_id, body.reason, before=before, after=after)
-    return await claim.store(tx, 202, await _shown(tx, order_id))
+    return await _told(tx, claim, "saga.compensate", body.reason, before, order)

@@ -1,0 +1,95 @@
+"""The database's transactions: what they leave behind, and what they tell whom when."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+from sqlalchemy import bindparam, text
+
+from chassis.db import Database, after_commit
+from chassis.ids import new_id
+from chassis.settings import ServiceSettings
+from chassis.testing import Harness
+
+ADD = text("insert into jars (id, coins) values (:id, 1)")
+COUNT = text("select count(*) from jars")
+
+
+async def jars(database: Database) -> int:
+    """How many jars others see."""
+    return int((await database.alone(COUNT)).scalar_one())
+
+
+@pytest.mark.parametrize("coins", [1, 2])
+async def test_what_follows_a_commit_finds_it_done(
+    sample: Harness[ServiceSettings], coins: int
+) -> None:
+    """Also when nothing but plain statements ran: SQLAlchemy never knew of a transaction then."""
+    seen: list[asyncio.Task[int]] = []
+    async with sample.running.database.transaction() as tx:
+        after_commit(tx, lambda: seen.append(asyncio.create_task(jars(sample.running.database))))
+        for _ in range(coins):
+            await tx.execute(ADD, {"id": new_id()})
+        assert seen == []
+    assert [await task for task in seen] == [coins]
+
+
+async def test_nothing_follows_a_rollback(sample: Harness[ServiceSettings]) -> None:
+    called: list[str] = []
+    with suppress(LookupError):
+        async with sample.running.database.transaction() as tx:
+            after_commit(tx, lambda: called.append("called"))
+            raise LookupError
+    assert called == []
+
+
+async def test_a_connection_given_back_amid_a_transaction_serves_nobody_else(
+    sample: Harness[ServiceSettings],
+) -> None:
+    """asyncpg would make a savepoint of the next transaction, and its commit would be lost."""
+    async with sample.running.database.driver() as left_open:
+        await left_open.execute("begin")
+    async with sample.running.database.transaction() as tx:
+        await tx.execute(ADD, {"id": new_id()})
+    async with (
+        sample.running.database.driver() as first,
+        sample.running.database.driver() as second,
+    ):
+        assert [await each.fetchval("select count(*) from jars") for each in (first, second)] == [
+            1,
+            1,
+        ]
+        assert left_open not in (first, second)
+
+
+async def test_a_cancellation_amid_the_rollback_leaves_no_open_transaction(
+    sample: Harness[ServiceSettings],
+) -> None:
+    database, started = sample.running.database, asyncio.Event()
+
+    async def work() -> None:
+        async with database.transaction() as tx:
+            await tx.execute(ADD, {"id": new_id()})
+            started.set()
+            await asyncio.Event().wait()
+
+    for moments in range(6):
+        started.clear()
+        task = asyncio.create_task(work())
+        await started.wait()
+        task.cancel()
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        async with database.transaction() as tx:
+            await tx.execute(ADD, {"id": new_id()})
+        assert await jars(database) == moments + 1
+
+
+async def test_a_text_that_carries_a_value_of_its_own(sample: Harness[ServiceSettings]) -> None:
+    asked = text("select cast(:number as integer)").bindparams(bindparam("number", value=7))
+    for _ in range(2):
+        async with sample.running.database.transaction() as tx:
+            assert (await tx.execute(asked)).scalar_one() == 7
