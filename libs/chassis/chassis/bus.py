@@ -71,12 +71,16 @@ class ExternalCall(Protocol[M_contra, Plan, Outcome]):
 
 @dataclass
 class Bus(Generic[S]):
-    """The handlers of one service. `settings` and `resources` are filled in by its composition."""
+    """The handlers of one service. `settings` and `resources` are filled in by its composition.
+
+    `unhurried` are the types of messages for which nobody waits.
+    """
 
     service: str
     one: dict[type[Message], One] = field(default_factory=dict)
     many: dict[type[Message], Many] = field(default_factory=dict)
     external: dict[type[Message], ExternalCall[Any, Any, Any]] = field(default_factory=dict)
+    unhurried: set[str] = field(default_factory=set)
     resources: SimpleNamespace = field(default_factory=SimpleNamespace)
     _settings: S | None = None
 
@@ -107,15 +111,21 @@ class Bus(Generic[S]):
 
         return register
 
-    def handles_many(self, message: type[Message]) -> Callable[[ManyFunction], ManyFunction]:
+    def handles_many(
+        self, message: type[Message], *, unhurried: bool = False
+    ) -> Callable[[ManyFunction], ManyFunction]:
         """Handle a run of messages with set-based statements.
 
         `async (messages, tx) -> answers`, one entry per message in the same order, or None.
+        An `unhurried` message waits a moment for company, since nobody waits for what it does; one
+        that is waited for takes those before it along.
         """
 
         def register(function: ManyFunction) -> ManyFunction:
             self._claim(message)
             self.many[message] = function
+            if unhurried:
+                self.unhurried.add(message.type_name())
             return function
 
         return register

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
@@ -47,6 +48,7 @@ class Consumer:
     retry_tiers: Sequence[float]
     batch_size: int = 50
     batch_linger: float = 0.005
+    unhurried_linger: float = 0.2
     prefetch: int = 200
     handled: int = 0
     retried: int = 0
@@ -105,11 +107,20 @@ class Consumer:
     async def _collect(self, first: AbstractIncomingMessage) -> list[AbstractIncomingMessage]:
         """The first message and what arrives within the linger, up to a batch."""
         batch = [first]
-        if self.batch_linger and len(batch) + self._arrived.qsize() < self.batch_size:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.unhurried_linger):
+                while batch[-1].type in self.bus.unhurried and len(batch) < self.batch_size:
+                    batch.append(await self._arrived.get())
+        if self._is_waited_for(batch):
             await asyncio.sleep(self.batch_linger)
         while len(batch) < self.batch_size and not self._arrived.empty():
             batch.append(self._arrived.get_nowait())
         return batch
+
+    def _is_waited_for(self, batch: Sequence[AbstractIncomingMessage]) -> bool:
+        """Whether a batch with room for more ends with a message that somebody waits for."""
+        has_room = len(batch) + self._arrived.qsize() < self.batch_size
+        return bool(self.batch_linger) and has_room and batch[-1].type not in self.bus.unhurried
 
     async def _take(self, batch: Sequence[AbstractIncomingMessage]) -> None:
         together: list[Arrival] = []

@@ -187,6 +187,7 @@ class Service(Generic[S]):
                 settings.retry_tiers,
                 batch_size=settings.batch_size,
                 batch_linger=settings.batch_linger,
+                unhurried_linger=settings.unhurried_linger,
             )
         tasks = [asyncio.create_task(running.relay.run(), name="relay")]
         tasks += [asyncio.create_task(kept(work, running)) for work in self.background]

@@ -107,6 +107,13 @@ class ServiceSettings(BaseSettings):
     batch_linger: float = Field(
         0.015, ge=0, le=1, description="seconds to wait for a batch to fill", examples=["0.015"]
     )
+    unhurried_linger: float = Field(
+        0.2,
+        ge=0,
+        le=5,
+        description="the same for messages that nobody waits for, in seconds",
+        examples=["0.2"],
+    )
     inbox_days: int = Field(
         14, ge=1, le=365, description="days for which received messages are known", examples=["14"]
     )

@@ -18,14 +18,14 @@ bus: Bus[CartSettings] = Bus("cart")
 
 
 @bus.handles_many(StockSnapshot)
-@bus.handles_many(StockChanged)
+@bus.handles_many(StockChanged, unhurried=True)
 async def keep_stock(events: Sequence[StockState], tx: AsyncSession) -> None:
     """Know how many pieces can be promised."""
     await products.keep_stock(tx, events)
 
 
 @bus.handles_many(ProductSnapshot)
-@bus.handles_many(ProductChanged)
+@bus.handles_many(ProductChanged, unhurried=True)
 async def keep_products(events: Sequence[ProductState], tx: AsyncSession) -> None:
     """Know what is sold, and for how much."""
     await products.keep_products(tx, events)
@@ -37,7 +37,7 @@ async def note_filled(told: ProductsSent | StockLevelsSent, tx: AsyncSession) ->
     log.info("copy filled", source=told.source(), told=told.sent)
 
 
-@bus.handles_many(OrderConfirmed)
+@bus.handles_many(OrderConfirmed, unhurried=True)
 async def convert_carts(events: Sequence[OrderConfirmed], tx: AsyncSession) -> None:
     """Close for good what was bought."""
     await locks.convert(tx, {event.cart_id: event.order_id for event in events})

@@ -22,7 +22,7 @@ bus: Bus[CatalogSettings] = Bus("catalog")
 
 
 @bus.handles_many(StockSnapshot)
-@bus.handles_many(StockChanged)
+@bus.handles_many(StockChanged, unhurried=True)
 async def keep_availability(events: Sequence[StockState], tx: AsyncSession) -> None:
     """Show whether a product is in stock; most events move the count but not the word."""
     changed = await stock.keep(tx, events)

@@ -93,7 +93,7 @@ async def release_stock(commands: Sequence[ReleaseStock], tx: AsyncSession) -> A
     return tell(commands, answers, locked, await stock.save_stock(tx, locked))
 
 
-@bus.handles_many(OrderConfirmed)
+@bus.handles_many(OrderConfirmed, unhurried=True)
 async def commit_stock(events: Sequence[OrderConfirmed], tx: AsyncSession) -> None:
     """Commit what confirmed orders hold: it stays theirs until it leaves the warehouse."""
     await reservations.commit_holds(tx, [event.order_id for event in events])
@@ -159,7 +159,7 @@ async def restock_units(command: RestockUnits, tx: AsyncSession) -> list[StockEv
 
 
 @bus.handles_many(ProductSnapshot)
-@bus.handles_many(ProductChanged)
+@bus.handles_many(ProductChanged, unhurried=True)
 async def learn_variants(events: Sequence[ProductState], tx: AsyncSession) -> None:
     """Know every variant that can be kept."""
     await stock.learn_variants(tx, events)

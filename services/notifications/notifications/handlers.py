@@ -21,7 +21,7 @@ LONGEST_FACT: Final = 20_000
 bus: Bus[NotificationsSettings] = Bus("notifications")
 
 
-@bus.handles_many(Notify)
+@bus.handles_many(Notify, unhurried=True)
 async def notify(commands: Sequence[Notify], tx: AsyncSession) -> None:
     """Show it in the app and queue the mail, unless the person switched that off."""
     now = utcnow()

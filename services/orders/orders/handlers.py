@@ -90,7 +90,7 @@ for reply_class in (
     bus.handles_many(reply_class)(_hear_all)
 
 
-@bus.handles_many(ShipmentsCreated)
+@bus.handles_many(ShipmentsCreated, unhurried=True)
 async def shipments_created(
     events: Sequence[ShipmentsCreated], tx: AsyncSession
 ) -> list[list[Message]]:

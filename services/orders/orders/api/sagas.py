@@ -148,7 +148,7 @@ class Mending:
 
     body: ReasonBody
     request: Request
-    claim: Annotated[Claim, idempotent(staff)]
+    claim: Claim
     tx: Tx
 
     async def hear(
@@ -169,31 +169,38 @@ class Mending:
         return await _told(self.tx, self.claim, action, self.body.reason, before, order)
 
 
-Mend = Annotated[Mending, Depends()]
+async def mending(
+    body: ReasonBody, request: Request, claim: Annotated[Claim, idempotent(staff)], tx: Tx
+) -> Mending:
+    """What each request to mend brings along."""
+    return Mending(body, request, claim, tx)
+
+
+Mend = Annotated[Mending, Depends(mending)]
 
 
 @router.post("/{order_id}/retry", status_code=202, response_model=SagaView, dependencies=[MayMend])
-async def retry_saga(order_id: UUID, mending: Mend) -> Response:
+async def retry_saga(order_id: UUID, mend: Mend) -> Response:
     """Ask once more, now, for what the stage waits for; the same operations, so nothing doubles."""
 
     def refusal(order: Checkout) -> Exception | None:
         return None if process.find(order, RetryRequested()) else NothingToRetry()
 
-    return await mending.hear(order_id, "saga.retry", RetryRequested(), refusal)
+    return await mend.hear(order_id, "saga.retry", RetryRequested(), refusal)
 
 
 @router.post("/{order_id}/skip", status_code=202, response_model=SagaView, dependencies=[MayMend])
-async def skip_stage(order_id: UUID, mending: Mend) -> Response:
+async def skip_stage(order_id: UUID, mend: Mend) -> Response:
     """Go on as though the stage were done, because it was done by hand."""
 
     def refusal(order: Checkout) -> Exception | None:
         return None if process.find(order, SkipRequested()) else MayNotSkip()
 
-    return await mending.hear(order_id, "saga.skip", SkipRequested(), refusal)
+    return await mend.hear(order_id, "saga.skip", SkipRequested(), refusal)
 
 
 @router.post("/{order_id}/resume", status_code=202, response_model=SagaView, dependencies=[MayMend])
-async def resume_saga(order_id: UUID, mending: Mend) -> Response:
+async def resume_saga(order_id: UUID, mend: Mend) -> Response:
     """Let a process go on that waits for staff, or that lost its deadline or is long past it."""
 
     def refusal(order: Checkout) -> Exception | None:
@@ -201,7 +208,7 @@ async def resume_saga(order_id: UUID, mending: Mend) -> Response:
         found = process.find(order, ResumeRequested())
         return NotStandingStill() if running or found is None else None
 
-    return await mending.hear(order_id, "saga.resume", ResumeRequested(), refusal)
+    return await mend.hear(order_id, "saga.resume", ResumeRequested(), refusal)
 
 
 @router.post(
