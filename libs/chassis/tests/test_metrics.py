@@ -103,7 +103,9 @@ async def test_the_outbox_is_seen_to_grow_old(sample: Harness[Any]) -> None:
         outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
         outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
     await sample.sql("update outbox set created_at = now() - interval '1 hour'")
-    await sample.sql("update outbox set parked_at = now() where seq = (select min(seq) from outbox)")
+    await sample.sql(
+        "update outbox set parked_at = now() where seq = (select min(seq) from outbox)"
+    )
     grown = await scrape(sample)
     assert grown("cartwright_outbox_messages", state="waiting") == 1
     assert grown("cartwright_outbox_messages", state="parked") == 1
