@@ -10,6 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from composition import PATIENT, Composition
+from pasting import Operator
 
 from shopfloor import Staff, sign_in
 from suite import repository
@@ -43,7 +44,7 @@ def gateway_settings(engine_folder: Path) -> Path:
     return file
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def composition(
     engine_folder: Path, services: list[str], gateway_settings: Path
 ) -> Iterator[Composition]:
@@ -75,3 +76,9 @@ async def staff(http: httpx.AsyncClient, composition: Composition) -> Staff:
     made = Staff(http, await sign_in(http, ADMIN_EMAIL, composition.password))
     await asyncio.wait_for(made.open_shop(), 60)
     return made
+
+
+@pytest.fixture
+def operator(composition: Composition) -> Operator:
+    """The one who operates it."""
+    return Operator(composition)

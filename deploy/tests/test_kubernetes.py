@@ -26,7 +26,9 @@ def cluster(
     engine_folder: Path, services: list[str], password: dict[str, str]
 ) -> Iterator[Cluster]:
     """Every pod of the overlay, ready."""
-    made = secrets.ensure(engine_folder / "cluster-secrets", services)
+    kept = engine_folder / "cluster-secrets"
+    kept.mkdir(mode=0o700, exist_ok=True)
+    made = secrets.ensure(kept, services)
     password["admin"] = made["admin:password"]
     told = kubernetes.manifests(made, services, "cartwright")
     playing = Cluster(manifests("dev"), told, engine_folder / "cluster-files")

@@ -1,69 +1,15 @@
 """The commands of the operations documents, run as they stand there, and what they are to achieve."""
 
 import asyncio
+import json
 import re
-import shlex
-import subprocess
 
 import httpx
-import pytest
-from composition import Composition, buys, docker
+from composition import Composition, docker
+from pasting import Operator, blocks, sells
 
-from shopfloor import Buyer, Staff, ok, sign_in
-from suite import repository
+from shopfloor import ok, sign_in, until
 from suite.environment import ADMIN_EMAIL
-
-DOCUMENTS = repository.ROOT / "docs/operations"
-SHOP_WAITS = ("sleep 75", "sleep 3")
-
-
-def blocks(document: str) -> list[str]:
-    """A document's blocks of shell that are to be run."""
-    text = (DOCUMENTS / document).read_text()
-    found: list[str] = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
-    assert found, document
-    return found
-
-
-class Operator:
-    """Somebody at the shell, who pastes from the documents."""
-
-    def __init__(self, composition: Composition) -> None:
-        self.composition = composition
-
-    def pastes(self, *lines: str) -> str:
-        """Run blocks one after the other in one shell; what they printed."""
-        project = self.composition.project
-        compose = shlex.join(project.command())
-        prelude = [
-            f"ENV={project.env_file} SECRETS={project.folder / 'secrets'}",
-            f"SHOP={self.composition.url}",
-            # A job asks nothing of a terminal, and there is none here.
-            f'compose() {{ if [ "$1" = run ]; then shift; set -- run -T "$@"; fi; {compose} "$@"; }}',
-            blocks("README.md")[0].splitlines()[-1],
-        ]
-        # The gateway keeps keys for a second here instead of a minute.
-        script = "\n".join([*prelude, *lines]).replace(*SHOP_WAITS)
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script], cwd=project.folder,
-            capture_output=True, text=True, check=False, timeout=400,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-
-@pytest.fixture
-def operator(composition: Composition) -> Operator:
-    """The one who operates it."""
-    return Operator(composition)
-
-
-async def sells(http: httpx.AsyncClient, composition: Composition) -> str:
-    """Sell something; returns the order's id."""
-    staff = Staff(http, await sign_in(http, ADMIN_EMAIL, composition.password))
-    await staff.open_shop()
-    order = await buys(Buyer(http, staff), await staff.sell(stock=2))
-    return str(order["id"])
 
 
 def replicas(composition: Composition, service: str) -> list[str]:
@@ -71,11 +17,16 @@ def replicas(composition: Composition, service: str) -> list[str]:
     return composition.project.run("ps", "-q", service).split()
 
 
+def running(composition: Composition, services: list[str]) -> list[str]:
+    """The container of each service."""
+    return [composition.container(name) for name in services]
+
+
 def test_the_first_lines_are_those_the_tests_put_their_own_in_place_of() -> None:
     (setup,) = blocks("README.md")
     assert setup.splitlines()[0].startswith("ENV=deploy/.env SECRETS=deploy/secrets SHOP=")
     assert setup.splitlines()[1].startswith("compose() {")
-    assert setup.splitlines()[2].startswith("ready() {")
+    assert setup.splitlines()[-1].startswith("ready() {")
 
 
 async def test_deploying_again_changes_nothing(
@@ -102,7 +53,7 @@ async def test_two_of_a_service_serve_and_one_is_enough(
 async def test_a_service_comes_back_from_its_dump(
     operator: Operator, composition: Composition, http: httpx.AsyncClient
 ) -> None:
-    dump, restore = blocks("backup.md")
+    dump, restore, reconcile = blocks("backup.md")
     kept = await sells(http, composition)
     await asyncio.to_thread(operator.pastes, dump)
     lost = await sells(http, composition)
@@ -114,6 +65,15 @@ async def test_a_service_comes_back_from_its_dump(
     answer = await http.get(f"/v1/admin/sagas/{lost}", headers=headers)
     assert answer.status_code == 404, answer.text
     await sells(http, composition)
+    told = await asyncio.to_thread(operator.pastes, reconcile)
+    assert "paid_without_order" in told
+    assert "hold_without_order" in told
+
+    async def agrees() -> bool:
+        again = "cartwright reconcile --since 1d --settled 0 --json || true"
+        return json.loads(await asyncio.to_thread(operator.pastes, again)) == []
+
+    await until(agrees, 120)
 
 
 async def test_passwords_and_keys_are_rotated_while_the_shop_is_open(
@@ -151,13 +111,23 @@ async def test_a_new_version_takes_over_and_the_old_one_comes_back(
         docker("tag", f"cartwright/{name}:test", f"cartwright/{name}:next")
     (upgrade,) = blocks("upgrade.md")
     order = await sells(http, composition)
-    for version in ("next", "test"):
-        pasted = upgrade.replace("VERSION=next", f"VERSION={version}")
-        await asyncio.to_thread(operator.pastes, pasted)
-        image = docker("inspect", "-f", "{{.Config.Image}}", composition.container("orders"))
-        assert image == f"cartwright/orders:{version}"
-        await asyncio.to_thread(composition.wait_healthy, *services)
-        await sells(http, composition)
+    await asyncio.to_thread(operator.pastes, upgrade)
+    images = {
+        docker("inspect", "-f", "{{.Config.Image}}", c) for c in running(composition, services)
+    }
+    assert images == {f"cartwright/{name}:next" for name in services}
+    await sells(http, composition)
+    # Back again, for two of them: the others are newer than they are, as in a rolling upgrade.
+    back = upgrade.replace("VERSION=next", "VERSION=test").replace(" ".join(services), "orders")
+    back = re.sub(
+        r"^compose up .*$", "compose up --detach --no-deps orders inventory", back, flags=re.MULTILINE
+    )
+    await asyncio.to_thread(operator.pastes, back)
+    images = {
+        docker("inspect", "-f", "{{.Config.Image}}", c) for c in running(composition, services)
+    }
+    assert {"cartwright/orders:test", "cartwright/cart:next"} < images
+    await sells(http, composition)
     token = await sign_in(http, ADMIN_EMAIL, composition.password)
     found = await http.get(f"/v1/admin/sagas/{order}", headers={"Authorization": f"Bearer {token}"})
     assert ok(found)["stage"] == "completed"

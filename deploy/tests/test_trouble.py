@@ -1,0 +1,104 @@
+"""What an operator does when something is wrong, by the documents, on a suite where it really is."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+from composition import Composition, buys
+from pasting import Operator, blocks
+
+from shopfloor import Buyer, Staff, until
+
+# What no service can read, put into its queue by the broker's administrator.
+POISON = """
+import base64, json, sys, urllib.request
+body = {"properties": {}, "routing_key": "svc.notifications", "payload": "?", "payload_encoding": "string"}
+url = "http://rabbitmq:15672/api/exchanges/cartwright/amq.default/publish"
+login = base64.b64encode(("admin:" + sys.argv[1]).encode()).decode()
+headers = {"Authorization": "Basic " + login, "Content-Type": "application/json"}
+asked = urllib.request.Request(url, json.dumps(body).encode(), headers)
+assert json.load(urllib.request.urlopen(asked)) == {"routed": True}
+"""
+
+
+async def test_a_checkout_that_stands_still_is_found_resumed_and_ended(
+    operator: Operator, composition: Composition, staff: Staff, http: httpx.AsyncClient
+) -> None:
+    find, again, end = blocks("stuck-checkout.md")
+    buyer = Buyer(http, staff)
+    by_bank = {"method": "card", "token": "tok_action"}
+    order = await buyer.buys(await staff.sell(stock=1), payment=by_bank, wait=0)
+
+    async def waits() -> bool:
+        return str((await staff.saga(order["id"]))["stage"]) == "awaiting_customer"
+
+    await until(waits, 120)
+    lose = f"update checkout_sagas set deadline_at = null where order_id = '{order['id']}'"
+    project = composition.project
+    project.run("exec", "-T", "postgres", "psql", "--username", "postgres", "orders", "-c", lose)
+    told = await asyncio.to_thread(operator.pastes, find, ORDER=order["id"])
+    assert order["order_number"] in told
+    assert "PaymentActionRequired" in told
+    await asyncio.to_thread(operator.pastes, again, ORDER=order["id"])
+    told = await asyncio.to_thread(operator.pastes, end, ORDER=order["id"])
+    assert (await staff.ended(order["id"]))["stage"] == "cancelled"
+    assert all(deed in told for deed in ("saga.resume", "saga.retry", "saga.compensate"))
+
+
+async def test_dead_letters_are_looked_at_redriven_and_given_up(
+    operator: Operator, composition: Composition
+) -> None:
+    look, redrive, discard = blocks("dead-letters.md")
+    password = await asyncio.to_thread(
+        operator.pastes, 'sed -n "s/^BROKER_ADMIN_PASSWORD=//p" "$ENV"'
+    )
+    poison = ("exec", "-T", "notifications", "python", "-c", POISON, password.strip())
+    await asyncio.to_thread(composition.project.run, *poison)
+
+    async def dead() -> list[dict[str, object]]:
+        told = await asyncio.to_thread(operator.pastes, "cartwright dead list --json")
+        return list(json.loads(told))
+
+    await until(dead, 120)
+    assert "BadEnvelope" in await asyncio.to_thread(operator.pastes, look)
+    told = await asyncio.to_thread(operator.pastes, redrive)
+    # Nothing was mended, so it dies again.
+    await until(dead, 120)
+    told = await asyncio.to_thread(operator.pastes, discard)
+    assert "nothing left over" in told
+    assert await dead() == []
+
+
+@pytest.mark.parametrize(("server", "place"), [("rabbitmq", 0), ("postgres", 1)])
+async def test_orders_are_taken_up_again_when_a_server_is_back(
+    operator: Operator,
+    composition: Composition,
+    staff: Staff,
+    http: httpx.AsyncClient,
+    server: str,
+    place: int,
+) -> None:
+    back = blocks("outage.md")[place]
+    buyer = Buyer(http, staff)
+    await buyer.fill((await staff.sell(stock=1), 1))
+    await asyncio.to_thread(composition.project.run, "stop", server)
+    answer = await buyer.check_out(wait=0)
+    if server == "rabbitmq":
+        assert answer.status_code == 202, answer.text
+    else:
+        assert answer.status_code == 503, answer.text
+        assert int(answer.headers["Retry-After"]) > 0
+    await asyncio.to_thread(operator.pastes, back)
+    if server == "rabbitmq":
+        await buyer.reaches(answer.json()["id"], "confirmed", 240)
+    await buys(Buyer(http, staff), await staff.sell(stock=1))
+
+
+async def test_a_service_that_is_gone_is_started_by_hand(
+    operator: Operator, composition: Composition, staff: Staff, http: httpx.AsyncClient
+) -> None:
+    *_, by_hand = blocks("outage.md")
+    await asyncio.to_thread(composition.project.run, "kill", "orders")
+    await asyncio.to_thread(operator.pastes, by_hand)
+    await buys(Buyer(http, staff), await staff.sell(stock=1))
