@@ -120,7 +120,10 @@ async def test_a_new_version_takes_over_and_the_old_one_comes_back(
     # Back again, for two of them: the others are newer than they are, as in a rolling upgrade.
     back = upgrade.replace("VERSION=next", "VERSION=test").replace(" ".join(services), "orders")
     back = re.sub(
-        r"^compose up .*$", "compose up --detach --no-deps orders inventory", back, flags=re.MULTILINE
+        r"^compose up .*$",
+        "compose up --detach --no-deps orders inventory",
+        back,
+        flags=re.MULTILINE,
     )
     await asyncio.to_thread(operator.pastes, back)
     images = {
