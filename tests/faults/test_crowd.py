@@ -1,4 +1,4 @@
-"""Two hundred orders while services crash at their worst moments and messages come twice."""
+"""Crowds of buyers while services crash at their worst moments and messages come twice."""
 
 import asyncio
 import random
@@ -17,10 +17,12 @@ from suite.instance import Instance
 from tally import Tally, Watch
 from tap import tapped
 
-# A quarter finds its scarce product gone and places no order.
+# A quarter finds its scarce product gone and places no order: of these, over 200 do.
 VISITS = 260
 SCARCE_PIECES = 8
 CRASHES = 8
+# The crowd of every test run: half as many buyers for half as many scarce pieces.
+HALF = 2
 # What every crowd passes; the rarer steps are crashed one by one in test_crash_points.
 BUSY = {
     "inventory.ReserveStock",
@@ -57,18 +59,20 @@ async def crash_one_after_another(
 
 
 async def shops_under(
-    crowd: Crowd, seed: int, instance: Instance, crash_points: CrashPoints
+    crowd: Crowd, seed: int, instance: Instance, crash_points: CrashPoints, *, size: int = 1
 ) -> int:
-    """Let the crowd shop while crashes follow one another; returns how many there were."""
-    crashing = asyncio.create_task(
-        crash_one_after_another(instance, crash_points, drawn(seed, CRASHES))
-    )
-    await crowd.shop(visits(seed, VISITS))
+    """Let the crowd shop while crashes follow one another; returns how many there were.
+
+    `size` divides how many come and how many crashes are planned.
+    """
+    planned = drawn(seed, CRASHES // size)
+    crashing = asyncio.create_task(crash_one_after_another(instance, crash_points, planned))
+    await crowd.shop(visits(seed, VISITS // size))
     crashing.cancel()
     await asyncio.gather(crashing, return_exceptions=True)
     left = {str(each) for each in crash_points.withdraw()}
     await asyncio.to_thread(instance.wait_ready)
-    return sum(str(each) not in left for each in drawn(seed, CRASHES))
+    return sum(str(each) not in left for each in planned)
 
 
 async def everything_holds(crowd: Crowd, tally: Tally) -> Counter[str]:
@@ -88,13 +92,13 @@ async def test_a_crowd_shops_while_services_crash_and_messages_come_twice_in_any
     instance: Instance, staff: Staff, client: Persistent, books: Books,
     crash_points: CrashPoints, seed: int,
 ) -> None:  # fmt: skip
-    crowd = await gather_crowd(staff, client, scarce=SCARCE_PIECES)
+    crowd = await gather_crowd(staff, client, scarce=SCARCE_PIECES // HALF)
     watch = Watch(books, "crashes, repeats and disorder", seed)
     async with (
         tapped(instance, "orders", seed, (1, 3)) as orders,
         tapped(instance, "payments", seed, (1, 3)) as payments,
     ):
-        crashed = await shops_under(crowd, seed, instance, crash_points)
+        crashed = await shops_under(crowd, seed, instance, crash_points, size=HALF)
         await books.settle(120)
     assert crashed > 0
     assert orders.delivered > orders.passed > 0

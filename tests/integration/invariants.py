@@ -21,6 +21,12 @@ from suite.instance import Instance
 
 SERVICES = repository.services(repository.ROOT)
 DUE = "status in ('confirmed', 'shipped', 'delivered')"
+# What every service's database must be free of at rest.
+LEFT_OVER = (
+    "select 'unsent' as what, routing_key as whose, last_error as why from outbox "
+    "union all select 'still running', route, null from idempotency_keys where state = 'running' "
+    "union all select 'dead letter', type, error from dead_letters"
+)
 
 
 # Where each aggregate keeps the number of its last event: database, table, id, source.
@@ -50,7 +56,8 @@ class Books:
 
     async def rows(self, database: str, query: str, *values: Any) -> list[Any]:
         """Rows of one database."""
-        connection = await asyncpg.connect(self.instance.dsn(database, "postgres"))
+        # Not asked for TLS first: each test reads the books by scores of connections.
+        connection = await asyncpg.connect(self.instance.dsn(database, "postgres"), ssl=False)
         try:
             return list(await connection.fetch(query, *values))
         finally:
@@ -65,29 +72,27 @@ class Books:
                 "select stage from checkout_sagas where stage not in ('completed', 'cancelled', "
                 "'needs_review')",
             )
-            if open_sagas:
-                return False
-            waiting = await asyncio.gather(
-                *(self.rows(name, "select 1 from outbox limit 1") for name in SERVICES)
-            )
-            return not any(waiting) and await self._queues_empty()
+            return not open_sagas and await self._nothing_moves()
 
         await until(at_rest, seconds)
 
-    async def _queues_empty(self) -> bool:
-        """Whether nothing waits in a work or retry queue and, between two looks, nothing was handled."""
-        handled = await self._handled()
+    async def _nothing_moves(self) -> bool:
+        """Whether nothing waits in an outbox or queue and, between two looks, nothing was handled."""
+        before = await self._progress()
+        if any(unsent for unsent, _ in before):
+            return False
         for _ in range(2):
             waiting = await self.queues()
             if any(count for name, count in waiting.items() if ".dead" not in name):
                 return False
             await asyncio.sleep(0.2)
-        return handled == await self._handled()
+        return before == await self._progress()
 
-    async def _handled(self) -> list[Any]:
-        """How many messages each service has handled."""
-        counts = (self.rows(name, "select count(*) from inbox") for name in SERVICES)
-        return [found[0][0] for found in await asyncio.gather(*counts)]
+    async def _progress(self) -> list[tuple[int, int]]:
+        """Of each service, how many messages it has yet to send, and how many it has handled."""
+        asked = "select (select count(*) from outbox), (select count(*) from inbox)"
+        found = await asyncio.gather(*(self.rows(name, asked) for name in SERVICES))
+        return [tuple(rows[0]) for rows in found]
 
     async def queues(self) -> dict[str, int]:
         """Messages ready in each queue, as the queue itself counts them: statistics lag by seconds."""
@@ -322,14 +327,8 @@ class Books:
         """I8: nothing unsent, no dead letters but the test's own, no key running, no cart locked."""
         found = []
         for name in SERVICES:
-            for row in await self.rows(name, "select routing_key, last_error from outbox"):
-                found.append(f"I8 unsent in {name}: {dict(row)}")
-            for row in await self.rows(
-                name, "select route from idempotency_keys where state = 'running'"
-            ):
-                found.append(f"I8 still running in {name}: {row['route']}")
-            for row in await self.rows(name, "select type, error from dead_letters"):
-                found.append(f"I8 dead letter in {name}: {dict(row)}")
+            for row in await self.rows(name, LEFT_OVER):
+                found.append(f"I8 {row['what']} in {name}: {row['whose']}, {row['why']}")
         dead = {name: n for name, n in (await self.queues()).items() if ".dead" in name and n}
         if sum(dead.values()) != expected:
             found.append(f"I8 dead letters {dead}, expected {expected}")

@@ -1,6 +1,7 @@
 """Whatever the API document names gets what no honest client sends: always a clear refusal, never a fault."""
 
 import asyncio
+import random
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -19,17 +20,24 @@ from hostile import (
     faults_of,
 )
 from invariants import Books
+from quick import Quick
 from shopfloor import Buyer, Staff, key, ok
+from suite.instance import Instance
 
 AT_ONCE = 16
+SECONDS = 60.0
 # Where a version is honoured when it is sent and never demanded, or demanded only of what exists.
 FREE_OF_VERSIONS = ("/v1/carts", "/v1/admin/stock/")
 
 
 @dataclass
 class Attack:
-    """Sends hostile requests, many at once, and collects what is wrong with their answers."""
+    """Sends hostile requests, many at once, and collects what is wrong with their answers.
 
+    hostile: the client of what is sent by the thousand. http: the client of single requests.
+    """
+
+    hostile: httpx.AsyncClient
     http: httpx.AsyncClient
     document: Document
     known: dict[str, str]
@@ -46,19 +54,26 @@ class Attack:
         headers |= more.pop("headers", self.staff.headers)
         url = url or operation.url(self.known)
         async with self.at_once:
-            answer = await self.http.request(operation.method, url, headers=headers, **more)
+            answer = await self.hostile.request(operation.method, url, headers=headers, **more)
         self.sent += 1
         self.faults += faults_of(answer, f"{operation}, {what}", refused=refused)
         return answer
 
     async def all(self, requests: Iterable[Any]) -> None:
-        """Every request, and no fault among the answers."""
-        await asyncio.gather(*requests)
+        """Every request, and no fault among the answers.
+
+        They go in a drawn order, so that all services work on them and not one after the other.
+        """
+        drawn = list(requests)
+        random.Random(0).shuffle(drawn)
+        await asyncio.gather(*drawn)
         assert not self.faults, "\n".join([f"{len(self.faults)} faults", *self.faults[:50]])
 
 
 @pytest_asyncio.fixture
-async def attack(http: httpx.AsyncClient, staff: Staff, at_rest: Books) -> AsyncIterator[Attack]:
+async def attack(
+    instance: Instance, http: httpx.AsyncClient, staff: Staff, at_rest: Books
+) -> AsyncIterator[Attack]:
     """Everything there is to attack, with things of its own that may be spoilt."""
     document = Document(ok(await http.get("/docs/openapi.json")))
     spoiled = Staff(http, staff.token)
@@ -81,7 +96,10 @@ async def attack(http: httpx.AsyncClient, staff: Staff, at_rest: Books) -> Async
         "provider": "sandbox",
         "code": "US",
     }
-    yield Attack(http, document, known, staff)
+    async with httpx.AsyncClient(
+        base_url=instance.url("gateway"), transport=Quick(SECONDS, AT_ONCE)
+    ) as hostile:
+        yield Attack(hostile, http, document, known, staff)
     # The shop must go on selling what it sold before.
     sound = await staff.sell(stock=1)
     assert (await Buyer(http, staff).buys(sound))["status"] == "confirmed"

@@ -13,12 +13,18 @@ from suite.sdk import Sdk
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(scope="module")
+def clients() -> Sdk:
+    """Both clients, built."""
+    made = Sdk(ROOT, print)
+    made.build()
+    return made
+
+
 @pytest.mark.parametrize("language", ["python", "typescript"])
 async def test_a_generated_client_plays_the_whole_checkout(
-    language: str, instance: Instance, staff: Staff, at_rest: Books
+    language: str, clients: Sdk, instance: Instance, staff: Staff, at_rest: Books
 ) -> None:
-    clients = Sdk(ROOT, print)
-    clients.build()
     product = await staff.sell(stock=5)
     slug = (await staff.get(f"/v1/admin/products/{product.id}"))["slug"]
 

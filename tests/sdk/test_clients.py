@@ -11,13 +11,6 @@ from suite.sdk import Sdk, SdkFailed
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def clients() -> Sdk:
-    made = Sdk(ROOT, print)
-    made.build()
-    return made
-
-
 def test_the_python_client_keeps_its_own_types(clients: Sdk) -> None:
     clients.check_python()
 

@@ -18,13 +18,6 @@ Document = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def clients() -> Sdk:
-    made = Sdk(ROOT, print)
-    made.build()
-    return made
-
-
-@pytest.fixture(scope="module")
 def whole(clients: Sdk) -> Document:
     document: Document = json.loads(clients.document.read_text())
     return document

@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import httpx
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from chassis.bus import Delivery
-from chassis.db import Database
+from chassis.db import Database, lost_a_race
 from chassis.ids import new_id
 from chassis.settings import ServiceSettings
 from chassis.testing import Harness
@@ -29,13 +31,17 @@ from inventory.handlers import bus
 from .shop import Shop, parcel, wants
 
 PROCESSES = 3
+CONNECTIONS = 3
+# An answer that says: too many wanted the same at once, come again.
+CONTENDED = 503
+PAUSE = 0.05
 
 
 @asynccontextmanager
 async def processes(shop: Shop) -> AsyncIterator[list[Database]]:
     """Connection pools as so many worker processes would have."""
     url = shop.inventory.running.settings.database_url
-    pools = [Database(url, pool_size=3) for _ in range(PROCESSES)]
+    pools = [Database(url, pool_size=CONNECTIONS) for _ in range(PROCESSES)]
     try:
         yield pools
     finally:
@@ -48,22 +54,40 @@ def batches(messages: Sequence[Message], size: int) -> Iterable[Sequence[Message
 
 
 async def at_once(shop: Shop, messages: Sequence[Message], *, size: int = 7) -> None:
-    """Hand the messages to all processes at the same time, in batches."""
-    async with processes(shop) as pools:
+    """Hand the messages to all processes at the same time, in batches, as consumers do.
 
-        async def take(pool: Database, batch: Sequence[Message]) -> None:
+    Each process takes as many batches at once as it has connections, and tries those again that
+    lost to others too often: the broker would bring them again.
+    """
+    async with processes(shop) as pools:
+        lanes = [asyncio.Semaphore(CONNECTIONS) for _ in pools]
+
+        async def take(number: int, batch: Sequence[Message]) -> None:
             deliveries = [
                 Delivery(shop.inventory._numbered(m), shop.inventory._envelope(m, None))
                 for m in batch
             ]
-            await bus.receive(pool, deliveries)
+            async with lanes[number]:
+                await received(pools[number], deliveries)
 
         await asyncio.gather(
             *(
-                take(pools[number % PROCESSES], batch)
+                take(number % PROCESSES, batch)
                 for number, batch in enumerate(batches(messages, size))
             )
         )
+
+
+async def received(pool: Database, deliveries: Sequence[Delivery]) -> None:
+    """Take a batch, and take it again when it was undone to break a deadlock."""
+    while True:
+        try:
+            await bus.receive(pool, deliveries)
+        except DBAPIError as error:
+            if not lost_a_race(error):
+                raise
+        else:
+            return
 
 
 async def assert_numbered_without_gaps(shop: Shop) -> None:
@@ -162,14 +186,21 @@ def by_warehouse(allocations: Sequence[Allocation]) -> list[list[Allocation]]:
 
 
 async def counting(shop: Shop, variant_id: UUID) -> None:
-    """Staff adjust the stock while it moves."""
+    """Staff adjust the stock while it moves; who is told to come again does, under the same key."""
     for number in range(6):
-        answer = await shop.inventory.client.post(
-            f"/v1/admin/stock/{variant_id}/{shop.first}/adjustments",
-            json={"adjustment": -3 if number % 2 else 3, "reason": "recounted"},
-            headers={**shop.staff(), "Idempotency-Key": f"{variant_id}-{number}"},
-        )
+        while (answer := await adjusted(shop, variant_id, number)).status_code == CONTENDED:
+            assert answer.json()["code"] == "contention", answer.text
+            await asyncio.sleep(PAUSE)
         assert answer.status_code in (201, 409), answer.text
+
+
+async def adjusted(shop: Shop, variant_id: UUID, number: int) -> httpx.Response:
+    """The answer to one of the adjustments."""
+    return await shop.inventory.client.post(
+        f"/v1/admin/stock/{variant_id}/{shop.first}/adjustments",
+        json={"adjustment": -3 if number % 2 else 3, "reason": "recounted"},
+        headers={**shop.staff(), "Idempotency-Key": f"{variant_id}-{number}"},
+    )
 
 
 async def test_the_detector_sees_a_seller_that_looks_before_it_takes(

@@ -58,7 +58,12 @@ PROFILES: dict[str, dict[str, dict[str, str]]] = {
             "MAIL_BATCH": "2",
             "MAIL_RETRY_TIERS": "[0.2, 0.5, 1, 2]",
         },
-        "payments": {"PROVIDER_TIMEOUT": "1", "ACTION_CHECK_AFTER": "1"},
+        "payments": {
+            "PROVIDER_TIMEOUT": "1",
+            "ACTION_CHECK_AFTER": "1",
+            # The provider that was killed is asked again until it is back, however slow the machine.
+            "RETRY_TIERS": "[0.2, 1, 5, 30]",
+        },
         "sandbox_provider": {
             "WEBHOOK_RETRY_SECONDS": "[0.2, 0.5, 1, 2]",
             "SLOW_SECONDS": "0.5",
