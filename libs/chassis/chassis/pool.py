@@ -57,6 +57,8 @@ class Pool:
 
         One that is given back amid a transaction is thrown away: the next one's BEGIN and COMMIT
         would silently become a savepoint within it.
+
+        Raises ConnectionError when the server cannot be reached or says nothing.
         """
         if self._free.locked():
             try:
@@ -88,7 +90,11 @@ class Pool:
             if not taken.is_closed:
                 return taken
             await taken.discard()
-        connection = await greenlet_spawn(self._engine.sync_engine.connect)
+        try:
+            connection = await greenlet_spawn(self._engine.sync_engine.connect)
+        except TimeoutError as error:
+            # As good as refused: whoever waits for a database that is away waits for this one too.
+            raise ConnectionError("the database did not answer in time") from error
         return Open(
             connection,
             AsyncConnection(self._engine, connection),

@@ -61,7 +61,7 @@ PROFILES: dict[str, dict[str, dict[str, str]]] = {
         "payments": {
             "PROVIDER_TIMEOUT": "1",
             "ACTION_CHECK_AFTER": "1",
-            # The provider that was killed is asked again until it is back, however slow the machine.
+            # A provider that was killed is asked again until it is back, on any machine.
             "RETRY_TIERS": "[0.2, 1, 5, 30]",
         },
         "sandbox_provider": {

@@ -1,0 +1,42 @@
+"""The pool of connections, and which of its errors mean that the database is away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from chassis.db import is_away
+from chassis.pool import Pool
+
+PATIENCE = 0.2
+
+
+@pytest_asyncio.fixture
+async def silent() -> AsyncIterator[AsyncEngine]:
+    """A server that takes connections and never says a word, as behind a network that is cut."""
+    over = asyncio.Event()
+
+    async def listen(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"postgresql+asyncpg://somebody@127.0.0.1:{port}/nowhere"
+        engine = create_async_engine(url, connect_args={"timeout": PATIENCE})
+        yield engine
+        await engine.dispose()
+        over.set()
+
+
+async def test_a_database_that_says_nothing_is_away(silent: AsyncEngine) -> None:
+    pool = Pool(silent, 1, PATIENCE)
+    for _ in range(2):
+        with pytest.raises(ConnectionError) as told:
+            async with pool.take():
+                pass
+        assert is_away(told.value)
+    # Whoever failed has given the place back.
+    assert pool.in_use == 0
