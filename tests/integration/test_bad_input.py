@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -70,14 +71,25 @@ class Attack:
         assert not self.faults, "\n".join([f"{len(self.faults)} faults", *self.faults[:50]])
 
 
+async def beside_the_shop(staff: Staff) -> Staff:
+    """Staff with a category and warehouses of their own: nobody else sells from these."""
+    own = secrets.token_hex(4)
+    made = Staff(staff.http, staff.token)
+    category = {"name": f"Spoilt {own}", "slug": f"spoilt-{own}"}
+    made.category_id = (await staff.post("/v1/admin/categories", category))["id"]
+    for code in (f"S{own}", f"T{own}"):
+        body = {"code": code.upper(), "name": f"House {code}", "priority": 99}
+        made.warehouses.append((await staff.post("/v1/admin/warehouses", body))["id"])
+    return made
+
+
 @pytest_asyncio.fixture
 async def attack(
     instance: Instance, http: httpx.AsyncClient, staff: Staff, at_rest: Books
 ) -> AsyncIterator[Attack]:
     """Everything there is to attack, with things of its own that may be spoilt."""
     document = Document(ok(await http.get("/docs/openapi.json")))
-    spoiled = Staff(http, staff.token)
-    await spoiled.open_shop()
+    spoiled = await beside_the_shop(staff)
     product = await spoiled.sell(stock=1)
     coupon = await staff.post(
         "/v1/admin/coupons",
