@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from chassis import outbox
 from chassis.errors import Unavailable
-from chassis.pool import Open, Pool
+from chassis.pool import Open, Pool, Remembering
 from chassis.statements import Parameters, Statements, translated
 from contracts.message import Message
 
@@ -94,6 +94,7 @@ class Database:
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             connect_args={
+                "connection_class": Remembering,
                 "timeout": 5,
                 "command_timeout": 30,
                 "server_settings": {

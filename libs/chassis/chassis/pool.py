@@ -5,16 +5,42 @@ twice for each transaction and each look of the relay. Here both are a list's `p
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
+import asyncpg
 from sqlalchemy import Connection
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from chassis.statements import Driver
+
+FIRST_TYPE_OF_A_DATABASE = 16_384
+# asyncpg prepares its statement anew when an unnamed one was used in between; none was.
+NAMED = SimpleNamespace(name="remembered")
+
+
+class Remembering(asyncpg.Connection):  # type: ignore[misc]
+    """Asks once in a process what a built-in type is made of, and not once for each connection.
+
+    asyncpg asks the server at each connection's first `uuid[]`, first `text[]` and so on, with a
+    recursive query that costs more than a whole checkout's statements (5 to 10 ms). What
+    PostgreSQL itself brings has the same numbers everywhere on a server.
+    """
+
+    _known: ClassVar[dict[frozenset[int], Any]] = {}
+
+    async def _introspect_types(self, typeoids: Iterable[int], limit: float | None) -> Any:
+        wanted = frozenset(typeoids)
+        if max(wanted) >= FIRST_TYPE_OF_A_DATABASE:
+            return await super()._introspect_types(wanted, limit)
+        if wanted not in self._known:
+            self._known[wanted], _ = await super()._introspect_types(wanted, limit)
+        return self._known[wanted], NAMED
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,13 @@
 import asyncio
 from contextlib import suppress
 
+import asyncpg
 import pytest
 from sqlalchemy import bindparam, text
 
 from chassis.db import Database, after_commit
 from chassis.ids import new_id
+from chassis.pool import Remembering
 from chassis.settings import ServiceSettings
 from chassis.testing import Harness
 
@@ -93,3 +95,25 @@ async def test_a_text_that_carries_a_value_of_its_own(sample: Harness[ServiceSet
     for _ in range(2):
         async with sample.running.database.transaction() as tx:
             assert (await tx.execute(asked)).scalar_one() == 7
+
+
+async def test_a_second_connection_knows_what_the_first_one_asked(
+    sample: Harness[ServiceSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrays are written and read rightly on it, and the server is not asked again."""
+    asked: list[object] = []
+    ask = asyncpg.Connection._introspect_types
+
+    async def watched(self: asyncpg.Connection, types: object, limit: float | None) -> object:
+        asked.append(types)
+        return await ask(self, types, limit)
+
+    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", watched)
+    monkeypatch.setattr(Remembering, "_known", {})
+    ids = [new_id(), new_id()]
+    database = sample.running.database
+    async with database.driver() as first, database.driver() as second:
+        for each in (first, second):
+            assert await each.fetchval("select $1::uuid[]", ids) == ids
+            assert await each.fetchval("select $1::numrange[]", []) == []
+    assert len(asked) == 2
