@@ -62,7 +62,12 @@ class Line:
         body = properties.pop("body", None) or message.encode()
         headers = {**envelope.headers(), **properties.pop("headers", {})}
         raw = aio_pika.Message(
-            body, headers=headers, message_id=str(message_id), user_id=sender, **properties
+            body,
+            headers=headers,
+            message_id=str(message_id),
+            type=message.type_name(),
+            user_id=sender,
+            **properties,
         )
         exchange = await self.as_user(sender, message.exchange())
         await exchange.publish(raw, routing_key=message.routing_key())

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 DAY = 86400.0
 BATCH = 500
 # A poll comes seconds after an event; a transaction for each one would cost more than its service.
-LINGER = 0.1
+LINGER = 0.25
 
 
 async def follow_log(running: Running[FeedSettings]) -> None:

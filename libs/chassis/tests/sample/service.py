@@ -21,7 +21,7 @@ from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.wire import Body, Id, Name, View
 from contracts.inventory import ReleaseStock, ReserveStock, StockReleased, StockReserved
-from contracts.orders import OrderCancelled
+from contracts.orders import OrderCancelled, OrderPlaced
 from contracts.payments import CancelPayment, PaymentCancelled
 
 
@@ -143,6 +143,12 @@ async def count_end(event: OrderCancelled, tx: AsyncSession) -> None:
         jar = Jar(id=event.order_id, coins=0)
         tx.add(jar)
     jar.coins += 1
+
+
+@bus.handles_many(OrderPlaced, unhurried=True)
+async def count_company(events: list[OrderPlaced], tx: AsyncSession) -> None:
+    """Remember how many came together."""
+    tx.add_all([Jar(id=event.order_id, coins=len(events)) for event in events])
 
 
 @bus.calls(CancelPayment)
