@@ -1,32 +1,20 @@
 """What a service's /metrics tell: requests, messages, the outbox, and what cannot be read."""
 
-from collections.abc import Callable
 from typing import Any
 
 from line import TIERS, Line, order, take, until
-from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from chassis import outbox
 from chassis.ids import new_id
 from chassis.readings import Reading, Readings
+from chassis.scraped import Samples
 from chassis.testing import Harness
 from contracts.inventory import StockReleased
 
-Samples = Callable[..., float]
-
 
 async def scrape(sample: Harness[Any]) -> Samples:
-    """The samples as a function of name and labels; 0 for what is not there."""
-    page = await sample.client.get("/metrics")
-    assert page.status_code == 200
-    assert page.headers["content-type"].startswith("text/plain")
-    found = {
-        (each.name, frozenset(each.labels.items())): each.value
-        for family in text_string_to_metric_families(page.text)
-        for each in family.samples
-    }
-    return lambda name, **labels: found.get((name, frozenset(labels.items())), 0.0)
+    return Samples.of(await sample.client.get("/metrics"))
 
 
 async def test_requests_are_counted_by_the_template_of_their_route(sample: Harness[Any]) -> None:

@@ -1,0 +1,29 @@
+"""What the metrics of orders tell about checkouts that have not ended."""
+
+from chassis.scraped import Samples
+from chassis.testing import Harness
+from orders.settings import OrdersSettings
+
+from .conftest import Guest
+
+
+async def scrape(orders: Harness[OrdersSettings]) -> Samples:
+    return Samples.of(await orders.client.get("/metrics"))
+
+
+async def test_a_checkout_that_nobody_moves_is_seen(
+    orders: Harness[OrdersSettings], guest: Guest
+) -> None:
+    empty = await scrape(orders)
+    assert empty("cartwright_sagas_open", stage="reserving") == 0
+    assert ("cartwright_sagas_open", frozenset({("stage", "needs_review")})) in empty.found
+
+    assert (await guest.check_out()).status_code == 202
+    await orders.sql("update checkout_sagas set created_at = now() - interval '1 hour'")
+    waiting = await scrape(orders)
+    assert waiting("cartwright_sagas_open", stage="reserving") == 1
+    assert 3600 <= waiting("cartwright_saga_oldest_seconds", stage="reserving") < 3700
+    assert waiting("cartwright_sagas_overdue") == 0
+
+    await orders.sql("update checkout_sagas set deadline_at = now() - interval '2 minutes'")
+    assert (await scrape(orders))("cartwright_sagas_overdue") == 1

@@ -1,0 +1,33 @@
+"""What the metrics of payments tell about money whose way is not known."""
+
+from typing import Any
+
+from chassis.scraped import Samples
+from chassis.testing import Harness
+
+from .commands import collect
+
+
+async def scrape(payments: Harness[Any]) -> Samples:
+    return Samples.of(await payments.client.get("/metrics"))
+
+
+async def test_a_payment_that_waits_is_seen_with_its_age(payments: Harness[Any]) -> None:
+    await payments.hear(collect())
+    settled = await scrape(payments)
+    assert settled("cartwright_payments", status="initiated") == 0
+    assert settled("cartwright_payment_oldest_seconds", status="initiated") == 0
+    committed = "cartwright_messages_committed_total"
+    assert settled(committed, message="payments.PaymentCaptured") >= 1
+
+
+async def test_unsettled_payments_and_reviews_are_counted(payments: Harness[Any]) -> None:
+    await payments.hear(collect())
+    await payments.sql(
+        "update payments set status = 'initiated', review_reason = 'a test', "
+        "created_at = now() - interval '1 hour'"
+    )
+    found = await scrape(payments)
+    assert found("cartwright_payments", status="initiated") == 1
+    assert 3600 <= found("cartwright_payment_oldest_seconds", status="initiated") < 3700
+    assert found("cartwright_payments_in_review") == 1
