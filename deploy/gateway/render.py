@@ -134,7 +134,9 @@ def listener_values(settings: Json) -> Json:
         "headers_timeout": durations["headers"],
         "request_timeout": durations["request"],
         "keys_cache": durations["keys"],
-        "tracing": tracing(exported="collector" in known),
+        "tracing": tracing(
+            share=settings.get("trace_share", 1.0) if "collector" in known else None
+        ),
         "stripped_headers": stripped_headers(trusted_hops),
         "refusals": refusals(),
         "response_headers": response_headers(),
@@ -239,10 +241,12 @@ def response_headers() -> list[Json]:
     ]
 
 
-def tracing(*, exported: bool) -> Json:
+def tracing(*, share: float | None) -> Json:
     """Give every request a traceparent, and make spans of it where a collector is named.
 
-    Envoy wants an exporter in any case, so without a collector nothing is sampled.
+    share: of the traces that begin here, how many are recorded; those that a client began bring
+    the decision with them. Envoy wants an exporter in any case, so without a collector, for which
+    None stands, nothing is sampled.
     """
     kind = "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig"
     http_uri = {"uri": "http://collector/v1/traces", "cluster": "collector", "timeout": "2s"}
@@ -251,15 +255,24 @@ def tracing(*, exported: bool) -> Json:
         "service_name": "gateway",
         "http_service": {"http_uri": http_uri},
     }
-    if not exported:
-        provider["sampler"] = {
-            "name": "none",
-            "typed_config": {
-                "@type": f"{EXTENSIONS}.tracers.opentelemetry.samplers.v3"
-                ".TraceIdRatioBasedSamplerConfig",
-                "sampling_percentage": {"numerator": 0},
+    samplers = f"{EXTENSIONS}.tracers.opentelemetry.samplers.v3"
+    by_share = {
+        "name": "share",
+        "typed_config": {
+            "@type": f"{samplers}.TraceIdRatioBasedSamplerConfig",
+            "sampling_percentage": {
+                "numerator": round((share or 0) * 1_000_000), "denominator": "MILLION",
             },
-        }
+        },
+    }  # fmt: skip
+    by_parent = {
+        "name": "parent",
+        "typed_config": {
+            "@type": f"{samplers}.ParentBasedSamplerConfig",
+            "wrapped_sampler": by_share,
+        },
+    }
+    provider["sampler"] = by_share if share is None else by_parent
     return {
         "provider": {"name": "envoy.tracers.opentelemetry", "typed_config": provider},
         "spawn_upstream_span": True,

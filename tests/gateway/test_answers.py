@@ -73,6 +73,19 @@ def test_spans_go_to_the_collector_where_there_is_one(
     assert upstream.spans_received.wait(10)
 
 
+def test_who_begins_a_trace_decides_whether_it_is_recorded(
+    start_gateway: StartGateway, upstream: Upstream
+) -> None:
+    traced = start_gateway(collector_port=upstream.ports["docs"], trace_share=0)
+    asked = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-"
+    with traced.client() as client:
+        seen = [
+            client.delete("/v1/orders/1", headers=headers).json()["headers"]["traceparent"][-3:]
+            for headers in ({"traceparent": f"{asked}01"}, {"traceparent": f"{asked}00"}, {})
+        ]
+    assert seen == ["-01", "-00", "-00"]
+
+
 def test_a_page_of_the_shop_may_call(gateway: Gateway) -> None:
     with gateway.client(headers={"Origin": SHOP}) as client:
         asked = {

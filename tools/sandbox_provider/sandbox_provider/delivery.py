@@ -13,6 +13,7 @@ import httpcore
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis.db import Database
+from chassis.observed import Call
 from sandbox_provider import store
 from sandbox_provider.db import transaction
 from sandbox_provider.signature import sign
@@ -130,8 +131,13 @@ class Deliverer:
             "webhook-signature": sign(self._keys, webhook.id, timestamp, body),
         }
         try:
-            async with asyncio.timeout(_TIME_LIMIT):
-                answer = await self._pool.request("POST", self._url, headers=headers, content=body)
+            with Call("POST", self._url) as call:
+                headers["traceparent"] = call.traceparent
+                async with asyncio.timeout(_TIME_LIMIT):
+                    answer = await self._pool.request(
+                        "POST", self._url, headers=headers, content=body
+                    )
+                call.status = answer.status
         except (OSError, TimeoutError, httpcore.NetworkError, httpcore.ProtocolError) as error:
             log.warning("webhook %s was not delivered: %s", webhook.id, type(error).__name__)
             return False

@@ -37,6 +37,10 @@ class Settings(BaseSettings):
         300,
         1800,
     ]
+    otel_exporter_otlp_endpoint: Annotated[
+        str | None, Field(pattern=r"^https?://", examples=["http://otel-collector:4318"])
+    ] = None
+    otel_traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] = 1.0
     slow_seconds: PositiveFloat = 3
     hang_seconds: PositiveFloat = 60
     late_webhook_seconds: PositiveFloat = 5

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from suite import repository
 from suite.postgres import Cluster
@@ -18,7 +19,10 @@ ADMIN_EMAIL = "admin@cartwright.example"
 MAIL_FROM = "Cartwright <shop@cartwright.example>"
 PEERS = ("cart", "promotions", "shipping", "orders")
 # What a process keeps of the environment the suite was started in.
-INHERITED = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LOG_LEVEL")
+COLLECTOR, SHARE = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"
+INHERITED = (
+    "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LOG_LEVEL", COLLECTOR, SHARE,
+)  # fmt: skip
 
 Overrides = Mapping[str, Mapping[str, str]]
 
@@ -157,6 +161,7 @@ class Environment:
             "token_issuer": TOKEN_ISSUER,
             "token_audience": TOKEN_AUDIENCE,
             "cors_origins": [self.url("gateway"), self.url("docs")],
+            **self._collector(),
             **limits,
         }
 
@@ -187,7 +192,25 @@ class Environment:
         """Return the part of our own environment that every process gets."""
         kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
         path = f"{repository.programs()}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-        return kept | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+        return kept | {"PATH": path, "PYTHONUNBUFFERED": "1"} | self._traced()
+
+    def _traced(self) -> dict[str, str]:
+        """Return where tests have traces sent: only those that a test marks as sampled."""
+        if self.profile != "test":
+            return {}
+        return {COLLECTOR: self.url("collector"), SHARE: "0"}
+
+    def _collector(self) -> dict[str, Any]:
+        """Return the gateway's share of that, if a collector is named."""
+        known = self.inherited()
+        if COLLECTOR not in known:
+            return {}
+        named = urlsplit(known[COLLECTOR])
+        return {
+            "hosts": {"collector": named.hostname},
+            "collector_port": named.port or 4318,
+            "trace_share": float(known.get(SHARE, "1")),
+        }
 
     def _peer(self, name: str) -> str:
         return self.url(name) if name in self.ports else ""

@@ -25,6 +25,7 @@ FIXED = (
     "rabbitmq_distribution",
     "epmd",
     "supervisor",
+    "collector",
 )
 FIRST_SERVICE = 20
 
