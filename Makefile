@@ -58,6 +58,7 @@ check: install ## ruff, mypy, import contracts, broker topology, index of the AP
 
 check-deploy: install .run/check-deploy/ready ## Dockerfiles, compose file and Kubernetes manifests, without running them
 	@.run/check-deploy/bin/python deploy/check.py --out .run/rendered
+	@.run/check-deploy/bin/python deploy/observability/check.py --out .run/observability
 	@.venv/bin/python -m pytest tests/deploy -q
 
 .run/check-deploy/ready: requirements.deploy.lock

@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from string import Template
 from textwrap import indent
+from urllib.parse import urlsplit
 
 from limits import limit_after_token, limit_before_token
 from refusals import refusals
@@ -53,7 +56,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     try:
-        files = render(json.loads(arguments.env.read_text()), arguments.out.resolve())
+        settings = traced(json.loads(arguments.env.read_text()), os.environ)
+        files = render(settings, arguments.out.resolve())
     except KeyError as missing:
         sys.exit(f"{arguments.env}: the setting {missing} is missing")
     except (OSError, ValueError) as error:
@@ -61,6 +65,19 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         replace(arguments.out / name, text)
+
+
+def traced(settings: Json, environment: Mapping[str, str]) -> Json:
+    """Take the collector that the environment names, as the services do; settings go before it."""
+    endpoint = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not endpoint or "collector_port" in settings:
+        return settings
+    named = urlsplit(endpoint)
+    return settings | {
+        "hosts": settings.get("hosts", {}) | {"collector": named.hostname},
+        "collector_port": named.port or 4318,
+        "trace_share": float(environment.get("OTEL_TRACES_SAMPLER_ARG", "1")),
+    }
 
 
 def replace(file: Path, text: str) -> None:

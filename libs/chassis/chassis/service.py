@@ -162,7 +162,7 @@ class Service(Generic[S]):
     async def _run(self, settings: S, kind: str) -> int:
         running = self.compose(settings)
         share = settings.otel_traces_sampler_arg
-        tracing.turn_on(settings.otel_exporter_otlp_endpoint, self.name, share)
+        tracing.turn_on(settings.otel_exporter_otlp_endpoint or None, self.name, share)
         stopping = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)

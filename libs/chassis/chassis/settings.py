@@ -132,9 +132,9 @@ class ServiceSettings(BaseSettings):
     max_body_bytes: int = Field(
         1_048_576, ge=1024, description="largest request body, in bytes", examples=["1048576"]
     )
-    otel_exporter_otlp_endpoint: str | None = Field(
-        None,
-        pattern=r"^https?://",
+    otel_exporter_otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://.+)?$",
         description="the OpenTelemetry collector that takes traces over OTLP/HTTP; none are made "
         "without it",
         examples=["http://otel-collector:4318"],

@@ -38,8 +38,8 @@ class Settings(BaseSettings):
         1800,
     ]
     otel_exporter_otlp_endpoint: Annotated[
-        str | None, Field(pattern=r"^https?://", examples=["http://otel-collector:4318"])
-    ] = None
+        str, Field(pattern=r"^(https?://.+)?$", examples=["http://otel-collector:4318"])
+    ] = ""
     otel_traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] = 1.0
     slow_seconds: PositiveFloat = 3
     hang_seconds: PositiveFloat = 60

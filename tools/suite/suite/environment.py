@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from suite import repository
 from suite.postgres import Cluster
@@ -161,7 +160,6 @@ class Environment:
             "token_issuer": TOKEN_ISSUER,
             "token_audience": TOKEN_AUDIENCE,
             "cors_origins": [self.url("gateway"), self.url("docs")],
-            **self._collector(),
             **limits,
         }
 
@@ -199,18 +197,6 @@ class Environment:
         if self.profile != "test":
             return {}
         return {COLLECTOR: self.url("collector"), SHARE: "0"}
-
-    def _collector(self) -> dict[str, Any]:
-        """Return the gateway's share of that, if a collector is named."""
-        known = self.inherited()
-        if COLLECTOR not in known:
-            return {}
-        named = urlsplit(known[COLLECTOR])
-        return {
-            "hosts": {"collector": named.hostname},
-            "collector_port": named.port or 4318,
-            "trace_share": float(known.get(SHARE, "1")),
-        }
 
     def _peer(self, name: str) -> str:
         return self.url(name) if name in self.ports else ""

@@ -64,7 +64,9 @@ def _gateway(
     settings_file = instance / "gateway.json"
     write_private(settings_file, json.dumps(settings, indent=1))
     render = root / "deploy/gateway/render.py"
-    answer = attempt(sys.executable, render, "--out", folder, "--env", settings_file)
+    known = [f"{name}={value}" for name, value in env.inherited().items()]
+    rendering = ("env", *known, sys.executable, render, "--out", folder, "--env", settings_file)
+    answer = attempt(*rendering)
     if answer.returncode:
         raise Refusal(f"the gateway's configuration could not be rendered:\n{answer.stderr}")
     docs_server = [str(root / "deploy/gateway/docs_server.py")]

@@ -16,8 +16,8 @@ SERVICES = services(ROOT)
 
 
 def environment_in(folder: Path, profile: str, **overrides: dict[str, str]) -> Environment:
-    names = ["gateway", "docs", "sandbox_provider", "mailcatcher", "smtp", "rabbitmq", *SERVICES]
-    ports = {name: 20_000 + offset for offset, name in enumerate(names)}
+    names = ["gateway", "docs", "sandbox_provider", "mailcatcher", "smtp", "rabbitmq", "collector"]
+    ports = {name: 20_000 + offset for offset, name in enumerate([*names, *SERVICES])}
     known = secrets.ensure(folder, SERVICES)
     account = server_account()
     cluster = Cluster(folder / "postgres", 20_100, account, known)
