@@ -12,6 +12,9 @@ from cartwright.cli import app
 from cartwright.refusals import Refusal
 from suite.instance import Instance
 
+# What the tool ends with when it does not know a command or an option.
+WRONG_WORDS = 2
+
 
 @dataclass
 class Desk:
@@ -40,12 +43,20 @@ class Desk:
             return str(refusal)
         raise AssertionError(f"{line} was not refused")
 
+    async def understood(self, *line: str) -> None:
+        """Type a command: it may find something (1), or be refused; a wrong word it may not be."""
+        try:
+            await asyncio.to_thread(self._run, line, None)
+        except Refusal:
+            return
+
     def _run(self, line: tuple[str, ...], code: int | None) -> str:
         login = {"CARTWRIGHT_URL": self.url, "CARTWRIGHT_TOKEN": self.token, "COLUMNS": "200"}
         done = CliRunner().invoke(app, list(line), env=login)
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         assert code in (None, done.exit_code), f"{line}: {done.exit_code}\n{done.output}"
+        assert done.exit_code != WRONG_WORDS or code == WRONG_WORDS, f"{line}: {done.output}"
         return done.stdout
 
 

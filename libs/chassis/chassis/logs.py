@@ -1,9 +1,16 @@
-"""Structured logs: one JSON object a line, with the service, trace, order and actor of the work."""
+"""Structured logs: one JSON object a line, with the service, trace, order and actor of the work.
+
+What is never written down: values under a secret's name, and, wherever it stands, what looks like
+an e-mail address, a card's number, a signed token or the credentials in an address.
+"""
 
 import logging
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -11,6 +18,16 @@ from structlog.typing import EventDict, Processor
 from chassis import context
 
 SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "api_key")
+
+
+# Digits as on a card, with or without gaps, and no part of an id; the check digit says the rest.
+CARD = re.compile(r"(?<![\w.-])(?:[0-9][ -]?){12,18}[0-9](?![\w-])")
+SHAPES = (
+    (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"), "[credentials]"),
+    (re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"), "[token]"),
+)
+LUHN_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
 def _place(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -28,22 +45,38 @@ def _place(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 def _redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Never write down a secret, whatever it is called and however deep it lies."""
-    return {key: _safe(key, value) for key, value in event.items()}
+    return {key: _safe(key, value, cleaned) for key, value in event.items()}
 
 
 def redacted(value: Any) -> Any:
     """The same without what bears the name of a secret, for people to look at."""
-    return _safe("", value)
+    return _safe("", value, lambda text: text)
 
 
-def _safe(key: object, value: Any) -> Any:
+def cleaned(text: str) -> str:
+    """A text without what looks like a secret or a person's address."""
+    for shape, instead in SHAPES:
+        text = shape.sub(instead, text)
+    return CARD.sub(_without_card, text)
+
+
+def _without_card(found: re.Match[str]) -> str:
+    """Nothing of a number whose last digit is that of a card (ISO/IEC 7812-1, Luhn)."""
+    digits = [int(each) for each in found[0] if each.isdigit()]
+    doubled = (LUHN_DOUBLED[each] for each in digits[-2::-2])
+    return "[card]" if (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 else found[0]
+
+
+def _safe(key: object, value: Any, clean: Callable[[str], str]) -> Any:
     if any(word in str(key).lower() for word in SECRET_WORDS):
         return "[redacted]"
     if isinstance(value, Mapping):
-        return {inner: _safe(inner, each) for inner, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_safe("", each) for each in value]
-    return value
+        return {inner: _safe(inner, each, clean) for inner, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_safe("", each, clean) for each in value]
+    if value is None or isinstance(value, bool | int | float | datetime | UUID):
+        return value
+    return clean(value if isinstance(value, str) else str(value))
 
 
 LINE: list[Processor] = [
@@ -51,8 +84,9 @@ LINE: list[Processor] = [
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     _place,
-    _redact,
+    # A fault's own words may hold what it failed on, so they are looked through as well.
     structlog.processors.format_exc_info,
+    _redact,
 ]
 RENDER = structlog.processors.JSONRenderer(default=str)
 

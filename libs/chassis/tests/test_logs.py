@@ -25,10 +25,18 @@ with context.working_in(place):
         sent=[{"api_key": "canary-4"}],
     )
     try:
-        raise ValueError("a fault")
+        raise ValueError("a fault of canary@example.com")
     except ValueError:
         log.exception("failed")
+    log.warning(
+        "shaped",
+        said="canary+1@shop.example.com paid with 4000 0000 0000 0002, or 4242424242424242",
+        error=RuntimeError("amqp://orders:canary-5@127.0.0.1:5672 refused"),
+        sent={"a": ["eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.Y2FuYXJ5"]},
+        kept=["2026-000123", "4242424242424241", "01a1ff2d-dc7f-7604-a19e-e2c7b1ac57f1", "1" * 32],
+    )
 logging.getLogger("driver").warning('it said "no" to %s', "us")
+logging.getLogger("driver").warning("Key (email)=(%s) exists", "canary@example.com")
 """
 
 
@@ -59,5 +67,12 @@ def test_what_a_process_writes_is_json_in_its_place_and_holds_no_secret() -> Non
         "accept": "text/plain",
     }
     assert "too quiet to hear" not in by_event
-    assert "ValueError: a fault" in by_event["failed"]["exception"]
+    assert "ValueError: a fault of [e-mail]" in by_event["failed"]["exception"]
+    shaped = by_event["shaped"]
+    assert shaped["said"] == "[e-mail] paid with [card], or [card]"
+    assert "amqp://[credentials]@127.0.0.1:5672 refused" in shaped["error"]
+    assert shaped["sent"] == {"a": ["[token]"]}
+    assert shaped["kept"][:2] == ["2026-000123", "4242424242424241"]
+    assert shaped["kept"][2:] == ["01a1ff2d-dc7f-7604-a19e-e2c7b1ac57f1", "1" * 32]
+    assert "Key (email)=([e-mail]) exists" in by_event
     assert by_event['it said "no" to us']["level"] == "warning"

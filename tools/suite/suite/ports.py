@@ -26,6 +26,7 @@ FIXED = (
     "epmd",
     "supervisor",
     "collector",
+    "rabbitmq_metrics",
 )
 FIRST_SERVICE = 20
 

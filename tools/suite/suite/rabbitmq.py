@@ -45,7 +45,7 @@ class Broker:
         self._write(self.folder / "home/.erlang.cookie", self.secrets["erlang:cookie"], 0o400)
         self._write(self.folder / "definitions.json", json.dumps(definitions))
         self._write(self.folder / "rabbitmq.conf", self._configuration())
-        self._write(self.folder / "enabled_plugins", "[rabbitmq_management].\n")
+        self._write(self.folder / "enabled_plugins", "[rabbitmq_management,rabbitmq_prometheus].\n")
 
         identity = {"user": self.account.uid, "group": self.account.gid, "cwd": str(self.folder)}
         mapper = Process(
@@ -89,6 +89,8 @@ class Broker:
                 f"listeners.tcp.1 = 127.0.0.1:{self.ports['rabbitmq']}",
                 "management.tcp.ip = 127.0.0.1",
                 f"management.tcp.port = {self.ports['rabbitmq_management']}",
+                "prometheus.tcp.ip = 127.0.0.1",
+                f"prometheus.tcp.port = {self.ports['rabbitmq_metrics']}",
                 f"load_definitions = {self.folder / 'definitions.json'}",
                 "log.file = false",
                 "log.console = true",
