@@ -25,6 +25,12 @@ WIRED = ("orders", "payments", "inventory")
 SILENCE = 25.0
 BRIEFLY = 5.0
 SLOWNESS = 0.2
+# What the broker runs out of, the limit that says so, and the one that does not.
+ALARMS = (
+    ("memory", ("set_vm_memory_high_watermark", "absolute", "1MB"), ("absolute", "1GiB")),
+    ("disk", ("set_disk_free_limit", "1000000GB"), ("200MB",)),
+)
+ALARMED = 8.0
 # How long whatever was killed may take to come back, in seconds.
 PATIENT = 240
 STAGES = {"reserving": 180, "redeeming": 180, "collecting": 180}
@@ -184,22 +190,20 @@ async def test_the_broker_runs_out_of_memory_and_then_of_disk(
     broker = instance.environment.broker
 
     async def strike() -> int:
-        for alarm, back in (
-            (("set_vm_memory_high_watermark", "absolute", "1MB"),
-             ("set_vm_memory_high_watermark", "absolute", "1GiB")),
-            (("set_disk_free_limit", "1000TB"), ("set_disk_free_limit", "200MB")),
-        ):  # fmt: skip
-            await asyncio.to_thread(broker.control, *alarm)
-            await until(lambda: is_alarmed(instance))
-            await asyncio.sleep(8)
-            await asyncio.to_thread(broker.control, *back)
-        return 2
+        for resource, (setting, *alarm), back in ALARMS:
+            await asyncio.to_thread(broker.control, setting, *alarm)
+            try:
+                await until(lambda resource=resource: is_alarmed(instance, resource))
+                await asyncio.sleep(ALARMED)
+            finally:
+                await asyncio.to_thread(broker.control, setting, *back)
+        return len(ALARMS)
 
     await strikes(strike, "broker alarms: memory, disk", crowd, books, seed)
 
 
-async def is_alarmed(instance: Instance) -> bool:
-    """Whether the broker holds its publishers back."""
+async def is_alarmed(instance: Instance, resource: str) -> bool:
+    """Whether the broker holds its publishers back for want of `memory` or `disk`."""
     asked = ("eval", "rabbit_alarm:get_alarms().")
     told = await asyncio.to_thread(instance.environment.broker.control, *asked)
-    return "resource_limit" in told
+    return f"resource_limit,{resource}" in told
