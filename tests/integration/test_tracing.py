@@ -94,6 +94,8 @@ async def test_a_checkout_is_one_connected_trace(
     assert len({span.id for span in spans}) == len(spans)
     said = {span.attributes.get("messaging.message.conversation_id") for span in spans}
     assert order["id"] in said
+    [placed] = [span for span in spans if span.name == "POST /v1/orders"]
+    assert placed.attributes["cartwright.order"] == order["id"]
 
     sent = {span.id for span in spans if span.name.startswith("send ")}
     handled = [span for span in spans if re.match("process .*:.*:svc", span.name)]

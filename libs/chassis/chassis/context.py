@@ -90,3 +90,8 @@ def working_in(context: Context) -> Iterator[None]:
 def act_as(actor: str) -> None:
     """Name the actor once authentication knows them."""
     _current.set(replace(_current.get(), actor=actor))
+
+
+def belong_to(process: str) -> None:
+    """Name the order, or other process, that the work turned out to be about; logs then say so."""
+    _current.set(replace(_current.get(), correlation_id=process))

@@ -29,6 +29,8 @@ SERVER_ERROR = 500
 
 def request(scope: Scope, parent: str | None, status: int, took: float) -> None:
     """Note a request that was answered, in its context; `took` in seconds."""
+    if (order := scope.get("path_params", {}).get("order_id")) is not None:
+        context.belong_to(str(order))
     metrics.served(scope, status, took)
     if not tracing.is_on() or scope["path"] in metrics.UNASKED:
         return
@@ -39,6 +41,7 @@ def request(scope: Scope, parent: str | None, status: int, took: float) -> None:
         "http.response.status_code": status,
         "cartwright.actor": now.actor,
         "cartwright.request_id": now.request_id or "",
+        **({"cartwright.order": now.correlation_id} if now.correlation_id else {}),
     }
     failed = f"answered {status}" if not 0 < status < SERVER_ERROR else None
     tracing.record(

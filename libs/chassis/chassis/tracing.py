@@ -6,6 +6,7 @@ SDK, which takes three megabytes, is not even loaded.
 """
 
 import importlib
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,10 +96,13 @@ def is_on() -> bool:
     return _state.endpoint is not None
 
 
-def close() -> None:
-    """Send what was recorded and stop; may take seconds."""
+def close(patience: float = 2.0) -> None:
+    """Send what was recorded and stop; a collector that is away is waited for so many seconds."""
     if _state.exporter is not None:
-        _state.exporter.close()
+        # A daemon, because it tries again and again, and the process is to end all the same.
+        closing = threading.Thread(target=_state.exporter.close, daemon=True)
+        closing.start()
+        closing.join(patience)
     send_to(None)
 
 

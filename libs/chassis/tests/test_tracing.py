@@ -170,7 +170,7 @@ def test_spans_reach_a_collector_as_they_are() -> None:
             took=1.5, attributes={"a": 1}, links=[other], error="Lost",
         )  # fmt: skip
         tracing.record("unsampled", Kind.SERVER, own[:-2] + "00", None, took=0, attributes={})
-        tracing.close()
+        tracing.close(patience=60)
     finally:
         context.sample(1.0)
         server.shutdown()
@@ -184,6 +184,13 @@ def test_spans_reach_a_collector_as_they_are() -> None:
     assert (span.parent_span_id.hex(), span.links[0].span_id.hex()) == ("b" * 16, "c" * 16)
     assert span.end_time_unix_nano - span.start_time_unix_nano == 1_500_000_000
     assert (span.kind, span.status.code, span.status.message) == (4, 2, "Lost")
+    assert not tracing.is_on()
+
+
+def test_a_collector_that_is_away_keeps_no_process_from_ending() -> None:
+    tracing.turn_on("http://127.0.0.1:9", "sample")
+    tracing.record("a", Kind.SERVER, context.new_traceparent(), None, took=0, attributes={})
+    tracing.close(patience=0.1)
     assert not tracing.is_on()
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.exc import IntegrityError
 
-from chassis import outbox
+from chassis import context, outbox
 from chassis.auth import MaybeCaller
 from chassis.client import Peers
 from chassis.idempotency import Claim, idempotent
@@ -58,6 +58,7 @@ async def place_order(
     """Check out a cart. Answers 202 at once, or the order's outcome with `Prefer: wait=N`."""
     state: Running[OrdersSettings] = request.app.state
     seconds = preferred_wait(wait, state.settings.longest_wait)
+    context.belong_to(str(claim.resource_id))
     cart = await lock_cart(
         state.peers, state.settings, body, claim.resource_id, request, cart_token
     )
