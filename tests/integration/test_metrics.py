@@ -22,7 +22,7 @@ NAME = re.compile(r"[a-z_:][a-z0-9_:]*")
 WORDS = re.compile(
     r"\"[^\"]*\"|\{[^}]*\}|\[[^\]]*\]|(?:by|ignoring|on|without) \([^)]*\)|[a-z_0-9]+(?= ?\()"
 )
-OPERATORS = {"and", "or", "unless", "by", "ignoring", "on", "without"}
+OPERATORS = {"and", "or", "unless", "sum", "max", "min", "count", "avg"}
 
 
 def asked(expression: str) -> set[str]:
@@ -96,7 +96,7 @@ async def test_after_a_checkout_the_numbers_say_so(
     placing = {
         "http_request_method": "POST",
         "http_route": "/v1/orders",
-        "http_response_status_code": "202",
+        "http_response_status_code": "200",
     }
     counted = "http_server_request_duration_seconds_count"
     assert after(counted, **placing) == before(counted, **placing) + 1
