@@ -1,5 +1,6 @@
 """Makes `.venv` fit the lock file and the local packages; run by any Python with nothing installed.
 
+`.venv` is made with the fastest Python of this one's version, or with `--this-python` by this one.
 Each step is left out when nothing it depends on has changed since it last succeeded.
 """
 
@@ -10,6 +11,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import interpreters
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
@@ -46,11 +49,10 @@ def _run(*command: object) -> bool:
 
 
 def _make() -> None:
-    print("· making .venv", flush=True)
+    python = sys.executable if "--this-python" in sys.argv else interpreters.fastest()
+    print(f"· making .venv with {python}", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
-    made = subprocess.run(
-        [sys.executable, "-m", "venv", VENV], capture_output=True, text=True, check=False
-    )
+    made = subprocess.run([python, "-m", "venv", VENV], capture_output=True, text=True, check=False)
     if made.returncode:
         shutil.rmtree(VENV, ignore_errors=True)
         sys.exit(
