@@ -40,16 +40,17 @@ def runs(rows: list[dict[str, Any]]) -> list[str]:
     """The counters, run by run, and their sum."""
     found = latest(rows, "run")
     lines = [
-        "| Run | Seed | Orders | Faults | Lost | Unexpected | Duplicated | Recovered | Seconds |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| Run | Counted | Seed | Orders | Faults | Lost | Unexpected | Duplicated | Recovered | s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in found:
         # A count that was not taken is no zero.
         counted = " | ".join("-" if row[name] is None else str(row[name]) for name in COUNTS)
-        lines.append(f"| {row['run']} | {row['seed']} | {counted} | {row['seconds']:.0f} |")
+        told = f"{row['run']} | {row['at']} | {row['seed']}"
+        lines.append(f"| {told} | {counted} | {row['seconds']:.0f} |")
     total = " | ".join(str(sum(row[name] or 0 for row in found)) for name in COUNTS)
     seconds = sum(row["seconds"] for row in found)
-    return [*lines, f"| **all {len(found)}** | | {total} | {seconds:.0f} |"]
+    return [*lines, f"| **all {len(found)}** | | | {total} | {seconds:.0f} |"]
 
 
 def caught(rows: list[dict[str, Any]]) -> list[str]:

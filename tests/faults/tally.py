@@ -116,9 +116,9 @@ async def servers(books: Books) -> str:
 
 
 def report(tally: Tally) -> None:
-    """Print it and keep it."""
+    """Print it and keep it, with the minute (UTC) in which it was counted."""
     print(f"\n{tally}", flush=True)
-    keep(asdict(tally))
+    keep({**asdict(tally), "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M}"})
 
 
 def keep(row: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from tally import Tally
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 RUN = {
-    "run": "a", "seed": 1, "orders": 10, "injected": 2, "lost": 1, "unexpected": 0,
+    "run": "a", "at": "2026-11-21 12:00", "seed": 1, "orders": 10, "injected": 2, "lost": 1, "unexpected": 0,
     "duplicated": 0, "recovered": 3, "seconds": 4.4,
 }  # fmt: skip
 ROWS = [
@@ -23,8 +23,8 @@ ROWS = [
 
 def test_the_last_of_each_run_counts_and_the_sum_is_theirs() -> None:
     told = page.counted(ROWS, NOW)
-    assert "| a | 1 | 10 | 2 | 0 | 0 | 0 | 3 | 4 |" in told
-    assert "| **all 2** | | 15 | 4 | 1 | 0 | 0 | 6 | 9 |" in told
+    assert "| a | 2026-11-21 12:00 | 1 | 10 | 2 | 0 | 0 | 0 | 3 | 4 |" in told
+    assert "| **all 2** | | | 15 | 4 | 1 | 0 | 0 | 6 | 9 |" in told
     assert "PostgreSQL 15, RabbitMQ 3.10" in told
 
 
