@@ -17,7 +17,7 @@ from suite.postgres import Cluster
 from suite.rabbitmq import Broker
 from suite.refusals import NotRunning
 
-READY_DEADLINE = 60.0
+READY_DEADLINE = 180.0
 
 
 def silent(_line: str) -> None:

@@ -16,7 +16,7 @@ from suite.refusals import NotReady
 
 POLL = 0.2
 LINES_SHOWN = 15
-# A process that has ended this often without once being ready will not become so by waiting.
+# A process that ends this often while it is waited for will not become ready by more waiting.
 TRIES = 5
 
 
@@ -67,10 +67,12 @@ def wait(
 ) -> None:
     """Wait for all of them, saying who is ready; raises NotReady with the tail of each silent log.
 
-    `deadline` is in seconds from now; a process that only ever ends again is given up earlier.
+    `deadline` is in seconds from now; a process that only ever ends again is given up earlier. Ends
+    before now do not count: tests kill the same process again and again.
     """
     began = time.monotonic()
     waiting = list(processes)
+    before = restarts()
     with ThreadPoolExecutor(max_workers=8) as pool, web_client() as web:
         while waiting:
             answers = list(pool.map(lambda process: is_ready(process, web), waiting))
@@ -80,7 +82,11 @@ def wait(
                     report(f"{process.name} is ready ({took:.1f} s)")
             waiting = [each for each, ready in zip(waiting, answers, strict=True) if not ready]
             counts = restarts()
-            hopeless = [each for each in waiting if counts.get(each.name, 0) >= TRIES]
+            hopeless = [
+                each
+                for each in waiting
+                if counts.get(each.name, 0) - before.get(each.name, 0) >= TRIES
+            ]
             if hopeless or (waiting and took > deadline):
                 raise NotReady(_explain(hopeless or waiting, logs, took))
             if waiting:
