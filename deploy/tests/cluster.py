@@ -19,7 +19,8 @@ from composition import docker, inspected
 from rendered import Json, Manifests, labels
 from rules import matches
 
-PROBED_FOR = 180.0
+PROBED_FOR = 240.0
+AT_ONCE = 4
 HOLDER = "stand-in/python:3"
 # What is pulled in a cluster, and what stands in for it here.
 STAND_INS = {"postgres": "stand-in/postgres", "rabbitmq": "stand-in/rabbitmq"}
@@ -69,8 +70,8 @@ class Cluster:
         jobs = self.manifests.of("Job")
         self._run_jobs([each for each in jobs if each["metadata"]["name"] == "provision"])
         self._run_jobs([each for each in jobs if each["metadata"]["name"] != "provision"])
-        for each in self.manifests.of("Deployment"):
-            self._start(each)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(self._start, self.manifests.of("Deployment")))
         self._wait_ready(self.pods)
 
     def down(self) -> None:
@@ -189,8 +190,8 @@ class Cluster:
     # Jobs and probes.
 
     def _run_jobs(self, jobs: list[Json]) -> None:
-        pods = [self._start(each) for each in jobs]
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            pods = list(pool.map(self._start, jobs))
             codes = list(pool.map(lambda pod: docker("wait", *pod.containers), pods))
         for pod, code in zip(pods, codes, strict=True):
             log = subprocess.run(
