@@ -21,8 +21,6 @@ PROBLEM = "application/problem+json"
 # What the gateway itself may answer to a request that is made as the document says.
 ALWAYS = (400, 401, 429, 431, 500, 502, 503, 504)
 WITH_BODY = (408, 413)
-# Something in an id's place that no path may hold, such as a NUL.
-WITH_ID = (404,)
 
 
 def public(document: Document) -> Document:
@@ -216,19 +214,18 @@ def tags_of(document: Document) -> list[str]:
 def add_refusals(whole: Document) -> None:
     """Declare what the gateway answers itself, beside what the services declare."""
     examples = whole["components"].setdefault("examples", {})
-    for status in (*ALWAYS, *WITH_BODY, *WITH_ID):
+    for status in (*ALWAYS, *WITH_BODY):
         code, title, detail = REFUSALS[status]
         value = {"type": f"urn:cartwright:problem:{code}", "title": title, "status": status}
         value |= {"code": code, "detail": detail}
         examples.setdefault(code, {"summary": detail, "value": value})
     schemas = whole["components"].setdefault("schemas", {})
     schemas.setdefault("Problem", {"type": "object", "description": "RFC 9457 problem document."})
-    for path, item in whole["paths"].items():
+    for item in whole["paths"].values():
         for method in set(METHODS) & set(item):
             operation = item[method]
             operation["responses"] = dict(operation.get("responses", {}))
-            own = (*ALWAYS, *(WITH_ID if "{" in path else ()))
-            for status in (*own, *(WITH_BODY if "requestBody" in operation else ())):
+            for status in (*ALWAYS, *(WITH_BODY if "requestBody" in operation else ())):
                 refuse(operation["responses"], status)
 
 

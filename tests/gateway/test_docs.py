@@ -157,7 +157,7 @@ def test_what_only_internal_paths_use_is_left_out(whole: dict[str, Any]) -> None
 
 def test_the_gateways_own_refusals_are_declared(whole: dict[str, Any]) -> None:
     answers = whole["paths"]["/v1/carts/{cart_id}"]["get"]["responses"]
-    assert {"401", "404", "429", "503", "504"} <= set(answers)
+    assert {"401", "429", "503", "504"} <= set(answers)
     assert set(answers["429"]["content"]["application/problem+json"]["examples"]) == {
         "rate_limited"
     }

@@ -212,3 +212,5 @@ def test_a_path_that_is_spelt_out_is_the_one_that_is_judged(document: dict[str, 
     assert "jars_list" in str(declared.surprise("GET", "/v1/jars/all", 409, "jar_empty"))
     assert declared.surprise("GET", "/v1/jars/all/lids", 404, "not_found") is None
     assert declared.surprise("DELETE", "/v1/jars/7", 405, "method_not_allowed") is None
+    assert declared.surprise("GET", "/v1/jars/..;", 404, "not_found") is None
+    assert declared.surprise("GET", "/v1/jars/..x", 404, "not_found") is not None

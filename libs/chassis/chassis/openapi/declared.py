@@ -8,6 +8,9 @@ import httpx
 
 Document = dict[str, Any]
 FAILURE = 400
+# What may stand for a parameter of a path. A gateway takes `..` and `..;` out, and what is left is
+# another path.
+SEGMENT = r"(?!\.{1,2}(?:[;/]|$))[^/]+"
 
 
 class Declared:
@@ -16,12 +19,16 @@ class Declared:
     def __init__(self, document: Document) -> None:
         """Take a document as `describe` completes it."""
         self.operations = [
-            (method, re.compile(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(path))), operation)
+            (
+                method,
+                re.compile(re.sub(r"\\{[^}]+\\}", lambda _: SEGMENT, re.escape(path))),
+                operation,
+            )
             for path, item in document["paths"].items()
             for method, operation in item.items()
         ]
         # A path that is spelt out comes before one that takes anything in the same place.
-        self.operations.sort(key=lambda each: each[1].pattern.count("[^/]+"))
+        self.operations.sort(key=lambda each: each[1].pattern.count(SEGMENT))
 
     def surprise(self, method: str, path: str, status: int, code: str | None) -> str | None:
         """What is wrong with an answer: its status or its `code` is not declared; None if nothing.
