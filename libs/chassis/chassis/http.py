@@ -40,6 +40,10 @@ class Reply:
         return json.loads(self.content)
 
 
+def _bytes_of(body: Any) -> bytes | None:
+    return body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+
+
 @dataclass
 class Http:
     """One pool of connections; `timeout` and `connect` in seconds bound each call and its start."""
@@ -58,7 +62,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send `body` as JSON and read the answer whole; raises Unreached.
+        """Send `body` as JSON, or bytes as they are, and read the answer whole; raises Unreached.
 
         The request carries the trace of the work at hand on.
         """
@@ -69,7 +73,7 @@ class Http:
                 async with self._open().request(
                     method,
                     url,
-                    data=None if body is None else json.dumps(body).encode(),
+                    data=_bytes_of(body),
                     headers=sent,
                     params=params,
                     allow_redirects=False,

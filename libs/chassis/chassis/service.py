@@ -226,7 +226,7 @@ class Service(Generic[S]):
         running.stopping.set()
         if not serving.done():
             await asyncio.wait({serving}, timeout=running.settings.drain_notice)
-        server.should_exit = True
+        server.stop()
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT):
                 await asyncio.gather(serving, return_exceptions=True)

@@ -6,14 +6,12 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Final
 
-import httpcore
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis.db import Database
-from chassis.observed import Call
+from chassis.http import Http, Unreached
 from sandbox_provider import store
 from sandbox_provider.db import transaction
 from sandbox_provider.signature import sign
@@ -57,7 +55,7 @@ class Deliverer:
         self._busy: set[str] = set()
         self._sending: set[asyncio.Task[None]] = set()
         self._outcomes: list[tuple[Due, bool]] = []
-        self._pool = httpcore.AsyncConnectionPool(max_connections=_AT_ONCE)
+        self._http = Http(timeout=_TIME_LIMIT)
 
     def wake(self) -> None:
         """Look at once: something was committed."""
@@ -72,7 +70,7 @@ class Deliverer:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        async with self._pool:
+        try:
             while True:
                 self._woken.clear()
                 for webhook in await self._turn():
@@ -81,6 +79,8 @@ class Deliverer:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_FLUSH if self._busy else _SWEEP):
                         await self._woken.wait()
+        finally:
+            await self._http.close()
 
     def _start(self, webhook: Due) -> None:
         self._busy.add(webhook.lane)
@@ -124,24 +124,17 @@ class Deliverer:
 
     async def _post(self, webhook: Due) -> bool:
         timestamp, body = int(time.time()), webhook.body.encode()
-        headers: dict[bytes | str, bytes | str] = {
-            "content-type": "application/json",
+        headers = {
             "webhook-id": webhook.id,
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign(self._keys, webhook.id, timestamp, body),
         }
         try:
-            with Call("POST", self._url) as call:
-                headers["traceparent"] = call.traceparent
-                async with asyncio.timeout(_TIME_LIMIT):
-                    answer = await self._pool.request(
-                        "POST", self._url, headers=headers, content=body
-                    )
-                call.status = answer.status
-        except (OSError, TimeoutError, httpcore.NetworkError, httpcore.ProtocolError) as error:
-            log.warning("webhook %s was not delivered: %s", webhook.id, type(error).__name__)
+            answer = await self._http.request("POST", self._url, body=body, headers=headers)
+        except Unreached as error:
+            log.warning("webhook %s was not delivered: %s", webhook.id, error)
             return False
-        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        if not answer.is_success:
             log.warning("webhook %s was answered %d", webhook.id, answer.status)
             return False
         return True

@@ -18,6 +18,14 @@ _COLUMNS = [f.name for f in fields(Charge) if f.name in charges.c]
 _CHANGING = ["status", "captured_amount", "refunded_amount", "failed_refunds", "failure_code"]
 _CHANGING += ["version"]
 
+LIST_DUE = text(
+    "select * from (select distinct on (lane) * from webhooks where delivered_at is null "
+    "and lane <> all(cast(:busy as text[])) order by lane, position) as first "
+    "where next_attempt_at <= :now order by position limit :most"
+)
+MARK_DELIVERED = text(
+    "update webhooks set delivered_at = :now where id = any(cast(:ids as text[]))"
+)
 # One object each, so that they are compiled once.
 ADD_CHARGE, ADD_ENTRY, ADD_WEBHOOK = insert(charges), insert(ledger_entries), insert(webhooks)
 
@@ -114,21 +122,13 @@ async def list_due_webhooks(
     connection: AsyncSession, *, now: datetime, busy: Sequence[str], limit: int
 ) -> Sequence[Row[Any]]:
     """The first undelivered webhook of each lane that is not busy, where its time has come."""
-    first = (
-        select(webhooks)
-        .where(webhooks.c.delivered_at.is_(None), webhooks.c.lane.not_in(busy))
-        .distinct(webhooks.c.lane)
-        .order_by(webhooks.c.lane, webhooks.c.position)
-        .subquery()
-    )
-    due = select(first).where(first.c.next_attempt_at <= now)
-    return (await connection.execute(due.order_by(first.c.position).limit(limit))).all()
+    found = await connection.execute(LIST_DUE, {"now": now, "busy": list(busy), "most": limit})
+    return found.all()
 
 
 async def mark_delivered(connection: AsyncSession, ids: list[str], now: datetime) -> None:
     """Write that webhooks were accepted."""
-    query = update(webhooks).where(webhooks.c.id.in_(ids)).values(delivered_at=now)
-    await connection.execute(query)
+    await connection.execute(MARK_DELIVERED, {"now": now, "ids": ids})
 
 
 async def postpone(connection: AsyncSession, webhook_id: str, until: datetime) -> None:

@@ -4,10 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from payments.domain.refund import Refund
+
+TAKE_STALE = text(
+    "update refunds set updated_at = :now where id in (select id from refunds "
+    "where state = 'reserved' and updated_at < :before order by updated_at limit :most "
+    "for update skip locked) returning operation_id"
+)
 
 
 async def find_refund(tx: AsyncSession, operation_id: UUID) -> Refund | None:
@@ -31,17 +37,5 @@ async def list_refunds(tx: AsyncSession, payment_id: UUID) -> Sequence[Refund]:
 
 async def take_stale(tx: AsyncSession, now: datetime, after: timedelta, most: int) -> list[UUID]:
     """Operations whose refund got no answer for so long; nobody else takes them meanwhile."""
-    chosen = (
-        select(Refund.id)
-        .where(Refund.state == "reserved", Refund.updated_at < now - after)
-        .order_by(Refund.updated_at)
-        .limit(most)
-        .with_for_update(skip_locked=True)
-    )
-    statement = (
-        update(Refund)
-        .where(Refund.id.in_(chosen.scalar_subquery()))
-        .values(updated_at=now)
-        .returning(Refund.operation_id)
-    )
-    return list((await tx.scalars(statement)).all())
+    stale = {"now": now, "before": now - after, "most": most}
+    return list((await tx.execute(TAKE_STALE, stale)).scalars().all())
