@@ -20,6 +20,7 @@ from suite.bench.client import Answer, Connection
 from suite.bench.command import plan_of, running
 from suite.bench.figures import Sample, Series, per_order, percentile
 from suite.bench.machine import commit
+from suite.bench.yardstick import Yardstick
 from suite.refusals import Refusal
 
 # Percentiles, rates and costs.
@@ -350,3 +351,14 @@ def test_figures_of_a_suite_elsewhere_leave_out_what_cannot_be_seen() -> None:
     level = {"buyers": 8, **checkout_figures(series()), **cost_figures(0, None)}
     results: dict[str, Any] = {"machine": {}, "commit": None, "checkout": [level]}
     assert len(list(report.tables(results))) == 1
+
+
+# How fast the machine is.
+
+
+async def test_the_yardstick_is_sampled_until_it_is_closed() -> None:
+    async with Yardstick() as yardstick:
+        await asyncio.sleep(0)
+    assert yardstick.median_ms > 0
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == 1

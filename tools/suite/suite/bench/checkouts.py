@@ -12,6 +12,7 @@ from suite.bench.accounting import Usage
 from suite.bench.buyers import CONFIRMED, Guest, for_seconds
 from suite.bench.figures import Sample, Series, per_order
 from suite.bench.stocking import Product, Shop
+from suite.bench.yardstick import Yardstick
 
 # What a refusal for want of stock may say; anything else leaves a buyer in the dark.
 CLEAN = frozenset({"out_of_stock", "insufficient_stock", "line_unavailable", "variant_unavailable"})
@@ -112,11 +113,13 @@ async def _measured(shop: Shop, clients: Sequence[Client], seconds: float) -> Js
     """One series from rest to rest: the tail of the last saga is inside the figures."""
     await shop.target.rest()
     before = accounting.usage(shop.target.suite) if shop.target.suite else None
-    series = await for_seconds(seconds, clients)
+    async with Yardstick() as yardstick:
+        series = await for_seconds(seconds, clients)
     await shop.target.rest()
     after = accounting.usage(shop.target.suite) if shop.target.suite else None
     used = after.since(before) if after and before else None
-    return {**checkout_figures(series), **cost_figures(series.count(CONFIRMED), used)}
+    costs = cost_figures(series.count(CONFIRMED), used)
+    return {**checkout_figures(series), **costs, "yardstick_ms": yardstick.median_ms}
 
 
 def checkout_figures(series: Series) -> Json:

@@ -9,6 +9,7 @@ import asyncpg
 
 from suite.bench.browsing import reading
 from suite.bench.target import Target
+from suite.bench.yardstick import Yardstick
 from suite.instance import Instance
 
 CONNECTIONS = 8
@@ -25,7 +26,9 @@ async def floors(target: Target, seconds: float) -> dict[str, Any]:
         name: await reading(target.url, CONNECTIONS, seconds, lambda path=path: path)  # type: ignore[misc]
         for name, path in ROUTES.items()
     }
-    found: dict[str, Any] = {"routes": routes}
+    async with Yardstick() as yardstick:
+        await asyncio.sleep(seconds)
+    found: dict[str, Any] = {"routes": routes, "yardstick_ms": yardstick.median_ms}
     if target.suite is not None:
         found["postgres_commits_per_s"] = await commits(target.suite, seconds)
         found["publishes_per_s"] = {

@@ -52,7 +52,7 @@ def _checkouts(levels: list[Json]) -> Table:
     table = _table(
         "Guest checkout through the gateway, to confirmed",
         "buyers", "orders/s", "p50 ms", "p95 ms", "p99 ms",
-        "CPU ms/order", "driver", "others", "errors",
+        "CPU ms/order", "driver", "others", "yardstick ms", "errors",
     )  # fmt: skip
     for level in levels:
         table.add_row(
@@ -61,6 +61,7 @@ def _checkouts(levels: list[Json]) -> Table:
             _shown(level["cpu_ms_per_order"]),
             _shown(level.get("driver_cpu_ms_per_order")),
             _percent(level.get("other_cpu_share")),
+            _shown(level.get("yardstick_ms")),
             _counts(level["error_codes"]),
         )
     return table
@@ -113,6 +114,7 @@ def _floors(floors: Json) -> Table:
         table.add_row("PostgreSQL commits, 8 connections", _shown(floors["postgres_commits_per_s"]))
         for window, rate in floors["publishes_per_s"].items():
             table.add_row(f"confirmed publishes to a quorum queue, {window}", _shown(rate))
+    table.add_row("yardstick at rest, in ms", _shown(floors["yardstick_ms"]))
     for name, route in floors["routes"].items():
         table.add_row(f"requests, {name}, 8 connections", _shown(route["requests_per_s"]))
     return table
