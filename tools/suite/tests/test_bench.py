@@ -336,6 +336,7 @@ def test_every_figure_has_its_place_in_the_tables() -> None:
             "routes": {"gateway alone": row},
             "postgres_commits_per_s": 9000.0,
             "publishes_per_s": {"window 1": 1000.0},
+            "yardstick_ms": 1.5,
         },
         "restarts": 1,
     }
@@ -343,7 +344,15 @@ def test_every_figure_has_its_place_in_the_tables() -> None:
     console = Console(record=True, width=160)
     report.show(results, console)
     text = console.export_text()
-    for expected in ("40.0", "100 out_of_stock", "900.0", "9,000.0", "cores 2", "1 restarts"):
+    for expected in (
+        "40.0",
+        "100 out_of_stock",
+        "900.0",
+        "9,000.0",
+        "cores 2",
+        "1 restarts",
+        "1.5",
+    ):
         assert expected in text
 
 
