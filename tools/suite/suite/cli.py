@@ -125,7 +125,7 @@ def faults(
         bool, typer.Option("--page", help="Run nothing; tell in docs what was counted so far.")
     ] = False,
 ) -> None:
-    """Attack a suite of its own in every way the tests know; half an hour on two cores."""
+    """Attack a suite of its own in every way the tests know; an hour on two busy cores."""
     load = importlib.import_module("suite.attacks")
     if page:
         load.write_page(RUN / "faults")
