@@ -84,6 +84,6 @@ async def test_what_is_a_persons_own_is_in_no_log(
     async def is_written() -> bool:
         return "gateway.log holds a path" in holding(instance.logs, {"a path": planted})
 
-    # The gateway writes down each path, every ten seconds: this one is found, and the others not.
+    # The gateway writes down each path, a little later: this one is found, and the others not.
     await until(is_written)
     assert holding(instance.logs, sent) == set()

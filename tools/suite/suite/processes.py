@@ -81,6 +81,9 @@ def _gateway(
         "warning",
         "--drain-time-s",
         "15",
+        # Its log can be followed: a request is in it a second later, and not after ten.
+        "--file-flush-interval-msec",
+        "1000",
     ]
     return [
         Process(
