@@ -25,7 +25,7 @@ PLANTED = {
     "security": ("allowPrivilegeEscalation: false", "privileged: true"),
 }
 DOCKERFILES = ("deploy/Dockerfile", "deploy/gateway/Dockerfile")
-COMPOSE = "deploy/docker-compose.yml"
+COMPOSE = ("deploy/docker-compose.yml", "deploy/observability/docker-compose.yml")
 OLDEST_KUSTOMIZE = 5
 
 # RabbitMQ's operators publish no types; theirs are written by hand, by their documentation.
@@ -117,9 +117,9 @@ def custom_resources(folder: Path) -> Iterator[str]:
 
 
 def compose_schema(_folder: Path) -> Iterator[str]:
-    """The compose file against the Compose specification."""
+    """The compose files against the Compose specification."""
     yield from run(
-        PROGRAMS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE
+        PROGRAMS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", *COMPOSE
     )
 
 
