@@ -46,6 +46,23 @@ def test_envoy_accepts_it(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert "eprecated" not in answer.stderr
 
 
+def test_the_collector_of_the_environment_is_taken_unless_the_settings_name_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def clusters(**changes: Any) -> str:
+        configuration = render(tmp_path, gateway_settings(PORTS, **changes))
+        return configuration.with_name("clusters.yaml").read_text()
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+    assert "collector" not in clusters()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://spans.example:4319")
+    assert "spans.example" in clusters()
+    assert "4319" in clusters()
+    named = clusters(collector_port=4320, hosts={"collector": "other.example"})
+    assert "other.example" in named
+    assert "spans.example" not in named
+
+
 @pytest.mark.parametrize("missing", ["gateway_port", "token_issuer", "rate_limit_per_address"])
 def test_a_missing_setting_is_named(tmp_path: Path, missing: str) -> None:
     settings = gateway_settings(PORTS)
