@@ -38,6 +38,8 @@ _HOOKS = {
         "mkdir -p $1/var/lib/rabbitmq $1/var/log/rabbitmq",
         "chroot $1 chown 999:999 /var/lib/postgresql/data /var/lib/rabbitmq /var/log/rabbitmq",
         "chmod 1777 $1/var/lib/postgresql/data $1/var/lib/rabbitmq",
+        # As in the official image: a tmpfs over a folder takes on the folder's mode.
+        "chmod 1777 $1/var/log/rabbitmq $1/etc/rabbitmq/conf.d",
     ),
 }
 _CHANGES: dict[str, tuple[str, ...]] = {
