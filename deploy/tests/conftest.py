@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def composition(
     engine_folder: Path, services: list[str], gateway_settings: Path
 ) -> Iterator[Composition]:
     """The whole suite, up; gone with its volumes after the tests."""
+    # With secrets of its own: what an earlier run rotated is not the beginning.
+    shutil.rmtree(engine_folder / "compose", ignore_errors=True)
     project = Project(repository.ROOT, engine_folder / "compose", name="cartwright-test")
     secrets = project.prepare(services, GATEWAY_SETTINGS=str(gateway_settings))
     project.run("down", "--volumes", "--remove-orphans")
