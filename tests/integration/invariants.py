@@ -6,6 +6,7 @@ those are given.
 """
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import httpx
 from aio_pika.abc import AbstractChannel
 
 from recorder import QUEUE, Recorder
-from shopfloor import until
+from shopfloor import PATIENCE, until
 from suite import repository
 from suite.instance import Instance
 
@@ -286,14 +287,17 @@ class Books:
             "select type, reference_type, reference_id, count(*) from email_messages "
             "group by 1, 2, 3 having count(*) > 1",
         )
-        async with httpx.AsyncClient(base_url=self.instance.url("mailcatcher")) as http:
+        mailcatcher = self.instance.url("mailcatcher")
+        async with httpx.AsyncClient(base_url=mailcatcher, timeout=PATIENCE) as http:
             caught = (await http.get("/messages", params={"limit": 5000})).json()
-        ids = [mail["message_id"] for mail in caught]
+        ids = Counter(mail["message_id"] for mail in caught)
         again = await self.rows("notifications", "select id from email_messages where attempts > 1")
         known = {str(row["id"]) for row in again}
-        twice = {
-            mail for mail in ids if ids.count(mail) > 1 and mail[1:].partition("@")[0] not in known
-        }
+        twice = [
+            mail
+            for mail, times in ids.items()
+            if times > 1 and mail[1:].partition("@")[0] not in known
+        ]
         parcels = await self.rows(
             "shipping",
             "select order_id, warehouse_id, seller_id, count(*) from shipments "
