@@ -100,6 +100,9 @@ class Database:
                 "server_settings": {
                     "application_name": application_name,
                     "jit": "off",
+                    # Statements ask by key: a plan for these very values is never the better one,
+                    # and PostgreSQL would go on to make one for each `any(array)`.
+                    "plan_cache_mode": "force_generic_plan",
                     "idle_in_transaction_session_timeout": "60s",
                     "lock_timeout": "10s",
                 },
