@@ -49,7 +49,10 @@ def _run(*command: object) -> bool:
 
 
 def _make() -> None:
-    python = sys.executable if "--this-python" in sys.argv else interpreters.fastest()
+    python = sys.executable
+    if "--this-python" not in sys.argv:
+        print("· looking for the fastest Python", flush=True)
+        python = interpreters.fastest()
     print(f"· making .venv with {python}", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
     made = subprocess.run([python, "-m", "venv", VENV], capture_output=True, text=True, check=False)
