@@ -12,7 +12,7 @@ from line import TIERS, Line, order, take, until
 from chassis import outbox
 from chassis.broker import TopologyMismatch
 from chassis.ids import new_id, utcnow
-from chassis.relay import Relay
+from chassis.relay import LOCK_SPACE, Relay
 from contracts.envelope import Envelope
 from contracts.inventory import ReserveStock, StockReleased, StockReserved
 from contracts.message import Command
@@ -156,3 +156,32 @@ async def test_a_missing_queue_is_named(line: Line) -> None:
 def test_commands_know_their_senders() -> None:
     assert issubclass(ReserveStock, Command)
     assert ReserveStock.senders == ("orders",)
+
+
+async def test_a_relay_that_finds_every_shard_taken_waits_on_the_connection_it_has(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = line.harness.running.database
+    passes: list[int | BaseException] = []
+    whole = Relay._pass
+
+    async def watched(self: Relay, shards: set[int]) -> int:
+        try:
+            passes.append(await whole(self, shards))
+        except BaseException as error:
+            passes.append(error)
+            raise
+        return 0
+
+    monkeypatch.setattr(Relay, "_pass", watched)
+    async with database.driver() as other:
+        await other.execute(
+            "select pg_advisory_lock($1, s) from generate_series(0, $2) s",
+            LOCK_SPACE, outbox.SHARDS - 1,
+        )  # fmt: skip
+        async with database.transaction() as tx:
+            outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
+        await until(lambda: len(passes) > 1)
+        await other.execute("select pg_advisory_unlock_all()")
+    assert (await take(line.heard)).routing_key == "inventory.StockReleased"
+    assert [each for each in passes if isinstance(each, BaseException)] == []
