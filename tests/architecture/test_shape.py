@@ -141,7 +141,7 @@ def test_the_detectors_see_what_they_look_for() -> None:
 
 
 def test_nothing_names_a_package_index_or_this_machine() -> None:
-    here = str(ROOT.parent) + "/"
+    here = str(ROOT)
     found = []
     for path in tracked():
         try:

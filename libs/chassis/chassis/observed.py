@@ -104,7 +104,8 @@ class Call(_Timed):
 class Sending(_Timed):
     """Around the publishing of an outbox row; `headers` are those to send.
 
-    Its span begins when the message was written, so what it waited in the outbox shows.
+    Its span begins when the message was written, so what it waited in the outbox shows. A row that
+    something else put there, without an envelope, is sent like any other and begins a trace.
     """
 
     __slots__ = ("_row", "headers")
@@ -113,14 +114,15 @@ class Sending(_Timed):
         self._row = row
         self.headers: dict[str, Any] = row["headers"]
         if tracing.is_on():
-            own = context.child_of(self.headers[TRACEPARENT])
+            own = context.child_of(self.headers.get(TRACEPARENT))
             self.headers = {**self.headers, TRACEPARENT: own}
 
     def _over(self, took: float, error: str | None) -> None:
         if not tracing.is_on():
             return
-        written = datetime.fromisoformat(self.headers[f"{PREFIX}time"])
-        waited = (datetime.now(UTC) - written).total_seconds()
+        written = self.headers.get(f"{PREFIX}time")
+        if written is not None:
+            took = max(took, (datetime.now(UTC) - datetime.fromisoformat(written)).total_seconds())
         destination = f"{self._row['exchange']}:{self._row['routing_key']}"
         attributes = {
             **RABBITMQ,
@@ -129,12 +131,12 @@ class Sending(_Timed):
             "messaging.destination.name": destination,
             "messaging.rabbitmq.destination.routing_key": self._row["routing_key"],
             "messaging.message.id": str(self._row["message_id"]),
-            "messaging.message.conversation_id": str(self.headers[f"{PREFIX}correlationid"]),
+            "messaging.message.conversation_id": str(self.headers.get(f"{PREFIX}correlationid")),
         }
         tracing.record(
             f"send {destination}", Kind.PRODUCER, self.headers[TRACEPARENT],
-            self._row["headers"][TRACEPARENT],
-            took=max(waited, took), attributes=attributes, error=error,
+            self._row["headers"].get(TRACEPARENT),
+            took=took, attributes=attributes, error=error,
         )  # fmt: skip
 
 

@@ -158,6 +158,14 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def test_a_row_without_an_envelope_is_sent_all_the_same(kept: Kept) -> None:
+    row = {"exchange": "x", "routing_key": "y", "message_id": new_id(), "headers": {}}
+    with Sending(row):
+        pass
+    [span] = kept.named("send x:y")
+    assert span.parent is None
+
+
 def test_spans_reach_a_collector_as_they_are() -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
