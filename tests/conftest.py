@@ -15,9 +15,19 @@ from failures import may_fail
 from invariants import Books
 from recorder import Recorder, recording
 from shopfloor import Buyer, Staff, staff_of
+from suite import repository
 from suite.instance import Instance
+from suite.sdk import Sdk
 
 PATIENT = httpx.Timeout(40.0)
+
+
+@pytest.fixture(scope="session")
+def clients() -> Sdk:
+    """Both generated client libraries, built."""
+    made = Sdk(repository.ROOT, print)
+    made.build()
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The generated clients, each buying something through the gateway."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -9,16 +8,6 @@ from invariants import Books
 from shopfloor import Staff
 from suite.instance import Instance
 from suite.sdk import Sdk
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def clients() -> Sdk:
-    """Both clients, built."""
-    made = Sdk(ROOT, print)
-    made.build()
-    return made
 
 
 @pytest.mark.parametrize("language", ["python", "typescript"])
