@@ -116,13 +116,21 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Raise Terminated on SIGTERM, so that the servers end then as well."""
+    """Raise Terminated on SIGTERM, so that the servers end then as well.
+
+    A shell lets what it starts in the background ignore SIGINT, and pytest would inherit that: then
+    nothing of ours could end it in order. So the interrupt is heard again.
+    """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -10,11 +10,13 @@ from suite import strays
 from suite.refusals import Refusal
 from suite.testing import SERVERS_SETTING
 
+# As a shell starts what runs in the background: deaf to the interrupt.
 RUN = """
-import sys
+import signal, sys
 from pathlib import Path
 from suite import testing
 
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.exit(testing.run(Path(sys.argv[1]), Path(sys.argv[2]), ["-v"], print))
 """
 TESTS = """
