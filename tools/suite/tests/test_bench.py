@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from suite.bench import accounting, report
+from suite.bench import accounting
 from suite.bench.accounting import Usage
 from suite.bench.buyers import for_seconds, outcome
 from suite.bench.checkouts import checkout_figures, cost_figures, race_figures
@@ -20,6 +19,7 @@ from suite.bench.client import Answer, Connection
 from suite.bench.command import plan_of, running
 from suite.bench.figures import Sample, Series, per_order, percentile
 from suite.bench.machine import commit
+from suite.bench.run import Plan
 from suite.bench.yardstick import Yardstick
 from suite.refusals import Refusal
 
@@ -288,24 +288,43 @@ async def test_what_is_no_http_is_an_error() -> None:
             await Connection(url).request("GET", "/")
 
 
-# The command line and the tables.
+# The command line.
+
+
+def plan(**changed: Any) -> Plan:
+    given: dict[str, Any] = {
+        "seconds": 5, "warm_up": 1, "buyers": "1", "rates": "10", "products": 10, "only": "",
+        "soak": 0, "soak_rate": 5,
+    }  # fmt: skip
+    return plan_of(**given | changed)
 
 
 def test_the_plan_is_read_from_the_command_line() -> None:
-    plan = plan_of(5, 1, "2,4", 10, "checkout, floors")
-    assert plan.buyers == (2, 4)
-    assert plan.parts == {"checkout", "floors"}
+    read = plan(buyers="2,4", rates="2.5", only="checkout, floors")
+    assert read.buyers == (2, 4)
+    assert read.rates == (2.5,)
+    assert read.parts == {"checkout", "floors"}
+
+
+def test_a_soak_is_a_measure_of_its_own() -> None:
+    assert plan(soak=20).parts == {"soak"}
+    assert plan(soak=20, only="rest").parts == {"rest", "soak"}
 
 
 @pytest.mark.parametrize(
-    ("buyers", "products", "only", "said"),
-    [("many", 10, "", "numbers"), ("0", 10, "", "at least"), ("1", 10, "coffee", "no part coffee")],
+    ("changed", "said"),
+    [
+        ({"buyers": "many"}, "numbers"),
+        ({"buyers": "0"}, "at least"),
+        ({"rates": "0"}, "above 0"),
+        ({"rates": "fast"}, "numbers"),
+        ({"only": "coffee"}, "no part coffee"),
+        ({"only": "soak"}, "no part soak"),
+    ],
 )
-def test_a_plan_that_makes_no_sense_is_refused(
-    buyers: str, products: int, only: str, said: str
-) -> None:
+def test_a_plan_that_makes_no_sense_is_refused(changed: dict[str, Any], said: str) -> None:
     with pytest.raises(Refusal, match=said):
-        plan_of(5, 1, buyers, products, only)
+        plan(**changed)
 
 
 def test_a_strange_suite_needs_its_administrator() -> None:
@@ -315,51 +334,6 @@ def test_a_strange_suite_needs_its_administrator() -> None:
 
 def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
     assert commit(tmp_path) is None
-
-
-def test_every_figure_has_its_place_in_the_tables() -> None:
-    level = {
-        "buyers": 8,
-        **checkout_figures(series((101, 50, "confirmed"))),
-        **cost_figures(1, used(orders=0.04)),
-    }
-    race = race_figures(Counter(confirmed=50, out_of_stock=100), 50, 50, 50)
-    row = {"connections": 8, "requests_per_s": 900.0, "p50_ms": 2.5, "p99_ms": 9.0, "errors": {}}
-    results = {
-        "machine": {"cores": 2},
-        "commit": "abc",
-        "checkout": [level],
-        "one_variant": {**level, "oversold": 0, "reserved": 1},
-        "oversell": {"stock": 50, "buyers": 150, "seconds": 3.0, **race},
-        "reading": {"product_list": [row], "product_by_id": [row]},
-        "floors": {
-            "routes": {"gateway alone": row},
-            "postgres_commits_per_s": 9000.0,
-            "publishes_per_s": {"window 1": 1000.0},
-            "yardstick_ms": 1.5,
-        },
-        "restarts": 1,
-    }
-    assert len(list(report.tables(results))) == 5
-    console = Console(record=True, width=160)
-    report.show(results, console)
-    text = console.export_text()
-    for expected in (
-        "40.0",
-        "100 out_of_stock",
-        "900.0",
-        "9,000.0",
-        "cores 2",
-        "1 restarts",
-        "1.5",
-    ):
-        assert expected in text
-
-
-def test_figures_of_a_suite_elsewhere_leave_out_what_cannot_be_seen() -> None:
-    level = {"buyers": 8, **checkout_figures(series()), **cost_figures(0, None)}
-    results: dict[str, Any] = {"machine": {}, "commit": None, "checkout": [level]}
-    assert len(list(report.tables(results))) == 1
 
 
 # How fast the machine is.

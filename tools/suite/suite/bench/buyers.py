@@ -65,15 +65,22 @@ class Guest:
         ended = time.perf_counter()
         return Sample(ended, (ended - began) * 1000, result)
 
-    async def buy(self, product: Product) -> Sample:
-        """The whole journey; a cart that is refused ends it."""
+    async def buy(self, product: Product, due: float | None = None) -> Sample:
+        """The whole journey; a cart that is refused ends it.
+
+        due: the moment of the monotonic clock at which to check out; the time counts from then.
+        """
         try:
             refusal = await self.fill(product)
         except OSError as fault:
             refusal = type(fault).__name__
         if refusal:
             return Sample(time.perf_counter(), 0.0, f"cart: {refusal}")
-        return await self.check_out()
+        if due is None:
+            return await self.check_out()
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        sample = await self.check_out()
+        return Sample(sample.ended, (sample.ended - due) * 1000, sample.outcome)
 
 
 def outcome(answer: Answer) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from suite.bench import accounting
@@ -43,7 +43,7 @@ async def by_buyers(shop: Shop, buyers: int, seconds: float, warm_up: float) -> 
     choice = random.Random(buyers)  # noqa: S311
     clients = _clients(shop, buyers, lambda: choice.choice(shop.products))
     await for_seconds(warm_up, clients)
-    return {"buyers": buyers, **await _measured(shop, clients, seconds)}
+    return {"buyers": buyers, **await measured(shop, lambda: for_seconds(seconds, clients))}
 
 
 async def of_one_variant(shop: Shop, buyers: int, seconds: float, warm_up: float) -> Json:
@@ -53,7 +53,7 @@ async def of_one_variant(shop: Shop, buyers: int, seconds: float, warm_up: float
     await for_seconds(warm_up, clients)
     await shop.target.rest()
     before = (await shop.level(product))["reserved"]
-    figures = await _measured(shop, clients, seconds)
+    figures = await measured(shop, lambda: for_seconds(seconds, clients))
     reserved = (await shop.level(product))["reserved"] - before
     return {
         "buyers": buyers,
@@ -109,12 +109,12 @@ def _clients(shop: Shop, buyers: int, choose: Callable[[], Product]) -> list[Cli
     return [buying(Guest(shop)) for _ in range(buyers)]
 
 
-async def _measured(shop: Shop, clients: Sequence[Client], seconds: float) -> Json:
+async def measured(shop: Shop, play: Callable[[], Awaitable[Series]]) -> Json:
     """One series from rest to rest: the tail of the last saga is inside the figures."""
     await shop.target.rest()
     before = accounting.usage(shop.target.suite) if shop.target.suite else None
     async with Yardstick() as yardstick:
-        series = await for_seconds(seconds, clients)
+        series = await play()
     await shop.target.rest()
     after = accounting.usage(shop.target.suite) if shop.target.suite else None
     used = after.since(before) if after and before else None

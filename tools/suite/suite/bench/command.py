@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 
@@ -13,6 +14,8 @@ from suite.bench.target import Target
 from suite.environment import ADMIN_EMAIL
 from suite.instance import Instance
 from suite.refusals import Refusal
+
+Number = TypeVar("Number", int, float)
 
 # Far above what any load reaches: the limiter stays in the path and refuses nobody.
 UNLIMITED = "1000000"
@@ -69,15 +72,43 @@ def running(folder: Path | None, url: str, email: str, password: str) -> Target:
     return Target(url.rstrip("/"), email, password)
 
 
-def plan_of(seconds: float, warm_up: float, buyers: str, products: int, only: str) -> Plan:
-    """Read the plan from the command line; raises Refusal for what is not understood."""
-    parts = [part.strip() for part in only.split(",")] if only else list(run.PARTS)
-    if unknown := set(parts) - set(run.PARTS):
-        raise Refusal(f"there is no part {', '.join(unknown)}; there are {', '.join(run.PARTS)}.")
-    try:
-        numbers = tuple(int(number) for number in buyers.split(","))
-    except ValueError:
-        raise Refusal("--buyers takes numbers with commas between, such as 1,8,32.") from None
-    if min(numbers) < 1 or products < 1:
+def plan_of(
+    *,
+    seconds: float,
+    warm_up: float,
+    buyers: str,
+    rates: str,
+    products: int,
+    only: str,
+    soak: float,
+    soak_rate: float,
+) -> Plan:
+    """Read the plan from the command line; raises Refusal for what is not understood.
+
+    A soak is a measure of its own: the parts are left out then, unless `only` names some.
+    """
+    if only:
+        parts = {part.strip() for part in only.split(",")}
+    else:
+        parts = set() if soak else set(run.PARTS)
+    if unknown := parts - set(run.PARTS):
+        names = ", ".join(sorted(unknown))
+        raise Refusal(f"there is no part {names}; there are {', '.join(run.PARTS)}.")
+    if soak:
+        parts.add(run.SOAK)
+    levels = _numbers("--buyers", buyers, int, "1,8,32")
+    if min(levels) < 1 or products < 1:
         raise Refusal("there must be a buyer and a product at least.")
-    return Plan(seconds, warm_up, numbers, products, frozenset(parts))
+    paces = _numbers("--rates", rates, float, "10,40")
+    if min(paces) <= 0:
+        raise Refusal("--rates takes checkouts a second, each above 0.")
+    return Plan(seconds, warm_up, levels, products, frozenset(parts), paces, soak, soak_rate)
+
+
+def _numbers(
+    option: str, text: str, kind: Callable[[str], Number], example: str
+) -> tuple[Number, ...]:
+    try:
+        return tuple(kind(number) for number in text.split(","))
+    except ValueError:
+        raise Refusal(f"{option} takes numbers with commas between, such as {example}.") from None

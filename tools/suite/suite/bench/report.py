@@ -1,4 +1,4 @@
-"""The results as tables for a person."""
+"""The results as tables for a person, readable on a terminal of 80 columns."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +10,7 @@ Json = dict[str, Any]
 
 # The first target, on two cores that the driver shares.
 TARGETS = "first target at 8 buyers: ≥ 30 orders/s, ≤ 50 ms CPU per order; at rest ≤ 1500 MiB"
+LATENCIES = ("p50_ms", "p95_ms", "p99_ms")
 
 
 def show(results: Json, console: Console) -> None:
@@ -31,18 +32,28 @@ def tables(results: Json) -> Iterable[Table]:
         levels.append(one)
     if levels:
         yield _checkouts(levels)
+    if paced := results.get("open_loop"):
+        yield _open_loop(paced)
+        levels += paced
     if levels and levels[0].get("cpu_ms_by_process"):
-        yield _costs(results, levels)
-    if race := results.get("oversell"):
-        yield _race(race)
-    if reading := results.get("reading"):
-        yield _reading(reading)
-    if floors := results.get("floors"):
-        yield _floors(floors)
+        yield _costs(levels)
+    if "memory_mb_by_process" in results:
+        yield _at_rest(results)
+    others = {
+        "soak": _soak,
+        "oversell": _race,
+        "reading": _reading,
+        "messages": _messages,
+        "floors": _floors,
+    }
+    for name, table in others.items():
+        if part := results.get(name):
+            yield table(part)
 
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, header_style="bold")
+    table.padding = (0, 2, 0, 0)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=number == 0)
     return table
@@ -51,34 +62,67 @@ def _table(title: str, *columns: str) -> Table:
 def _checkouts(levels: list[Json]) -> Table:
     table = _table(
         "Guest checkout through the gateway, to confirmed",
-        "buyers", "orders/s", "p50 ms", "p95 ms", "p99 ms",
-        "CPU ms/order", "driver", "others", "yardstick ms", "errors",
+        "buyers", "orders/s", "p50 ms", "p95 ms", "p99 ms", "errors",
     )  # fmt: skip
     for level in levels:
-        table.add_row(
-            _buyers(level),
-            *(_shown(level[key]) for key in ("orders_per_s", "p50_ms", "p95_ms", "p99_ms")),
-            _shown(level["cpu_ms_per_order"]),
-            _shown(level.get("driver_cpu_ms_per_order")),
-            _percent(level.get("other_cpu_share")),
-            _shown(level.get("yardstick_ms")),
-            _counts(level["error_codes"]),
-        )
+        figures = (_shown(level[key]) for key in ("orders_per_s", *LATENCIES))
+        table.add_row(_named(level), *figures, _counts(level["error_codes"]))
     return table
 
 
-def _costs(results: Json, levels: list[Json]) -> Table:
-    """Processor time of each process, dearest first, beside its memory and its use at rest."""
-    heads = [_buyers(level) for level in levels]
-    table = _table("CPU ms per order by process", "buyers", *heads, "at rest ms/s", "MiB")
-    idle = results.get("rest_cpu_ms_per_s_by_process", {})
-    memory = results.get("memory_mb_by_process", {})
+def _open_loop(levels: list[Json]) -> Table:
+    table = _table(
+        "Guest checkout at a rate of its own, from the moment it is due to confirmed",
+        "begun", "orders/s", "p50 ms", "p95 ms", "p99 ms", "left behind", "errors",
+    )  # fmt: skip
+    for level in levels:
+        figures = (_shown(level[key]) for key in ("orders_per_s", *LATENCIES))
+        behind = str(level["left_behind"])
+        table.add_row(_named(level), *figures, behind, _counts(level["error_codes"]))
+    return table
+
+
+def _costs(levels: list[Json]) -> Table:
+    """Processor time of each process, dearest first, and what else the machine did meanwhile."""
+    table = _table("CPU ms per order, by process", "buyers", *map(_named, levels))
     for name in levels[-1]["cpu_ms_by_process"]:
-        costs = (_shown(level["cpu_ms_by_process"].get(name)) for level in levels)
-        table.add_row(name, *costs, _shown(idle.get(name)), _shown(memory.get(name)))
+        table.add_row(name, *(_shown(level["cpu_ms_by_process"].get(name)) for level in levels))
     whole = (_shown(level["cpu_ms_per_order"]) for level in levels)
-    rest = (_shown(results.get(key)) for key in ("rest_cpu_ms_per_s", "memory_mb"))
-    table.add_row("all", *whole, *rest, style="bold")
+    table.add_row("all", *whole, style="bold")
+    driver = (_shown(level.get("driver_cpu_ms_per_order")) for level in levels)
+    table.add_row("the driver, apart", *driver)
+    others = (_percent(level.get("other_cpu_share")) for level in levels)
+    table.add_row("others, of all used", *others)
+    table.add_row("yardstick, ms", *(_shown(level.get("yardstick_ms")) for level in levels))
+    return table
+
+
+def _at_rest(results: Json) -> Table:
+    table = _table("At rest", "process", "CPU ms/s", "MiB")
+    idle = results["rest_cpu_ms_per_s_by_process"]
+    memory = results["memory_mb_by_process"]
+    for name in sorted(memory, key=lambda name: -memory[name]):
+        table.add_row(name, _shown(idle.get(name)), _shown(memory[name]))
+    whole = (_shown(results[key]) for key in ("rest_cpu_ms_per_s", "memory_mb"))
+    table.add_row("all", *whole, style="bold")
+    return table
+
+
+def _soak(soak: Json) -> Table:
+    table = _table(
+        f"Memory over {soak['minutes']:g} minutes, {soak['orders']:,} orders at "
+        f"{soak['rate_per_s']:g}/s; p99 {_shown(soak['p99_ms'])} ms, errors {soak['errors']}",
+        "MiB (PSS)", "first quarter", "last quarter", "MiB/min", "",
+    )  # fmt: skip
+    for name, held in soak["memory"].items():
+        table.add_row(
+            name,
+            _shown(held["first_quarter_mib"]),
+            _shown(held["last_quarter_mib"]),
+            f"{held['slope_mib_per_min']:+.2f}",
+            "grew" if held["grew"] else "",
+            style="bold" if name == "all" else "",
+        )
     return table
 
 
@@ -108,6 +152,26 @@ def _reading(reading: Json) -> Table:
     return table
 
 
+def _messages(messages: Json) -> Table:
+    """The way of a message, each line with the target of the house."""
+    table = _table("The way of a message, without business", "what", "figure", "target")
+    for what, rate in (("relay", messages["relay"]), ("inbox", messages["inbox"])):
+        figure = f"{rate['messages_per_s']:,.0f}/s at {rate['cpu_us_per_message']:.0f} µs"
+        table.add_row(f"{what}, one process", figure, "≥ 4,000/s")
+    timed, ordered = messages["commit_to_consumer"], messages["relays_in_order"]
+    table.add_row(
+        f"commit to consumer at {timed['rate_per_s']:g}/s, p50 and p99",
+        f"{timed['p50_ms']:.1f} and {timed['p99_ms']:.1f} ms",
+        "≤ 5 and ≤ 25 ms",
+    )
+    table.add_row(
+        f"inversions, {ordered['relays']} relays on one outbox",
+        f"{ordered['inversions']} of {ordered['messages']:,}",
+        "0",
+    )
+    return table
+
+
 def _floors(floors: Json) -> Table:
     table = _table("Floors: what this machine does at best", "what", "per second")
     if "postgres_commits_per_s" in floors:
@@ -120,8 +184,11 @@ def _floors(floors: Json) -> Table:
     return table
 
 
-def _buyers(level: Json) -> str:
-    return f"{level['buyers']}{', one variant' if 'oversold' in level else ''}"
+def _named(level: Json) -> str:
+    """How a level is called: its buyers, those on one variant, or its rate."""
+    if "rate_per_s" in level:
+        return f"{level['rate_per_s']:g}/s"
+    return f"{level['buyers']}{' on one' if 'oversold' in level else ''}"
 
 
 def _shown(value: float | None) -> str:

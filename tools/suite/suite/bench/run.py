@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +12,20 @@ from typing import Any
 import uvloop
 
 from suite import repository
-from suite.bench import accounting, browsing, checkouts, machine
+from suite.bench import accounting, browsing, checkouts, machine, pace
 from suite.bench.floors import floors
+from suite.bench.messages.measures import message_path
+from suite.bench.soak import soak
 from suite.bench.stocking import Shop
 from suite.bench.target import Target
-from suite.instance import Instance
 
-PARTS = ("rest", "checkout", "one-variant", "oversell", "reading", "floors")
+PARTS = (
+    "rest", "checkout", "one-variant", "open-loop", "oversell", "reading", "messages", "floors",
+)  # fmt: skip
+SOAK = "soak"
+# What buys goes easier once every service has its connections; the rest needs no goods at all.
+BUYING = frozenset({"checkout", "one-variant", "open-loop", SOAK})
+WITHOUT_GOODS = frozenset({"messages", "floors"})
 CONNECTIONS = (8, 32)
 ONE_VARIANT_BUYERS = 32
 RACE = {"buyers": 150, "stock": 50}
@@ -27,17 +34,25 @@ FLOOR_SECONDS = 3.0
 REST_SECONDS = 5.0
 
 Json = dict[str, Any]
+Part = Callable[[Shop], Awaitable[Json]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: seconds of each series and of its warm-up, buyers, products, parts."""
+    """What is measured: seconds of each series and of its warm-up, buyers, products, parts.
+
+    rates: checkouts a second of the open loop. soak: its minutes, at `soak_rate` checkouts a
+    second.
+    """
 
     seconds: float = 10.0
     warm_up: float = 3.0
     buyers: tuple[int, ...] = (1, 8, 32)
     products: int = 1000
     parts: frozenset[str] = frozenset(PARTS)
+    rates: tuple[float, ...] = (10.0, 40.0)
+    soak: float = 0.0
+    soak_rate: float = 5.0
 
 
 def measure(target: Target, plan: Plan, report: Callable[[str], None]) -> Json:
@@ -71,42 +86,45 @@ class Bench:
         }
         before = accounting.restarts(suite) if suite else 0
         shop = await self._shop()
-        if suite and "rest" in plan.parts:
-            results |= await self._at_rest(suite)
-        if plan.parts & {"checkout", "one-variant"}:
-            results["settling_orders"] = await checkouts.settle(shop)
-            self.report(f"{results['settling_orders']} orders to settle in")
-        if "checkout" in plan.parts:
-            results["checkout"] = [await self._checkout(shop, buyers) for buyers in plan.buyers]
-        if "one-variant" in plan.parts:
-            self.report(f"{ONE_VARIANT_BUYERS} buyers on one variant")
-            results["one_variant"] = await checkouts.of_one_variant(
-                shop, ONE_VARIANT_BUYERS, plan.seconds, plan.warm_up
-            )
-        if "oversell" in plan.parts:
-            self.report(f"{RACE['buyers']} buyers for {RACE['stock']} pieces")
-            results["oversell"] = await checkouts.oversell(shop, **RACE)
-        if "reading" in plan.parts:
-            results["reading"] = await self._reading(shop)
-        if "floors" in plan.parts:
-            self.report("the floors: bare commits, publishes and routes")
-            results["floors"] = await floors(self.target, min(FLOOR_SECONDS, plan.seconds))
+        for wanted, part in self._parts():
+            if plan.parts & wanted:
+                results |= await part(shop)
         if suite:
             results["memory_mb_after_load"] = round(sum(accounting.memory(suite).values()))
             results["restarts"] = accounting.restarts(suite) - before
         return results
 
+    def _parts(self) -> list[tuple[frozenset[str], Part]]:
+        """Every part with the names that ask for it, in their order."""
+        return [
+            (frozenset({"rest"}), self._at_rest),
+            (BUYING, self._settle),
+            (frozenset({"checkout"}), self._checkouts),
+            (frozenset({"one-variant"}), self._one_variant),
+            (frozenset({"open-loop"}), self._open_loop),
+            (frozenset({SOAK}), self._soak),
+            (frozenset({"oversell"}), self._oversell),
+            (frozenset({"reading"}), self._reading),
+            (frozenset({"messages"}), self._messages),
+            (frozenset({"floors"}), self._floors),
+        ]
+
     async def _shop(self) -> Shop:
         began = time.perf_counter()
         shop = await Shop.open(self.target)
+        if self.plan.parts <= WITHOUT_GOODS:
+            return shop
         await shop.stock(self.plan.products)
         await self.target.rest()
         took = time.perf_counter() - began
         self.report(f"{self.plan.products} products are on sale ({took:.1f} s)")
         return shop
 
-    async def _at_rest(self, suite: Instance) -> Json:
+    async def _at_rest(self, _shop: Shop) -> Json:
         """Memory, and the processor time of a suite that has nothing to do."""
+        suite = self.target.suite
+        if suite is None:
+            return {}
         before = accounting.usage(suite)
         await asyncio.sleep(REST_SECONDS)
         used = accounting.usage(suite).since(before)
@@ -122,6 +140,14 @@ class Bench:
             },
         }
 
+    async def _settle(self, shop: Shop) -> Json:
+        orders = await checkouts.settle(shop)
+        self.report(f"{orders} orders to settle in")
+        return {"settling_orders": orders}
+
+    async def _checkouts(self, shop: Shop) -> Json:
+        return {"checkout": [await self._checkout(shop, buyers) for buyers in self.plan.buyers]}
+
     async def _checkout(self, shop: Shop, buyers: int) -> Json:
         figures = await checkouts.by_buyers(shop, buyers, self.plan.seconds, self.plan.warm_up)
         self.report(
@@ -130,6 +156,36 @@ class Bench:
         )
         return figures
 
+    async def _one_variant(self, shop: Shop) -> Json:
+        self.report(f"{ONE_VARIANT_BUYERS} buyers on one variant")
+        figures = await checkouts.of_one_variant(
+            shop, ONE_VARIANT_BUYERS, self.plan.seconds, self.plan.warm_up
+        )
+        return {"one_variant": figures}
+
+    async def _open_loop(self, shop: Shop) -> Json:
+        found = []
+        for rate in self.plan.rates:
+            figures = await pace.at_rate(shop, rate, self.plan.seconds)
+            found.append(figures)
+            behind = f", {figures['left_behind']} left behind" if figures["left_behind"] else ""
+            self.report(
+                f"{rate:g} checkouts/s, open loop: p50 {figures['p50_ms']} ms,"
+                f" p99 {figures['p99_ms']} ms{behind}"
+            )
+        return {"open_loop": found}
+
+    async def _soak(self, shop: Shop) -> Json:
+        suite, plan = self.target.suite, self.plan
+        if suite is None:
+            return {}
+        self.report(f"{plan.soak_rate:g} checkouts/s for {plan.soak:g} minutes")
+        return {"soak": await soak(shop, suite, plan.soak, plan.soak_rate, self.report)}
+
+    async def _oversell(self, shop: Shop) -> Json:
+        self.report(f"{RACE['buyers']} buyers for {RACE['stock']} pieces")
+        return {"oversell": await checkouts.oversell(shop, **RACE)}
+
     async def _reading(self, shop: Shop) -> Json:
         seconds = min(LONGEST_READING, self.plan.seconds)
         kinds = {"product_list": browsing.product_list, "product_by_id": browsing.product_by_id}
@@ -137,4 +193,12 @@ class Bench:
         for name, kind in kinds.items():
             self.report(name.replace("_", " "))
             results[name] = [await kind(shop, number, seconds) for number in CONNECTIONS]
-        return results
+        return {"reading": results}
+
+    async def _messages(self, _shop: Shop) -> Json:
+        suite = self.target.suite
+        return {} if suite is None else {"messages": await message_path(suite, self.report)}
+
+    async def _floors(self, _shop: Shop) -> Json:
+        self.report("the floors: bare commits, publishes and routes")
+        return {"floors": await floors(self.target, min(FLOOR_SECONDS, self.plan.seconds))}

@@ -1,0 +1,22 @@
+"""The processes of the message path: `python -m suite.bench.messages tables|fill|speaker|listener`.
+
+All are told by the environment where their database and broker are, as every service is.
+"""
+
+import asyncio
+import sys
+
+from suite.bench.messages import filling, listener, speaker
+
+if __name__ == "__main__":
+    match sys.argv.pop(1):
+        case "tables":
+            asyncio.run(filling.make_tables())
+        case "fill":
+            asyncio.run(filling.fill())
+        case "speaker":
+            speaker.service.main()
+        case "listener":
+            listener.service.main()
+        case unknown:
+            sys.exit(f"there is no process {unknown}")
