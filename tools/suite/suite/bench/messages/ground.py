@@ -29,7 +29,7 @@ AGGREGATES = 50
 SECTIONS = ("policies", "exchanges", "queues", "bindings")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Heard:
     """The message class of the speaker, as the topology sees it; loading it loads the chassis."""
 

@@ -51,7 +51,8 @@ bus: Bus[SpeakerSettings] = Bus("speaker")
 
 def event(order_id: UUID, sequence: int) -> Said:
     """An event with its place in the life of its aggregate."""
-    return EXAMPLE.model_copy(update={"order_id": order_id}).numbered(sequence)
+    said: Said = EXAMPLE.model_copy(update={"order_id": order_id})
+    return said.numbered(sequence)
 
 
 async def say(running: Running[SpeakerSettings]) -> None:
