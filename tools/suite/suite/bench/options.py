@@ -20,7 +20,7 @@ def add_to(app: typer.Typer, run: Path, console: Console, step: Callable[[str], 
         instance_folder: Annotated[
             Path | None,
             typer.Option(
-                "--instance", help="The folder of a running instance: its CPU is seen too."
+                "--instance", help="A running instance's folder: its CPU is seen too."
             ),
         ] = None,
         admin_email: Annotated[str, typer.Option(help="Its administrator.")] = "",
@@ -35,8 +35,8 @@ def add_to(app: typer.Typer, run: Path, console: Console, step: Callable[[str], 
         only: Annotated[
             str,
             typer.Option(
-                help="Parts with commas between, all without: rest, checkout, one-variant, open-loop, "
-                "oversell, reading, messages, floors."
+                help="Parts with commas between, all without: rest, checkout, one-variant, "
+                "open-loop, oversell, reading, messages, floors."
             ),
         ] = "",
         soak: Annotated[
@@ -49,7 +49,7 @@ def add_to(app: typer.Typer, run: Path, console: Console, step: Callable[[str], 
         keep: Annotated[bool, typer.Option("--keep", help="Leave the instance running.")] = False,
     ) -> None:
         """Measure checkouts through the gateway, and what they cost, on an instance of its own."""
-        # The driver's packages are loaded only where they are used: every command would wait for them.
+        # Every command would wait for the driver's packages: they are loaded where they are used.
         load = importlib.import_module("suite.bench.command")
         plan = load.plan_of(
             seconds=seconds,
