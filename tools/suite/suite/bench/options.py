@@ -19,9 +19,7 @@ def add_to(app: typer.Typer, run: Path, console: Console, step: Callable[[str], 
         url: Annotated[str, typer.Option(help="The gateway of a suite that runs already.")] = "",
         instance_folder: Annotated[
             Path | None,
-            typer.Option(
-                "--instance", help="A running instance's folder: its CPU is seen too."
-            ),
+            typer.Option("--instance", help="A running instance's folder: its CPU is seen too."),
         ] = None,
         admin_email: Annotated[str, typer.Option(help="Its administrator.")] = "",
         admin_password: Annotated[str, typer.Option(envvar="ADMIN_PASSWORD")] = "",
