@@ -187,11 +187,7 @@ def probes_ask_what_is_served(manifests: Manifests) -> list[str]:
 
 def served_paths() -> set[str]:
     """The health paths that every service really serves."""
-
-    async def well() -> dict[str, str]:
-        return {}
-
-    application = create_app("any", [], well)
+    application = create_app("any", [])
     return {path for path in (getattr(r, "path", "") for r in application.routes) if "z" in path}
 
 

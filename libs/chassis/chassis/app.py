@@ -1,12 +1,14 @@
 """The application factory: routers behind the edge, health, problem documents, tidy OpenAPI."""
 
+import copy
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
+from starlette.datastructures import State
 
 from chassis import openapi, problems
 
@@ -53,14 +55,18 @@ class Application(FastAPI):
                 openapi.describe(document, self.routes)
             return document
 
+    def on(self, parts: Mapping[str, Any]) -> "Application":
+        """The same routes over these parts, as `state`: making the routes anew would take long."""
+        one = copy.copy(self)
+        one.state = State(dict(parts))
+        return one
 
-def create_app(
-    name: str,
-    routers: Sequence[APIRouter],
-    checks: Callable[[], Awaitable[dict[str, str]]],
-    **kwargs: Any,
-) -> Application:
-    """A service's application. `checks` returns what is wrong by name; empty means ready."""
+
+def create_app(name: str, routers: Sequence[APIRouter]) -> Application:
+    """A service's application; what it runs on is in its `state`.
+
+    `state.checks()` returns what is wrong by name; empty means ready.
+    """
     app = Application(
         title=f"Cartwright {name}",
         version="1",
@@ -70,7 +76,6 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         responses={"default": {"model": Problem, "description": "A problem document"}},
-        **kwargs,
     )
     problems.install(app)
 
@@ -84,8 +89,8 @@ def create_app(
         return {"status": "alive"}
 
     @app.get("/readyz", include_in_schema=False)
-    async def readyz(response: Response) -> Readiness:
-        wrong = await checks()
+    async def readyz(request: Request, response: Response) -> Readiness:
+        wrong = await request.app.state.checks()
         response.status_code = 503 if wrong else 200
         return Readiness(ready=not wrong, checks=wrong)
 

@@ -5,11 +5,11 @@ Every replica of a service reads the same, so take the maximum over them and nev
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from prometheus_client import REGISTRY, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -82,6 +82,10 @@ class Readings:
     listed: Sequence[Reading]
     _kept: dict[str, tuple[float, GaugeMetricFamily]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for reading in self.listed:
+            FAILURES.labels(reading.name)
+
     async def families(self) -> list[GaugeMetricFamily]:
         """The gauges; what cannot be read in three seconds is absent and counted as a failure."""
         found: list[GaugeMetricFamily] = []
@@ -117,22 +121,15 @@ class _Families(Collector):
         yield from self.found
 
 
-def serve(
-    app: FastAPI,
-    database: Database,
-    listed: Sequence[Reading],
-    checks: Callable[[], Awaitable[dict[str, str]]],
-) -> None:
+def serve(app: FastAPI) -> None:
     """Answer `/metrics` on the service's own port, which the gateway does not route."""
-    readings = Readings(database, [*OF_EVERY_SERVICE, *listed])
-    for reading in readings.listed:
-        FAILURES.labels(reading.name)
 
     @app.get("/metrics", include_in_schema=False)
-    async def page() -> Response:
-        metrics.READY.set(not await checks())
-        metrics.CONNECTIONS.labels("used").set(database.pool.in_use)
-        metrics.CONNECTIONS_MAX.set(database.pool.size)
-        read = _Families(await readings.families())
+    async def page(request: Request) -> Response:
+        state = request.app.state
+        metrics.READY.set(not await state.checks())
+        metrics.CONNECTIONS.labels("used").set(state.database.pool.in_use)
+        metrics.CONNECTIONS_MAX.set(state.database.pool.size)
+        read = _Families(await state.readings.families())
         body = generate_latest(REGISTRY) + generate_latest(read)
         return Response(body, media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 
 import structlog
 import uvloop
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from sqlalchemy import MetaData, make_url, text
 
 from chassis import app as factory
@@ -27,7 +28,7 @@ from chassis.client import Peers, ServiceTokens
 from chassis.consumer import Consumer
 from chassis.db import Database
 from chassis.ops import routes
-from chassis.readings import Reading
+from chassis.readings import OF_EVERY_SERVICE, Reading, Readings
 from chassis.relay import Relay
 from chassis.server import Server, server_of
 from chassis.settings import ServiceSettings, load
@@ -93,8 +94,8 @@ class Service(Generic[S]):
         return Running(settings, database, broker, relay, keys, Peers(tokens), self.bus.resources)
 
     def application(
-        self, running: Running[S], consumer: Consumer | None = None, **kwargs: Any
-    ) -> FastAPI:
+        self, running: Running[S], consumer: Consumer | None = None
+    ) -> factory.Application:
         """The HTTP side over what is running."""
 
         async def checks() -> dict[str, str]:
@@ -108,26 +109,20 @@ class Service(Generic[S]):
                 wrong["broker"] = "not consuming"
             return wrong
 
-        app = self._routed(checks, **kwargs)
-        for name in ("settings", "database", "keys", "peers", "relay", "broker", "resources"):
-            setattr(app.state, name, getattr(running, name))
-        app.state.bus = self.bus
-        readings.serve(app, running.database, self.readings, checks)
-        return app
+        read = Readings(running.database, [*OF_EVERY_SERVICE, *self.readings])
+        return self._routed.on(
+            {**vars(running), "bus": self.bus, "checks": checks, "readings": read}
+        )
 
     def document(self) -> dict[str, Any]:
         """The OpenAPI document of the routes; nothing behind them is needed for it."""
+        return self._routed.openapi()
 
-        async def checks() -> dict[str, str]:
-            return {}
-
-        return self._routed(checks).openapi()
-
-    def _routed(
-        self, checks: Callable[[], Awaitable[dict[str, str]]], **kwargs: Any
-    ) -> factory.Application:
-        routers = [*self.routers, routes.router_of(self.name)]
-        return factory.create_app(self.name, routers, checks, **kwargs)
+    @cached_property
+    def _routed(self) -> factory.Application:
+        app = factory.create_app(self.name, [*self.routers, routes.router_of(self.name)])
+        readings.serve(app)
+        return app
 
     def main(self) -> None:
         """The command line: `python -m <service> [api|worker|all|migrate|migrated|…]`."""

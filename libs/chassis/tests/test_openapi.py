@@ -176,10 +176,7 @@ async def list_jars() -> dict[str, int]:
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    async def checks() -> dict[str, str]:
-        return {}
-
-    return create_app("jars", [router], checks).openapi()
+    return create_app("jars", [router]).openapi()
 
 
 def test_an_operation_tells_its_errors_with_an_example_of_each(document: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """Starting and stopping beside other processes: waiting for migrations, and giving notice."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -46,3 +48,17 @@ async def test_a_stopping_process_is_not_ready_and_ends_its_connections(
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://service")
     async with client:
         assert (await client.get("/livez")).headers["connection"] == "close"
+
+
+async def test_applications_of_one_service_share_their_routes_and_not_their_parts(
+    sample: Harness[Any],
+) -> None:
+    one = service.application(sample.running)
+    other = service.application(replace(sample.running, stopping=asyncio.Event()))
+    sample.running.stopping.set()
+    assert one.router is other.router
+    for app, status in ((one, 503), (other, 200), (one, 503)):
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            assert (await client.get("/readyz")).status_code == status
+            assert (await client.get("/metrics")).status_code == 200
