@@ -61,7 +61,7 @@ class Cluster:
     pods: list[Pod] = field(default_factory=list)
 
     def up(self) -> None:
-        """Start everything in the documented order; a job that fails is an error with its log."""
+        """Start everything as a cluster would; a job that fails is an error with its log."""
         docker("network", "create", self.name)
         self._write_files()
         for each in self.manifests.of("StatefulSet"):
@@ -69,9 +69,13 @@ class Cluster:
         self._wait_ready(self.pods)
         jobs = self.manifests.of("Job")
         self._run_jobs([each for each in jobs if each["metadata"]["name"] == "provision"])
-        self._run_jobs([each for each in jobs if each["metadata"]["name"] != "provision"])
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(self._start, self.manifests.of("Deployment")))
+        migrations = [each for each in jobs if each["metadata"]["name"] != "provision"]
+        with ThreadPoolExecutor(1) as beside:
+            # As in a cluster: pods wait for their database in their init containers.
+            migrating = beside.submit(self._run_jobs, migrations)
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                list(pool.map(self._start, self.manifests.of("Deployment")))
+            migrating.result()
         self._wait_ready(self.pods)
 
     def down(self) -> None:

@@ -1,5 +1,6 @@
 """The running composition, and what the engine knows of its containers."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -51,6 +52,18 @@ class Composition:
         for service in services:
             pid = inspected(self.container(service))["State"]["Pid"]
             os.kill(pid, 9)
+
+    def wait_served(self) -> None:
+        """Wait until the gateway serves, however long its container's own check takes to say so."""
+        patience = time.monotonic() + DEADLINE
+        while not self._served():
+            assert time.monotonic() < patience, self.project.run("ps")
+            time.sleep(0.2)
+
+    def _served(self) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/readyz", timeout=5).is_success
+        return False
 
     def wait_healthy(self, *services: str) -> None:
         """Wait until the containers' own checks say that they are well."""

@@ -21,6 +21,22 @@ from suite.environment import ADMIN_EMAIL
 from suite.refusals import Refusal
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--all` runs what a first look leaves out."""
+    told = "also outages of every kind and each command of docs/operations"
+    parser.addoption("--all", action="store_true", help=told)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is thorough, and have one of pods and composition run at a time."""
+    if not config.getoption("--all"):
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+    # The composition stays up from its first test to the last of all.
+    items.sort(key=lambda item: "composition" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def engine_folder() -> Path:
     """Where the runner keeps the engine; the tests do not run without it."""
@@ -60,14 +76,15 @@ def composition(
     try:
         project.run("up", "--detach", "--no-build")
         running = Composition(project, secrets["admin:password"])
-        running.wait_healthy("gateway")
+        running.wait_served()
         yield running
     finally:
         logs = engine_folder / "compose.log"
         logs.write_text(project.run("logs", "--no-color", "--timestamps"))
+        project.run("kill")
         # What compose cannot remove yet, as a network that was in use a moment ago, the engine does.
         with contextlib.suppress(Refusal):
-            project.run("down", "--volumes", "--remove-orphans", "--timeout", "5")
+            project.run("down", "--volumes", "--remove-orphans")
 
 
 @pytest_asyncio.fixture

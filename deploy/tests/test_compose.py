@@ -44,7 +44,13 @@ def ok_text(answer: httpx.Response) -> str:
     return answer.text
 
 
-@pytest.mark.parametrize("victims", [("orders", "rabbitmq"), ("inventory", "postgres")])
+@pytest.mark.parametrize(
+    "victims",
+    [
+        ("orders", "rabbitmq"),
+        pytest.param(("inventory", "postgres"), marks=pytest.mark.thorough),
+    ],
+)
 async def test_what_is_killed_comes_back_and_every_order_ends(
     composition: Composition, staff: Staff, http: httpx.AsyncClient, victims: tuple[str, ...]
 ) -> None:
@@ -107,14 +113,16 @@ def test_every_container_is_confined(composition: Composition) -> None:
             assert not host["CapAdd"], name
 
 
-def test_the_jobs_ended_well_and_are_harmless_to_repeat(
-    composition: Composition, services: list[str]
-) -> None:
+def test_the_jobs_ended_well(composition: Composition, services: list[str]) -> None:
     jobs = ["provision", *(f"{name}-migrate" for name in services)]
     found = containers(composition)
     assert {name: found[name]["State"]["ExitCode"] for name in jobs} == dict.fromkeys(jobs, 0)
-    composition.project.run("run", "-T", "--rm", "--no-deps", "provision")
-    composition.project.run("run", "-T", "--rm", "--no-deps", "orders-migrate")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("job", ["provision", "orders-migrate"])
+def test_a_job_is_harmless_to_repeat(composition: Composition, job: str) -> None:
+    composition.project.run("run", "-T", "--rm", "--no-deps", job)
 
 
 def test_nothing_secret_is_told_by_an_image_or_a_log(composition: Composition) -> None:

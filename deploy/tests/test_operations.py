@@ -5,11 +5,14 @@ import json
 import re
 
 import httpx
+import pytest
 from composition import Composition, docker
 from pasting import Operator, blocks, sells
 
 from shopfloor import ok, sign_in, until
 from suite.environment import ADMIN_EMAIL
+
+pytestmark = pytest.mark.thorough
 
 
 def replicas(composition: Composition, service: str) -> list[str]:

@@ -10,6 +10,8 @@ from pasting import Operator, blocks
 
 from shopfloor import Buyer, Staff, until
 
+pytestmark = pytest.mark.thorough
+
 # What no service can read, put into its queue by the broker's administrator.
 POISON = """
 import base64, json, sys, urllib.request

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import typer
 from rich.console import Console
@@ -27,10 +28,10 @@ def report(line: str) -> None:
 
 def prepare(engine: private.Engine) -> None:
     """Build every image; what did not change is taken from the engine's cache."""
-    archives = standins.make(FOLDER / "bases", report)
-    wheels = images.download(repository.ROOT, FOLDER, report)
-    report("loading the base images")
-    standins.load(engine, archives)
+    with ThreadPoolExecutor() as pool:
+        loading = pool.submit(standins.load, engine, FOLDER / "bases", report)
+        wheels = images.download(repository.ROOT, FOLDER, report)
+        loading.result()
     source = images.context(repository.ROOT, wheels, FOLDER / "context")
     images.build(engine, source, repository.services(repository.ROOT), VERSION, report)
 

@@ -1,6 +1,9 @@
 """Building our images on an engine that reaches no package index."""
 
+import functools
 import hashlib
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,10 +17,10 @@ from suite.refusals import Refusal
 
 LOCKS = ("requirements.services.lock", "requirements.gateway.lock")
 TOOLS = ("provision", "sandbox_provider", "mailcatcher")
-# The newest Python of Debian 12; the stand-in base image has it.
-PYTHON_VERSION = "3.11"
 # Builds mostly wait for the disk; more at once than this gain nothing.
 AT_ONCE = 3
+# Since then BuildKit is a plugin of its own.
+PLUGGED_IN = 23
 
 
 def download(root: Path, folder: Path, report: Callable[[str], None]) -> Path:
@@ -33,7 +36,7 @@ def download(root: Path, folder: Path, report: Callable[[str], None]) -> Path:
         shutil.rmtree(fresh, ignore_errors=True)
         requirements = [part for lock in LOCKS for part in ("-r", str(root / lock))]
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes"]
-        target = ["--only-binary", ":all:", "--python-version", PYTHON_VERSION, "--no-deps"]
+        target = ["--only-binary", ":all:", "--python-version", standins.python(), "--no-deps"]
         fetched = subprocess.run(
             [*command, *target, "--dest", str(fresh), *requirements],
             capture_output=True, text=True, check=False,
@@ -100,4 +103,26 @@ def _build(
     ]
     tag = ("--tag", f"cartwright/{name}:{version}")
     network = ("--network", "none")
-    engine.docker("build", "--quiet", *network, *tag, "--file", source / file, *options, source)
+    program, kit = builder()
+    engine.run(
+        program, "build", "--quiet", *network, *tag, "--file", source / file, *options, source,
+        DOCKER_BUILDKIT=kit,
+    )  # fmt: skip
+
+
+@functools.cache
+def builder() -> tuple[str, str]:
+    """The `docker` to build with, and its DOCKER_BUILDKIT.
+
+    BuildKit sends what changed and makes what is alike once, so it takes a quarter of the time.
+    Docker's client has it up to version 22, and later with the plugin buildx; where neither is on
+    the PATH, the classic builder understands the Dockerfiles just as well.
+    """
+    found = [Path(folder, "docker") for folder in os.get_exec_path()]
+    for program in map(str, filter(Path.is_file, found)):
+        told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+        major = re.search(r"version (\d+)", told.stdout)
+        plugin = subprocess.run([program, "buildx", "version"], capture_output=True, check=False)
+        if not plugin.returncode or (major and int(major[1]) < PLUGGED_IN):
+            return program, "1"
+    return "docker", "0"

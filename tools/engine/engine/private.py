@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine import debian
 from suite.refusals import Refusal
 
 # What must be on the PATH, and the Debian package it comes from.
@@ -22,8 +23,9 @@ PROGRAMS = {
     "iptables": "iptables",
     "ip": "iproute2",
     "nsenter": "util-linux",
-    "mmdebstrap": "mmdebstrap",
 }
+# What base images are stood in for by.
+PACKAGES = ("postgresql", "python3-venv", "rabbitmq-server")
 DEADLINE = 60.0
 
 
@@ -42,9 +44,7 @@ class Engine:
     @property
     def environment(self) -> dict[str, str]:
         """The environment in which `docker` and `docker-compose` speak to this daemon."""
-        # The builder that every version has; compose files are kept to what it understands.
-        own = {"DOCKER_HOST": f"unix://{self.sockets}/docker.sock", "DOCKER_BUILDKIT": "0"}
-        return {**os.environ, **own, "COMPOSE_DOCKER_CLI_BUILD": "0"}
+        return {**os.environ, "DOCKER_HOST": f"unix://{self.sockets}/docker.sock"}
 
     def inside(self, *command: str | Path) -> list[str]:
         """Return the command as it runs in the engine's network."""
@@ -52,9 +52,13 @@ class Engine:
 
     def docker(self, *arguments: str | Path) -> str:
         """Run `docker`; returns what it printed, or raises Refusal with what it said."""
-        command = ["docker", *map(str, arguments)]
+        return self.run("docker", *arguments)
+
+    def run(self, *words: str | Path, **variables: str) -> str:
+        """Run a program against this daemon; returns as `docker` does."""
+        command = list(map(str, words))
         answer = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=False
+            command, env=self.environment | variables, capture_output=True, text=True, check=False
         )
         if answer.returncode:
             raise Refusal(f"`{' '.join(command)}` failed:\n{answer.stdout}{answer.stderr}".strip())
@@ -63,12 +67,17 @@ class Engine:
 
 def require() -> None:
     """Raise Refusal, saying all that is missing and what to type, on a machine that lacks it."""
-    missing = sorted({package for name, package in PROGRAMS.items() if not shutil.which(name)})
+    missing = {package for name, package in PROGRAMS.items() if not shutil.which(name)}
     wants = []
+    try:
+        missing |= set(PACKAGES) - set(debian.installed())
+    except Refusal as refusal:
+        wants.append(str(refusal))
     if os.geteuid() != 0:
         wants.append("root, for a network namespace and a container engine of its own: use sudo")
     if missing:
-        wants.append(f"these packages: apt-get install --no-install-recommends {' '.join(missing)}")
+        packages = " ".join(sorted(missing))
+        wants.append(f"these packages: apt-get install --no-install-recommends {packages}")
     if not shutil.which("kubectl"):
         # Debian 12 has 1.20, whose kustomize is too old.
         wants.append("kubectl 1.27 or newer: https://kubernetes.io/docs/tasks/tools")

@@ -1,4 +1,4 @@
-"""Stand-ins for base images, made of Debian packages: no image registry is needed to try ours.
+"""Stand-ins for base images, copied from this machine: no image registry is needed to try ours.
 
 They keep the contract of the official images (entrypoint, environment, volumes, user ids), not
 their versions: Debian's Python, PostgreSQL and RabbitMQ take the place of newer ones.
@@ -8,100 +8,151 @@ import hashlib
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
+from engine import debian
+from engine.debian import Entry, Package
 from engine.private import Engine
-from suite.refusals import Refusal
 
 ENTRYPOINTS = Path(__file__).with_name("entrypoints")
 PYTHON = "stand-in/python:3"
 POSTGRES = "stand-in/postgres"
 RABBITMQ = "stand-in/rabbitmq"
-_SERVERS = "stand-in/servers"
 
 # The official slim image has none of this; with it, ours would be half as big again.
-_LEFT_OUT = ("man", "doc", "locale", "info", "lintian", "bash-completion")
-_PACKAGES = {
-    PYTHON: "usr-is-merged,ca-certificates,python3-minimal,libpython3-stdlib,python3-distutils,"
-    "python3-venv,libstdc++6",
-    _SERVERS: "usr-is-merged,postgresql,rabbitmq-server",
-}
-# The user ids are the official images'; both servers live in one stand-in, so they share one.
-_HOOKS = {
-    PYTHON: ("ln -s /usr/bin/python3 $1/usr/local/bin/python",),
-    _SERVERS: (
-        f"cp {ENTRYPOINTS}/*.sh $1/usr/local/bin/",
-        "for n in postgres rabbitmq; do chroot $1 usermod -o -u 999 $n; done",
-        "for n in postgres rabbitmq; do chroot $1 groupmod -o -g 999 $n; done",
-        "rm -rf $1/var/lib/postgresql $1/var/lib/rabbitmq $1/etc/rabbitmq",
-        "mkdir -p $1/var/lib/postgresql/data $1/etc/rabbitmq/conf.d",
-        "mkdir -p $1/var/lib/rabbitmq $1/var/log/rabbitmq",
-        "chroot $1 chown 999:999 /var/lib/postgresql/data /var/lib/rabbitmq /var/log/rabbitmq",
-        "chmod 1777 $1/var/lib/postgresql/data $1/var/lib/rabbitmq",
-        # As in the official image: a tmpfs over a folder takes on the folder's mode.
-        "chmod 1777 $1/var/log/rabbitmq $1/etc/rabbitmq/conf.d",
-    ),
-}
-_CHANGES: dict[str, tuple[str, ...]] = {
-    PYTHON: ('CMD ["python"]',),
-    POSTGRES: (
-        "ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/bin:/bin",
-        "ENV PGDATA=/var/lib/postgresql/data",
-        'ENTRYPOINT ["/usr/local/bin/postgres-entrypoint.sh"]',
-        'CMD ["postgres"]',
-        "VOLUME /var/lib/postgresql/data",
-    ),
-    RABBITMQ: (
-        "ENV HOME=/var/lib/rabbitmq",
-        'ENTRYPOINT ["/usr/local/bin/rabbitmq-entrypoint.sh"]',
-        "VOLUME /var/lib/rabbitmq",
-    ),
-}
+LEFT_OUT = tuple(
+    f"/usr/share/{name}"
+    for name in ("man", "doc", "locale", "info", "lintian", "bash-completion", "i18n")
+)
+OF_THE_SERVERS = ("/var/lib/postgresql", "/var/lib/rabbitmq", "/var/log/rabbitmq", "/etc/rabbitmq")
+# Debian's wrappers, and the compiler of queries, which is turned off wherever these run.
+UNUSED = ("postgresql-common", "postgresql-client-common", "libllvm14")
+# Both servers live in one root file system, so they share the official images' user id.
+USER = 999
+USERS = (
+    f"postgres:x:{USER}:{USER}::/var/lib/postgresql:/bin/sh\n"
+    f"rabbitmq:x:{USER}:{USER}::/var/lib/rabbitmq:/bin/sh\n"
+)
 
 
-def make(folder: Path, report: Callable[[str], None]) -> dict[str, Path]:
-    """Make the root file systems that are missing in the folder; returns archives by image.
+@dataclass(frozen=True)
+class Root:
+    """A root file system and the images that it becomes, each with its changes."""
 
-    Runs outside of the engine's network, since packages come from Debian's mirror. Raises Refusal
-    when a package cannot be had.
+    packages: tuple[str, ...]
+    images: dict[str, tuple[str, ...]]
+    entries: tuple[Entry, ...] = ()
+    users: str = ""
+
+
+def roots() -> tuple[Root, ...]:
+    """What is made: one for Python, one for the servers."""
+    return (
+        Root(
+            ("ca-certificates", "python3-minimal", "libpython3-stdlib", "python3-distutils",
+             "python3-venv", "libstdc++6"),
+            {PYTHON: ('CMD ["python"]',)},
+            (Entry("/usr/local/bin/python", text="/usr/bin/python3", link=True),),
+        ),
+        Root(("postgresql", "rabbitmq-server"), servers(), tuple(of_servers()), USERS),
+    )  # fmt: skip
+
+
+def python() -> str:
+    """The version of the Python that stands in for the official one, as `3.11`."""
+    show = "import sys; print('%d.%d' % sys.version_info[:2])"
+    told = subprocess.run(
+        ["/usr/bin/python3", "-c", show], capture_output=True, text=True, check=True
+    )
+    return told.stdout.strip()
+
+
+def servers() -> dict[str, tuple[str, ...]]:
+    """The two servers' images."""
+    programs = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), "")
+    return {
+        POSTGRES: (
+            f"ENV PATH={programs}:/usr/local/bin:/usr/bin:/bin",
+            "ENV PGDATA=/var/lib/postgresql/data",
+            'ENTRYPOINT ["/usr/local/bin/postgres-entrypoint.sh"]',
+            'CMD ["postgres"]',
+            "VOLUME /var/lib/postgresql/data",
+        ),
+        RABBITMQ: (
+            "ENV HOME=/var/lib/rabbitmq",
+            'ENTRYPOINT ["/usr/local/bin/rabbitmq-entrypoint.sh"]',
+            "VOLUME /var/lib/rabbitmq",
+        ),
+    }
+
+
+def of_servers() -> list[Entry]:
+    """The servers' entrypoints, and the folders that are theirs."""
+    scripts = [
+        Entry(f"/usr/local/bin/{file.name}", mode=0o755, text=file.read_text())
+        for file in sorted(ENTRYPOINTS.glob("*.sh"))
+    ]
+    # As in the official images, a tmpfs or a volume over a folder takes on the folder's mode.
+    owned = ("/var/lib/postgresql/data", "/var/lib/rabbitmq", "/var/log/rabbitmq")
+    return [
+        *scripts,
+        Entry("/var/lib/postgresql", mode=0o755, folder=True),
+        *(Entry(path, mode=0o1777, owner=USER, folder=True) for path in owned),
+        Entry("/etc/rabbitmq", mode=0o755, folder=True),
+        Entry("/etc/rabbitmq/conf.d", mode=0o1777, folder=True),
+    ]
+
+
+def entries(root: Root) -> list[Entry]:
+    """What the packages' scripts would have made, and what is this root's own."""
+    masters = Path("/usr/share/base-passwd")
+    known = {name: (masters / f"{name}.master").read_text() for name in ("passwd", "group")}
+    groups = "".join(f"{line.partition(':')[0]}:x:{USER}:\n" for line in root.users.splitlines())
+    return [
+        Entry("/etc/passwd", text=known["passwd"] + root.users),
+        Entry("/etc/group", text=known["group"] + groups),
+        Entry("/etc/nsswitch.conf", text="passwd: files\ngroup: files\nhosts: files dns\n"),
+        Entry("/var/run", text="/run", link=True),
+        *root.entries,
+    ]
+
+
+def load(engine: Engine, folder: Path, report: Callable[[str], None]) -> None:
+    """Give the engine the stand-ins it does not have yet, or has of older packages.
+
+    Raises Refusal when a package is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    known = debian.installed()
     with ThreadPoolExecutor() as pool:
-        archives = pool.map(lambda name: _archive(folder, name, report), _PACKAGES)
-    made = dict(zip(_PACKAGES, archives, strict=True))
-    servers = made.pop(_SERVERS)
-    return {**made, POSTGRES: servers, RABBITMQ: servers}
+        for loading in [
+            pool.submit(_load, engine, folder, root, known, report) for root in roots()
+        ]:
+            loading.result()
 
 
-def _archive(folder: Path, image: str, report: Callable[[str], None]) -> Path:
-    recipe = repr((_PACKAGES[image], _HOOKS[image], _LEFT_OUT))
-    entrypoints = b"".join(file.read_bytes() for file in sorted(ENTRYPOINTS.glob("*.sh")))
-    digest = hashlib.sha256(recipe.encode() + entrypoints).hexdigest()[:12]
-    archive = folder / f"{image.replace('/', '-').replace(':', '-')}-{digest}.tar"
-    if archive.exists():
-        return archive
-    report(f"making {image} from Debian packages (about a minute)")
-    options = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEFT_OUT]
-    options += [f"--customize-hook={hook}" for hook in _HOOKS[image]]
-    options += ["--customize-hook=rm -rf $1/var/lib/apt/lists/* $1/var/cache/apt/*.bin"]
-    made = subprocess.run(
-        [  # noqa: S607
-            "mmdebstrap", "--quiet", "--variant=minbase", "--mode=root",
-            "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-            '--aptopt=APT::Install-Recommends "false"', f"--include={_PACKAGES[image]}", *options,
-            "bookworm", archive.with_suffix(".new"), "--format=tar",
-        ],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if made.returncode:
-        raise Refusal(f"{image} could not be made:\n{made.stderr[-2000:]}")
-    return archive.with_suffix(".new").rename(archive)
-
-
-def load(engine: Engine, archives: dict[str, Path]) -> None:
-    """Give the engine the images it does not have yet."""
-    for image, archive in archives.items():
-        changes = [part for change in _CHANGES[image] for part in ("--change", change)]
-        label = hashlib.sha256(f"{archive.name}{changes}".encode()).hexdigest()[:12]
-        if not engine.docker("images", "--quiet", "--filter", f"label=recipe={label}", image):
-            engine.docker("import", *changes, "--change", f"LABEL recipe={label}", archive, image)
+def _load(
+    engine: Engine,
+    folder: Path,
+    root: Root,
+    known: dict[str, Package],
+    report: Callable[[str], None],
+) -> None:
+    packages = debian.closure(root.packages, known, UNUSED)
+    recipe = hashlib.sha256(repr((packages, root, entries(root))).encode()).hexdigest()[:12]
+    label = f"recipe={recipe}"
+    missing = {
+        image: changes
+        for image, changes in root.images.items()
+        if not engine.docker("images", "--quiet", "--filter", f"label={label}", image)
+    }
+    if not missing:
+        return
+    report(f"making {', '.join(missing)} from {len(packages)} packages of this machine")
+    files = debian.paths(packages, (*LEFT_OUT, *OF_THE_SERVERS))
+    archive = debian.pack(files, entries(root), folder / f"{recipe}.tar")
+    for image, changes in missing.items():
+        options = [part for change in (*changes, f"LABEL {label}") for part in ("--change", change)]
+        engine.docker("import", *options, archive, image)
+    archive.unlink()
