@@ -1,12 +1,10 @@
 """Schema migrations: Alembic run by `python -m <service> migrate`, and the chassis's own tables."""
 
-import asyncio
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import structlog
 from alembic import op
 from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.config import Config
@@ -14,17 +12,13 @@ from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, make_url, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis import tables
 from chassis.ops import tables as operator_tables
 from chassis.revisions import folder_of
 
-log = structlog.get_logger()
-
 LOCK = 7_201_116
-MIGRATED_POLL = 1.0
 
 INBOX_FUNCTIONS = """
 -- The partition of a day begins at the lowest UUIDv7 of its first millisecond.
@@ -183,32 +177,6 @@ async def migrate(service: str, url: str, role: str | None) -> None:
                 await connection.run_sync(_grant, role)
     finally:
         await engine.dispose()
-
-
-async def is_migrated(service: str, url: str) -> bool:
-    """Say whether a database is in this version's form, or in a later one.
-
-    A revision this version does not know is a later one: versions run side by side, and every
-    migration leaves what the version before needs. A database that cannot be asked is not.
-    """
-    script = ScriptDirectory(str(folder_of(service)), version_locations=[folder_of(service)])
-    known = {each.revision for each in script.walk_revisions()}
-    engine = create_async_engine(url)
-    try:
-        async with engine.connect() as connection:
-            found = set(await connection.scalars(text("select version_num from alembic_version")))
-    except (DBAPIError, OSError):
-        return False
-    finally:
-        await engine.dispose()
-    return bool(found) and (found == set(script.get_heads()) or not found & known)
-
-
-async def wait_until_migrated(service: str, url: str) -> None:
-    """Return once the database is migrated; what starts a process waits for this first."""
-    while not await is_migrated(service, url):
-        log.info("waiting for the database to be migrated")
-        await asyncio.sleep(MIGRATED_POLL)
 
 
 REVISION = '''"""{title}."""

@@ -37,7 +37,7 @@ from chassis.sweep import Sweep
 log = structlog.get_logger()
 
 S = TypeVar("S", bound=ServiceSettings)
-KINDS = ("api", "worker", "all", "migrate", "migrated", "revision", "openapi")
+KINDS = ("api", "worker", "all", "migrate", "revision", "openapi")
 CHECK_TIMEOUT = 2.0
 DRAIN_TIMEOUT = 15.0
 
@@ -125,7 +125,7 @@ class Service(Generic[S]):
         return app
 
     def main(self) -> None:
-        """The command line: `python -m <service> [api|worker|all|migrate|migrated|…]`."""
+        """The command line: `python -m <service> [api|worker|all|migrate|…]`."""
         parser = argparse.ArgumentParser(prog=f"python -m {self.name}")
         parser.add_argument("kind", nargs="?", default="all", choices=KINDS)
         parser.add_argument("-m", "--message", help="what a new revision does (revision only)")
@@ -137,9 +137,6 @@ class Service(Generic[S]):
         logs.configure(self.name, settings.log_level)
         if arguments.kind in ("migrate", "revision"):
             asyncio.run(self._migrate(settings, arguments.message))
-        elif arguments.kind == "migrated":
-            migrations = importlib.import_module("chassis.migrations")
-            asyncio.run(migrations.wait_until_migrated(self.name, settings.database_url))
         else:
             sys.exit(uvloop.run(self._run(settings, arguments.kind)))
 
