@@ -2,7 +2,7 @@
 
 import shutil
 
-collect_ignore = [] if shutil.which("kubectl") else ["test_manifests.py"]
+collect_ignore = [] if shutil.which("kubectl") else ["test_manifests.py", "test_kubectl.py"]
 
 
 def pytest_report_header() -> str:
