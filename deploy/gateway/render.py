@@ -4,16 +4,16 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from string import Template
 from textwrap import indent
-from urllib.parse import urlsplit
 
 from limits import limit_after_token, limit_before_token
+from metrics import metrics_listener
 from refusals import refusals
 from routes import PREFIXES, Json, all_routes
+from spans import traced, tracing
 
 BOOTSTRAP = Path(__file__).with_name("envoy.yaml")
 LISTENER = Path(__file__).with_name("listener.yaml")
@@ -67,19 +67,6 @@ def main() -> None:
         replace(arguments.out / name, text)
 
 
-def traced(settings: Json, environment: Mapping[str, str]) -> Json:
-    """Take the collector that the environment names, as the services do; settings go before it."""
-    endpoint = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    if not endpoint or "collector_port" in settings:
-        return settings
-    named = urlsplit(endpoint)
-    return settings | {
-        "hosts": settings.get("hosts", {}) | {"collector": named.hostname},
-        "collector_port": named.port or 4318,
-        "trace_share": float(environment.get("OTEL_TRACES_SAMPLER_ARG", "1")),
-    }
-
-
 def replace(file: Path, text: str) -> None:
     """Put a file in place at once: Envoy reads it when it is moved there, and never half of it."""
     if file.exists() and file.read_text() == text:
@@ -96,21 +83,35 @@ def render(settings: Json, folder: Path) -> dict[str, str]:
     static.yaml holds all in one, to be validated. Raises KeyError for a missing setting and
     ValueError for a service nobody knows.
     """
-    listener = filled(LISTENER, listener_values(settings))
+    public = filled(LISTENER, listener_values(settings))
     idle = f"{(SECONDS | settings.get('seconds', {}))['idle']}s"
     clusters = [cluster(name, known, idle) for name, known in upstreams(settings).items()]
+    others = []
+    if port := settings.get("metrics_port"):
+        others.append(metrics_listener(own_host(settings), port))
+        clusters.append(cluster("admin", [("127.0.0.1", settings["admin_port"])], idle))
     places = {"listeners": f"{folder}/listeners.yaml", "clusters": f"{folder}/clusters.yaml"}
     bootstrap = filled(BOOTSTRAP, {"admin_port": settings["admin_port"], **places})
-    whole = bootstrap.partition("node:")[0] + "static_resources:\n  listeners:\n"
+    listener = "listener.v3.Listener"
+    listeners = [f'"@type": {kind(listener)}\n{public}']
+    listeners += [f"{json.dumps(typed(listener, each))}\n" for each in others]
+    static = [public, *(f"{json.dumps(each)}\n" for each in others)]
     return {
         "clusters.yaml": json.dumps(
             {"resources": [typed("cluster.v3.Cluster", each) for each in clusters]}
         ),
-        "listeners.yaml": "resources:\n"
-        + item(f'"@type": {kind("listener.v3.Listener")}\n{listener}'),
-        "static.yaml": f"{whole}{indent(item(listener), '  ')}  clusters: {json.dumps(clusters)}\n",
+        "listeners.yaml": "resources:\n" + "".join(map(item, listeners)),
+        "static.yaml": bootstrap.partition("node:")[0]
+        + "static_resources:\n  listeners:\n"
+        + indent("".join(map(item, static)), "  ")
+        + f"  clusters: {json.dumps(clusters)}\n",
         "envoy.yaml": bootstrap,
     }
+
+
+def own_host(settings: Json) -> str:
+    """The address to listen on."""
+    return str(settings.get("hosts", {}).get("gateway", "127.0.0.1"))
 
 
 def upstreams(settings: Json) -> dict[str, list[tuple[str, int]]]:
@@ -146,7 +147,7 @@ def listener_values(settings: Json) -> Json:
     }
     return {
         "gateway_port": settings["gateway_port"],
-        "gateway_host": settings.get("hosts", {}).get("gateway", "127.0.0.1"),
+        "gateway_host": own_host(settings),
         "trusted_hops": trusted_hops,
         "headers_timeout": durations["headers"],
         "request_timeout": durations["request"],
@@ -256,44 +257,6 @@ def response_headers() -> list[Json]:
         {"append": {"header": {"key": "vary", "value": "Origin"}}},
         {"remove": "x-envoy-ratelimited"},
     ]
-
-
-def tracing(*, share: float | None) -> Json:
-    """Give every request a traceparent, and make spans of it where a collector is named.
-
-    share: of the traces that begin here, how many are recorded; those that a client began bring
-    the decision with them. Envoy wants an exporter in any case, so without a collector, for which
-    None stands, nothing is sampled.
-    """
-    kind = "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig"
-    http_uri = {"uri": "http://collector/v1/traces", "cluster": "collector", "timeout": "2s"}
-    provider: Json = {
-        "@type": kind,
-        "service_name": "gateway",
-        "http_service": {"http_uri": http_uri},
-    }
-    samplers = f"{EXTENSIONS}.tracers.opentelemetry.samplers.v3"
-    by_share = {
-        "name": "share",
-        "typed_config": {
-            "@type": f"{samplers}.TraceIdRatioBasedSamplerConfig",
-            "sampling_percentage": {
-                "numerator": round((share or 0) * 1_000_000), "denominator": "MILLION",
-            },
-        },
-    }  # fmt: skip
-    by_parent = {
-        "name": "parent",
-        "typed_config": {
-            "@type": f"{samplers}.ParentBasedSamplerConfig",
-            "wrapped_sampler": by_share,
-        },
-    }
-    provider["sampler"] = by_share if share is None else by_parent
-    return {
-        "provider": {"name": "envoy.tracers.opentelemetry", "typed_config": provider},
-        "spawn_upstream_span": True,
-    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Checks alerts, their histories and the dashboards with promtool: `make check-deploy` runs it."""
+"""Checks alerts, whom they reach, and dashboards: `make check-deploy` runs it."""
 
 import argparse
 import json
@@ -17,23 +17,28 @@ PLANTED = {
     'state="parked"': 'state="waiting"',
     "for: 2m": "for: 20m",
 }
+# Who is told of what, and a change by which another would be.
+RECEIVERS = {
+    ("severity=page", "service=orders"): "pager",
+    ("severity=ticket", "service=orders"): "tickets",
+    ("alertname=Unknown",): "tickets",
+}
+PLANTED_ROUTE = ('severity="page"', 'severity="paged"')
 
 
-def promtool(folder: Path) -> Path:
-    """Prometheus' own checker: installed, or out of Debian's package; exits where neither is."""
-    if found := shutil.which("promtool"):
+def checker(folder: Path, name: str, package: str) -> Path:
+    """A program of Prometheus': installed, or out of Debian's package; exits where neither is."""
+    if found := shutil.which(name):
         return Path(found)
-    program = folder / "debian/usr/bin/promtool"
+    program = folder / "debian/usr/bin" / name
     if not program.exists():
-        print("· fetching promtool, out of the package prometheus", flush=True)  # noqa: T201
-        fetch = "apt-get download -qq prometheus && dpkg -x prometheus_*.deb debian"
+        print(f"· fetching {name}, out of the package {package}", flush=True)  # noqa: T201
+        fetch = f"apt-get download -qq {package} && dpkg -x {package}_*.deb debian"
         done = subprocess.run(  # noqa: S602
             fetch, shell=True, cwd=folder, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            sys.exit(
-                "✗ promtool is missing: install Prometheus (Debian: apt-get install prometheus)"
-            )
+            sys.exit(f"✗ {name} is missing: install it (Debian: apt-get install {package})")
     return program
 
 
@@ -58,8 +63,35 @@ def queries() -> dict[str, list[dict[str, object]]]:
     return {"groups": [{"name": "dashboards", "rules": rules}]}  # type: ignore[list-item]
 
 
+def misled(program: Path, folder: Path) -> list[str]:
+    """Alerts that reach somebody else than they are to."""
+    told = []
+    for labels, receiver in RECEIVERS.items():
+        done = subprocess.run(  # noqa: S603
+            [program, "config", "routes", "test", "--config.file=alertmanager.yaml", *labels],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.stdout.strip() != receiver:
+            told.append(f"{' '.join(labels)} reaches {done.stdout}{done.stderr}, not {receiver}")
+    return told
+
+
+def routing(program: Path, folder: Path) -> Iterator[str]:
+    """What is wrong with who is told, by amtool."""
+    shutil.copytree(HERE, folder / "files", dirs_exist_ok=True)
+    files = folder / "files"
+    if fault := said(program, files, "check-config", "alertmanager.yaml"):
+        yield f"alertmanager.yaml: {fault}"
+    yield from misled(program, files)
+    sound = (HERE / "alertmanager.yaml").read_text()
+    broken = sound.replace(*PLANTED_ROUTE)
+    (files / "alertmanager.yaml").write_text(broken)
+    if broken == sound or not misled(program, files):
+        yield f"nobody sees `{PLANTED_ROUTE[1]}` in the place of `{PLANTED_ROUTE[0]}`"
+
+
 def faults(program: Path, folder: Path) -> Iterator[str]:
-    """What is wrong."""
+    """What is wrong with alerts, their histories and dashboards, by promtool."""
     shutil.copytree(HERE, folder / "files", dirs_exist_ok=True)
     files = folder / "files"
     (files / "queries.yaml").write_text(yaml.safe_dump(queries()))
@@ -87,10 +119,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for copies and promtool")
     folder = parser.parse_args().out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    found = list(faults(promtool(folder), folder))
-    mark = "✗" if found else "✓"
-    print("\n".join([f"{mark} Alerts and dashboards, by promtool", *found]))  # noqa: T201
-    sys.exit(bool(found))
+    wrong = 0
+    for title, found in (
+        ("Alerts and dashboards, by promtool",
+         list(faults(checker(folder, "promtool", "prometheus"), folder))),
+        ("Who is told of an alert, by amtool",
+         list(routing(checker(folder, "amtool", "prometheus-alertmanager"), folder))),
+    ):  # fmt: skip
+        print("\n".join([f"{'✗' if found else '✓'} {title}", *found]), flush=True)  # noqa: T201
+        wrong += len(found)
+    sys.exit(bool(wrong))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from rendered import composition, manifests
+from rendered import composition, manifests, running
 
 from suite import repository
 
@@ -107,6 +107,71 @@ def test_prometheus_asks_every_service_where_it_listens() -> None:
     assert asked["rabbitmq"]["params"] == jobs["rabbitmq"]["params"]
     assert asked["rabbitmq"]["path"] == jobs["rabbitmq"]["metrics_path"]
     assert set(asked) == set(jobs)
+    (gateway,) = jobs["gateway"]["static_configs"]
+    settings = json.loads((FOLDER.parent / "gateway/settings.json").read_text())
+    assert gateway["targets"] == [f"gateway:{settings['metrics_port']}"]
+    (container,) = running(manifests("production").named("Deployment", "gateway"))
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+    assert ports[asked["gateway"]["port"]] == settings["metrics_port"]
+
+
+def camel(node: Any) -> Any:
+    """Alertmanager's own names as the operator writes them: `group_wait` is `groupWait`."""
+    if isinstance(node, list):
+        return [camel(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        re.sub(r"_(\w)", lambda found: found[1].upper(), key): camel(value)
+        for key, value in node.items()
+    }
+
+
+def written_out(matchers: list[str]) -> list[dict[str, str]]:
+    """`severity="page"` as the operator writes it, for whom equality needs no word."""
+    found = []
+    for name, kind, value in (re.fullmatch(r'(\w+)(=~?)"(.*)"', m).groups() for m in matchers):
+        found.append({"name": name, "value": value} | ({} if kind == "=" else {"matchType": kind}))
+    return found
+
+
+def test_the_cluster_tells_the_same_people() -> None:
+    found = manifests("production")
+    spec = found.named("AlertmanagerConfig", "cartwright")["spec"]
+    own = loaded("alertmanager.yaml")
+    for route in own["route"]["routes"]:
+        route["matchers"] = written_out(route["matchers"])
+    assert spec["route"] == camel(own["route"])
+    assert spec["inhibitRules"] == [
+        {"sourceMatch": written_out(each["source_matchers"]),
+         "targetMatch": written_out(each["target_matchers"])}
+        for each in own["inhibit_rules"]
+    ]  # fmt: skip
+    inhibited = {
+        name
+        for each in spec["inhibitRules"]
+        for matcher in (*each["sourceMatch"], *each["targetMatch"])
+        for name in matcher["value"].split("|")
+    }
+    assert inhibited
+    assert inhibited <= set(alerts())
+
+
+def test_what_receivers_are_reached_by_is_a_secret() -> None:
+    found = manifests("production")
+    receivers = found.named("AlertmanagerConfig", "cartwright")["spec"]["receivers"]
+    pager, tickets = receivers
+    wanted = [pager["pagerdutyConfigs"][0]["routingKey"], tickets["slackConfigs"][0]["apiURL"]]
+    made = found.named("ExternalSecret", "alerting")["spec"]["target"]
+    assert {each["name"] for each in wanted} == {made["name"]}
+    assert {each["key"] for each in wanted} == set(made["template"]["data"])
+    own = loaded("alertmanager.yaml")["receivers"]
+    assert [each["name"] for each in own] == [each["name"] for each in receivers]
+    files = {own[0]["pagerduty_configs"][0]["routing_key_file"],
+             own[1]["slack_configs"][0]["api_url_file"]}  # fmt: skip
+    watching = yaml.safe_load((FOLDER / "docker-compose.yml").read_text())["services"]
+    mounted = {volume.split(":")[-2] for volume in watching["alertmanager"]["volumes"]}
+    assert files <= mounted
 
 
 def test_what_compose_mounts_is_there() -> None:
@@ -121,7 +186,7 @@ def test_what_compose_mounts_is_there() -> None:
     assert mounted
     assert [source for source in mounted if not (deploy / source).exists()] == []
     added = {name for name, each in watching.items() if each.get("profiles") == ["observability"]}
-    assert added == {"prometheus", "otel-collector", "tempo", "grafana"}
+    assert added == {"prometheus", "alertmanager", "otel-collector", "tempo", "grafana"}
     assert set(watching) - added <= set(composition()["services"])
     ports = {port for each in watching.values() for port in each.get("ports", [])}
     assert all(port.startswith("127.0.0.1:") for port in ports)

@@ -26,6 +26,7 @@ PORTS = {
         {"services": {"identity": [20_000, 20_001]}},
         {"hosts": {"identity": "identity", "docs": "docs", "gateway": "0.0.0.0"}},
         {"trusted_hops": 2, "collector_port": 4318, "hosts": {"collector": "collector"}},
+        {"metrics_port": 20_100, "hosts": {"gateway": "0.0.0.0"}},
         {"seconds": {"headers": 0.5, "answer": 5}},
         {"token_issuer": 'https://shop.example/"quoted": yes # $issuer'},
     ],

@@ -90,7 +90,8 @@ class Fleet:
         self.folder = folder
         ports = free_ports(REPLICAS * len(SERVICES) + 2)
         self.settings = instance.environment.of_gateway([]) | {
-            "gateway_port": ports.pop(), "admin_port": ports.pop(), "seconds": {"idle": NOTICE / 2},
+            "gateway_port": ports.pop(), "admin_port": ports.pop(), "metrics_port": None,
+            "seconds": {"idle": NOTICE / 2},
         }  # fmt: skip
         self.replicas = {
             name: [self._replica(name, ports.pop()) for _ in range(REPLICAS)] for name in SERVICES

@@ -40,11 +40,13 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 async def exported(instance: Instance) -> set[str]:
-    """The names of everything the services and the broker export."""
+    """The names of everything the services, the gateway and the broker export."""
     page = f"http://127.0.0.1:{instance.environment.ports['rabbitmq_metrics']}/metrics/detailed"
     families = {"family": ["queue_coarse_metrics", "queue_consumer_count"], "vhost": "cartwright"}
     async with httpx.AsyncClient(timeout=30) as client:
         found = Samples.of(await client.get(page, params=families)).names
+        gateway = f"http://127.0.0.1:{instance.environment.ports['gateway_metrics']}/metrics"
+        found |= Samples.of(await client.get(gateway)).names
         for service in SERVICES:
             found |= Samples.of(await client.get(f"{instance.url(service)}/metrics")).names
     return found

@@ -31,6 +31,7 @@ PACKAGES = {
     },
     "@kubernetes-models/prometheus-operator@6.0.0": {
         "monitoring.coreos.com/v1": ("PodMonitor", "PrometheusRule", "ServiceMonitor"),
+        "monitoring.coreos.com/v1alpha1": ("AlertmanagerConfig",),
     },
 }
 COMPILER = {
@@ -57,6 +58,9 @@ def plain(node: Any) -> Any:
     if isinstance(node, list):
         return [plain(each) for each in node]
     if isinstance(node, dict):
+        # An object of which nothing is said may hold anything, as the routes below a route.
+        if node == {"type": "object", "additionalProperties": False}:
+            return {"type": "object"}
         # A field may be called `description` too; then it is a schema and no text.
         return {
             key: plain(value)

@@ -1,9 +1,12 @@
 """A page of metrics, read back: for tests."""
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
 from prometheus_client.parser import text_string_to_metric_families
+
+NAME = re.compile(r"^[a-zA-Z_:][\w:]*", re.MULTILINE)
 
 
 class Got(Protocol):
@@ -29,9 +32,15 @@ class Samples:
         """Read a page; raises AssertionError when there is none."""
         if answer.status_code != 200:  # noqa: PLR2004
             raise AssertionError(f"no metrics: {answer.status_code} {answer.text[:500]}")
+        # The parser gives every counter the ending `_total`; those of Envoy go without it.
+        told = set(NAME.findall(answer.text))
+
+        def name(parsed: str) -> str:
+            return parsed if parsed in told else parsed.removesuffix("_total")
+
         return cls(
             {
-                (each.name, frozenset(each.labels.items())): each.value
+                (name(each.name), frozenset(each.labels.items())): each.value
                 for family in text_string_to_metric_families(answer.text)
                 for each in family.samples
             }

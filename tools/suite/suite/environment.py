@@ -153,6 +153,7 @@ class Environment:
         return {
             "gateway_port": self.ports["gateway"],
             "admin_port": self.ports["gateway_admin"],
+            "metrics_port": self.ports["gateway_metrics"],
             "services": {name: self.ports[name] for name in services},
             "docs_port": self.ports["docs"],
             "sandbox_port": self.ports["sandbox_provider"],

@@ -27,6 +27,7 @@ FIXED = (
     "supervisor",
     "collector",
     "rabbitmq_metrics",
+    "gateway_metrics",
 )
 FIRST_SERVICE = 20
 
