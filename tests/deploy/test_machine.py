@@ -57,6 +57,14 @@ def test_a_missing_kubectl_is_asked_for(bare: Path, tmp_path: Path) -> None:
     assert wanted in check_deploy(tmp_path)
 
 
+def test_a_folder_has_one_engine_at_a_time(tmp_path: Path) -> None:
+    refused = pytest.raises(Refusal, match="another run uses the engine")
+    with private._alone(tmp_path), refused, private._alone(tmp_path):
+        raise AssertionError("two runs hold one folder")
+    with private._alone(tmp_path):
+        pass
+
+
 @pytest.mark.usefixtures("bare")
 def test_a_machine_without_an_engine_is_told_what_to_install() -> None:
     with pytest.raises(Refusal, match="the deployment tests need") as refused:

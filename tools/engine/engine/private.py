@@ -1,5 +1,6 @@
 """A Docker daemon of our own, in a network namespace without an uplink."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -89,10 +90,28 @@ def require() -> None:
 def running(folder: Path) -> Iterator[Engine]:
     """Run the daemon for as long as the context lasts; its images stay in the folder.
 
-    Raises Refusal where something is missing, or where the daemon does not come up.
+    Raises Refusal where something is missing, where another run has the folder, or where the
+    daemon does not come up.
     """
     require()
     folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder), _engine(folder) as engine:
+        yield engine
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder: two daemons on it would ruin each other's images."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Refusal(f"another run uses the engine in {folder}: wait until it ends") from None
+        yield
+
+
+@contextmanager
+def _engine(folder: Path) -> Iterator[Engine]:
     namespace = f"cartwright-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
     engine = Engine(folder, namespace)
     engine.sockets.mkdir(mode=0o700, exist_ok=True)
