@@ -110,10 +110,10 @@ class Visitors:
             self._idle.append(guest)
 
 
-def crowd_of(shop: Shop, rate: float, seconds: float) -> Crowd:
+def crowd_of(shop: Shop, rate: float, seconds: float, most: int = 0) -> Crowd:
     """Guests who each buy one product at random, so many a second."""
     visitors = Visitors(shop, random.Random(rate))  # noqa: S311
-    return Crowd(rate, seconds, visitors.visit)
+    return Crowd(rate, seconds, visitors.visit, most=most)
 
 
 async def at_rate(shop: Shop, rate: float, seconds: float) -> Json:

@@ -1,6 +1,7 @@
 """Memory over time: minutes of checkouts at a modest rate, and what each process holds."""
 
 import asyncio
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from suite.instance import Instance
 
 SAMPLED_EVERY = 15.0
 TOLD_EVERY = 4
+# Memory is watched through a minute's stall of the machine too.
+LONGEST_QUEUE = 60.0
 # What allocators and caches move by while nothing leaks.
 SLACK_MIB = 3.0
 SLACK_SHARE = 0.03
@@ -27,7 +30,7 @@ async def soak(
     shop: Shop, suite: Instance, minutes: float, rate: float, report: Callable[[str], None]
 ) -> Json:
     """Play so many checkouts a second for so long; memory by process, and whether it grew."""
-    crowd = crowd_of(shop, rate, minutes * 60)
+    crowd = crowd_of(shop, rate, minutes * 60, most=math.ceil(rate * LONGEST_QUEUE))
     looks: list[Look] = []
     looking = asyncio.create_task(_look_on(suite, minutes, looks, report))
     try:
