@@ -67,7 +67,7 @@ def publishes(source: str) -> list[int]:
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "publish"
+        and node.func.attr in ("publish", "basic_publish")
     ]
 
 
@@ -135,9 +135,10 @@ def test_no_rule_holds_a_session() -> None:
 
 def test_the_detectors_see_what_they_look_for() -> None:
     planted = "async def f(s):\n    await s.commit()\n    await exchange.publish(m)\n"
+    planted += "    await channel.basic_publish(m)\n"
     assert commits(planted) == [2]
     assert SESSION in imports_of(f"from {SESSION} import AsyncSession")
-    assert publishes(planted) == [3]
+    assert publishes(planted) == [3, 4]
 
 
 def test_nothing_names_a_package_index_or_this_machine() -> None:

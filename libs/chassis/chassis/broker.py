@@ -3,6 +3,7 @@
 import asyncio
 
 import aio_pika
+import aiormq
 import structlog
 from aio_pika.abc import (
     AbstractRobustChannel,
@@ -66,17 +67,28 @@ class Broker:
                     await self._declare(name)
         return self._exchanges[name]
 
+    async def publishing(self) -> aiormq.abc.AbstractChannel:
+        """The channel to publish on, beneath what restores it: whoever has it asks each time."""
+        if self._publishing is None:
+            async with self._lock:
+                await self._open()
+        assert self._publishing is not None  # noqa: S101
+        return await self._publishing.get_underlay_channel()
+
     async def _declare(self, name: str) -> None:
+        # No passive declaration: it would need configure rights on exchanges that are not ours.
+        # A wrong name shows as a closed channel on the first publish.
+        exchange = await (await self._open()).get_exchange(name, ensure=False)
+        assert isinstance(exchange, AbstractRobustExchange)  # noqa: S101
+        self._exchanges[name] = exchange
+
+    async def _open(self) -> AbstractRobustChannel:
         if self._publishing is None:
             connection = await self.connection("publish")
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             assert isinstance(channel, AbstractRobustChannel)  # noqa: S101
             self._publishing = channel
-        # No passive declaration: it would need configure rights on exchanges that are not ours.
-        # A wrong name shows as a closed channel on the first publish.
-        exchange = await self._publishing.get_exchange(name, ensure=False)
-        assert isinstance(exchange, AbstractRobustExchange)  # noqa: S101
-        self._exchanges[name] = exchange
+        return self._publishing
 
     async def queue(self, name: str, prefetch: int) -> AbstractRobustQueue:
         """A queue of ours on a consuming channel of its own, declared passively."""

@@ -18,6 +18,7 @@ from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 from chassis import inbox, incoming, metrics
 from chassis.broker import Broker
 from chassis.bus import Bus, Delivery
+from chassis.company import Company
 from chassis.db import Database, is_away
 from chassis.incoming import Undeliverable
 from chassis.lanes import Lanes
@@ -40,7 +41,10 @@ class Arrival:
 
 @dataclass
 class Consumer:
-    """Consumes `svc.<service>`. Counters are since the start of the process."""
+    """Consumes `svc.<service>`. Counters are since the start of the process.
+
+    A batch waits `batch_linger` for more only where more is likely to come meanwhile.
+    """
 
     bus: Bus[Any]
     database: Database
@@ -53,6 +57,7 @@ class Consumer:
     handled: int = 0
     retried: int = 0
     _arrived: asyncio.Queue[AbstractIncomingMessage] = field(default_factory=asyncio.Queue)
+    _company: Company = field(default_factory=Company)
     _lanes: Lanes = field(default_factory=lambda: Lanes(EXTERNAL_AT_ONCE))
     _queue: AbstractRobustQueue | None = None
     _tag: str | None = None
@@ -77,7 +82,7 @@ class Consumer:
         self._idle.set()
         await self._forget_old()
         self._queue = await self.broker.queue(f"svc.{self.bus.service}", self.prefetch)
-        self._tag = await self._queue.consume(self._arrived.put)
+        self._tag = await self._queue.consume(self._arrive)
         log.info("consuming", queue=self._queue.name)
         while True:
             first = await self._arrived.get()
@@ -87,6 +92,10 @@ class Consumer:
             self._idle.clear()
             await self._take(await self._collect(first))
             self._idle.set()
+
+    async def _arrive(self, raw: AbstractIncomingMessage) -> None:
+        self._company.came(time.monotonic())
+        self._arrived.put_nowait(raw)
 
     async def drain(self) -> None:
         """Take no more messages and finish what is in flight; the rest goes back to the queue."""
@@ -111,16 +120,17 @@ class Consumer:
             async with asyncio.timeout(self.unhurried_linger):
                 while batch[-1].type in self.bus.unhurried and len(batch) < self.batch_size:
                     batch.append(await self._arrived.get())
-        if self._is_waited_for(batch):
+        if self._is_worth_waiting(batch):
             await asyncio.sleep(self.batch_linger)
         while len(batch) < self.batch_size and not self._arrived.empty():
             batch.append(self._arrived.get_nowait())
         return batch
 
-    def _is_waited_for(self, batch: Sequence[AbstractIncomingMessage]) -> bool:
-        """Whether a batch with room for more ends with a message that somebody waits for."""
+    def _is_worth_waiting(self, batch: Sequence[AbstractIncomingMessage]) -> bool:
+        """Whether a batch ends with a message that is waited for, has room, and may get more."""
         has_room = len(batch) + self._arrived.qsize() < self.batch_size
-        return bool(self.batch_linger) and has_room and batch[-1].type not in self.bus.unhurried
+        is_waited_for = batch[-1].type not in self.bus.unhurried
+        return is_waited_for and has_room and self._company.is_likely_within(self.batch_linger)
 
     async def _take(self, batch: Sequence[AbstractIncomingMessage]) -> None:
         together: list[Arrival] = []

@@ -7,17 +7,20 @@ deleted.
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import aio_pika
+import aiormq
 import asyncpg
 import structlog
 from aio_pika.exceptions import PublishError
 
 from chassis import metrics, outbox
 from chassis.broker import Broker
+from chassis.company import Company
 from chassis.crashpoints import Point, reached
 from chassis.db import Database
 from chassis.ids import utcnow
@@ -48,7 +51,10 @@ PARK = (
 
 @dataclass
 class Relay:
-    """Sends what its service committed; `linger` and `sweep_interval` are in seconds."""
+    """Sends what its service committed; `linger` and `sweep_interval` are in seconds.
+
+    It lingers only where another commit is likely to come meanwhile.
+    """
 
     database: Database
     broker: Broker
@@ -58,9 +64,11 @@ class Relay:
     linger: float = 0.005
     _due: set[int] = field(default_factory=lambda: set(ALL_SHARDS))
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _company: Company = field(default_factory=Company)
 
     def wake(self, shards: set[int]) -> None:
         """Called right after each commit that wrote messages."""
+        self._company.came(time.monotonic())
         self._due |= shards
         self._woken.set()
 
@@ -76,8 +84,9 @@ class Relay:
                 self._due |= ALL_SHARDS
                 continue
             if await self._rest(self.sweep_interval * random.uniform(0.75, 1.25)):  # noqa: S311
-                # Commits come in flocks: a moment's wait makes one batch of them.
-                await asyncio.sleep(self.linger)
+                if self._company.is_likely_within(self.linger):
+                    # Commits come in flocks: a moment's wait makes one batch of them.
+                    await asyncio.sleep(self.linger)
                 continue
             self._due |= ALL_SHARDS
 
@@ -154,19 +163,26 @@ class Relay:
         return failure
 
     async def _publish(self, row: asyncpg.Record) -> None:
-        exchange = await self.broker.exchange(row["exchange"])
+        channel = await self.broker.publishing()
         with Sending(row) as sending:
-            message = aio_pika.Message(
-                row["body"],
+            properties = aiormq.spec.Basic.Properties(
                 headers=sending.headers,
                 message_id=str(row["message_id"]),
                 user_id=self.user,
                 content_type="application/json",
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-                type=row["headers"]["cloudEvents:type"],
+                message_type=row["headers"]["cloudEvents:type"],
             )
-            await exchange.publish(
-                message, routing_key=row["routing_key"], mandatory=True, timeout=PUBLISH_TIMEOUT
+            # A batch goes out in few writes: the exchange's own `publish` would wait for the
+            # socket after each message. What is under way is bounded by the batch.
+            await channel.basic_publish(
+                row["body"],
+                exchange=row["exchange"],
+                routing_key=row["routing_key"],
+                properties=properties,
+                mandatory=True,
+                timeout=PUBLISH_TIMEOUT,
+                wait=False,
             )
 
     async def _park(self, connection: asyncpg.Connection, row: asyncpg.Record) -> None:

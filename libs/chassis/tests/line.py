@@ -43,6 +43,7 @@ class Line:
     heard: AbstractQueue
     dead: AbstractQueue
     broker: Broker
+    relay: Relay
     consumer: Consumer
 
     async def send(self, message: Message, sender: str = "orders", **properties: Any) -> UUID:
@@ -124,7 +125,7 @@ async def line(template: str) -> AsyncIterator[Line]:
             consumer = Consumer(bus, harness.running.database, broker, TIERS)
             tasks = [asyncio.create_task(relay.run()), asyncio.create_task(consumer.run())]
             await until(consumer.is_consuming)
-            made = Line(harness, channel, heard, dead, broker, consumer, open=[])
+            made = Line(harness, channel, heard, dead, broker, relay, consumer, open=[])
             yield made
             await consumer.drain()
             for task in tasks:

@@ -1,12 +1,14 @@
-"""Messages that nobody waits for wait for company, on a real RabbitMQ."""
+"""Messages wait for company where it is likely, or where nobody waits for them; on a real broker."""
 
-from line import Line, order, until
+from line import Line, order, take, until
 
+from chassis.company import LONGEST_GAP, Company
 from chassis.ids import new_id
 from contracts.examples import build
 from contracts.orders import OrderPlaced
 
 FOR_EVER = 600.0
+NEVER = 10.0**6
 
 
 def placed() -> OrderPlaced:
@@ -51,3 +53,34 @@ async def test_a_full_batch_waits_no_longer(line: Line) -> None:
         return await jars(line) == [2, 2, 2, 2]
 
     await until(handled)
+
+
+def after(gaps: list[float]) -> Company:
+    """What is known once something came after each of these gaps."""
+    company, now = Company(), 0.0
+    for gap in gaps:
+        now += gap
+        company.came(now)
+    return company
+
+
+def test_company_is_likely_where_things_come_often() -> None:
+    assert after([0.001] * 50).is_likely_within(0.005)
+    assert not after([0.020] * 50).is_likely_within(0.015)
+
+
+def test_nothing_is_expected_at_first_nor_after_a_pause() -> None:
+    assert not Company().is_likely_within(0.015)
+    assert not after([0.001] * 50 + [3600.0]).is_likely_within(0.005)
+
+
+def test_a_flock_is_noticed_soon_after_a_pause() -> None:
+    assert after([LONGEST_GAP] * 50 + [0.001] * 20).is_likely_within(0.015)
+
+
+async def test_a_message_and_its_answer_go_at_once_where_no_company_is_likely(line: Line) -> None:
+    line.consumer.batch_linger = line.relay.linger = FOR_EVER
+    line.consumer._company, line.relay._company = Company(NEVER), Company(NEVER)
+    await line.send(order(7))
+    answer = await take(line.heard)
+    assert answer.routing_key == "inventory.StockReserved"
