@@ -1,6 +1,7 @@
 """The connections to RabbitMQ: one for publishing, one for consuming, both restored when lost."""
 
 import asyncio
+from typing import cast
 
 import aio_pika
 import aiormq
@@ -67,13 +68,13 @@ class Broker:
                     await self._declare(name)
         return self._exchanges[name]
 
-    async def publishing(self) -> aiormq.abc.AbstractChannel:
+    async def publishing(self) -> aiormq.Channel:
         """The channel to publish on, beneath what restores it: whoever has it asks each time."""
         if self._publishing is None:
             async with self._lock:
                 await self._open()
         assert self._publishing is not None  # noqa: S101
-        return await self._publishing.get_underlay_channel()
+        return cast("aiormq.Channel", await self._publishing.get_underlay_channel())
 
     async def _declare(self, name: str) -> None:
         # No passive declaration: it would need configure rights on exchanges that are not ours.
