@@ -105,7 +105,11 @@ class ServiceSettings(BaseSettings):
         50, ge=1, le=500, description="messages taken in one transaction", examples=["50"]
     )
     batch_linger: float = Field(
-        0.015, ge=0, le=1, description="seconds to wait for a batch to fill", examples=["0.015"]
+        0.015,
+        ge=0,
+        le=1,
+        description="seconds to wait for a batch to fill, where more is likely to come meanwhile",
+        examples=["0.015"],
     )
     unhurried_linger: float = Field(
         0.2,

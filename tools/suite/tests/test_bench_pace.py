@@ -98,6 +98,13 @@ def test_what_stays_or_falls_did_not_grow() -> None:
     assert not growth(one_peak)["grew"]
 
 
+def test_what_fills_in_the_first_minutes_and_then_stays_did_not_grow() -> None:
+    filling = [(minute, min(held, 110.0)) for minute, held in line(100, 2.5)]
+    found = growth(filling)
+    assert found["last_quarter_mib"] > found["first_quarter_mib"] + 3
+    assert not found["grew"]
+
+
 def test_each_process_has_its_growth_and_all_together_theirs() -> None:
     looks = [(minute, {"orders": held, "cart": 50.0}) for minute, held in line(100, 0.5)]
     found = memory_figures(looks)

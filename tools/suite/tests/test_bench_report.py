@@ -46,7 +46,9 @@ def everything() -> dict[str, Any]:
         "rest_cpu_ms_per_s_by_process": {"sandbox_provider": 1.5, "orders": 3.5},
         "soak": {
             **level(minutes=20.0, rate_per_s=5.0, left_behind=0),
-            "memory": memory_figures([(0.0, {"orders": 100.0}), (1.0, {"orders": 140.0})]),
+            "memory": memory_figures(
+                [(float(minute), {"orders": 100.0 + 40 * minute}) for minute in range(8)]
+            ),
         },
         "oversell": {"stock": 50, "buyers": 150, "seconds": 3.0, **race(refused)},
         "reading": {"product_list": [row], "product_by_id": [row]},

@@ -82,11 +82,13 @@ def growth(points: Sequence[tuple[float, float]]) -> Json:
 
     points: at least one, each a minute and what was held then, in MiB.
 
-    `grew` is whether the last quarter holds more than the first beyond what allocators move by.
+    `grew` is whether the last quarter holds more than the first and the second, beyond what
+    allocators move by: pools, plans and caches fill in the first.
     """
     values = [value for _, value in points]
     quarter = max(1, len(values) // 4)
     first, last = statistics.median(values[:quarter]), statistics.median(values[-quarter:])
+    warm = statistics.median(values[quarter : 2 * quarter] or values)
     slope = 0.0
     if points[-1][0] > points[0][0]:
         slope = statistics.linear_regression([minute for minute, _ in points], values).slope
@@ -94,5 +96,5 @@ def growth(points: Sequence[tuple[float, float]]) -> Json:
         "first_quarter_mib": round(first, 1),
         "last_quarter_mib": round(last, 1),
         "slope_mib_per_min": round(slope, 3),
-        "grew": last > first + max(SLACK_MIB, first * SLACK_SHARE),
+        "grew": last > max(first, warm) + max(SLACK_MIB, first * SLACK_SHARE),
     }
