@@ -26,8 +26,13 @@ LIST_DUE = text(
 MARK_DELIVERED = text(
     "update webhooks set delivered_at = :now where id = any(cast(:ids as text[]))"
 )
+ADD_ENTRIES = text(
+    "insert into ledger_entries (charge_id, reference, currency, transfer, account, amount) "
+    "select :charge_id, :reference, :currency, new.* from unnest(cast(:transfers as text[]), "
+    "cast(:accounts as text[]), cast(:amounts as bigint[])) as new"
+)
 # One object each, so that they are compiled once.
-ADD_CHARGE, ADD_ENTRY, ADD_WEBHOOK = insert(charges), insert(ledger_entries), insert(webhooks)
+ADD_CHARGE, ADD_WEBHOOK = insert(charges), insert(webhooks)
 
 
 async def add_charge(connection: AsyncSession, charge: Charge) -> None:
@@ -141,18 +146,17 @@ async def postpone(connection: AsyncSession, webhook_id: str, until: datetime) -
 async def _add_entries(connection: AsyncSession, charge: Charge) -> None:
     if not charge.entries:
         return
-    rows = [
+    await connection.execute(
+        ADD_ENTRIES,
         {
             "charge_id": charge.id,
             "reference": charge.reference,
             "currency": charge.currency,
-            "transfer": entry.transfer,
-            "account": entry.account,
-            "amount": entry.amount,
-        }
-        for entry in charge.entries
-    ]
-    await connection.execute(ADD_ENTRY, rows)
+            "transfers": [entry.transfer for entry in charge.entries],
+            "accounts": [entry.account for entry in charge.entries],
+            "amounts": [entry.amount for entry in charge.entries],
+        },
+    )
 
 
 async def _add_refund(connection: AsyncSession, charge: Charge, refund: Refund) -> None:
