@@ -1,4 +1,4 @@
-"""Whether a moment's wait is likely to bring company: how often something came lately."""
+"""Whether company is about: how often something came lately."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 WEIGHT = 1 / 8
 # A pause counts as no more than this, in seconds.
 LONGEST_GAP = 0.1
+# With a shorter mean, in seconds, what comes belongs to a flock, or to a stream that makes one.
+FREQUENT = 0.05
 
 
 @dataclass
@@ -20,6 +22,7 @@ class Company:
         self.gap += (min(now - self.last, LONGEST_GAP) - self.gap) * WEIGHT
         self.last = now
 
-    def is_likely_within(self, seconds: float) -> bool:
-        """Whether one more is to be expected in so short a time, as things went lately."""
-        return self.gap < seconds
+    @property
+    def is_about(self) -> bool:
+        """Whether things come often enough that a moment's wait makes batches of them."""
+        return self.gap < FREQUENT

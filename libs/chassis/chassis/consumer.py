@@ -43,7 +43,7 @@ class Arrival:
 class Consumer:
     """Consumes `svc.<service>`. Counters are since the start of the process.
 
-    A batch waits `batch_linger` for more only where more is likely to come meanwhile.
+    A batch waits `batch_linger` for more only while messages come often.
     """
 
     bus: Bus[Any]
@@ -130,7 +130,7 @@ class Consumer:
         """Whether a batch ends with a message that is waited for, has room, and may get more."""
         has_room = len(batch) + self._arrived.qsize() < self.batch_size
         is_waited_for = batch[-1].type not in self.bus.unhurried
-        return is_waited_for and has_room and self._company.is_likely_within(self.batch_linger)
+        return is_waited_for and has_room and self._company.is_about
 
     async def _take(self, batch: Sequence[AbstractIncomingMessage]) -> None:
         together: list[Arrival] = []

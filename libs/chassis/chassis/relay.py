@@ -53,7 +53,7 @@ PARK = (
 class Relay:
     """Sends what its service committed; `linger` and `sweep_interval` are in seconds.
 
-    It lingers only where another commit is likely to come meanwhile.
+    It lingers only while commits come often.
     """
 
     database: Database
@@ -84,7 +84,7 @@ class Relay:
                 self._due |= ALL_SHARDS
                 continue
             if await self._rest(self.sweep_interval * random.uniform(0.75, 1.25)):  # noqa: S311
-                if self._company.is_likely_within(self.linger):
+                if self._company.is_about:
                     # Commits come in flocks: a moment's wait makes one batch of them.
                     await asyncio.sleep(self.linger)
                 continue

@@ -108,7 +108,7 @@ class ServiceSettings(BaseSettings):
         0.015,
         ge=0,
         le=1,
-        description="seconds to wait for a batch to fill, where more is likely to come meanwhile",
+        description="seconds to wait for a batch to fill, while messages come often",
         examples=["0.015"],
     )
     unhurried_linger: float = Field(
