@@ -32,7 +32,7 @@ def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[st
     is the folder for a whole suite with servers of its own, which its tests may kill.
     """
     whole = folder / "whole"
-    with _alone(folder), _ended_in_order(), _servers(root, folder, report) as found:
+    with _alone(folder), ended_in_order(), _servers(root, folder, report) as found:
         settings = os.environ | found | {"TEST_INSTANCE": str(whole)}
         try:
             if arguments or not all((root / part).is_dir() for part in WHOLE):
@@ -115,7 +115,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ended_in_order() -> Iterator[None]:
+def ended_in_order() -> Iterator[None]:
     """Raise Terminated on SIGTERM, so that the servers end then as well.
 
     A shell lets what it starts in the background ignore SIGINT, and pytest would inherit that: then

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from suite import testing
 from suite.bench import report, run
 from suite.bench.run import Plan
 from suite.bench.target import Target
@@ -45,14 +46,15 @@ def own_instance(folder: Path, *, keep: bool, step: Callable[[str], None]) -> It
         step(f"the rate limit is raised: {name}={os.environ[name]}")
     suite = Instance(folder, report=step)
     suite.wipe()
-    try:
-        suite.start()
-        yield of_instance(suite)
-    finally:
-        if keep:
-            step(f"the instance in {folder} keeps running")
-        else:
-            suite.discard()
+    with testing.ended_in_order():
+        try:
+            suite.start()
+            yield of_instance(suite)
+        finally:
+            if keep:
+                step(f"the instance in {folder} keeps running")
+            else:
+                suite.discard()
 
 
 def of_instance(suite: Instance) -> Target:
