@@ -45,7 +45,7 @@ clean: ## stop everything and remove its data, logs and secrets
 test: install ## every test, on servers of its own (A="-k checkout -x" goes to pytest)
 	@$(SUITE) test -- $(A)
 
-faults: install ## attack the whole suite, an hour (A="--seed 7 --part 1/4 --only crash")
+faults: install ## attack the whole suite, half an hour (A="--seed 7 --part 1/4 --only crash")
 	@$(SUITE) faults $(A)
 
 check: install ## ruff, mypy, import contracts, broker topology, index of the API
