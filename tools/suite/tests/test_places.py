@@ -20,9 +20,11 @@ from pathlib import Path
 from suite.instance import Instance
 
 suite = Instance(Path(sys.argv[1]), root=Path(sys.argv[2]), report=print)
-suite.start()
-print("state in", suite.environment.cluster.folder.parent)
-suite.discard()
+try:
+    suite.start()
+    print("state in", suite.environment.cluster.folder.parent)
+finally:
+    suite.discard()
 """
 
 
