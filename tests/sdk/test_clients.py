@@ -35,12 +35,12 @@ def test_a_wrong_argument_is_seen_by_the_typescript_compiler(clients: Sdk, tmp_p
         'const shop = cartwright({ baseUrl: "http://shop" });\n'
         'await shop.POST("/v1/carts", { body: { items: [] } });\n'
     )
-    file = tmp_path / "calls.mts"
-    file.write_text(right)
-    clients.check_typescript(file)
-    file.write_text(right.replace("items: []", 'items: "none"'))
-    with pytest.raises(SdkFailed, match="TS2322"):
-        clients.check_typescript(file)
+    sound, spoilt = tmp_path / "sound.mts", tmp_path / "spoilt.mts"
+    sound.write_text(right)
+    spoilt.write_text(right.replace("items: []", 'items: "none"'))
+    with pytest.raises(SdkFailed, match=r"spoilt\.mts.*TS2322") as failure:
+        clients.check_typescript(sound, spoilt)
+    assert "sound.mts" not in str(failure.value)
 
 
 def test_the_packages_hold_the_clients_with_their_types(clients: Sdk) -> None:

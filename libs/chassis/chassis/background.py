@@ -24,6 +24,7 @@ def calm_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    gc.enable()
 
 
 async def kept(work: Callable[[Running], Awaitable[None]], running: Running) -> None:

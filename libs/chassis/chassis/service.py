@@ -1,11 +1,7 @@
-"""Composition: settings, routes, handlers and sweeps, run as api, worker, all or migrate."""
+"""Composition: settings, routes, handlers and sweeps, run as api, worker or both."""
 
-import argparse
 import asyncio
-import importlib
-import json
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -16,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 import uvloop
 from fastapi import APIRouter
-from sqlalchemy import MetaData, make_url, text
+from sqlalchemy import MetaData, text
 
 from chassis import app as factory
 from chassis import crashpoints, edge, idempotency, inbox, logs, metrics, readings, sweep, tracing
@@ -31,13 +27,12 @@ from chassis.ops import routes
 from chassis.readings import OF_EVERY_SERVICE, Reading, Readings
 from chassis.relay import Relay
 from chassis.server import Server, server_of
-from chassis.settings import ServiceSettings, load
+from chassis.settings import ServiceSettings
 from chassis.sweep import Sweep
 
 log = structlog.get_logger()
 
 S = TypeVar("S", bound=ServiceSettings)
-KINDS = ("api", "worker", "all", "migrate", "revision", "openapi")
 CHECK_TIMEOUT = 2.0
 DRAIN_TIMEOUT = 15.0
 
@@ -73,7 +68,6 @@ class Service(Generic[S]):
     bus: Bus[S]
     sweeps: Sequence[Sweep] = ()
     on_start: Callable[[Running[S], AsyncExitStack], Awaitable[None]] | None = None
-    on_migrate: Callable[[S], Awaitable[None]] | None = None
     background: Sequence[Callable[[Running[S]], Awaitable[None]]] = field(default_factory=tuple)
     readings: Sequence[Reading] = ()
 
@@ -124,32 +118,10 @@ class Service(Generic[S]):
         readings.serve(app)
         return app
 
-    def main(self) -> None:
-        """The command line: `python -m <service> [api|worker|all|migrate|…]`."""
-        parser = argparse.ArgumentParser(prog=f"python -m {self.name}")
-        parser.add_argument("kind", nargs="?", default="all", choices=KINDS)
-        parser.add_argument("-m", "--message", help="what a new revision does (revision only)")
-        arguments = parser.parse_args()
-        if arguments.kind == "openapi":
-            print(json.dumps(self.document()))  # noqa: T201
-            return
-        settings = load(self.settings)
+    def run(self, settings: S, kind: str) -> int:
+        """Serve as `api`, `worker` or `all` until the process is asked to stop; its exit code."""
         logs.configure(self.name, settings.log_level)
-        if arguments.kind in ("migrate", "revision"):
-            asyncio.run(self._migrate(settings, arguments.message))
-        else:
-            sys.exit(uvloop.run(self._run(settings, arguments.kind)))
-
-    async def _migrate(self, settings: S, message: str | None) -> None:
-        # Alembic is for this alone: loaded at the top, every running service would hold it.
-        migrations = importlib.import_module("chassis.migrations")
-        url = settings.migrator_database_url or settings.database_url
-        await migrations.migrate(self.name, url, make_url(settings.database_url).username)
-        if message is not None:
-            file = await migrations.write_revision(self.name, url, self.metadata, message)
-            print(f"{file} is a draft: read it before it runs.")  # noqa: T201
-        elif self.on_migrate is not None:
-            await self.on_migrate(settings)
+        return uvloop.run(self._run(settings, kind))
 
     async def _run(self, settings: S, kind: str) -> int:
         running = self.compose(settings)

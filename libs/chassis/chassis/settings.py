@@ -157,6 +157,11 @@ class ServiceSettings(BaseSettings):
         examples=["crash-points"],
     )
 
+    @property
+    def owner_url(self) -> str:
+        """The database as the role that owns its tables, which is the service's own for tests."""
+        return self.migrator_database_url or self.database_url
+
     @classmethod
     def settings_customise_sources(
         cls,

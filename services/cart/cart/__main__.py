@@ -1,5 +1,6 @@
 """`python -m cart api|worker|all|migrate`."""
 
-from cart.main import service
+from cart.settings import CartSettings
+from chassis import command
 
-service.main()
+command.main("cart", CartSettings)

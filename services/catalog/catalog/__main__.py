@@ -1,5 +1,6 @@
 """`python -m catalog api|worker|all|migrate`."""
 
-from catalog.main import service
+from catalog.settings import CatalogSettings
+from chassis import command
 
-service.main()
+command.main("catalog", CatalogSettings)

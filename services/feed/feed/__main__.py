@@ -1,5 +1,6 @@
 """`python -m feed api|worker|all|migrate`."""
 
-from feed.main import service
+from chassis import command
+from feed.settings import FeedSettings
 
-service.main()
+command.main("feed", FeedSettings)

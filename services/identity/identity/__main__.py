@@ -1,6 +1,6 @@
-"""The command line: `python -m identity api|worker|all|migrate`."""
+"""`python -m identity api|worker|all|migrate`."""
 
-from identity.main import service
+from chassis import command
+from identity.settings import IdentitySettings
 
-if __name__ == "__main__":
-    service.main()
+command.main("identity", IdentitySettings, after_migration="identity.bootstrap:bootstrap")

@@ -23,7 +23,7 @@ async def bootstrap(settings: IdentitySettings) -> None:
     """Store the service clients' secrets as hashes, and make an administrator where none is."""
     clients = _client_secrets(settings.service_client_secrets_file)
     password_hash = await _administrators_hash(settings)
-    database = Database(settings.migrator_database_url or settings.database_url, pool_size=1)
+    database = Database(settings.owner_url, pool_size=1)
     try:
         async with database.transaction() as tx:
             await _keep_clients(tx, clients)

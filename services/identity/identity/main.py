@@ -1,4 +1,4 @@
-"""Identity's composition: keys and hasher at start, first administrator and clients at migrate."""
+"""Identity's composition: keys and hasher at start."""
 
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -9,7 +9,6 @@ from chassis.service import Running, Service
 from chassis.sweep import Sweep
 from identity import signing
 from identity.api import routers
-from identity.bootstrap import bootstrap
 from identity.domain import Base
 from identity.handlers import bus
 from identity.passwords import Passwords
@@ -55,5 +54,4 @@ service = Service(
     bus,
     sweeps=[Sweep("expired credentials", forget_expired, every=3600)],
     on_start=start,
-    on_migrate=bootstrap,
 )

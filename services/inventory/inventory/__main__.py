@@ -1,5 +1,6 @@
-"""The process: `python -m inventory [api|worker|all|migrate]`."""
+"""`python -m inventory api|worker|all|migrate`."""
 
-from inventory.main import service
+from chassis import command
+from chassis.settings import ServiceSettings
 
-service.main()
+command.main("inventory", ServiceSettings)

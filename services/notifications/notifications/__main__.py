@@ -1,5 +1,6 @@
 """`python -m notifications api|worker|all|migrate`."""
 
-from notifications.main import service
+from chassis import command
+from notifications.settings import NotificationsSettings
 
-service.main()
+command.main("notifications", NotificationsSettings)

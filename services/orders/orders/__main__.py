@@ -1,5 +1,6 @@
 """`python -m orders api|worker|all|migrate`."""
 
-from orders.main import service
+from chassis import command
+from orders.settings import OrdersSettings
 
-service.main()
+command.main("orders", OrdersSettings)

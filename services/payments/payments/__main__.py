@@ -1,5 +1,6 @@
-"""Runs the service: `python -m payments api|worker|all|migrate`."""
+"""`python -m payments api|worker|all|migrate`."""
 
-from payments.main import service
+from chassis import command
+from payments.settings import PaymentsSettings
 
-service.main()
+command.main("payments", PaymentsSettings)

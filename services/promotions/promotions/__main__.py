@@ -1,5 +1,6 @@
 """`python -m promotions api|worker|all|migrate`."""
 
-from promotions.main import service
+from chassis import command
+from promotions.settings import PromotionsSettings
 
-service.main()
+command.main("promotions", PromotionsSettings)

@@ -1,5 +1,6 @@
 """`python -m shipping api|worker|all|migrate`."""
 
-from shipping.main import service
+from chassis import command
+from shipping.settings import ShippingSettings
 
-service.main()
+command.main("shipping", ShippingSettings)

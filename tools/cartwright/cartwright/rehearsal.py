@@ -21,7 +21,8 @@ from subscriber.queues import WORK, Names
 
 Made = tuple[Envelope, bytes]
 
-PAUSE = 0.2
+# Seconds between two questions to the probe, which may be a program that starts slowly.
+PAUSE = 0.5
 MILLISECOND = 1000
 
 

@@ -65,8 +65,8 @@ class Sdk:
             MYPY_CACHE_DIR=str(self.root / ".mypy_cache/sdk"),
         )
 
-    def check_typescript(self, file: Path) -> None:
-        """Hold a file against the TypeScript client's types. Raises SdkFailed with tsc's words."""
+    def check_typescript(self, *files: Path) -> None:
+        """Hold files against the TypeScript client's types. Raises SdkFailed with tsc's words."""
         asked = {
             "extends": str(self.typescript / "tsconfig.json"),
             "compilerOptions": {
@@ -75,9 +75,9 @@ class Sdk:
                 "typeRoots": [str(self.typescript / "node_modules/@types")],
                 "paths": {"@cartwright/client": [str(self.typescript / "src/index.ts")]},
             },
-            "include": [str(file)],
+            "include": [str(file) for file in files],
         }
-        project = file.with_name("tsconfig.json")
+        project = files[0].with_name("tsconfig.json")
         project.write_text(json.dumps(asked))
         tsc = self.typescript / "node_modules/typescript/bin/tsc"
         self._run([self._node(), tsc, "-p", project], self.typescript)

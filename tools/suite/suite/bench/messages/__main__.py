@@ -6,7 +6,9 @@ All are told by the environment where their database and broker are, as every se
 import asyncio
 import sys
 
+from chassis.settings import ServiceSettings, load
 from suite.bench.messages import filling, listener, speaker
+from suite.bench.messages.speaker import SpeakerSettings
 
 if __name__ == "__main__":
     match sys.argv.pop(1):
@@ -15,8 +17,8 @@ if __name__ == "__main__":
         case "fill":
             asyncio.run(filling.fill())
         case "speaker":
-            speaker.service.main()
+            sys.exit(speaker.service.run(load(SpeakerSettings), "api"))
         case "listener":
-            listener.service.main()
+            sys.exit(listener.service.run(load(ServiceSettings), "worker"))
         case unknown:
             sys.exit(f"there is no process {unknown}")

@@ -84,16 +84,16 @@ class Ground:
     async def running(self, name: str, **more: Any) -> AsyncIterator["Worker"]:
         """A service while it runs: the listener with its consumer, the speaker with its relay."""
         settings = self.settings(name, **more)
-        process = await self._start(name, settings, "worker" if name == LISTENER else "api")
+        process = await self._start(name, settings)
         worker = Worker(process, f"http://127.0.0.1:{settings['PORT']}")
         try:
             yield worker
         finally:
             await worker.stop()
 
-    async def _start(self, role: str, settings: Mapping[str, str], *kind: str) -> Process:
+    async def _start(self, role: str, settings: Mapping[str, str]) -> Process:
         self.suite.logs.mkdir(parents=True, exist_ok=True)
-        command = (sys.executable, "-m", "suite.bench.messages", role, *kind)
+        command = (sys.executable, "-m", "suite.bench.messages", role)
         with (self.suite.logs / "messages.log").open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *command, env=dict(settings), stdout=log, stderr=log
