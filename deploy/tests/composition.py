@@ -14,6 +14,16 @@ from suite.compose import Project
 
 PATIENT = httpx.Timeout(60.0)
 DEADLINE = 240.0
+# What no service can read, put into its queue by the broker's administrator.
+POISON = """
+import base64, json, sys, urllib.request
+body = {"properties": {}, "routing_key": "svc.notifications", "payload": "?", "payload_encoding": "string"}
+url = "http://rabbitmq:15672/api/exchanges/cartwright/amq.default/publish"
+login = base64.b64encode(("admin:" + sys.argv[1]).encode()).decode()
+headers = {"Authorization": "Basic " + login, "Content-Type": "application/json"}
+asked = urllib.request.Request(url, json.dumps(body).encode(), headers)
+assert json.load(urllib.request.urlopen(asked)) == {"routed": True}
+"""
 
 
 def docker(*arguments: str) -> str:
@@ -52,6 +62,13 @@ class Composition:
         for service in services:
             pid = inspected(self.container(service))["State"]["Pid"]
             os.kill(pid, 9)
+
+    def poison(self) -> None:
+        """Put a message that nobody can read into the queue of notifications."""
+        lines = (line.partition("=") for line in self.project.env_file.read_text().splitlines())
+        password = {name: value for name, _, value in lines}["BROKER_ADMIN_PASSWORD"]
+        put = ("exec", "-T", "notifications", "python", "-c", POISON, password)
+        self.project.run(*put)
 
     def wait_served(self) -> None:
         """Wait until the gateway serves, however long its container's own check takes to say so."""

@@ -11,11 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+import watching
 from composition import PATIENT, Composition
 from pasting import Operator
 
 from shopfloor import Staff, sign_in
-from suite import repository
+from suite import compose, repository
 from suite.compose import Project
 from suite.environment import ADMIN_EMAIL
 from suite.refusals import Refusal
@@ -67,24 +68,32 @@ def gateway_settings(engine_folder: Path) -> Path:
 def composition(
     engine_folder: Path, services: list[str], gateway_settings: Path
 ) -> Iterator[Composition]:
-    """The whole suite, up; gone with its volumes after the tests."""
+    """The whole suite and what watches it, up; gone with its volumes after the tests."""
     # With secrets of its own: what an earlier run rotated is not the beginning.
     shutil.rmtree(engine_folder / "compose", ignore_errors=True)
-    project = Project(repository.ROOT, engine_folder / "compose", name="cartwright-test")
-    secrets = project.prepare(services, GATEWAY_SETTINGS=str(gateway_settings))
-    project.run("down", "--volumes", "--remove-orphans")
+    waits = watching.hurried(engine_folder / "compose" / "watching")
+    project = Project(
+        repository.ROOT, engine_folder / "compose", name="cartwright-test",
+        files=(compose.FILE, watching.FILE, waits),
+    )  # fmt: skip
+    secrets = project.prepare(
+        services, GATEWAY_SETTINGS=str(gateway_settings), **watching.settings(waits.parent)
+    )
+    everything = ("--profile", "observability")
+    project.run(*everything, "down", "--volumes", "--remove-orphans")
+    parts = set(project.run(*everything, "config", "--services").split())
     try:
-        project.run("up", "--detach", "--no-build")
+        project.run(*everything, "up", "--detach", "--no-build", *(parts - watching.NOT_TO_BE_HAD))
         running = Composition(project, secrets["admin:password"])
         running.wait_served()
         yield running
     finally:
         logs = engine_folder / "compose.log"
         logs.write_text(project.run("logs", "--no-color", "--timestamps"))
-        project.run("kill")
+        project.run(*everything, "kill")
         # What compose cannot remove yet, as a network that was in use a moment ago, the engine does.
         with contextlib.suppress(Refusal):
-            project.run("down", "--volumes", "--remove-orphans")
+            project.run(*everything, "down", "--volumes", "--remove-orphans")
 
 
 @pytest_asyncio.fixture

@@ -12,17 +12,6 @@ from shopfloor import Buyer, Staff, until
 
 pytestmark = pytest.mark.thorough
 
-# What no service can read, put into its queue by the broker's administrator.
-POISON = """
-import base64, json, sys, urllib.request
-body = {"properties": {}, "routing_key": "svc.notifications", "payload": "?", "payload_encoding": "string"}
-url = "http://rabbitmq:15672/api/exchanges/cartwright/amq.default/publish"
-login = base64.b64encode(("admin:" + sys.argv[1]).encode()).decode()
-headers = {"Authorization": "Basic " + login, "Content-Type": "application/json"}
-asked = urllib.request.Request(url, json.dumps(body).encode(), headers)
-assert json.load(urllib.request.urlopen(asked)) == {"routed": True}
-"""
-
 
 async def test_a_checkout_that_stands_still_is_found_resumed_and_ended(
     operator: Operator, composition: Composition, staff: Staff, http: httpx.AsyncClient
@@ -52,11 +41,7 @@ async def test_dead_letters_are_looked_at_redriven_and_given_up(
     operator: Operator, composition: Composition
 ) -> None:
     look, redrive, discard = blocks("dead-letters.md")
-    password = await asyncio.to_thread(
-        operator.pastes, 'sed -n "s/^BROKER_ADMIN_PASSWORD=//p" "$ENV"'
-    )
-    poison = ("exec", "-T", "notifications", "python", "-c", POISON, password.strip())
-    await asyncio.to_thread(composition.project.run, *poison)
+    await asyncio.to_thread(composition.poison)
 
     async def dead() -> list[dict[str, object]]:
         told = await asyncio.to_thread(operator.pastes, "cartwright dead list --json")

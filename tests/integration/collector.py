@@ -1,16 +1,22 @@
-"""A collector of traces: takes OTLP over HTTP on a port, and tells what is wrong with a trace."""
+"""A collector of traces: takes OTLP over HTTP on a port, and tells what is wrong with a trace.
+
+Run as a program it listens on every address, and shows what it took.
+"""
 
 import gzip
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import uvicorn
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
+
+# OTLP over HTTP, https://opentelemetry.io/docs/specs/otlp
+PORT = 4318
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,10 @@ class Collector:
         return [span for span in self.spans if span.trace == trace]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as a collector does."""
+        """Answer as a collector does, and a GET with every span."""
+        if scope["method"] == "GET":
+            await JSONResponse([asdict(span) for span in self.spans])(scope, receive, send)
+            return
         body, more = b"", True
         while more:
             message = await receive()
@@ -67,14 +76,17 @@ def _seen(service: str, span: Any) -> Seen:
     )  # fmt: skip
 
 
+def _served(collector: Collector, host: str, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        collector, host, port, log_level="error", lifespan="off", ws="none", access_log=False
+    )
+
+
 @contextmanager
 def collecting(port: int) -> Iterator[Collector]:
     """A collector on a port of the loopback address."""
     collector = Collector()
-    config = uvicorn.Config(
-        collector, port=port, log_level="error", lifespan="off", ws="none", access_log=False
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(_served(collector, "127.0.0.1", port))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -103,3 +115,7 @@ def faults(spans: Sequence[Seen], root: str, expected: dict[str, set[str]]) -> l
         if (service, name) not in found
     ]
     return sorted({*loose, *absent})
+
+
+if __name__ == "__main__":
+    uvicorn.Server(_served(Collector(), "0.0.0.0", PORT)).run()

@@ -1,37 +1,17 @@
 """One checkout is one trace, from the gateway to the provider and the last who hears of it."""
 
 import re
-import secrets
 from collections.abc import Iterator
 
 import asyncpg
 import pytest
 
-from collector import Collector, Seen, collecting, faults
+from checkout_trace import Trace
+from collector import Collector, collecting
 from invariants import Books
 from shopfloor import Buyer, Staff, until
 from suite.instance import Instance
 
-# What a card's checkout must show, by service.
-CHECKOUT = {
-    "gateway": {"ingress"},
-    "cart": {"POST /v1/carts", "POST /internal/carts/{cart_id}/lock"},
-    "shipping": {"process commands:shipping.CreateShipments:svc.shipping"},
-    "orders": {
-        "POST /v1/orders",
-        "send commands:inventory.ReserveStock",
-        "process events:inventory.StockReserved:svc.orders",
-        "process events:payments.PaymentCaptured:svc.orders",
-        "send events:orders.OrderConfirmed",
-    },
-    "inventory": {
-        "process commands:inventory.ReserveStock:svc.inventory",
-        "send events:inventory.StockReserved",
-    },
-    "payments": {"process commands:payments.CollectPayment:svc.payments", "POST"},
-    "sandbox-provider": {"POST /v1/charges"},
-    "notifications": {"process commands:notifications.Notify:svc.notifications"},
-}
 CUT = """
 create function cut_trace() returns trigger language plpgsql as $$
 begin
@@ -48,29 +28,6 @@ MENDED = "drop trigger cut_trace on outbox; drop function cut_trace();"
 def collector(instance: Instance) -> Iterator[Collector]:
     with collecting(instance.environment.ports["collector"]) as found:
         yield found
-
-
-class Trace:
-    """A trace that the test begins, as a client may, and marks as sampled."""
-
-    def __init__(self, collector: Collector, buyer: Buyer) -> None:
-        self.collector = collector
-        self.id, self.root = secrets.token_hex(16), secrets.token_hex(8)
-        buyer.http.headers["traceparent"] = f"00-{self.id}-{self.root}-01"
-
-    @property
-    def spans(self) -> list[Seen]:
-        return self.collector.of_trace(self.id)
-
-    def faults(self) -> list[str]:
-        """The gateway's names are paths; the rest is as it came."""
-        spans = [
-            Seen("gateway", "ingress", s.trace, s.id, s.parent, s.links, s.attributes)
-            if s.service == "gateway"
-            else s
-            for s in self.spans
-        ]
-        return faults(spans, self.root, CHECKOUT)
 
 
 async def test_a_checkout_is_one_connected_trace(

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import typer
 from rich.console import Console
 
-from engine import images, private, standins
+from engine import images, observers, private, standins
 from suite import repository
 from suite.refusals import Refusal
 
@@ -33,7 +33,10 @@ def prepare(engine: private.Engine) -> None:
         wheels = images.download(repository.ROOT, FOLDER, report)
         loading.result()
     source = images.context(repository.ROOT, wheels, FOLDER / "context")
-    images.build(engine, source, repository.services(repository.ROOT), VERSION, report)
+    services = repository.services(repository.ROOT)
+    images.build(engine, source, services, VERSION, report)
+    base = f"cartwright/{services[0]}:{VERSION}"
+    observers.build(engine, repository.ROOT, FOLDER / "observers", base, report)
 
 
 def environment(engine: private.Engine) -> dict[str, str]:
@@ -42,6 +45,9 @@ def environment(engine: private.Engine) -> dict[str, str]:
         "BASE_IMAGE": standins.PYTHON,
         "POSTGRES_IMAGE": standins.POSTGRES,
         "RABBITMQ_IMAGE": standins.RABBITMQ,
+        "PROMETHEUS_IMAGE": observers.PROMETHEUS,
+        "ALERTMANAGER_IMAGE": observers.ALERTMANAGER,
+        "COLLECTOR_IMAGE": observers.COLLECTOR,
         "VERSION": VERSION,
         "ENGINE_FOLDER": str(FOLDER),
         "ENGINE_NAMESPACE": engine.namespace,

@@ -34,12 +34,14 @@ class Project:
 
     folder: holds `.env` and `secrets/`; beside the compose file by default, where compose itself
     looks for `.env`. name: the project's name, which is part of its containers' and volumes'.
+    files: compose files, the later ones over the earlier; relative ones begin at `root`.
     """
 
     root: Path
     folder: Path
     name: str = "cartwright"
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    files: tuple[Path, ...] = (FILE,)
 
     @property
     def env_file(self) -> Path:
@@ -68,9 +70,9 @@ class Project:
 
     def command(self, *arguments: str) -> list[str]:
         """Return the compose command of the machine, the newer plugin first. Raises Refusal."""
-        file = ["--file", str(self.root / FILE), "--env-file", str(self.env_file)]
-        profile = ["--project-name", self.name, "--profile", "core"]
-        return [*compose(self.environment), *file, *profile, *arguments]
+        files = [part for file in self.files for part in ("--file", str(self.root / file))]
+        rest = ["--env-file", str(self.env_file), "--project-name", self.name, "--profile", "core"]
+        return [*compose(self.environment), *files, *rest, *arguments]
 
     def run(self, *arguments: str, shown: bool = False) -> str:
         """Run compose to its end; returns what it printed. Raises Refusal with what it said."""

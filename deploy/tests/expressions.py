@@ -1,0 +1,54 @@
+"""What an expression of Prometheus reads: its selectors, and the labels it groups by.
+
+A selector that names no series is silent: its alert never fires and its panel stays empty.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+# `by (service, le)` and the like; https://prometheus.io/docs/prometheus/latest/querying/operators
+GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
+# A name that is no part of a number or duration, and calls nothing.
+SELECTOR = re.compile(r"(?<![\w:.])([a-zA-Z_:][\w:]*)\s*(\{[^}]*\})?(?!\w|\s*\()")
+WORDS = {"and", "or", "unless", "bool", "offset"}
+# The labels of every series of a selector.
+Series = Callable[[str], list[dict[str, str]]]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one expression reads; a selector is `name{matchers}`, the labels are those of groupings."""
+
+    selectors: frozenset[tuple[str, str]]
+    labels: frozenset[str]
+
+
+def read(expression: str) -> Read:
+    """Take an expression apart."""
+    groups = GROUPING.findall(expression)
+    labels = {label.strip() for group in groups for label in group.split(",") if label.strip()}
+    found = SELECTOR.findall(GROUPING.sub(" ", expression))
+    selectors = {(name, matchers) for name, matchers in found if name not in WORDS}
+    return Read(frozenset(selectors), frozenset(labels))
+
+
+def silent(expressions: Mapping[str, str], series: Series, excused: Mapping[str, str]) -> list[str]:
+    """What no series is found for, by the name of its expression.
+
+    excused: selectors that may find nothing, though their metric must be there, with the reasons.
+    """
+    faults = []
+    for title, expression in expressions.items():
+        wanted, known = read(expression), set[str]()
+        for name, matchers in sorted(wanted.selectors):
+            named = series(name)
+            known |= {label for labels in named for label in labels}
+            if not named:
+                faults.append(f"{title}: there is no {name}")
+            elif matchers and f"{name}{matchers}" not in excused and not series(name + matchers):
+                faults.append(f"{title}: no {name} has {matchers}")
+        faults += [
+            f"{title}: nothing has the label {label}" for label in sorted(wanted.labels - known)
+        ]
+    return faults

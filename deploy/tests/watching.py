@@ -1,0 +1,157 @@
+"""What watches the composition: its files with short waits, its interfaces, and somebody to be told."""
+
+import importlib.util
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from composition import Composition, inspected
+
+from collector import Collector, Seen
+from suite import repository
+
+FOLDER = repository.ROOT / "deploy/observability"
+FILE = Path("deploy/observability/docker-compose.yml")
+WATCHERS = {"prometheus", "alertmanager", "otel-collector"}
+# No registry that can be reached holds these two in any form.
+NOT_TO_BE_HAD = {"tempo", "grafana"}
+ENDPOINT = "http://otel-collector:4318"
+# Where who is told listens; containers know this machine by the name.
+DESK = ("desk", 9095)
+SECOND = {"scrape_interval": "2s", "evaluation_interval": "2s"}
+
+
+def text(name: str) -> Any:
+    """A file of deploy/observability as it is written."""
+    return yaml.safe_load((FOLDER / name).read_text())
+
+
+def queries() -> Any:
+    """Every dashboard's queries as rules, by the check that gives them to promtool."""
+    spec = importlib.util.spec_from_file_location("observability_check", FOLDER / "check.py")
+    assert spec is not None and spec.loader is not None
+    check = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(check)
+    return check.queries()
+
+
+def hurried(folder: Path) -> Path:
+    """Write the configuration with waits of seconds, and the compose file that puts it in place.
+
+    Beside the waits it changes where the pager is, and has the dashboards' queries evaluated too.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    prometheus, alerts, told = map(text, ("prometheus.yaml", "alerts.yaml", "alertmanager.yaml"))
+    prometheus["global"] |= SECOND
+    prometheus["rule_files"].append("queries.yaml")
+    for group in alerts["groups"]:
+        for rule in group["rules"]:
+            rule["for"] = "0s"
+    for route in (told["route"], *told["route"]["routes"]):
+        route |= {"group_wait": "0s", "group_interval": "1s"}
+    address = f"http://{DESK[0]}:{DESK[1]}"
+    told["global"] = {"pagerduty_url": f"{address}/pager"}
+    files = {"prometheus.yaml": prometheus, "alerts.yaml": alerts, "queries.yaml": queries(),
+             "alertmanager.yaml": told}  # fmt: skip
+    for name, content in files.items():
+        (folder / name).write_text(yaml.safe_dump(content))
+    (folder / "pager-key").write_text("a-routing-key")
+    (folder / "tickets-url").write_text(f"{address}/tickets")
+    mounted = {
+        "prometheus": ["prometheus.yaml", "alerts.yaml", "queries.yaml"],
+        "alertmanager": ["alertmanager.yaml"],
+    }
+    services: dict[str, Any] = {
+        name: {"volumes": [f"{folder / file}:/etc/{name}/{file}:ro" for file in files]}
+        for name, files in mounted.items()
+    }
+    services["alertmanager"]["extra_hosts"] = [f"{DESK[0]}:host-gateway"]
+    override = folder / "docker-compose.yml"
+    override.write_text(yaml.safe_dump({"version": "3.8", "services": services}))
+    return override
+
+
+def settings(folder: Path) -> dict[str, str]:
+    """What the compose files take from the environment to be watched."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": ENDPOINT,
+        "PAGER_KEY_FILE": str(folder / "pager-key"),
+        "TICKETS_URL_FILE": str(folder / "tickets-url"),
+    }
+
+
+@dataclass
+class Desk:
+    """Who is told of alerts: every message that came, by the path it came on."""
+
+    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def of(self, path: str) -> list[dict[str, Any]]:
+        """What came on a path."""
+        return [body for way, body in self.told if way == path]
+
+
+@contextmanager
+def listening() -> Iterator[Desk]:
+    """A desk that takes what Alertmanager sends to PagerDuty and to Slack."""
+    desk = Desk()
+
+    class Taking(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            desk.told.append((self.path, json.loads(body)))
+            # What PagerDuty answers; Slack's is `ok`, and only the code of it is read.
+            self.send_response(202 if self.path == "/pager" else 200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("0.0.0.0", DESK[1]), Taking)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield desk
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(30)
+
+
+class Watch:
+    """The watchers' own interfaces, inside the composition's network."""
+
+    def __init__(self, composition: Composition) -> None:
+        self.composition = composition
+
+    def _ask(self, service: str, port: int, path: str, **query: Any) -> Any:
+        networks = inspected(self.composition.container(service))["NetworkSettings"]["Networks"]
+        address = networks[f"{self.composition.project.name}_inside"]["IPAddress"]
+        answer = httpx.get(f"http://{address}:{port}{path}", params=query, timeout=60)
+        assert answer.is_success, f"{service}{path}: {answer.status_code} {answer.text[:1000]}"
+        return answer.json()
+
+    def prometheus(self, path: str, **query: Any) -> Any:
+        """What Prometheus answers below /api/v1."""
+        return self._ask("prometheus", 9090, f"/api/v1/{path}", **query)["data"]
+
+    def series(self, selector: str) -> list[dict[str, str]]:
+        """The labels of every series that a selector finds."""
+        return list(self.prometheus("series", **{"match[]": selector}))
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """What Alertmanager holds."""
+        return list(self._ask("alertmanager", 9093, "/api/v2/alerts"))
+
+    def of_trace(self, trace: str) -> list[Seen]:
+        """The spans of a trace that the collector took."""
+        spans = [Seen(**each) for each in self._ask("otel-collector", 4318, "/spans")]
+        return Collector(spans).of_trace(trace)

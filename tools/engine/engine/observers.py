@@ -1,0 +1,69 @@
+"""Stand-ins for what watches the suite: Debian's Prometheus, its Alertmanager, and a span receiver.
+
+Tempo and Grafana are in no package that can be had, so nothing stands in for them.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from engine import images
+from engine.private import Engine
+from suite.refusals import Refusal
+
+PROMETHEUS = "stand-in/prometheus"
+ALERTMANAGER = "stand-in/alertmanager"
+COLLECTOR = "stand-in/otel-collector"
+RECIPES = Path(__file__).with_name("observers.Dockerfile")
+# The tests' own receiver; it reads the protocol with what the services' images hold to write it.
+RECEIVER = "tests/integration/collector.py"
+# What each program is called in its image, and where Debian has it.
+PROGRAMS = {
+    "prometheus": ("prometheus", "usr/bin/prometheus"),
+    "alertmanager": ("prometheus-alertmanager", "usr/bin/prometheus-alertmanager"),
+}
+
+
+def program(folder: Path, package: str, path: str) -> Path:
+    """A program as it is installed, or else out of its package. Raises Refusal without either.
+
+    The package is unpacked in `folder` and not installed, which would start a server.
+    """
+    installed, unpacked = Path("/", path), folder / package / path
+    if installed.exists():
+        return installed
+    if not unpacked.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _run(folder, "apt-get", "download", "-qq", package)
+        newest = max(folder.glob(f"{package}_*.deb"), key=lambda file: file.stat().st_mtime)
+        _run(folder, "dpkg-deb", "--extract", newest.name, package)
+    return unpacked
+
+
+def _run(folder: Path, *command: str) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        told = f"`{' '.join(command)}` failed (apt-get update may help):\n{done.stderr[-1000:]}"
+        raise Refusal(told)
+
+
+def build(
+    engine: Engine, root: Path, folder: Path, service: str, report: Callable[[str], None]
+) -> None:
+    """Build the three stand-ins; the receiver stands on the image `service`. Raises Refusal."""
+    report("building what watches")
+    context = folder / "context"
+    shutil.rmtree(context, ignore_errors=True)
+    context.mkdir(parents=True)
+    for name, (package, path) in PROGRAMS.items():
+        shutil.copy2(program(folder / "packages", package, path), context / name)
+    shutil.copy2(root / RECEIVER, context / "collector.py")
+    build_with, kit = images.builder()
+    for image in (PROMETHEUS, ALERTMANAGER, COLLECTOR):
+        target = image.rpartition("/")[2]
+        engine.run(
+            build_with, "build", "--quiet", "--network", "none", "--tag", image, "--target", target,
+            "--build-arg", f"SERVICE={service}", "--file", RECIPES, context,
+            DOCKER_BUILDKIT=kit,
+        )  # fmt: skip
