@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scraping
 import yaml
-from rendered import composition, manifests, running
+from rendered import Manifests, composition, manifests
 
 from suite import repository
 
@@ -102,17 +103,36 @@ def test_prometheus_asks_every_service_where_it_listens() -> None:
     jobs = {job["job_name"]: job for job in loaded("prometheus.yaml")["scrape_configs"]}
     targets = {t for each in jobs["cartwright"]["static_configs"] for t in each["targets"]}
     assert targets == {f"{service}:8080" for service in SERVICES}
-    monitors = manifests("production").of("PodMonitor")
-    asked = {each["metadata"]["name"]: each["spec"]["podMetricsEndpoints"][0] for each in monitors}
-    assert asked["rabbitmq"]["params"] == jobs["rabbitmq"]["params"]
-    assert asked["rabbitmq"]["path"] == jobs["rabbitmq"]["metrics_path"]
-    assert set(asked) == set(jobs)
     (gateway,) = jobs["gateway"]["static_configs"]
     settings = json.loads((FOLDER.parent / "gateway/settings.json").read_text())
     assert gateway["targets"] == [f"gateway:{settings['metrics_port']}"]
-    (container,) = running(manifests("production").named("Deployment", "gateway"))
-    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
-    assert ports[asked["gateway"]["port"]] == settings["metrics_port"]
+
+
+def test_the_cluster_is_asked_for_the_same() -> None:
+    assert scraping.disagreements(manifests("production"), loaded("prometheus.yaml")) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("path: /metrics\n", "path: /metric\n", "cartwright: the path is /metric in the cluster"),
+        ("- port: http\n", "- port: https\n", "cartwright: orders-api has https on None"),
+        ("port: 15692", "port: 15693", "rabbitmq: no policy lets {15692} of rabbitmq be asked"),
+        ("[api, worker]", "[apis]", "cartwright: no pod is picked"),
+        ("replacement: gateway", "replacement: envoy", "gateway: the job is envoy"),
+        ("vhost: [cartwright]", "vhost: [/]", "rabbitmq: what is asked is"),
+    ],
+)
+def test_a_monitor_that_looks_elsewhere_is_seen(old: str, new: str, fault: str) -> None:
+    whole = manifests("production")
+    folder = repository.ROOT / "deploy/k8s/components/observability"
+    text = "---\n".join((folder / name).read_text() for name in ("pods.yaml", "network.yaml"))
+    assert old in text
+    planted = [each for each in yaml.safe_load_all(text.replace(old, new)) if each]
+    replaced = {(each["kind"], each["metadata"]["name"]) for each in planted}
+    kept = [e for e in whole.objects if (e["kind"], e["metadata"]["name"]) not in replaced]
+    found = scraping.disagreements(Manifests([*kept, *planted]), loaded("prometheus.yaml"))
+    assert any(each.startswith(fault) for each in found), found
 
 
 def camel(node: Any) -> Any:
