@@ -135,8 +135,12 @@ def record(
     _state.open().add(span)
 
 
-def root(name: str) -> str:
-    """Begin a trace for what nobody asked for, such as a deadline; returns its traceparent."""
-    traceparent = context.new_traceparent()
-    record(name, Kind.INTERNAL, traceparent, None, took=0, attributes={})
+def root(name: str, within: str | None = None, attributes: Attributes | None = None) -> str:
+    """Begin what nobody asked for, such as a deadline; returns its traceparent.
+
+    within: the traceparent of the work that it goes back to, whose trace it then belongs to;
+    without one it begins a trace of its own.
+    """
+    traceparent = context.child_of(within)
+    record(name, Kind.INTERNAL, traceparent, within, took=0, attributes=attributes or {})
     return traceparent

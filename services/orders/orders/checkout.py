@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chassis import context
 from chassis.auth import Caller
 from chassis.tokens import hash_of
 from contracts.orders import OrderedLine
@@ -106,6 +107,7 @@ def saga_facts(
             "capture": capture_moment(body, settings),
         },
         "link": link,
+        "traceparent": context.current().traceparent,
     }
 
 

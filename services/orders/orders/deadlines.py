@@ -1,14 +1,22 @@
 """The sweep of deadlines: what has waited too long acts by itself."""
 
-from chassis import outbox
+from chassis import outbox, tracing
+from chassis.context import Context, working_in
 from chassis.db import Database
 from chassis.ids import utcnow
+from orders.domain.checkout import Checkout
 from orders.handlers import bus
 from orders.saga.process import hear
 from orders.saga.triggers import DeadlinePassed
 from orders.store import checkouts, saving
 
 MOST = 100
+
+
+def _time_for(order: Checkout) -> Context:
+    """The context in which time speaks to an order: the trace of its checkout goes on."""
+    placed, attributes = order.facts.get("traceparent"), {"cartwright.order": str(order.order_id)}
+    return Context(traceparent=tracing.root("deadline passed", placed, attributes))
 
 
 async def sweep_deadlines(database: Database) -> int:
@@ -22,7 +30,8 @@ async def sweep_deadlines(database: Database) -> int:
         for order, each in zip(due, heard, strict=True):
             if each.outcome == "ignored":
                 order.deadline_at = None
-            outbox.add(tx, *each.sent)
+            with working_in(_time_for(order)):
+                outbox.add(tx, *each.sent)
         entries = [(order, each, None) for order, each in zip(due, heard, strict=True)]
         await saving.save_checkouts(tx, due, now, entries)
         return len(due)

@@ -1,11 +1,14 @@
 """What orders does when replies and parcels arrive, on a real database."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from chassis import tracing
+from chassis.context import trace_of
 from chassis.ids import new_id, utcnow
 from contracts.identity import CustomerChanged
 from contracts.inventory import ReleaseStock, StockRejected, StockReleased, StockReserved
@@ -103,6 +106,33 @@ async def test_a_passed_deadline_acts_by_itself(orders: Any, guest: Any) -> None
     assert await stage(orders, order_id) == "cancelled"
     (row,) = await orders.sql("select cancellation_reason from orders")
     assert row.cancellation_reason == "timed_out"
+
+
+async def test_what_a_deadline_says_is_found_from_the_trace_of_the_checkout(
+    orders: Any, guest: Any
+) -> None:
+    spans: list[tracing.Span] = []
+    exporter = SimpleNamespace(add=spans.append, close=lambda: None)
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    orders.client.headers["traceparent"] = f"00-{trace}-b7ad6b7169203331-01"
+    order_id = await placed(guest)
+    del orders.client.headers["traceparent"]
+    await orders.sql("update checkout_sagas set deadline_at = now() - interval '1 s'")
+    tracing.send_to(exporter)
+    try:
+        assert await sweep_deadlines(orders.running.database) == 1
+    finally:
+        tracing.send_to(None)
+
+    [passed] = spans
+    [asked] = await orders.sql("select facts->>'traceparent' from checkout_sagas")
+    assert (passed.name, passed.parent) == ("deadline passed", asked[0])
+    assert passed.attributes == {"cartwright.order": str(order_id)}
+    said = await orders.sql("select headers->>'cloudEvents:traceparent' from outbox order by seq")
+    assert said[-1][0] == passed.traceparent
+    assert {trace_of(each[0]) for each in said} == {trace}
+    logged = await orders.sql("select heard, trace_id from saga_log order by at")
+    assert [tuple(row) for row in logged] == [("Placed", trace), ("DeadlinePassed", trace)]
 
 
 async def fulfilled(orders: Any, guest: Any, **changes: Any) -> tuple[UUID, list[UUID], UUID]:

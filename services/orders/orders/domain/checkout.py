@@ -27,7 +27,8 @@ class Checkout:
     """What the saga knows and changes. Amounts are minor units of `currency`.
 
     facts: what was bought and how (immutable after checkout): `lines`, `ship_to`, `email`,
-    `payment`, `coupon`, `shipping_method_id`, `lead_time_days`, `redeemer`.
+    `payment`, `coupon`, `shipping_method_id`, `lead_time_days`, `redeemer`, `traceparent` (of the
+    request that placed it).
     progress: `asked` (commands ever sent), `allocations`, `stock_released`, `promotions_released`,
     `reason`, `handed_over` (shipment ids), `said_cancelled`.
     """
