@@ -80,7 +80,7 @@ def composition(
         services, GATEWAY_SETTINGS=str(gateway_settings), **watching.settings(waits.parent)
     )
     everything = ("--profile", "observability")
-    project.run(*everything, "down", "--volumes", "--remove-orphans")
+    remove(project, *everything)
     parts = set(project.run(*everything, "config", "--services").split())
     try:
         project.run(*everything, "up", "--detach", "--no-build", *(parts - watching.NOT_TO_BE_HAD))
@@ -91,9 +91,16 @@ def composition(
         logs = engine_folder / "compose.log"
         logs.write_text(project.run("logs", "--no-color", "--timestamps"))
         project.run(*everything, "kill")
-        # What compose cannot remove yet, as a network that was in use a moment ago, the engine does.
-        with contextlib.suppress(Refusal):
-            project.run(*everything, "down", "--volumes", "--remove-orphans")
+        remove(project, *everything)
+
+
+def remove(project: Project, *options: str) -> None:
+    """Remove a composition with its volumes.
+
+    What compose cannot remove yet, as a network that was in use a moment ago, the engine does.
+    """
+    with contextlib.suppress(Refusal):
+        project.run(*options, "down", "--volumes", "--remove-orphans")
 
 
 @pytest_asyncio.fixture

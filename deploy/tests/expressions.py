@@ -11,6 +11,7 @@ from dataclasses import dataclass
 GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 # A name that is no part of a number or duration, and calls nothing.
 SELECTOR = re.compile(r"(?<![\w:.])([a-zA-Z_:][\w:]*)\s*(\{[^}]*\})?(?!\w|\s*\()")
+MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"[^"]*"')
 WORDS = {"and", "or", "unless", "bool", "offset"}
 # The labels of every series of a selector.
 Series = Callable[[str], list[dict[str, str]]]
@@ -36,19 +37,23 @@ def read(expression: str) -> Read:
 def silent(expressions: Mapping[str, str], series: Series, excused: Mapping[str, str]) -> list[str]:
     """What no series is found for, by the name of its expression.
 
-    excused: selectors that may find nothing, though their metric must be there, with the reasons.
+    excused: matchers that may find nothing, with the reasons; their metric and the labels that
+    they speak of must be there all the same.
     """
     faults = []
     for title, expression in expressions.items():
         wanted, known = read(expression), set[str]()
         for name, matchers in sorted(wanted.selectors):
-            named = series(name)
-            known |= {label for labels in named for label in labels}
-            if not named:
+            of_name = {label for labels in series(name) for label in labels}
+            known |= of_name
+            if not of_name:
                 faults.append(f"{title}: there is no {name}")
-            elif matchers and f"{name}{matchers}" not in excused and not series(name + matchers):
-                faults.append(f"{title}: no {name} has {matchers}")
-        faults += [
-            f"{title}: nothing has the label {label}" for label in sorted(wanted.labels - known)
-        ]
+                continue
+            told = f"{title}: no {name} has "
+            unknown = sorted(set(MATCHER.findall(matchers)) - of_name)
+            faults += [f"{told}the label {label}" for label in unknown]
+            if matchers and not unknown and matchers not in excused:
+                faults += [] if series(name + matchers) else [f"{told}{matchers}"]
+        unknown = sorted(wanted.labels - known)
+        faults += [f"{title}: nothing has the label {label}" for label in unknown]
     return faults

@@ -18,15 +18,17 @@ COLLECTOR = "stand-in/otel-collector"
 RECIPES = Path(__file__).with_name("observers.Dockerfile")
 # The tests' own receiver; it reads the protocol with what the services' images hold to write it.
 RECEIVER = "tests/integration/collector.py"
-# What each program is called in its image, and where Debian has it.
-PROGRAMS = {
+# What is copied into the images, and the package and path it has in Debian.
+FILES = {
     "prometheus": ("prometheus", "usr/bin/prometheus"),
     "alertmanager": ("prometheus-alertmanager", "usr/bin/prometheus-alertmanager"),
+    # Debian's Alertmanager reads its messages' templates from here; the official one holds them.
+    "default.tmpl": ("prometheus-alertmanager", "usr/share/prometheus/alertmanager/default.tmpl"),
 }
 
 
-def program(folder: Path, package: str, path: str) -> Path:
-    """A program as it is installed, or else out of its package. Raises Refusal without either.
+def fetched(folder: Path, package: str, path: str) -> Path:
+    """A file as it is installed, or else out of its package. Raises Refusal without either.
 
     The package is unpacked in `folder` and not installed, which would start a server.
     """
@@ -56,8 +58,8 @@ def build(
     context = folder / "context"
     shutil.rmtree(context, ignore_errors=True)
     context.mkdir(parents=True)
-    for name, (package, path) in PROGRAMS.items():
-        shutil.copy2(program(folder / "packages", package, path), context / name)
+    for name, (package, path) in FILES.items():
+        shutil.copy2(fetched(folder / "packages", package, path), context / name)
     shutil.copy2(root / RECEIVER, context / "collector.py")
     build_with, kit = images.builder()
     for image in (PROMETHEUS, ALERTMANAGER, COLLECTOR):
