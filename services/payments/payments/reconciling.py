@@ -7,22 +7,30 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import outbox
+from chassis import outbox, tracing
 from chassis.context import Context, working_in
 from chassis.db import Database
 from chassis.ids import utcnow
 from chassis.sweep import Sweep
 from payments import refunding
 from payments.bus import bus, provider_of, providers, target_of
+from payments.domain.attempt import key_of
 from payments.domain.charge import Charge
 from payments.providers.port import OutcomeUnknown, ProviderRefused
 from payments.refunding import Plan, Wish
-from payments.store import payments, refunds, saved_methods
+from payments.store import attempts, payments, refunds, saved_methods
 
 log = structlog.get_logger()
 
 AT_ONCE = 20
-SELF = Context(actor="service:payments")
+
+
+async def asking_again(tx: AsyncSession, about: str, key: str) -> Context:
+    """The context of asking once more, in the trace of what was first asked under the key."""
+    first = await attempts.find_request(tx, key) or {}
+    return Context(
+        actor="service:payments", traceparent=tracing.root(about, first.get("traceparent"))
+    )
 
 
 def check_after() -> timedelta:
@@ -42,18 +50,19 @@ async def check_open_payments(database: Database) -> int:
 async def _check(database: Database, payment_id: UUID) -> None:
     async with database.transaction() as tx:
         payment = await payments.find_payment(tx, payment_id)
-    if payment is None:
-        return
-    try:
-        charge = await provider_of(payment).find(target_of(payment))
-    except (OutcomeUnknown, ProviderRefused) as error:
-        log.warning("payment not checked", payment_id=payment_id, error=str(error))
-        return
+        if payment is None:
+            return
+        again = await asking_again(tx, "check payment", key_of("collect", payment.operation_id))
+    with working_in(again):
+        try:
+            charge = await provider_of(payment).find(target_of(payment))
+        except (OutcomeUnknown, ProviderRefused) as error:
+            log.warning("payment not checked", payment_id=payment_id, error=str(error))
+            return
 
-    async def work(tx: AsyncSession) -> None:
-        await _learn(tx, payment_id, charge)
+        async def work(tx: AsyncSession) -> None:
+            await _learn(tx, payment_id, charge)
 
-    with working_in(SELF):
         await database.repeat(work)
 
 
@@ -93,7 +102,12 @@ async def _finish(database: Database, operation_id: UUID) -> None:
         found = await refunding.reserve(tx, order, payment, wish)
         return found if isinstance(found, Plan) else None
 
-    with working_in(SELF):
+    async with database.transaction() as tx:
+        refund = await refunds.find_refund(tx, operation_id)
+        if refund is None:
+            return
+        again = await asking_again(tx, "ask again for refund", refund.key)
+    with working_in(again):
         plan = await database.repeat(plan_again)
         if plan is None:
             return

@@ -62,7 +62,7 @@ async def reserve(
             tx.add(refund)
         refund.reserve(payment)
         await payments.save(tx, order, payment, Step())
-    request = {"amount": refund.amount}
+    request = {"amount": refund.amount, "traceparent": context.current().traceparent}
     await attempts.start_attempt(tx, payment.id, "refund", refund.key, request)
     return Plan(
         provider_of(payment), target_of(payment), refund.operation_id, refund.amount, refund.key

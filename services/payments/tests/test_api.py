@@ -5,6 +5,7 @@ import hashlib
 from typing import Any
 from uuid import UUID
 
+from chassis.context import trace_of
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import PaymentRefunded
@@ -179,6 +180,14 @@ async def test_a_refund_without_an_answer_is_finished_later(
     assert await finish_refunds(payments.running.database) == 1
     assert len(await payments.said(PaymentRefunded)) == 1
     assert provider.balances(str(order_id))["merchant"] == 1499
+    # It is told in the trace of the request that asked for it.
+    [asked] = await payments.sql(
+        "select request->>'traceparent' from payment_attempts where kind = 'refund'"
+    )
+    [told] = await payments.sql(
+        "select headers->>'cloudEvents:traceparent' from outbox order by seq desc limit 1"
+    )
+    assert trace_of(told[0]) == trace_of(asked[0])
 
 
 BAD_REFUNDS: list[dict[str, Any]] = [

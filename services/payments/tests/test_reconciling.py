@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chassis.context import trace_of
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import PaymentActionRequired, PaymentCaptured
@@ -38,6 +39,22 @@ async def test_a_confirmed_payment_is_found_without_its_webhook(
         PaymentCaptured,
     ]
     assert await come_due(payments) == 0
+
+
+async def test_what_the_sweep_finds_is_told_in_the_trace_of_the_command(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    for command in (collect("tok_action"), collect("tok_action")):
+        await payments.hear(command)
+        [charge] = provider.charges_of(str(command.order_id))
+        provider.client.post(f"/pay/{charge['id']}/confirm")
+    assert await come_due(payments) == 2
+    told = await payments.sql(
+        "select subject, headers->>'cloudEvents:traceparent' as traceparent from outbox"
+    )
+    traces = {(row.subject, trace_of(row.traceparent)) for row in told}
+    assert len(told) == 4
+    assert len(traces) == 2
 
 
 async def test_a_charge_whose_answer_was_lost_is_found_by_its_order(

@@ -114,7 +114,12 @@ async def _begin(
     tx: AsyncSession, payment: Payment, plan: Plan, first: PaymentEvent | None, *, is_another: bool
 ) -> Plan | Answered | None:
     """Make the payment; a refused one is made too, so that repeats hear the same."""
-    request = {"method": plan.new.method, "capture": plan.new.capture, "token": plan.new.token}
+    request = {
+        "method": plan.new.method,
+        "capture": plan.new.capture,
+        "token": plan.new.token,
+        "traceparent": context.current().traceparent,
+    }
     sequence = await payments.open_payment(
         tx,
         payment,
