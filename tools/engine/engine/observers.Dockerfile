@@ -10,7 +10,7 @@ ENTRYPOINT ["/bin/prometheus"]
 
 FROM stand-in/python:3 AS alertmanager
 COPY alertmanager /usr/bin/alertmanager
-COPY default.tmpl /usr/share/prometheus/alertmanager/default.tmpl
+COPY default.tmpl email.tmpl /usr/share/prometheus/alertmanager/
 RUN mkdir /alertmanager && chown 65534:65534 /alertmanager
 USER 65534:65534
 VOLUME /alertmanager

@@ -23,7 +23,10 @@ FILES = {
     "prometheus": ("prometheus", "usr/bin/prometheus"),
     "alertmanager": ("prometheus-alertmanager", "usr/bin/prometheus-alertmanager"),
     # Debian's Alertmanager reads its messages' templates from here; the official one holds them.
-    "default.tmpl": ("prometheus-alertmanager", "usr/share/prometheus/alertmanager/default.tmpl"),
+    **{
+        name: ("prometheus-alertmanager", f"usr/share/prometheus/alertmanager/{name}")
+        for name in ("default.tmpl", "email.tmpl")
+    },
 }
 
 
