@@ -130,11 +130,15 @@ class Watch:
     """The watchers' own interfaces, inside the composition's network."""
 
     def __init__(self, composition: Composition) -> None:
-        self.composition = composition
+        network = f"{composition.project.name}_inside"
+        # Asked once: compose takes a second for it.
+        self.addresses = {
+            name: inspected(composition.container(name))["NetworkSettings"]["Networks"][network]
+            for name in WATCHERS
+        }
 
     def _ask(self, service: str, port: int, path: str, **query: Any) -> Any:
-        networks = inspected(self.composition.container(service))["NetworkSettings"]["Networks"]
-        address = networks[f"{self.composition.project.name}_inside"]["IPAddress"]
+        address = self.addresses[service]["IPAddress"]
         answer = httpx.get(f"http://{address}:{port}{path}", params=query, timeout=60)
         assert answer.is_success, f"{service}{path}: {answer.status_code} {answer.text[:1000]}"
         return answer.json()
