@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from chassis.openapi.declared import Declared, watch
+from chassis.testing import PLAIN
 from failures import may_fail
 from invariants import Books
 from recorder import Recorder, recording
@@ -79,6 +80,7 @@ async def http(instance: Instance, declared: Declared) -> AsyncIterator[httpx.As
     """A client of the gateway; an answer that the API does not declare fails the test."""
     async with httpx.AsyncClient(
         base_url=instance.url("gateway"),
+        verify=PLAIN,
         timeout=PATIENT,
         limits=httpx.Limits(max_connections=300),
         event_hooks={"response": [watch(declared)]},

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from chassis.testing import PLAIN
 from shopfloor import ok, until
 from suite.instance import Instance
 
@@ -30,7 +31,9 @@ class Letterbox:
             return [mail for mail in await self._mails() if words in mail["subject"]]
 
         (mail,) = await until(there)
-        async with httpx.AsyncClient(base_url=self.instance.url("mailcatcher")) as http:
+        async with httpx.AsyncClient(
+            base_url=self.instance.url("mailcatcher"), verify=PLAIN
+        ) as http:
             return str(ok(await http.get(f"/messages/{mail['id']}"))["text"])
 
     async def token(self, words: str) -> str:
@@ -40,6 +43,8 @@ class Letterbox:
         return found[1]
 
     async def _mails(self) -> list[Any]:
-        async with httpx.AsyncClient(base_url=self.instance.url("mailcatcher")) as http:
+        async with httpx.AsyncClient(
+            base_url=self.instance.url("mailcatcher"), verify=PLAIN
+        ) as http:
             found = ok(await http.get("/messages", params={"to": self.address}))
         return sorted(found, key=lambda mail: mail["received_at"])

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
+from chassis.testing import PLAIN
 from invariants import SERVICES, Books
 from provision import broker
 from shopfloor import ENDED, Buyer, Staff, key, ok, until
@@ -20,7 +21,7 @@ from suite.instance import Instance
 
 async def health(instance: Instance, service: str, path: str) -> httpx.Response | None:
     """A service's own answer about itself, or None while it does not listen."""
-    async with httpx.AsyncClient(base_url=instance.url(service)) as http:
+    async with httpx.AsyncClient(base_url=instance.url(service), verify=PLAIN) as http:
         try:
             return await http.get(path)
         except httpx.TransportError:

@@ -106,9 +106,21 @@ class Relay:
             shards, self._due = self._due, set()
             if shards == ALL_SHARDS and not await self._anything_waits():
                 return
-            read = await self._pass(shards)
-            if read >= self.batch:
-                self._due |= shards
+            if await self._pass(shards) >= self.batch:
+                await self._catch_up(shards)
+
+    async def _catch_up(self, shards: set[int]) -> None:
+        """Send a backlog: one half of the shards goes out while the other awaits its confirms."""
+
+        async def empty(part: set[int]) -> None:
+            while await self._pass(part) >= self.batch:
+                pass
+
+        ordered = sorted(shards)
+        async with asyncio.TaskGroup() as both:
+            for part in (ordered[::2], ordered[1::2]):
+                if part:
+                    both.create_task(empty(set(part)))
 
     async def _anything_waits(self) -> bool:
         async with self.database.driver() as connection:

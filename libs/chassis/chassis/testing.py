@@ -6,6 +6,7 @@ it). A service's conftest takes `template_of` once and `running_service` for eac
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -38,6 +39,8 @@ S = TypeVar("S", bound=ServiceSettings)
 KEY = ec.generate_private_key(ec.SECP256R1())
 KEY_ID = "test"
 DECLARED: dict[str, Declared] = {}
+# For clients of plain HTTP: to read the machine's certificates takes 25 ms for each that is made.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def postgres_url() -> str:

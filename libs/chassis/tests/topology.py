@@ -7,6 +7,8 @@ import aio_pika
 import httpx
 from aio_pika.abc import AbstractChannel, AbstractQueue
 
+from chassis.testing import PLAIN
+
 TIERS = 4
 VHOST = "chassis"
 
@@ -58,14 +60,14 @@ async def remove(channel: AbstractChannel, service: str) -> None:
 
 async def vhost(api: str) -> None:
     """A virtual host of these tests' own: on the suite's, its services would hear the messages."""
-    async with httpx.AsyncClient(base_url=api) as client:
+    async with httpx.AsyncClient(base_url=api, verify=PLAIN) as client:
         (await client.put(f"/api/vhosts/{VHOST}")).raise_for_status()
     await user(api, "admin", password=None)
 
 
 async def user(api: str, name: str, password: str | None = "") -> None:
     """A broker user that may do everything: permissions are the definitions' tests."""
-    async with httpx.AsyncClient(base_url=api) as client:
+    async with httpx.AsyncClient(base_url=api, verify=PLAIN) as client:
         if password is not None:
             await client.put(f"/api/users/{name}", json={"password": name, "tags": ""})
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
