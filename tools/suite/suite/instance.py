@@ -75,7 +75,9 @@ class Instance:
         return Environment(
             ports=numbers,
             secrets=known,
-            cluster=Cluster(state / "postgres", numbers["postgres"], servers, known),
+            cluster=Cluster(
+                state / "postgres", numbers["postgres"], servers, known, self.profile == "test"
+            ),
             broker=Broker(state / "rabbitmq", numbers, servers, known),
             profile=self.profile,
             overrides=self.overrides,

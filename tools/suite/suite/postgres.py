@@ -31,15 +31,23 @@ SETTINGS = {
     "log_checkpoints": "off",
 }
 
+# What a killed process wrote is with the kernel; fsync guards against a machine that stops. No test
+# stops the machine, and its data is thrown away.
+FLEETING = {"fsync": "off", "full_page_writes": "off"}
+
 
 @dataclass(frozen=True)
 class Cluster:
-    """One PostgreSQL server with its data under `folder`, listening on the loopback address."""
+    """One PostgreSQL server with its data under `folder`, listening on the loopback address.
+
+    A fleeting one, of tests, may be killed but does not survive a power cut.
+    """
 
     folder: Path
     port: int
     account: Account
     secrets: Secrets
+    is_fleeting: bool = False
 
     @property
     def data(self) -> Path:
@@ -57,7 +65,8 @@ class Cluster:
         programs = postgres_programs.find(self.data, self.folder.parent, lock, self.account, report)
         if not self._is_made():
             self._make(programs)
-        options = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        settings = SETTINGS | (FLEETING if self.is_fleeting else {})
+        options = [f"-c{name}={value}" for name, value in settings.items()]
         return Process(
             name="postgres",
             command=[str(programs / "postgres"), "-D", str(self.data), f"-p{self.port}", *options],
