@@ -72,13 +72,12 @@ class Instance:
         servers = account.server_account()
         state = account.state_folder(self.folder, servers)
         known = secrets.ensure(self.folder, repository.services(self.root))
+        is_fleeting = self.profile == "test"
         return Environment(
             ports=numbers,
             secrets=known,
-            cluster=Cluster(
-                state / "postgres", numbers["postgres"], servers, known, self.profile == "test"
-            ),
-            broker=Broker(state / "rabbitmq", numbers, servers, known),
+            cluster=Cluster(state / "postgres", numbers["postgres"], servers, known, is_fleeting),
+            broker=Broker(state / "rabbitmq", numbers, servers, known, is_fleeting),
             profile=self.profile,
             overrides=self.overrides,
         )

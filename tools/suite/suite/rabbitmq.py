@@ -14,15 +14,22 @@ from suite.plan import Process, Tier
 from suite.refusals import Refusal
 from suite.secrets import Secrets, write_private
 
+# Raft's log is written and not awaited: see `FLEETING` in postgres.py.
+FLEETING = "[{ra, [{wal_sync_method, none}]}].\n"
+
 
 @dataclass(frozen=True)
 class Broker:
-    """One RabbitMQ node with its data under `folder`, all its ports on the loopback address."""
+    """One RabbitMQ node with its data under `folder`, all its ports on the loopback address.
+
+    A fleeting one, of tests, may be killed but does not survive a power cut.
+    """
 
     folder: Path
     ports: dict[str, int]
     account: Account
     secrets: Secrets
+    is_fleeting: bool = False
 
     def url(self, user: str = "admin") -> str:
         """Return the `amqp://` URL of a user on the suite's virtual host."""
@@ -46,6 +53,7 @@ class Broker:
         self._write(self.folder / "definitions.json", json.dumps(definitions))
         self._write(self.folder / "rabbitmq.conf", self._configuration())
         self._write(self.folder / "enabled_plugins", "[rabbitmq_management,rabbitmq_prometheus].\n")
+        self._write(self.folder / "advanced.config", FLEETING if self.is_fleeting else "[].\n")
 
         identity = {"user": self.account.uid, "group": self.account.gid, "cwd": str(self.folder)}
         mapper = Process(

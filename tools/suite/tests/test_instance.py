@@ -54,10 +54,10 @@ def test_killed_servers_are_started_again(suite: Instance) -> None:
 
 
 def test_felled_processes_stay_down_until_they_are_started(suite: Instance) -> None:
-    suite.fell("rabbitmq", "baker")
-    assert not {"rabbitmq", "baker"} & set(suite.pids)
+    suite.fell("postgres", "baker")
+    assert not {"postgres", "baker"} & set(suite.pids)
 
-    suite.start_process("rabbitmq", "baker")
+    suite.start_process("postgres", "baker")
     assert set(suite.pids) == EVERYTHING
 
 
