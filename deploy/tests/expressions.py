@@ -3,6 +3,7 @@
 A selector that names no series is silent: its alert never fires and its panel stays empty.
 """
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def silent(expressions: Mapping[str, str], series: Series, excused: Mapping[str,
     excused: matchers that may find nothing, with the reasons; their metric and the labels that
     they speak of must be there all the same.
     """
-    faults = []
+    faults, series = [], functools.cache(series)
     for title, expression in expressions.items():
         wanted, known = read(expression), set[str]()
         for name, matchers in sorted(wanted.selectors):

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import yaml
-from composition import Composition, inspected
+from composition import Composition, docker, inspected
 
 from collector import Collector, Seen
 from suite import repository
@@ -25,6 +25,17 @@ NOT_TO_BE_HAD = {"tempo", "grafana"}
 ENDPOINT = "http://otel-collector:4318"
 # Where who is told listens; containers know this machine by the name.
 DESK = ("desk", 9095)
+ASKING = """
+import json, sys, urllib.request
+accept = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+pages = [urllib.request.Request(url, headers={"Accept": accept}) for url in sys.argv[1:]]
+kinds = {page.full_url: urllib.request.urlopen(page).headers["Content-Type"] for page in pages}
+print(json.dumps(kinds))
+"""
 SECOND = {"scrape_interval": "2s", "evaluation_interval": "2s"}
 
 
@@ -130,6 +141,7 @@ class Watch:
     """The watchers' own interfaces, inside the composition's network."""
 
     def __init__(self, composition: Composition) -> None:
+        self.collector = composition.container("otel-collector")
         network = f"{composition.project.name}_inside"
         # Asked once: compose takes a second for it.
         self.addresses = {
@@ -150,6 +162,10 @@ class Watch:
     def series(self, selector: str) -> list[dict[str, str]]:
         """The labels of every series that a selector finds."""
         return list(self.prometheus("series", **{"match[]": selector}))
+
+    def kinds(self, urls: list[str]) -> dict[str, str]:
+        """The Content-Type of pages, asked from within the network as version 3 asks."""
+        return dict(json.loads(docker("exec", self.collector, "python", "-c", ASKING, *urls)))
 
     def alerts(self) -> list[dict[str, Any]]:
         """What Alertmanager holds."""
