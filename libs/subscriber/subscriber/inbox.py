@@ -103,12 +103,23 @@ class SequencedInbox(SqlInbox):
         """Do the work with a session if the event is the next of its aggregate."""
         if envelope.sequence is None:
             return await super().__call__(envelope, work)
+        try:
+            return await self._next(envelope, envelope.sequence, work)
+        except IntegrityError:
+            # Either a twin wrote the aggregate's first number, which shows now, or the work itself
+            # broke a rule.
+            async with self.sessions() as session:
+                if envelope.sequence <= await self._known(session, envelope):
+                    return False
+            raise
+
+    async def _next(self, envelope: Envelope, sequence: int, work: Work) -> bool:
         async with self.sessions.begin() as session:
             known = await self._known(session, envelope)
-            if envelope.sequence <= known:
+            if sequence <= known:
                 return False
             # A snapshot is the whole state at its number: it needs nothing of what was before.
-            if envelope.sequence > known + 1 and not is_snapshot(envelope):
+            if sequence > known + 1 and not is_snapshot(envelope):
                 raise Gap(envelope, known)
             await work(session)
             await self._advance(session, envelope, known)

@@ -11,7 +11,7 @@ import pytest
 from aiormq.exceptions import ChannelNotFoundEntity
 from foreign import Shop, cancelled, effects, placed, running, shipped, until
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from chassis.ids import new_id
 from contracts.envelope import Envelope
@@ -188,6 +188,26 @@ async def test_a_cold_start_hears_what_was_said_before_and_what_is_said_now(
     stop.set()
     await task
     assert {each[0] for each in await effects(engine)} == {e.order_id for e in (*early, *late)}
+
+
+async def test_a_first_event_that_comes_twice_at_once_has_one_effect(
+    shop: Shop, engine: AsyncEngine
+) -> None:
+    """As when the log that is read meets what is said just now."""
+    inbox = SequencedInbox(engine)
+    await inbox.create_tables()
+    await shop.say(placed(new_id()))
+    ((envelope, _),) = shop.said
+    both_at_work = asyncio.Barrier(2)
+
+    async def work(session: AsyncSession) -> None:
+        await session.execute(text("insert into effects values (:id, 'seen')"), {"id": new_id()})
+        await both_at_work.wait()
+
+    async with asyncio.timeout(60):
+        done = await asyncio.gather(inbox(envelope, work), inbox(envelope, work))
+    assert sorted(done) == [False, True]
+    assert len(await effects(engine)) == 1
 
 
 async def test_an_empty_log_ends_and_a_late_start_leaves_out_what_was_before(shop: Shop) -> None:
