@@ -17,8 +17,13 @@ from suite.refusals import Refusal
 # "native" or "containers" forces one of the two.
 SERVERS_SETTING = "TEST_SERVERS"
 
-# The tests of the whole suite wait more than they work, so the others run beside them.
+# The tests of the whole suite wait more than they work, so the others run beside them. They are two
+# parts, since each waits for servers, too. What names its users of the broker alike is in one part.
 WHOLE = ("tests/integration", "tests/faults")
+PARTS = {
+    "services": ("libs", "services", "tools/cartwright"),
+    "tools": ("tools", "tests", *(f"--ignore={name}" for name in (*WHOLE, "tools/cartwright"))),
+}
 
 
 class Terminated(KeyboardInterrupt):
@@ -37,12 +42,15 @@ def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[st
         try:
             if arguments or not all((root / part).is_dir() for part in WHOLE):
                 return _pytest(root, arguments, settings)
-            with _beside(root, folder / "logs/others.log", settings) as others:
+            with contextlib.ExitStack() as stack:
+                others = [
+                    stack.enter_context(_beside(root, folder / f"logs/{name}.log", part, settings))
+                    for name, part in PARTS.items()
+                ]
                 names = " and ".join(WHOLE)
                 report(f"{names} run first; the other tests run beside them and are shown after")
-                whole_code = _pytest(root, WHOLE, settings)
-                others_code = others()
-                return whole_code or others_code
+                codes = [_pytest(root, WHOLE, settings), *(finish() for finish in others)]
+                return next((code for code in codes if code), 0)
         finally:
             Instance(whole, "test", root=root).discard()
 
@@ -66,10 +74,11 @@ def _servers(root: Path, folder: Path, report: Callable[[str], None]) -> Iterato
 
 
 @contextlib.contextmanager
-def _beside(root: Path, log: Path, environment: dict[str, str]) -> Iterator[Callable[[], int]]:
-    """Run all other tests in the background; gives what awaits, shows and tells their code."""
-    ignored = [f"--ignore={part}" for part in WHOLE]
-    command = [sys.executable, "-m", "pytest", *ignored, "-p", "no:cacheprovider"]
+def _beside(
+    root: Path, log: Path, part: Sequence[str], environment: dict[str, str]
+) -> Iterator[Callable[[], int]]:
+    """Run a part of the tests in the background; gives what awaits, shows and tells its code."""
+    command = [sys.executable, "-m", "pytest", *part, "-p", "no:cacheprovider"]
     with (
         log.open("w") as output,
         subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=output) as tests,
