@@ -130,7 +130,7 @@ class Consumer:
         """Whether a batch ends with a message that is waited for, has room, and may get more."""
         has_room = len(batch) + self._arrived.qsize() < self.batch_size
         is_waited_for = batch[-1].type not in self.bus.unhurried
-        return is_waited_for and has_room and self._company.is_about
+        return is_waited_for and has_room and self._company.is_worth_waiting_for()
 
     async def _take(self, batch: Sequence[AbstractIncomingMessage]) -> None:
         together: list[Arrival] = []

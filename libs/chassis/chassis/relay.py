@@ -84,7 +84,7 @@ class Relay:
                 self._due |= ALL_SHARDS
                 continue
             if await self._rest(self.sweep_interval * random.uniform(0.75, 1.25)):  # noqa: S311
-                if self._company.is_about:
+                if self._company.is_worth_waiting_for():
                     # Commits come in flocks: a moment's wait makes one batch of them.
                     await asyncio.sleep(self.linger)
                 continue

@@ -1,8 +1,10 @@
 """Messages wait for company while it is about, or where nobody waits for them; on a real broker."""
 
+import time
+
 from line import Line, order, take, until
 
-from chassis.company import LONGEST_GAP, Company
+from chassis.company import LONGEST_GAP, LOOK_EVERY, Company, Processor, waited
 from chassis.ids import new_id
 from contracts.examples import build
 from contracts.orders import OrderPlaced
@@ -55,31 +57,66 @@ async def test_a_full_batch_waits_no_longer(line: Line) -> None:
     await until(handled)
 
 
-def after(gaps: list[float]) -> Company:
-    """What is known once something came after each of these gaps."""
-    company, now = Company(), 0.0
+def after(gaps: list[float], waited_for_processor: float = 1.0) -> Company:
+    """What is known once something came after each of these gaps, in seconds."""
+    found = Processor(lambda: waited_for_processor * time.monotonic())
+    # It was looked at a second ago.
+    found.looked_at = time.monotonic() - 1
+    found.before = waited_for_processor * found.looked_at
+    company, now = Company(processor=found), 0.0
     for gap in gaps:
         now += gap
         company.came(now)
     return company
 
 
-def test_company_is_about_while_things_come_often() -> None:
-    assert after([0.020] * 50).is_about
-    assert not after([0.090] * 50).is_about
+def test_company_is_waited_for_while_things_come_often() -> None:
+    assert after([0.020] * 50).is_worth_waiting_for()
+    assert not after([0.090] * 50).is_worth_waiting_for()
 
 
 def test_nothing_is_expected_at_first() -> None:
-    assert not Company().is_about
+    assert not Company().is_worth_waiting_for()
 
 
 def test_a_flock_is_noticed_soon_after_a_pause() -> None:
-    assert after([LONGEST_GAP] * 50 + [0.001] * 8).is_about
+    assert after([LONGEST_GAP] * 50 + [0.001] * 8).is_worth_waiting_for()
 
 
 def test_the_first_of_a_flock_waits_for_the_others() -> None:
     flock = [0.25] + [0.002] * 7
-    assert after([*flock * 5, 0.25]).is_about
+    assert after([*flock * 5, 0.25]).is_worth_waiting_for()
+
+
+def test_nobody_waits_on_an_idle_machine() -> None:
+    assert not after([0.001] * 50, waited_for_processor=0.001).is_worth_waiting_for()
+    assert after([0.001] * 50, waited_for_processor=0.1).is_worth_waiting_for()
+
+
+def test_where_the_kernel_tells_nothing_the_machine_counts_as_busy() -> None:
+    def untold() -> float:
+        raise FileNotFoundError
+
+    found = Processor(untold)
+    for moment in (1.0, 2.0, 3.0):
+        assert found.is_crowded(moment)
+
+
+def test_the_kernel_tells_how_long_we_waited() -> None:
+    assert waited() >= 0
+
+
+def test_it_is_looked_at_now_and_then() -> None:
+    looks: list[float] = []
+
+    def look() -> float:
+        looks.append(0)
+        return 0.0
+
+    found = Processor(look)
+    for step in range(100):
+        assert not found.is_crowded(step * LOOK_EVERY / 50)
+    assert len(looks) == 2
 
 
 async def test_a_message_and_its_answer_go_at_once_while_no_company_is_about(line: Line) -> None:
