@@ -67,7 +67,7 @@ check-deploy: install .run/check-deploy/ready ## Dockerfiles, compose file and K
 	@.run/check-deploy/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-test-deploy: install ## build the images, buy from compose and from the Kubernetes manifests, watch, kill parts; as root, 5 minutes (A=--all: each command of docs/operations too, 17)
+test-deploy: install ## build the images, buy from compose and from the Kubernetes manifests, kill parts; as root, 4 minutes (A=--all: also what watches, and each command of docs/operations, 18)
 	@.venv/bin/python -m engine test -- $(A)
 
 bench: install ## orders per second through the gateway, and what they cost

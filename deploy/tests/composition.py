@@ -14,6 +14,8 @@ from suite.compose import Project
 
 PATIENT = httpx.Timeout(60.0)
 DEADLINE = 240.0
+# Seconds after which an engine that does not answer is a failure.
+LONGEST = 600.0
 # What no service can read, put into its queue by the broker's administrator.
 POISON = """
 import base64, json, sys, urllib.request
@@ -28,7 +30,9 @@ assert json.load(urllib.request.urlopen(asked)) == {"routed": True}
 
 def docker(*arguments: str) -> str:
     """What docker printed; an error is an assertion with what it said."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, check=False, timeout=LONGEST
+    )
     assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stdout}{done.stderr}"
     return done.stdout.strip()
 

@@ -66,20 +66,26 @@ def gateway_settings(engine_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def composition(
-    engine_folder: Path, services: list[str], gateway_settings: Path
+    engine_folder: Path,
+    services: list[str],
+    gateway_settings: Path,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Composition]:
-    """The whole suite and what watches it, up; gone with its volumes after the tests."""
+    """The whole suite, with `--all` what watches it too, up; gone with its volumes afterwards."""
     # With secrets of its own: what an earlier run rotated is not the beginning.
     shutil.rmtree(engine_folder / "compose", ignore_errors=True)
-    waits = watching.hurried(engine_folder / "compose" / "watching")
+    files: tuple[Path, ...] = (compose.FILE,)
+    settings = {"GATEWAY_SETTINGS": str(gateway_settings)}
+    everything: tuple[str, ...] = ()
+    if request.config.getoption("--all"):
+        waits = watching.hurried(engine_folder / "compose" / "watching")
+        files += (watching.FILE, waits)
+        settings |= watching.settings(waits.parent)
+        everything = ("--profile", "observability")
     project = Project(
-        repository.ROOT, engine_folder / "compose", name="cartwright-test",
-        files=(compose.FILE, watching.FILE, waits),
-    )  # fmt: skip
-    secrets = project.prepare(
-        services, GATEWAY_SETTINGS=str(gateway_settings), **watching.settings(waits.parent)
+        repository.ROOT, engine_folder / "compose", name="cartwright-test", files=files
     )
-    everything = ("--profile", "observability")
+    secrets = project.prepare(services, **settings)
     remove(project, *everything)
     parts = set(project.run(*everything, "config", "--services").split())
     try:

@@ -14,6 +14,7 @@ from watching import Desk, Watch, listening, queries, text
 from checkout_trace import Trace
 from shopfloor import Buyer, Staff, until
 
+pytestmark = pytest.mark.thorough
 PATIENCE = 120.0
 # Version 2 takes a page for text whatever it is called; version 3, which the compose file names, does not:
 # https://prometheus.io/docs/prometheus/latest/migration/#scrape-protocols

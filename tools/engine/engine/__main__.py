@@ -26,7 +26,7 @@ def report(line: str) -> None:
     console.print(f"  [dim]{time.strftime('%H:%M:%S')}[/] {line}")
 
 
-def prepare(engine: private.Engine) -> None:
+def prepare(engine: private.Engine, *, watched: bool) -> None:
     """Build every image; what did not change is taken from the engine's cache."""
     with ThreadPoolExecutor() as pool:
         loading = pool.submit(standins.load, engine, FOLDER / "bases", report)
@@ -35,8 +35,9 @@ def prepare(engine: private.Engine) -> None:
     source = images.context(repository.ROOT, wheels, FOLDER / "context")
     services = repository.services(repository.ROOT)
     images.build(engine, source, services, VERSION, report)
-    base = f"cartwright/{services[0]}:{VERSION}"
-    observers.build(engine, repository.ROOT, FOLDER / "observers", base, report)
+    if watched:
+        base = f"cartwright/{services[0]}:{VERSION}"
+        observers.build(engine, repository.ROOT, FOLDER / "observers", base, report)
 
 
 def environment(engine: private.Engine) -> dict[str, str]:
@@ -61,7 +62,7 @@ def test(context: typer.Context) -> None:
     # Interrupted, the engine still ends in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with private.running(FOLDER) as engine:
-        prepare(engine)
+        prepare(engine, watched="--all" in context.args)
         report("running the tests")
         pytest = engine.inside(sys.executable, "-m", "pytest", TESTS, *context.args)
         done = subprocess.run(pytest, cwd=repository.ROOT, env=environment(engine), check=False)
@@ -72,7 +73,7 @@ def test(context: typer.Context) -> None:
 def shell() -> None:
     """Build the images and open a shell in which docker and curl reach the private engine."""
     with private.running(FOLDER) as engine:
-        prepare(engine)
+        prepare(engine, watched=True)
         program = os.environ.get("SHELL", "/bin/bash")
         subprocess.run(engine.inside(program), env=environment(engine), check=False)
 
