@@ -1,25 +1,28 @@
-"""An HTTP transport for tests that send thousands of requests: httpx's words on aiohttp's wire.
+"""A client for tests that send thousands of requests: httpx's answers from aiohttp's wire.
 
-httpx's own pool looks at every connection for every request, which made the client the slowest part
-of such tests: 5 ms a request on a busy machine, against less than 1 ms here.
+httpx's own pool looks at every connection for every request, and its client prepares each request
+at length, which made the sender the slowest part of such tests.
 """
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import httpx
 from yarl import URL
 
-# The framing of a request is the wire's own business.
-FRAMING = {"content-length", "transfer-encoding", "connection"}
+# What a path may hold as it stands; a percent sign begins what is encoded already.
+SAFE = "/%:@!$&'()*+,;=~"
 
 
-class Quick(httpx.AsyncBaseTransport):
+class Quick:
     """Sends requests as they are, and reads each answer whole; raises httpx.NetworkError."""
 
-    def __init__(self, seconds: float, connections: int) -> None:
-        """Take the time limit of a request, and how many run at once."""
+    def __init__(self, base_url: str, seconds: float, connections: int) -> None:
+        """Take where to send, the time limit of a request, and how many run at once."""
+        self._base_url = base_url
         self._timeout = aiohttp.ClientTimeout(total=seconds)
         self._connections = connections
 
@@ -29,7 +32,6 @@ class Quick(httpx.AsyncBaseTransport):
             timeout=self._timeout,
             connector=aiohttp.TCPConnector(limit=self._connections),
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
         )
         return self
 
@@ -42,18 +44,24 @@ class Quick(httpx.AsyncBaseTransport):
         """Close every connection."""
         await self._session.close()
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer to one request."""
-        headers = [(n, v) for n, v in request.headers.multi_items() if n.lower() not in FRAMING]
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """The answer to one request; `path` and `params` are encoded where they must be."""
+        query = f"?{urlencode(params)}" if params else ""
+        url = URL(f"{self._base_url}{quote(path, safe=SAFE)}{query}", encoded=True)
         try:
             async with self._session.request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                data=await request.aread() or None,
-                headers=headers,
-                allow_redirects=False,
+                method, url, data=content, headers=headers, allow_redirects=False
             ) as answer:
-                content = await answer.read()
-                return httpx.Response(answer.status, headers=answer.raw_headers, content=content)
+                # Its body comes decoded, so the encoding is not told again.
+                told = [(k, v) for k, v in answer.raw_headers if k.lower() != b"content-encoding"]
+                return httpx.Response(answer.status, headers=told, content=await answer.read())
         except (aiohttp.ClientError, OSError) as error:
             raise httpx.NetworkError(f"{type(error).__name__}: {error}") from error

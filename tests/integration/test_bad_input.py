@@ -38,7 +38,7 @@ class Attack:
     hostile: the client of what is sent by the thousand. http: the client of single requests.
     """
 
-    hostile: httpx.AsyncClient
+    hostile: Quick
     http: httpx.AsyncClient
     document: Document
     known: dict[str, str]
@@ -108,9 +108,7 @@ async def attack(
         "provider": "sandbox",
         "code": "US",
     }
-    async with httpx.AsyncClient(
-        base_url=instance.url("gateway"), transport=Quick(SECONDS, AT_ONCE)
-    ) as hostile:
+    async with Quick(instance.url("gateway"), SECONDS, AT_ONCE) as hostile:
         yield Attack(hostile, http, document, known, staff)
     # The shop must go on selling what it sold before.
     sound = await staff.sell(stock=1)

@@ -78,7 +78,8 @@ def _beside(
     root: Path, log: Path, part: Sequence[str], environment: dict[str, str]
 ) -> Iterator[Callable[[], int]]:
     """Run a part of the tests in the background; gives what awaits, shows and tells its code."""
-    command = [sys.executable, "-m", "pytest", *part, "-p", "no:cacheprovider"]
+    # What is waited for longest goes first.
+    command = ["nice", "-n10", sys.executable, "-m", "pytest", *part, "-p", "no:cacheprovider"]
     with (
         log.open("w") as output,
         subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=output) as tests,
