@@ -12,39 +12,49 @@ WEIGHT = 1 / 8
 LONGEST_GAP = 0.1
 # With a shorter mean, in seconds, what comes belongs to a flock, or to a stream that makes one.
 FREQUENT = 0.05
-# Seconds between two looks at the processor, and the share of them spent waiting for it that tells
-# of a crowd: an idle machine shows a thousandth, a busy one a tenth.
+# Seconds between two looks at the processor, and the mean wait for a turn on it, in seconds, that
+# tells of a crowd: on an idle machine it is a tenth of a millisecond, on a busy one near a whole.
 LOOK_EVERY = 0.25
-CROWDED = 0.02
-# Nanoseconds that our main thread ran, and waited to run (the kernel's sched-stats.rst).
+CROWDED = 0.000_400
+# Nanoseconds that our main thread ran, and waited to run, and its turns (the kernel's sched-stats).
 SCHEDSTAT = Path("/proc/self/schedstat")
 NANOSECOND = 1e-9
 
 
-def waited() -> float:
-    """Seconds that our main thread was ready to run and others ran instead."""
-    return int(SCHEDSTAT.read_text(encoding="ascii").split()[1]) * NANOSECOND
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """How often our main thread was given a processor, and the seconds that it waited for them."""
+
+    waited: float
+    count: int
+
+
+def turns() -> Turns:
+    """Those since the process began; raises OSError where the kernel does not count them."""
+    _, waited, count = SCHEDSTAT.read_text(encoding="ascii").split()
+    return Turns(int(waited) * NANOSECOND, int(count))
 
 
 @dataclass
 class Processor:
     """Whether others want the processor that we run on; work saved is then time won."""
 
-    waited: Callable[[], float] = waited
+    turns: Callable[[], Turns] = turns
     looked_at: float = float("-inf")
-    before: float = 0.0
+    before: Turns = Turns(0.0, 0)
     crowded: bool = True
 
     def is_crowded(self, now: float) -> bool:
         """Whether we lately had to wait for it; where the kernel does not tell, we suppose so."""
-        elapsed = now - self.looked_at
-        if elapsed >= LOOK_EVERY:
+        if now - self.looked_at >= LOOK_EVERY:
+            self.looked_at = now
             try:
-                total = self.waited()
-            except (OSError, ValueError, IndexError):
-                total = float("inf")
-            self.crowded = not (total - self.before) / elapsed < CROWDED
-            self.looked_at, self.before = now, total
+                known = self.turns()
+            except OSError:
+                return self.crowded
+            count = known.count - self.before.count
+            self.crowded = known.waited - self.before.waited > CROWDED * count
+            self.before = known
         return self.crowded
 
 

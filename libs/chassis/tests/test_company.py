@@ -1,10 +1,11 @@
 """Messages wait for company while it is about, or where nobody waits for them; on a real broker."""
 
+import itertools
 import time
 
 from line import Line, order, take, until
 
-from chassis.company import LONGEST_GAP, LOOK_EVERY, Company, Processor, waited
+from chassis.company import LONGEST_GAP, LOOK_EVERY, Company, Processor, Turns, turns
 from chassis.ids import new_id
 from contracts.examples import build
 from contracts.orders import OrderPlaced
@@ -57,13 +58,20 @@ async def test_a_full_batch_waits_no_longer(line: Line) -> None:
     await until(handled)
 
 
-def after(gaps: list[float], waited_for_processor: float = 1.0) -> Company:
-    """What is known once something came after each of these gaps, in seconds."""
-    found = Processor(lambda: waited_for_processor * time.monotonic())
-    # It was looked at a second ago.
-    found.looked_at = time.monotonic() - 1
-    found.before = waited_for_processor * found.looked_at
-    company, now = Company(processor=found), 0.0
+def waiting(seconds: float) -> Processor:
+    """A processor on which each turn is waited for so long."""
+    count = itertools.count(1)
+
+    def turns() -> Turns:
+        number = 100 * next(count)
+        return Turns(seconds * number, number)
+
+    return Processor(turns)
+
+
+def after(gaps: list[float], wait: float = 0.001) -> Company:
+    """What is known once something came after each of these gaps; all times are in seconds."""
+    company, now = Company(processor=waiting(wait)), 0.0
     for gap in gaps:
         now += gap
         company.came(now)
@@ -89,12 +97,20 @@ def test_the_first_of_a_flock_waits_for_the_others() -> None:
 
 
 def test_nobody_waits_on_an_idle_machine() -> None:
-    assert not after([0.001] * 50, waited_for_processor=0.001).is_worth_waiting_for()
-    assert after([0.001] * 50, waited_for_processor=0.1).is_worth_waiting_for()
+    assert not after([0.001] * 50, wait=0.000_100).is_worth_waiting_for()
+    assert after([0.001] * 50, wait=0.001).is_worth_waiting_for()
+
+
+def test_a_crowd_that_has_gone_is_noticed() -> None:
+    told = iter([Turns(1.0, 1000), Turns(1.001, 1100)])
+    found = Processor(lambda: next(told))
+    assert found.is_crowded(1.0)
+    assert found.is_crowded(1.0 + LOOK_EVERY / 2)
+    assert not found.is_crowded(1.0 + LOOK_EVERY)
 
 
 def test_where_the_kernel_tells_nothing_the_machine_counts_as_busy() -> None:
-    def untold() -> float:
+    def untold() -> Turns:
         raise FileNotFoundError
 
     found = Processor(untold)
@@ -102,21 +118,11 @@ def test_where_the_kernel_tells_nothing_the_machine_counts_as_busy() -> None:
         assert found.is_crowded(moment)
 
 
-def test_the_kernel_tells_how_long_we_waited() -> None:
-    assert waited() >= 0
-
-
-def test_it_is_looked_at_now_and_then() -> None:
-    looks: list[float] = []
-
-    def look() -> float:
-        looks.append(0)
-        return 0.0
-
-    found = Processor(look)
-    for step in range(100):
-        assert not found.is_crowded(step * LOOK_EVERY / 50)
-    assert len(looks) == 2
+def test_the_kernel_tells_of_turns() -> None:
+    before = turns()
+    time.sleep(0.01)
+    assert turns().count > before.count > 0
+    assert turns().waited >= before.waited >= 0
 
 
 async def test_a_message_and_its_answer_go_at_once_while_no_company_is_about(line: Line) -> None:

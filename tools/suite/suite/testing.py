@@ -20,6 +20,7 @@ SERVERS_SETTING = "TEST_SERVERS"
 # The tests of the whole suite wait more than they work, so the others run beside them. They are two
 # parts, since each waits for servers, too. What names its users of the broker alike is in one part.
 WHOLE = ("tests/integration", "tests/faults")
+NICENESS = 5
 PARTS = {
     "services": ("libs", "services", "tools/cartwright"),
     "tools": ("tools", "tests", *(f"--ignore={name}" for name in (*WHOLE, "tools/cartwright"))),
@@ -78,12 +79,14 @@ def _beside(
     root: Path, log: Path, part: Sequence[str], environment: dict[str, str]
 ) -> Iterator[Callable[[], int]]:
     """Run a part of the tests in the background; gives what awaits, shows and tells its code."""
-    # What is waited for longest goes first.
-    command = ["nice", "-n10", sys.executable, "-m", "pytest", *part, "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *part, "-p", "no:cacheprovider"]
     with (
         log.open("w") as output,
-        subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=output) as tests,
+        subprocess.Popen(
+            command, cwd=root, env=environment, stdout=output, stderr=output, start_new_session=True
+        ) as tests,
     ):
+        _give_way(tests.pid)
 
         def finish() -> int:
             code = tests.wait()
@@ -95,6 +98,17 @@ def _beside(
         finally:
             if tests.poll() is None:
                 tests.send_signal(signal.SIGINT)
+
+
+def _give_way(pid: int) -> None:
+    """Let others go before a process and what it starts: the whole suite's tests take longest.
+
+    Linux shares the processors among sessions first (sched(7), autogroup), where that is on; a
+    process's own niceness counts within its session.
+    """
+    os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS), encoding="ascii")
 
 
 def _pytest(root: Path, arguments: Sequence[str], environment: dict[str, str]) -> int:
