@@ -1,12 +1,14 @@
 """Whatever the API document names gets what no honest client sends: always a clear refusal, never a fault."""
 
 import asyncio
+import math
+import os
 import random
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest_asyncio
@@ -29,6 +31,18 @@ AT_ONCE = 16
 SECONDS = 60.0
 # Where a version is honoured when it is sent and never demanded, or demanded only of what exists.
 FREE_OF_VERSIONS = ("/v1/carts", "/v1/admin/stock/")
+
+
+# How much is sent of what differs in a value alone; HOSTILE=all sends everything.
+SHARE = 1.0 if os.environ.get("HOSTILE") == "all" else 1 / 3
+DRAW = random.Random(0)
+Way = TypeVar("Way")
+
+
+def some(ways: Iterable[Way]) -> list[Way]:
+    """A drawn part of the ways to spoil one thing: over all operations each is taken many times."""
+    known = list(ways)
+    return DRAW.sample(known, math.ceil(len(known) * SHARE))
 
 
 @dataclass
@@ -119,7 +133,7 @@ async def test_every_body_is_refused_when_a_field_is_spoilt(attack: Attack) -> N
     def requests() -> Iterable[Any]:
         for operation in attack.document.operations:
             if operation.schema is not None:
-                for what, body, refused in attack.document.spoilt(operation.schema):
+                for what, body, refused in some(attack.document.spoilt(operation.schema)):
                     yield attack.send(operation, what, refused=refused, content=encoded(body))
 
     await attack.all(requests())
@@ -156,7 +170,7 @@ async def test_every_parameter_and_path_may_be_nonsense(attack: Attack) -> None:
         for operation in attack.document.operations:
             body = encoded(attack.document.sample(operation.schema)) if operation.schema else None
             for name in operation.named("query"):
-                for value in PARAMETERS:
+                for value in some(PARAMETERS):
                     refused = name == "limit"
                     yield attack.send(
                         operation, f"{name}={value!r}", refused=refused, params={name: value}

@@ -21,6 +21,8 @@ SERVERS_SETTING = "TEST_SERVERS"
 # parts, since each waits for servers, too. What names its users of the broker alike is in one part.
 WHOLE = ("tests/integration", "tests/faults")
 NICENESS = 5
+# What pytest ends with when somebody interrupts it.
+INTERRUPTED = 2
 PARTS = {
     "services": ("libs", "services", "tools/cartwright"),
     "tools": ("tools", "tests", *(f"--ignore={name}" for name in (*WHOLE, "tools/cartwright"))),
@@ -38,29 +40,42 @@ def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[st
     is the folder for a whole suite with servers of its own, which its tests may kill.
     """
     whole = folder / "whole"
-    with _alone(folder), ended_in_order(), _servers(root, folder, report) as found:
-        settings = os.environ | found | {"TEST_INSTANCE": str(whole)}
+    settings = os.environ | {"TEST_INSTANCE": str(whole)}
+    with _alone(folder), ended_in_order():
+        Instance(folder, "test", root=root).wipe()
         try:
             if arguments or not all((root / part).is_dir() for part in WHOLE):
-                return _pytest(root, arguments, settings)
-            with contextlib.ExitStack() as stack:
-                others = [
-                    stack.enter_context(_beside(root, folder / f"logs/{name}.log", part, settings))
-                    for name, part in PARTS.items()
-                ]
-                names = " and ".join(WHOLE)
-                report(f"{names} run first; the other tests run beside them and are shown after")
-                codes = [_pytest(root, WHOLE, settings), *(finish() for finish in others)]
-                return next((code for code in codes if code), 0)
+                with (
+                    _servers(root, folder, report) as found,
+                    _pytest(root, arguments, settings | found) as tests,
+                ):
+                    return _ended(tests)
+            return _all(root, folder, settings, report)
         finally:
             Instance(whole, "test", root=root).discard()
+
+
+def _all(root: Path, folder: Path, settings: dict[str, str], report: Callable[[str], None]) -> int:
+    """Run the whole suite's tests, which start servers of their own, and all others beside them."""
+    with contextlib.ExitStack() as stack:
+        report(f"{' and '.join(WHOLE)} run first; the others beside them, shown after")
+        first = stack.enter_context(_pytest(root, WHOLE, settings))
+        stack.callback(_interrupt, first)
+        found = stack.enter_context(_servers(root, folder, report))
+        others = [
+            stack.enter_context(_beside(root, folder / f"logs/{name}.log", part, settings | found))
+            for name, part in PARTS.items()
+        ]
+        code = _ended(first)
+        if code == INTERRUPTED:
+            return code
+        return next((each for each in [code, *(finish() for finish in others)] if each), 0)
 
 
 @contextlib.contextmanager
 def _servers(root: Path, folder: Path, report: Callable[[str], None]) -> Iterator[dict[str, str]]:
     """Run the servers in containers where an engine answers, else natively."""
     suite = Instance(folder, "test", root=root, report=report)
-    suite.wipe()
     chosen = os.environ.get(SERVERS_SETTING, "")
     try:
         if chosen == "containers" or (not chosen and containers.are_at_hand(report)):
@@ -96,8 +111,7 @@ def _beside(
         try:
             yield finish
         finally:
-            if tests.poll() is None:
-                tests.send_signal(signal.SIGINT)
+            _interrupt(tests)
 
 
 def _give_way(pid: int) -> None:
@@ -111,19 +125,28 @@ def _give_way(pid: int) -> None:
         Path(f"/proc/{pid}/autogroup").write_text(str(NICENESS), encoding="ascii")
 
 
-def _pytest(root: Path, arguments: Sequence[str], environment: dict[str, str]) -> int:
-    """Run pytest to its end, also when we are interrupted: it has its own tidying to do."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "pytest", *arguments], cwd=root, env=environment
-    ) as tests:
-        while True:
-            try:
-                return tests.wait()
-            except Terminated:
-                tests.send_signal(signal.SIGINT)
-            except KeyboardInterrupt:
-                # The terminal interrupts the whole group, pytest included.
-                continue
+def _pytest(
+    root: Path, arguments: Sequence[str], environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.Popen(command, cwd=root, env=environment)
+
+
+def _ended(tests: subprocess.Popen[bytes]) -> int:
+    """Await pytest's end, also when we are interrupted: it has its own tidying to do."""
+    while True:
+        try:
+            return tests.wait()
+        except Terminated:
+            tests.send_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            # The terminal interrupts the whole group, pytest included.
+            continue
+
+
+def _interrupt(tests: subprocess.Popen[bytes]) -> None:
+    if tests.poll() is None:
+        tests.send_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager
