@@ -42,8 +42,9 @@ def main(name: str, settings: type[ServiceSettings], after_migration: str | None
     found = load(settings)
     if arguments.kind in ("api", "worker", "all"):
         sys.exit(_composed(name).run(found, arguments.kind))
-    asyncio.run(_migrate(name, found, after_migration))
-    if arguments.kind == "revision":
+    is_draft = arguments.kind == "revision"
+    asyncio.run(_migrate(name, found, None if is_draft else after_migration))
+    if is_draft:
         asyncio.run(_draft(name, found, arguments.message))
 
 
