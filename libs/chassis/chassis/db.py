@@ -21,9 +21,10 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.pool import NullPool
 
 from chassis import outbox
+from chassis.driver import translated
 from chassis.errors import Unavailable
 from chassis.pool import Open, Pool, Remembering
-from chassis.statements import Parameters, Statements, translated
+from chassis.statements import Parameters, Statements
 from contracts.message import Message
 
 Outcome = TypeVar("Outcome")
@@ -57,7 +58,7 @@ class Session(AsyncSession):
         Set on the driver at once: SQLAlchemy would wait until it is used itself. For plain
         statements; the ORM's objects know nothing of it.
         """
-        return self._driver.connection.transaction()
+        return self._driver.savepoint()
 
     async def finish(self) -> None:
         """Write what the ORM still holds; the transaction's owner commits."""
@@ -118,17 +119,16 @@ class Database:
         """One transaction: what is added to the outbox is written at its end, and sent after it."""
         async with self.pool.take() as taken:
             tx = Session(taken, self._statements)
-            work = taken.driver.connection.transaction()
             with translated("begin"), unspoilt(taken):
-                await work.start()
+                await taken.driver.begin()
             try:
                 yield tx
                 said = await outbox.write(tx)
                 await tx.finish()
                 with translated("commit"):
-                    await work.commit()
+                    await taken.driver.commit()
             except BaseException:
-                await _undo(tx, work, taken)
+                await _undo(tx, taken)
                 raise
         if said:
             self.on_commit({outbox.shard_of(message.subject()) for message in said})
@@ -190,11 +190,11 @@ def unspoilt(taken: Open) -> Iterator[None]:
         raise
 
 
-async def _undo(tx: Session, work: Any, taken: Open) -> None:
+async def _undo(tx: Session, taken: Open) -> None:
     """Roll back; a connection that cannot even do that is thrown away."""
     try:
         if not taken.is_closed:
-            await work.rollback()
+            await taken.driver.rollback()
         await tx.close()
     except BaseException as error:
         taken.throw_away()

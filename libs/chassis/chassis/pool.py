@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util.concurrency import greenlet_spawn
 
-from chassis.statements import Driver
+from chassis.driver import Driver
 
 FIRST_TYPE_OF_A_DATABASE = 16_384
 # asyncpg prepares its statement anew when an unnamed one was used in between; none was.

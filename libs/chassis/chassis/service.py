@@ -15,7 +15,18 @@ from fastapi import APIRouter
 from sqlalchemy import MetaData, text
 
 from chassis import app as factory
-from chassis import crashpoints, edge, idempotency, inbox, logs, metrics, readings, sweep, tracing
+from chassis import (
+    crashpoints,
+    edge,
+    hugepages,
+    idempotency,
+    inbox,
+    logs,
+    metrics,
+    readings,
+    sweep,
+    tracing,
+)
 from chassis.auth import KeySet
 from chassis.background import calm_garbage_collector, consume, kept
 from chassis.broker import Broker
@@ -131,6 +142,7 @@ class Service(Generic[S]):
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)
         calm_garbage_collector()
+        hugepages.gather_later()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, tracing.close)
             stack.push_async_callback(running.database.close)

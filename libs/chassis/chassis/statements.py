@@ -6,30 +6,17 @@ of these. Measured on one core: 0.11 ms per statement through an AsyncSession, 0
 Anything else goes the ordinary way, on the same connection and in the same transaction.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import asyncpg
-from sqlalchemy import Delete, Executable, Insert, Result, Select, TextClause, Update
-from sqlalchemy.engine import Dialect, IteratorResult
+from sqlalchemy import Delete, Executable, Insert, Select, TextClause, Update
+from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.result import SimpleResultMetaData
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 Processor = Callable[[Any], Any]
-
-COUNTED = re.compile(r"(\d+)$")
-MOST_PREPARED = 300
-DRIVERS_OWN = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    OSError,
-)
-NO_COLUMNS = SimpleResultMetaData(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +56,6 @@ class Plain:
             )
             for record in records
         ]
-
-
-class Rows(IteratorResult[Any]):
-    """A plain statement's answer, as SQLAlchemy's own result; `rowcount` as PostgreSQL says."""
-
-    def __init__(self, shape: SimpleResultMetaData, rows: Iterable[Any], rowcount: int) -> None:
-        super().__init__(shape, iter(rows))
-        self.rowcount = rowcount
 
 
 class Statements:
@@ -156,76 +135,3 @@ def _reads(kind: Any, dialect: Dialect) -> Processor | None:
 def _default(made: Callable[[Any], Any]) -> Callable[[], Any]:
     """SQLAlchemy gives a default its execution context, which a plain one has no use for."""
     return lambda: made(None)
-
-
-class Driver:
-    """One connection's driver with what it has prepared."""
-
-    __slots__ = ("_prepared", "connection")
-
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self.connection = connection
-        self._prepared: dict[str, tuple[Any, SimpleResultMetaData]] = {}
-
-    async def run(self, plain: Plain, parameters: Parameters) -> Result[Any]:
-        """Run a statement. Raises SQLAlchemy's errors, with the driver's as their `orig`."""
-        with translated(plain.sql):
-            if parameters is None or isinstance(parameters, Mapping):
-                return await self._run(plain, plain.values(parameters or {}))
-            if len(parameters) == 1:
-                return await self._run(plain, plain.values(parameters[0]))
-            await self.connection.executemany(plain.sql, [plain.values(row) for row in parameters])
-            return Rows(NO_COLUMNS, (), len(parameters))
-
-    async def _run(self, plain: Plain, values: Sequence[Any]) -> Result[Any]:
-        known = self._prepared.get(plain.sql)
-        if known is None:
-            known = await self._prepare(plain)
-        prepared, shape = known
-        try:
-            records = await prepared.fetch(*values)
-        except asyncpg.InvalidCachedStatementError:
-            # A migration changed what the statement returns; the next transaction prepares anew.
-            self._prepared.clear()
-            raise
-        counted = COUNTED.search(prepared.get_statusmsg() or "")
-        return Rows(shape, plain.rows(records), int(counted[1]) if counted else -1)
-
-    async def _prepare(self, plain: Plain) -> tuple[Any, SimpleResultMetaData]:
-        prepared = await self.connection.prepare(plain.sql)
-        shape = plain.shape
-        if shape is None:
-            shape = SimpleResultMetaData([column.name for column in prepared.get_attributes()])
-        if len(self._prepared) >= MOST_PREPARED:
-            self._prepared.clear()
-        self._prepared[plain.sql] = prepared, shape
-        return prepared, shape
-
-
-class translated:  # noqa: N801
-    """Raises a driver's errors as callers of SQLAlchemy know them; parameters are never shown.
-
-    A class, because a generator's context costs as much as the statement's own bookkeeping.
-    """
-
-    __slots__ = ("_sql",)
-
-    def __init__(self, sql: str) -> None:
-        self._sql = sql
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Raise the error's other form."""
-        if not isinstance(error, DRIVERS_OWN):
-            return
-        kind: type[DBAPIError] = DBAPIError
-        if isinstance(error, asyncpg.IntegrityConstraintViolationError):
-            kind = IntegrityError
-        elif not isinstance(error, asyncpg.PostgresError):
-            kind = InterfaceError
-        away = isinstance(error, asyncpg.PostgresConnectionError | OSError)
-        raise kind(
-            self._sql, None, error, hide_parameters=True, connection_invalidated=away
-        ) from error

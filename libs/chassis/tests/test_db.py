@@ -5,9 +5,12 @@ from contextlib import suppress
 
 import asyncpg
 import pytest
-from sqlalchemy import bindparam, text
+from sample.service import Jar
+from sqlalchemy import bindparam, insert, text
+from sqlalchemy.exc import IntegrityError
 
 from chassis.db import Database, after_commit
+from chassis.driver import NothingCommitted
 from chassis.ids import new_id
 from chassis.pool import Remembering
 from chassis.settings import ServiceSettings
@@ -88,6 +91,59 @@ async def test_a_cancellation_amid_the_rollback_leaves_no_open_transaction(
         async with database.transaction() as tx:
             await tx.execute(ADD, {"id": new_id()})
         assert await jars(database) == moments + 1
+
+
+@pytest.mark.parametrize("way", ["plain", "many", "built", "savepoint"])
+async def test_every_way_to_the_server_stands_in_the_transaction(
+    sample: Harness[ServiceSettings], way: str
+) -> None:
+    """Whoever sends it, on a new connection and on one that knows the statement."""
+    database = sample.running.database
+    for _ in range(3):
+        with suppress(LookupError):
+            async with database.transaction() as tx:
+                match way:
+                    case "plain":
+                        await tx.execute(ADD, {"id": new_id()})
+                    case "many":
+                        await tx.execute(ADD, [{"id": new_id()}, {"id": new_id()}])
+                    case "built":
+                        await tx.execute(insert(Jar).values(id=new_id(), coins=1).returning(Jar))
+                    case _:
+                        async with tx.begin_nested():
+                            await tx.execute(ADD, {"id": new_id()})
+                assert (await tx.execute(COUNT)).scalar_one() == (2 if way == "many" else 1)
+                raise LookupError
+        assert await jars(database) == 0
+        async with database.transaction() as tx:
+            await tx.execute(ADD, {"id": new_id()})
+        await database.alone(text("delete from jars"))
+
+
+async def test_a_failure_that_was_passed_over_is_told_at_the_end(
+    sample: Harness[ServiceSettings],
+) -> None:
+    """PostgreSQL answers such a COMMIT with a rollback and no error."""
+    database, mine = sample.running.database, new_id()
+    await database.alone(ADD, {"id": mine})
+    with pytest.raises(NothingCommitted):
+        async with database.transaction() as tx:
+            with suppress(IntegrityError):
+                await tx.execute(ADD, {"id": mine})
+    assert await jars(database) == 1
+
+
+async def test_a_part_that_fails_leaves_the_rest(sample: Harness[ServiceSettings]) -> None:
+    database, mine = sample.running.database, new_id()
+    async with database.transaction() as tx:
+        await tx.execute(ADD, {"id": mine})
+        for _ in range(2):
+            with suppress(IntegrityError):
+                async with tx.begin_nested():
+                    await tx.execute(ADD, {"id": mine})
+        async with tx.begin_nested():
+            await tx.execute(ADD, {"id": new_id()})
+    assert await jars(database) == 2
 
 
 async def test_a_text_that_carries_a_value_of_its_own(sample: Harness[ServiceSettings]) -> None:

@@ -1,0 +1,134 @@
+"""One connection's driver: runs plain statements, and the transaction that they stand in."""
+
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Result
+from sqlalchemy.engine import IteratorResult
+from sqlalchemy.engine.result import SimpleResultMetaData
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
+
+from chassis.statements import Parameters, Plain
+
+COUNTED = re.compile(r"(\d+)$")
+MOST_PREPARED = 300
+DRIVERS_OWN = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+NO_COLUMNS = SimpleResultMetaData(())
+
+
+class NothingCommitted(Exception):
+    """A statement of the transaction had failed, and whoever ran it went on as if it had not."""
+
+
+class Rows(IteratorResult[Any]):
+    """A plain statement's answer, as SQLAlchemy's own result; `rowcount` as PostgreSQL says."""
+
+    def __init__(self, shape: SimpleResultMetaData, rows: Iterable[Any], rowcount: int) -> None:
+        super().__init__(shape, iter(rows))
+        self.rowcount = rowcount
+
+
+class Driver:
+    """One connection's driver with what it has prepared."""
+
+    __slots__ = ("_prepared", "connection")
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+        self._prepared: dict[str, tuple[Any, SimpleResultMetaData]] = {}
+
+    async def begin(self) -> None:
+        """Begin a transaction."""
+        await self.connection.execute("begin")
+
+    async def commit(self) -> None:
+        """Commit. Raises NothingCommitted where a failed statement was passed over."""
+        if await self.connection.execute("commit") != "COMMIT":
+            raise NothingCommitted
+
+    async def rollback(self) -> None:
+        """Undo all since `begin`."""
+        await self.connection.execute("rollback")
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """A part of the transaction that may fail alone."""
+        await self.connection.execute("savepoint part")
+        try:
+            yield
+        except BaseException:
+            if not self.connection.is_closed():
+                await self.connection.execute("rollback to savepoint part; release savepoint part")
+            raise
+        await self.connection.execute("release savepoint part")
+
+    async def run(self, plain: Plain, parameters: Parameters) -> Result[Any]:
+        """Run a statement. Raises SQLAlchemy's errors, with the driver's as their `orig`."""
+        with translated(plain.sql):
+            if parameters is None or isinstance(parameters, Mapping):
+                return await self._run(plain, plain.values(parameters or {}))
+            if len(parameters) == 1:
+                return await self._run(plain, plain.values(parameters[0]))
+            await self.connection.executemany(plain.sql, [plain.values(row) for row in parameters])
+            return Rows(NO_COLUMNS, (), len(parameters))
+
+    async def _run(self, plain: Plain, values: Sequence[Any]) -> Result[Any]:
+        known = self._prepared.get(plain.sql)
+        if known is None:
+            known = await self._prepare(plain)
+        prepared, shape = known
+        try:
+            records = await prepared.fetch(*values)
+        except asyncpg.InvalidCachedStatementError:
+            # A migration changed what the statement returns; the next transaction prepares anew.
+            self._prepared.clear()
+            raise
+        counted = COUNTED.search(prepared.get_statusmsg() or "")
+        return Rows(shape, plain.rows(records), int(counted[1]) if counted else -1)
+
+    async def _prepare(self, plain: Plain) -> tuple[Any, SimpleResultMetaData]:
+        prepared = await self.connection.prepare(plain.sql)
+        shape = plain.shape
+        if shape is None:
+            shape = SimpleResultMetaData([column.name for column in prepared.get_attributes()])
+        if len(self._prepared) >= MOST_PREPARED:
+            self._prepared.clear()
+        self._prepared[plain.sql] = prepared, shape
+        return prepared, shape
+
+
+class translated:  # noqa: N801
+    """Raises a driver's errors as callers of SQLAlchemy know them; parameters are never shown.
+
+    A class, because a generator's context costs as much as the statement's own bookkeeping.
+    """
+
+    __slots__ = ("_sql",)
+
+    def __init__(self, sql: str) -> None:
+        self._sql = sql
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Raise the error's other form."""
+        if not isinstance(error, DRIVERS_OWN):
+            return
+        kind: type[DBAPIError] = DBAPIError
+        if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+            kind = IntegrityError
+        elif not isinstance(error, asyncpg.PostgresError):
+            kind = InterfaceError
+        away = isinstance(error, asyncpg.PostgresConnectionError | OSError)
+        raise kind(
+            self._sql, None, error, hide_parameters=True, connection_invalidated=away
+        ) from error
