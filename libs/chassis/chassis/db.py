@@ -4,13 +4,13 @@ The chassis begins and ends the transaction on the driver's connection; SQLAlche
 autocommit mode, so ORM and plain statements share it without either knowing of the other.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any, TypeVar
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import Executable, Result
+from sqlalchemy import Executable, Result, Row, TextClause
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
@@ -25,6 +25,7 @@ from chassis.driver import translated
 from chassis.errors import Unavailable
 from chassis.pool import Open, Pool, Remembering
 from chassis.statements import Parameters, Statements
+from chassis.together import Together
 from contracts.message import Message
 
 Outcome = TypeVar("Outcome")
@@ -113,6 +114,7 @@ class Database:
         self._statements = Statements(self.engine.dialect)
         self.on_commit: Callable[[set[int]], None] = lambda _shards: None
         self.listeners: list[Callable[[Message], None]] = []
+        self._together: dict[str, Together[Hashable, Row[Any]]] = {}
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
@@ -146,6 +148,20 @@ class Database:
                 if plain is not None:
                     return await taken.driver.run(plain, params)
                 return await taken.shared.execute(statement, params)
+
+    async def one_of(self, statement: TextClause, key: Hashable) -> Row[Any] | None:
+        """The row that begins with `key`, of a statement that selects the rows of all `:keys`.
+
+        Keys that are asked for at the same time are read in one statement.
+        """
+
+        async def read(keys: Sequence[Hashable]) -> dict[Hashable, Row[Any]]:
+            return {row[0]: row for row in await self.alone(statement, {"keys": keys})}
+
+        together = self._together.get(statement.text)
+        if together is None:
+            together = self._together[statement.text] = Together(read)
+        return await together.get(key)
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:

@@ -63,7 +63,9 @@ union all select 'price_max', currency, max(price_amount) from found group by 2
 order by 1, 3 desc, 2
 """
 
-BY_ID = text("select page, etag from listings where product_id = :product_id")
+BY_ID = text(
+    "select product_id, page, etag from listings where product_id = any(cast(:keys as uuid[]))"
+)
 BY_SLUG = text("select page, etag from listings where slug = :slug")
 
 
@@ -118,7 +120,5 @@ async def count_facets(reads: Database, filters: Mapping[str, Any]) -> list[Row[
 async def find_page(reads: Database, id_or_slug: UUID | str) -> Row[Any] | None:
     """The page and its ETag of a product on sale, by id or slug."""
     if isinstance(id_or_slug, UUID):
-        found = await reads.alone(BY_ID, {"product_id": id_or_slug})
-    else:
-        found = await reads.alone(BY_SLUG, {"slug": id_or_slug})
-    return found.one_or_none()
+        return await reads.one_of(BY_ID, id_or_slug)
+    return (await reads.alone(BY_SLUG, {"slug": id_or_slug})).one_or_none()
