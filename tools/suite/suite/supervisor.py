@@ -197,6 +197,17 @@ def _say(line: str) -> None:
     print(time.strftime("%Y-%m-%dT%H:%M:%S"), line, flush=True)
 
 
+def _be_patient() -> None:
+    """Let nobody be interrupted by somebody who wakes up: each has its turn, and none is lost.
+
+    Two dozen processes share one machine. By default a checkout of a busy suite suffers 60 to 70
+    such interruptions, and under SCHED_BATCH ten: 8 % less processor time (docs/performance.md).
+    Processes inherit it.
+    """
+    if hasattr(os, "SCHED_BATCH"):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def main(instance: Path, state: Path) -> None:
     """Detach, make sure to be the only supervisor of the instance, and supervise."""
     if os.fork():
@@ -208,6 +219,7 @@ def main(instance: Path, state: Path) -> None:
             _say("another supervisor is at work")
             return
         (instance / "supervisor.pid").write_text(f"{os.getpid()}\n")
+        _be_patient()
 
         async def supervise() -> None:
             await Supervisor(instance, state).run()

@@ -33,7 +33,12 @@ def level(**more: Any) -> dict[str, Any]:
 def everything() -> dict[str, Any]:
     row = {"connections": 8, "requests_per_s": 900.0, "p50_ms": 2.5, "p99_ms": 9.0, "errors": {}}
     refused = {"confirmed": 50, "out_of_stock": 100}
-    rate = {"messages": 20_000, "messages_per_s": 4_321.0, "cpu_us_per_message": 210.4}
+    rate = {
+        "messages": 20_000,
+        "messages_per_s": 4_321.0,
+        "cpu_us_per_message": 210.4,
+        "servers_us_per_message": {"postgres": 20.0, "rabbitmq": 57.0},
+    }
     return {
         "machine": {"cores": 2},
         "commit": "abc",
@@ -63,6 +68,7 @@ def everything() -> dict[str, Any]:
             "postgres_commits_per_s": 9000.0,
             "publishes_per_s": {"window 1": 1000.0},
             "yardstick_ms": 1.5,
+            "prices_us": {"transaction of one insert, fifty a second": 1234.5},
         },
         "restarts": 1,
     }
@@ -82,7 +88,7 @@ def test_every_figure_has_its_place_in_the_tables() -> None:
     text = shown(everything())
     for expected in (
         "40.0", "100 out_of_stock", "900.0", "9,000.0", "cores 2", "1 restarts", "1.5",
-        "4,321/s at 210 µs", "3.2 and 17.9 ms", "3 of 4,000", "+40.00  grew", "sandbox_provider",
+        "4,321/s at 210 µs and 77 at the servers", "1,234.5", "3.2 and 17.9 ms", "3 of 4,000", "+40.00  grew", "sandbox_provider",
     ):  # fmt: skip
         assert expected in text
 

@@ -25,6 +25,12 @@ def test_everything_answers_after_a_start(suite: Instance) -> None:
         assert httpx.get(f"{suite.url(name)}/readyz").status_code == 200
 
 
+def test_nobody_is_interrupted_by_another_waking_up(suite: Instance) -> None:
+    policies = {name: os.sched_getscheduler(pid) for name, pid in suite.pids.items()}
+
+    assert policies == dict.fromkeys(EVERYTHING, os.SCHED_BATCH)
+
+
 def test_a_second_start_changes_nothing(suite: Instance) -> None:
     before = suite.pids
 

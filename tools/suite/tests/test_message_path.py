@@ -28,6 +28,7 @@ async def test_everything_is_measured_and_nothing_is_left_on_the_servers(suite: 
         assert 0 < rate["messages"] <= SMALL.full
         assert rate["messages_per_s"] > 0
         assert rate["cpu_us_per_message"] > 0
+        assert set(rate["servers_us_per_message"]) == {"postgres", "rabbitmq"}
     timed = found["commit_to_consumer"]
     assert 0 < timed["p50_ms"] <= timed["p99_ms"]
     ordered = found["relays_in_order"]

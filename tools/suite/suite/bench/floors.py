@@ -8,6 +8,7 @@ import aio_pika
 import asyncpg
 
 from suite.bench.browsing import reading
+from suite.bench.prices import prices
 from suite.bench.target import Target
 from suite.bench.yardstick import Yardstick
 from suite.instance import Instance
@@ -34,6 +35,7 @@ async def floors(target: Target, seconds: float) -> dict[str, Any]:
         found["publishes_per_s"] = {
             f"window {window}": await publishes(target.suite, window, seconds) for window in WINDOWS
         }
+        found["prices_us"] = await prices(target.suite, seconds)
     return found
 
 

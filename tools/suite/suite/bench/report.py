@@ -49,6 +49,8 @@ def tables(results: Json) -> Iterable[Table]:
     for name, table in others.items():
         if part := results.get(name):
             yield table(part)
+    if found := results.get("floors", {}).get("prices_us"):
+        yield _prices(found)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -156,7 +158,9 @@ def _messages(messages: Json) -> Table:
     """The way of a message, each line with the target of the house."""
     table = _table("The way of a message, without business", "what", "figure", "target")
     for what, rate in (("relay", messages["relay"]), ("inbox", messages["inbox"])):
+        servers = sum(rate["servers_us_per_message"].values())
         figure = f"{rate['messages_per_s']:,.0f}/s at {rate['cpu_us_per_message']:.0f} µs"
+        figure += f" and {servers:.0f} at the servers"
         table.add_row(f"{what}, one process", figure, "≥ 4,000/s")
     timed, ordered = messages["commit_to_consumer"], messages["relays_in_order"]
     table.add_row(
@@ -181,6 +185,13 @@ def _floors(floors: Json) -> Table:
     table.add_row("yardstick at rest, in ms", _shown(floors["yardstick_ms"]))
     for name, route in floors["routes"].items():
         table.add_row(f"requests, {name}, 8 connections", _shown(route["requests_per_s"]))
+    return table
+
+
+def _prices(found: Json) -> Table:
+    table = _table("Prices: processor time of the smallest pieces, alone", "what", "µs")
+    for what, price in found.items():
+        table.add_row(what, _shown(price))
     return table
 
 

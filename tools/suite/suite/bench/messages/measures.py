@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import httpx
 
+from suite.bench import accounting
 from suite.bench.figures import percentile
 from suite.bench.messages.ground import AGGREGATES, LISTENER, SPEAKER, Ground, Worker, ground_on
 from suite.bench.messages.order import inversions
@@ -68,7 +69,7 @@ async def relayed(ground: Ground, messages: int) -> Json:
     """One relay empties a full outbox into the queue; nobody listens yet."""
     await ground.run("fill", SPEAKER, fill_count=messages)
     async with ground.reading(SPEAKER) as database, ground.running(SPEAKER) as worker:
-        return await _rate(lambda: database.fetchval(WAITING), messages, worker)
+        return await _rate(ground, lambda: database.fetchval(WAITING), messages, worker)
 
 
 async def received(ground: Ground, messages: int) -> Json:
@@ -78,10 +79,12 @@ async def received(ground: Ground, messages: int) -> Json:
         async def waiting() -> int:
             return messages - int(await database.fetchval(LAST))
 
-        return await _rate(waiting, messages, worker)
+        return await _rate(ground, waiting, messages, worker)
 
 
-async def _rate(waiting: Callable[[], Awaitable[int]], messages: int, worker: Worker) -> Json:
+async def _rate(
+    ground: Ground, waiting: Callable[[], Awaitable[int]], messages: int, worker: Worker
+) -> Json:
     """Messages a second, from the first look that finds some gone to the one that finds none."""
     left = messages
 
@@ -94,13 +97,18 @@ async def _rate(waiting: Callable[[], Awaitable[int]], messages: int, worker: Wo
         return await waiting() == 0
 
     await until(has_begun, "the first batch of messages")
+    servers = accounting.usage(ground.suite)
     began, used, counted = time.perf_counter(), worker.cpu_seconds, left
     await until(is_done, "the last of the messages")
     took, spent = time.perf_counter() - began, worker.cpu_seconds - used
+    served = accounting.usage(ground.suite).since(servers).by_process
     return {
         "messages": counted,
         "messages_per_s": round(counted / took, 1),
         "cpu_us_per_message": round(spent / counted * 10**6, 1),
+        "servers_us_per_message": {
+            name: round(served[name] / counted * 10**6, 1) for name in ("postgres", "rabbitmq")
+        },
     }
 
 
