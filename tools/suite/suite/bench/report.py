@@ -163,7 +163,7 @@ def _messages(messages: Json) -> Table:
     for what, rate in (("relay", messages["relay"]), ("inbox", messages["inbox"])):
         servers = sum(rate["servers_us_per_message"].values())
         own = rate["cpu_us_per_message"]
-        figure = f"{rate['messages_per_s']:,.0f}/s at {own:.0f} + {servers:.0f} µs"
+        figure = f"{rate['messages_per_s']:,.0f}/s, {own:.0f}+{servers:.0f} µs"
         table.add_row(f"{what}, one process", figure, "≥ 4,000/s")
     timed, ordered = messages["commit_to_consumer"], messages["relays_in_order"]
     table.add_row(
