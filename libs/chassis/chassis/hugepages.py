@@ -25,7 +25,7 @@ def gather_later() -> None:
 
 
 def gather() -> int:
-    """Move this process's own memory into huge pages; returns how many it has got.
+    """Move this process's own memory into huge pages; returns on how many it then lies.
 
     Takes some 50 ms and a megabyte or two. What is not there yet is left alone.
     """
