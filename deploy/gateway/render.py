@@ -41,7 +41,7 @@ READINESS: Json = {
 }
 
 # Said by the gateway about the caller, so never believed when the caller says it.
-STRIPPED_PREFIXES = ("x-user", "x-caller", "x-principal", "x-forwarded-", "x-envoy-")
+STRIPPED_PREFIXES = ("x-user", "x-caller", "x-principal", "x-client-", "x-forwarded-", "x-envoy-")
 STRIPPED = ("forwarded", "x-real-ip", "x-original-url", "x-rewrite-url", "x-request-id")
 
 

@@ -51,6 +51,8 @@ def server_of(app: ASGIApp, settings: ServiceSettings) -> Server:
             access_log=False,
             lifespan="off",
             server_header=False,
+            # client_address.py reads the header that only the gateway writes.
+            proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=10,
         )

@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis import edge, migrations
+from chassis import client_address, edge, migrations
 from chassis.bus import Delivery
 from chassis.context import new_traceparent
 from chassis.http import Http, Reply
@@ -38,6 +38,8 @@ S = TypeVar("S", bound=ServiceSettings)
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 KEY_ID = "test"
+# What the gateway reports as the address of the harness's client (RFC 5737).
+CLIENT_ADDRESS = "192.0.2.1"
 DECLARED: dict[str, Declared] = {}
 # For clients of plain HTTP: to read the machine's certificates takes 25 ms for each that is made.
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -260,6 +262,7 @@ async def running_service(
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app),
             base_url="http://service",
+            headers={client_address.HEADER: CLIENT_ADDRESS},
             event_hooks={"response": [watch(DECLARED[service.name])]},
         )
         await stack.enter_async_context(client)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chassis.ids import new_id
-from chassis.testing import access_token
+from chassis.testing import CLIENT_ADDRESS, access_token
 
 
 def bearer(login: dict[str, Any]) -> dict[str, str]:
@@ -66,7 +66,7 @@ async def test_sessions_are_listed_and_ended_by_their_owner_alone(identity: Any,
     page = (await identity.client.get("/v1/me/sessions", headers=bearer(second))).json()
     assert [item["is_current"] for item in page["items"]] == [True, False]
     assert [item["remember"] for item in page["items"]] == [True, False]
-    assert page["items"][0]["ip_address"] == "127.0.0.1"
+    assert page["items"][0]["ip_address"] == CLIENT_ADDRESS
     assert "python-httpx" in page["items"][0]["user_agent"]
 
     url = f"/v1/me/sessions/{page['items'][1]['id']}"

@@ -1,7 +1,6 @@
 """What routes are handed: settings, keys, the hasher, and where a request comes from."""
 
 import asyncio
-import ipaddress
 import random
 import time
 from collections.abc import AsyncIterator
@@ -11,6 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from chassis.client_address import client_address
 from chassis.db import Database
 from identity.passwords import Passwords
 from identity.settings import IdentitySettings
@@ -41,20 +41,15 @@ async def _issuer(request: Request) -> Issuer:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where a request comes from, as far as it tells; the gateway vouches for the address."""
+    """The client of a request: its address as the gateway reports it ("" if unknown), its agent."""
 
     ip_address: str
     user_agent: str
 
 
 async def _device(request: Request) -> Device:
-    host = request.client.host if request.client is not None else ""
-    try:
-        address = str(ipaddress.ip_address(host.partition("%")[0]))
-    except ValueError:
-        address = ""
     agent = request.headers.get("user-agent", "")
-    return Device(address, "".join(c for c in agent if c.isprintable())[:255])
+    return Device(client_address(request), "".join(c for c in agent if c.isprintable())[:255])
 
 
 DatabaseAtHand = Annotated[Database, Depends(_database)]
