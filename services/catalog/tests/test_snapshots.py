@@ -1,6 +1,7 @@
 """The catalogue tells its present state to whoever asks, page by page, and changes nothing by it."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -38,6 +39,40 @@ async def test_every_product_is_told_as_it_is_now_with_its_number(shop: Any, cat
     await shop.patch(f"/v1/admin/products/{kept['id']}", name="Best Shirt")
     (event,) = await catalog.said(ProductChanged)
     assert event.sequence == last[event.product_id].sequence + 1
+
+
+async def test_a_retired_product_outlives_its_category(shop: Any, catalog: Any) -> None:
+    above = await shop.category("Clothes")
+    below = await shop.category("Shirts", parent_id=above["id"])
+    gone = await shop.product(below)
+    await shop.delete(f"/v1/admin/products/{gone['id']}")
+    (*_, last) = await catalog.said(ProductChanged)
+    other = await shop.product(above, "Silk Scarf")
+    for category in (below, await shop.category("Trousers")):
+        answer = await shop.delete(f"/v1/admin/categories/{category['id']}")
+        assert answer.status_code == 204
+    await catalog.forget_said()
+    await catalog.hear(request())
+    told = {str(each.product_id): each for each in await catalog.said(ProductSnapshot)}
+    assert told.keys() == {gone["id"], other["id"]}
+    assert told[gone["id"]].model_dump() == last.model_dump()
+    assert (last.status, last.category_path[0]) == ("deleted", UUID(above["id"]))
+    (end,) = await catalog.said(ProductsSent)
+    assert end.sent == 2
+
+
+async def test_a_product_retired_without_a_path_has_the_unknown_category(
+    shop: Any, catalog: Any
+) -> None:
+    category = await shop.category()
+    gone = await shop.product(category)
+    await shop.delete(f"/v1/admin/products/{gone['id']}")
+    await shop.delete(f"/v1/admin/categories/{category['id']}")
+    await catalog.sql("update products set retired_path = null returning id")
+    await catalog.forget_said()
+    await catalog.hear(request())
+    (told,) = await catalog.said(ProductSnapshot)
+    assert (told.category_id, told.category_path) == (UUID(int=0), [UUID(int=0)])
 
 
 async def test_a_long_answer_comes_in_pages(

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, func, text
-from sqlalchemy.dialects.postgresql import CHAR, JSONB
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, Uuid, func, text
+from sqlalchemy.dialects.postgresql import ARRAY, CHAR, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from catalog.domain import refusals
@@ -29,12 +29,16 @@ State = TypeVar("State", bound=ProductState)
 
 MOST_VARIANTS = 100
 MOST_IMAGES = 20
+# Of a product whose category was deleted before paths of retired products were stored.
+UNKNOWN_PATH = [UUID(int=0)]
 
 
 class Product(Aggregate, Base):
     """Something the shop sells, in one or more variants; `seller_id` null is the house's own.
 
-    `price_changes_at` is when the window of the discount next opens or closes.
+    `price_changes_at` is when the window of the discount next opens or closes. `retired_path` is
+    the path of the category at the product's retirement: the category may be deleted afterwards,
+    while events and snapshots of the product still name it.
     """
 
     __tablename__ = "products"
@@ -56,6 +60,10 @@ class Product(Aggregate, Base):
         ),
         CheckConstraint("category_id is not null or deleted_at is not null", name="category_id"),
         CheckConstraint("(deleted_at is null) = (deleted_by is null)", name="deleted"),
+        CheckConstraint(
+            "deleted_at is not null or retired_path is null",
+            name="retired_path",
+        ),
         Index(
             "ix_products_price_changes_at",
             "price_changes_at",
@@ -86,6 +94,7 @@ class Product(Aggregate, Base):
     updated_by: Mapped[str] = mapped_column(String(100))
     deleted_at: Mapped[datetime | None]
     deleted_by: Mapped[str | None] = mapped_column(String(100))
+    retired_path: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
 
     category: Mapped[Category | None] = relationship(lazy="raise", passive_deletes=True)
     variants: Mapped[list[Variant]] = relationship(lazy="raise", order_by=Variant.id)
@@ -99,6 +108,13 @@ class Product(Aggregate, Base):
     def offered(self) -> list[Variant]:
         """The variants that were not taken away."""
         return [variant for variant in self.variants if variant.deleted_at is None]
+
+    @property
+    def category_path(self) -> list[UUID]:
+        """The categories from the root down to the product's own; a retired product's last ones."""
+        if self.retired_path:
+            return self.retired_path
+        return self.category.path if self.category is not None else UNKNOWN_PATH
 
     def pricing(self, variant: Variant) -> Pricing:
         """The prices of one variant."""
@@ -184,6 +200,7 @@ class Product(Aggregate, Base):
 
     def retire(self, by: str, now: datetime) -> None:
         """Delete softly: orders and carts still point here. The slug becomes free."""
+        self.retired_path = self.category_path
         self.deleted_at, self.deleted_by = now, by
         self.status = "inactive" if self.status == "active" else self.status
         self.slug = f"{self.slug[:120].rstrip('-')}-{self.id}"
@@ -220,8 +237,8 @@ class Product(Aggregate, Base):
             slug=self.slug,
             name=self.name,
             status="deleted" if self.deleted_at else self.status,
-            category_id=self.category.id,  # type: ignore[union-attr]
-            category_path=self.category.path,  # type: ignore[union-attr]
+            category_id=self.category_path[-1],
+            category_path=self.category_path,
             seller_id=self.seller_id,
             currency=self.currency,
             customization_fields=[
