@@ -9,6 +9,7 @@ from chassis.service import Running, Service
 from chassis.sweep import Sweep
 from identity import signing
 from identity.api import routers
+from identity.api.at_hand import Delays
 from identity.domain import Base
 from identity.handlers import bus
 from identity.passwords import Passwords
@@ -35,6 +36,7 @@ async def start(running: Running[IdentitySettings], stack: AsyncExitStack) -> No
     stack.callback(passwords.close)
     running.resources.issuer = issuer
     running.resources.passwords = passwords
+    running.resources.delays = Delays(settings.delayed_logins)
 
 
 async def forget_expired(database: Database) -> None:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from chassis.settings import Seconds, ServiceSettings
 from identity import signing
+from identity.domain.attempts import LoginLimits
 
 
 def _holds_a_key(path: Path) -> Path:
@@ -68,7 +69,32 @@ class IdentitySettings(ServiceSettings):
         3_600, description="life of a password reset link, in seconds", examples=["3600"]
     )
     login_attempts: int = Field(
-        5, ge=1, le=1000, description="logins tried in one window before a pause", examples=["5"]
+        5,
+        ge=1,
+        le=1000,
+        description="failed logins to one account from one address in one window, then refused",
+        examples=["5"],
+    )
+    login_attempts_per_address: int = Field(
+        100,
+        ge=1,
+        le=1_000_000,
+        description="failed logins from one address (IPv6: one /64) in one window, then refused",
+        examples=["100"],
+    )
+    login_attempts_per_account: int = Field(
+        20,
+        ge=1,
+        le=1_000_000,
+        description="failed logins to one account from all addresses in one window, then delayed",
+        examples=["20"],
+    )
+    login_longest_delay: float = Field(
+        8,
+        ge=0,
+        le=20,
+        description="the longest delay of a login, in seconds",
+        examples=["8"],
     )
     login_window_seconds: Seconds = Field(
         300, description="the window in which logins are counted, in seconds", examples=["300"]
@@ -89,6 +115,20 @@ class IdentitySettings(ServiceSettings):
     argon2_memory_kib: int = Field(
         19_456, ge=8, le=4_194_304, description="memory of one password hash", examples=["19456"]
     )
+    delayed_logins: int = Field(
+        200, ge=1, le=10_000, description="logins a process delays at once", examples=["200"]
+    )
     argon2_iterations: int = Field(
         2, ge=1, le=100, description="passes of one password hash", examples=["2"]
     )
+
+    @property
+    def login_limits(self) -> LoginLimits:
+        """The limits of logins, as one."""
+        return LoginLimits(
+            per_account_and_address=self.login_attempts,
+            per_address=self.login_attempts_per_address,
+            per_account=self.login_attempts_per_account,
+            window=self.login_window_seconds,
+            longest_delay=self.login_longest_delay,
+        )

@@ -54,6 +54,8 @@ PROFILES: dict[str, dict[str, dict[str, str]]] = {
             "ARGON2_MEMORY_KIB": "1024",
             "ARGON2_ITERATIONS": "1",
             "LOGIN_ATTEMPTS": "100",
+            "LOGIN_ATTEMPTS_PER_ADDRESS": "100000",
+            "LOGIN_ATTEMPTS_PER_ACCOUNT": "100000",
         },
         "orders": {"DEADLINES": json.dumps(DEADLINES)},
         "notifications": {

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from chassis.client_address import client_address
 from chassis.db import Database
+from identity.domain.attempts import TooManyAttempts
 from identity.passwords import Passwords
 from identity.settings import IdentitySettings
 from identity.signing import Issuer
@@ -39,6 +40,30 @@ async def _issuer(request: Request) -> Issuer:
     return issuer
 
 
+class Delays:
+    """Delays requests without a transaction open, and at most `most` of them at once."""
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+
+    async def wait(self, seconds: float) -> None:
+        """Wait; raises TooManyAttempts at once when too many are waiting already."""
+        if seconds <= 0:
+            return
+        if self._free == 0:
+            raise TooManyAttempts(seconds)
+        self._free -= 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._free += 1
+
+
+async def _delays(request: Request) -> Delays:
+    delays: Delays = request.app.state.resources.delays
+    return delays
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """The client of a request: its address as the gateway reports it ("" if unknown), its agent."""
@@ -56,6 +81,7 @@ DatabaseAtHand = Annotated[Database, Depends(_database)]
 SettingsAtHand = Annotated[IdentitySettings, Depends(_settings)]
 PasswordsAtHand = Annotated[Passwords, Depends(_passwords)]
 IssuerAtHand = Annotated[Issuer, Depends(_issuer)]
+DelaysAtHand = Annotated[Delays, Depends(_delays)]
 DeviceAtHand = Annotated[Device, Depends(_device)]
 
 

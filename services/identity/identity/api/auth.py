@@ -14,6 +14,8 @@ from chassis.wire import Body, View
 from identity import accounts
 from identity.api.at_hand import (
     DatabaseAtHand,
+    DelaysAtHand,
+    Device,
     DeviceAtHand,
     IssuerAtHand,
     PasswordsAtHand,
@@ -92,10 +94,12 @@ async def log_in(
     passwords: PasswordsAtHand,
     issuer: IssuerAtHand,
     device: DeviceAtHand,
+    delays: DelaysAtHand,
 ) -> LoginView:
     """Log in with e-mail address and password."""
-    key = attempts.login_key(body.email, device.ip_address)
-    found = await _count_and_find(database, settings, key, body.email)
+    keys = attempts.LoginKeys.of(body.email, device.ip_address)
+    found, delay = await _count_and_find(database, settings, keys, body.email, device)
+    await delays.wait(delay)
     stored = found.password_hash if found is not None else None
     if not await passwords.check(body.password, stored) or found is None:
         raise BadCredentials
@@ -104,7 +108,7 @@ async def log_in(
         if user.password_hash != stored:
             raise BadCredentials
         await accounts.check_may_come_in(tx, user)
-        await attempts.forget_attempts(tx, key)
+        await attempts.forgive_login(tx, keys)
         access, token = await accounts.begin_session(
             tx,
             settings,
@@ -121,18 +125,24 @@ async def log_in(
 
 
 async def _count_and_find(
-    database: Database, settings: IdentitySettings, key: str, email: str
-) -> User | None:
-    """Count before the password is checked, so that guesses sent at once count as well."""
+    database: Database,
+    settings: IdentitySettings,
+    keys: attempts.LoginKeys,
+    email: str,
+    device: Device,
+) -> tuple[User | None, float]:
+    """Count before the password is checked, so that guesses sent at once count as well.
+
+    Returns the user and the delay in seconds. Who is logged in at the same address is not delayed.
+    """
+    now = utcnow()
     async with database.transaction() as tx:
-        await attempts.count_attempt(
-            tx,
-            key,
-            most=settings.login_attempts,
-            window=settings.login_window_seconds,
-            now=utcnow(),
-        )
-        return await users.find_user_by_email(tx, email)
+        delay = await attempts.count_login(tx, keys, settings.login_limits, now)
+        user = await users.find_user_by_email(tx, email)
+        if delay and user is not None:
+            is_known = await sessions.has_session_from(tx, user.id, device.ip_address, now)
+            delay = 0.0 if is_known else delay
+        return user, delay
 
 
 async def _renew_hash(database: Database, passwords: Passwords, user: User, password: str) -> None:

@@ -1,5 +1,6 @@
 """Attempts: how often something was tried in a window, so that guessing and flooding stop."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 
@@ -8,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Problem
 from identity.domain import Base
+
+FIRST_DELAY = 0.5
+MOST_DOUBLINGS = 16
 
 
 class TooManyAttempts(Problem):
@@ -18,6 +22,31 @@ class TooManyAttempts(Problem):
 
     def __init__(self, wait_seconds: float) -> None:
         super().__init__(headers={"Retry-After": str(max(1, ceil(wait_seconds)))})
+
+
+@dataclass(frozen=True, slots=True)
+class LoginLimits:
+    """How many logins are tried in one window of `window` seconds before each limit applies.
+
+    An account from one address and an address over all accounts are refused beyond their limit. An
+    account over all addresses is delayed instead: a refusal would let any stranger lock it out.
+    """
+
+    per_account_and_address: int
+    per_address: int
+    per_account: int
+    window: float
+    longest_delay: float
+
+    def delay(self, tries: int) -> float:
+        """Return the seconds that the account's login number `tries` of this window waits.
+
+        It doubles from half a second with each try beyond the limit, up to `longest_delay`.
+        """
+        beyond = tries - self.per_account
+        if beyond <= 0:
+            return 0.0
+        return min(FIRST_DELAY * 2.0 ** min(beyond - 1, MOST_DOUBLINGS), self.longest_delay)
 
 
 class Attempts(Base):

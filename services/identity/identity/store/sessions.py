@@ -32,6 +32,17 @@ async def list_open_sessions(
     return (await tx.scalars(query)).all()
 
 
+async def has_session_from(tx: AsyncSession, user_id: UUID, ip_address: str, now: datetime) -> bool:
+    """Tell whether a user has an open session that began at an address."""
+    query = select(Session.id).where(
+        Session.user_id == user_id,
+        Session.ip_address == ip_address,
+        Session.revoked_at.is_(None),
+        Session.expires_at > now,
+    )
+    return bool(ip_address) and await tx.scalar(query.limit(1)) is not None
+
+
 async def revoke_session(tx: AsyncSession, user_id: UUID, session_id: UUID, now: datetime) -> bool:
     """End one session of a user; tells whether it was theirs and open."""
     query = (
