@@ -57,6 +57,11 @@ SAID = Counter(
     ["message"],
 )
 SENT = Counter("messaging_client_sent_messages", "Messages the broker confirmed.", ["outcome"])
+SWEEP_FAILURES = Counter(
+    "cartwright_sweep_failures",
+    "Turns of a sweep and single items of its batches that failed, outages of the database apart.",
+    ["sweep"],
+)
 CONNECTIONS = Gauge(
     "db_client_connection_count", "Database connections in use by this process.", ["state"]
 )

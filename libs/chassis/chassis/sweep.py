@@ -1,20 +1,28 @@
-"""Sweeps: work that time brings, such as deadlines and leases, done until shutdown."""
+"""Sweeps: periodic work, such as deadlines and leases, done until shutdown."""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import structlog
 
-from chassis.db import Database
+from chassis import metrics
+from chassis.db import Database, is_away
 
 log = structlog.get_logger()
+
+Item = TypeVar("Item")
+
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """`work(database)` tells how many things it did; while that is not zero it runs on at once.
+    """`work(database)` returns how many things it did; while that is not zero it runs on at once.
 
     `every` is in seconds; None takes the service's `sweep_interval`.
     """
@@ -25,13 +33,88 @@ class Sweep:
 
 
 async def run(sweep: Sweep, database: Database, interval: float) -> None:
-    """Run a sweep until cancelled; a failure is logged and the next turn comes."""
+    """Run a sweep until cancelled; a failure is logged and counted, and the next turn comes."""
     pause = sweep.every or interval
+    metrics.SWEEP_FAILURES.labels(sweep.name)
     while True:
         done: int | None = 0
         try:
             done = await sweep.work(database)
         except Exception as error:  # noqa: BLE001
+            if not is_away(error):
+                metrics.SWEEP_FAILURES.labels(sweep.name).inc()
             log.warning("sweep failed", sweep=sweep.name, error=repr(error)[:300])
         if not done:
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311
+
+
+@dataclass(slots=True)
+class _Failure:
+    """When an item may be tried again (monotonic clock), and the pause before that, in seconds."""
+
+    until: float
+    pause: float
+
+
+@dataclass(slots=True)
+class Batch(Generic[Item]):
+    """The items of one sweep, worked off so that a faulty item fails alone.
+
+    A failed item is logged, counted and postponed: the sweep's query leaves out `postponed()`, so
+    that items that always fail cannot fill the batch. The pause doubles with each failure. An
+    unavailable database is no fault of an item: it ends the turn.
+    """
+
+    name: str
+    _failures: dict[Item, _Failure] = field(default_factory=dict)
+
+    def postponed(self) -> list[Item]:
+        """The items that failed and are not yet to be tried again."""
+        now = time.monotonic()
+        # Whatever was not tried for so long after its pause has been settled in another way.
+        settled = [
+            item for item, each in self._failures.items() if each.until + LONGEST_PAUSE < now
+        ]
+        for item in settled:
+            del self._failures[item]
+        return [item for item, each in self._failures.items() if each.until > now]
+
+    @contextmanager
+    def isolated(self, item: Item) -> Iterator[None]:
+        """Work on one item inside; its failure ends here. Raises when the database is away."""
+        try:
+            yield
+        except Exception as error:
+            if is_away(error):
+                raise
+            self._failed(item, error)
+        else:
+            self._failures.pop(item, None)
+
+    async def together(
+        self, items: Sequence[Item], work: Callable[[Sequence[Item]], Awaitable[int]]
+    ) -> int:
+        """Do all items in one call of `work`, one transaction; where that fails, one by one.
+
+        Returns how many were done, as `work` counts them.
+        """
+        if not items:
+            return 0
+        try:
+            return await work(items)
+        except Exception as error:
+            if is_away(error):
+                raise
+            log.warning("batch is repeated one by one", sweep=self.name, error=repr(error)[:300])
+        done = 0
+        for item in items:
+            with self.isolated(item):
+                done += await work([item])
+        return done
+
+    def _failed(self, item: Item, error: Exception) -> None:
+        before = self._failures.get(item)
+        pause = min(before.pause * 2, LONGEST_PAUSE) if before else FIRST_PAUSE
+        self._failures[item] = _Failure(time.monotonic() + pause, pause)
+        metrics.SWEEP_FAILURES.labels(self.name).inc()
+        log.error("sweep item failed", sweep=self.name, item=str(item), error=repr(error)[:300])

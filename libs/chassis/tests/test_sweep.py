@@ -1,14 +1,16 @@
 """Sweeps go on while there is work, through faults, until they are cancelled."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from chassis.db import Database
-from chassis.sweep import Sweep, run
+from chassis.scraped import Samples
+from chassis.sweep import LONGEST_PAUSE, Batch, Sweep, run
 from chassis.testing import Harness
 
 AN_HOUR = 3600.0
@@ -65,3 +67,50 @@ async def test_its_own_interval_goes_before_the_services(sample: Harness[Any]) -
     async with sweeping(Sweep("quick", work, every=0.01), sample, AN_HOUR):
         for _ in range(3):
             await turns.get()
+
+
+async def failures(sample: Harness[Any], sweep: str) -> float:
+    page = Samples.of(await sample.client.get("/metrics"))
+    return page("cartwright_sweep_failures_total", sweep=sweep)
+
+
+async def test_a_faulty_item_fails_alone_and_is_postponed_and_counted(
+    sample: Harness[Any],
+) -> None:
+    batch, done = Batch[str]("chores"), list[str]()
+
+    async def work(items: Sequence[str]) -> int:
+        if "broken" in items:
+            raise ValueError("broken")
+        done.extend(items)
+        return len(items)
+
+    before = await failures(sample, "chores")
+    assert await batch.together(["one", "broken", "two"], work) == 2
+    assert (done, batch.postponed()) == (["one", "two"], ["broken"])
+    assert await batch.together(["three", "four"], work) == 2
+    assert await failures(sample, "chores") - before == 1
+
+
+def test_the_pause_of_an_item_grows_with_each_failure_and_ends_with_a_success() -> None:
+    batch, pauses = Batch[str]("chores"), list[float]()
+    for _ in range(9):
+        with batch.isolated("broken"):
+            raise ValueError
+        pauses.append(batch._failures["broken"].pause)
+    assert pauses[:3] == [5, 10, 20]
+    assert pauses[-1] == LONGEST_PAUSE
+    with batch.isolated("broken"):
+        pass
+    assert batch.postponed() == []
+
+
+async def test_an_unavailable_database_is_no_fault_of_an_item() -> None:
+    batch = Batch[str]("chores")
+
+    async def work(_items: Sequence[str]) -> int:
+        raise ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        await batch.together(["one", "two"], work)
+    assert batch.postponed() == []

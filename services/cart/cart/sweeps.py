@@ -1,6 +1,6 @@
 """Work that time brings: locks whose order may be gone, and carts that were given up."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -8,35 +8,39 @@ import structlog
 from cart.handlers import bus
 from cart.store import locks, products
 from chassis.bootstrap import ask_while_empty
-from chassis.client import PeerAway
 from chassis.db import Database
 from chassis.errors import Problem
 from chassis.ids import new_id
-from chassis.sweep import Sweep
+from chassis.sweep import Batch, Sweep
 from contracts.catalog import SendProducts
 from contracts.inventory import SendStockLevels
 
 log = structlog.get_logger()
 
 NOT_FOUND = 404
+LOCKS: Final = Batch[UUID]("old locks")
 
 
 async def check_locks(database: Database) -> int:
     """Ask orders about old locks and give back those without a live order; returns how many."""
     async with database.transaction() as tx:
         stale = await locks.take_stale_locks(tx, bus.settings.lock_check_after)
+    done = 0
     for cart_id, order_id in stale:
-        try:
-            status = await _status_of(order_id)
-        except PeerAway:
-            return 0
-        async with database.transaction() as tx:
-            if status in (None, "cancelled"):
-                log.info("lock given back", cart_id=str(cart_id), order_id=str(order_id))
-                await locks.unlock(tx, {cart_id: order_id})
-            elif status != "pending":
-                await locks.convert(tx, {cart_id: order_id})
-    return len(stale)
+        with LOCKS.isolated(cart_id):
+            await _check(database, cart_id, order_id)
+            done += 1
+    return done
+
+
+async def _check(database: Database, cart_id: UUID, order_id: UUID) -> None:
+    status = await _status_of(order_id)
+    async with database.transaction() as tx:
+        if status in (None, "cancelled"):
+            log.info("lock given back", cart_id=str(cart_id), order_id=str(order_id))
+            await locks.unlock(tx, {cart_id: order_id})
+        elif status != "pending":
+            await locks.convert(tx, {cart_id: order_id})
 
 
 async def _status_of(order_id: UUID) -> str | None:
@@ -66,7 +70,7 @@ def _ask_for_stock() -> SendStockLevels:
 
 
 sweeps = (
-    Sweep("old locks", check_locks),
+    Sweep(LOCKS.name, check_locks),
     Sweep("abandoned carts", abandon_carts, every=60),
     ask_while_empty("products", products.knows_no_product, _ask_for_products),
     ask_while_empty("stock", products.knows_no_stock, _ask_for_stock),

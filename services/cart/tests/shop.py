@@ -60,8 +60,9 @@ class Neighbours:
             told = {"coupon_id": str(UUID(int=9)), "code": body["code"], **self.coupon}
             return httpx.Response(200, json=told)
         order = self.orders.get(request.url.path.rpartition("/")[2])
-        if order is None:
-            return httpx.Response(404, json={"code": "not_found", "detail": "No."})
+        if order in (None, "forbidden"):
+            status, code = (404, "not_found") if order is None else (403, "forbidden")
+            return httpx.Response(status, json={"code": code, "detail": "No."})
         return httpx.Response(200, json={"status": order})
 
 

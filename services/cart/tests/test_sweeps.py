@@ -54,6 +54,19 @@ async def test_nothing_is_decided_while_orders_is_away(shop: Shop) -> None:
     assert (await cart.read())["status"] == "locked"
 
 
+async def test_a_lock_that_orders_refuses_to_judge_leaves_the_others(shop: Shop) -> None:
+    refused, over = new_id(), new_id()
+    first, second = await locked(shop, refused, "2 hours"), await locked(shop, over)
+    shop.neighbours.orders |= {str(refused): "forbidden", str(over): "cancelled"}
+    await shop.harness.sql(
+        "update carts set lock_checked_at = lock_checked_at - interval '1 h' where order_id = :id",
+        id=refused,
+    )
+    assert await check(shop) == 1
+    assert (await first.read())["status"] == "locked"
+    assert (await second.read())["status"] == "active"
+
+
 async def test_a_forgotten_cart_is_given_up(shop: Shop) -> None:
     forgotten, customer = await shop.guest_cart(), new_id()
     own = await shop.customer_cart(customer=customer)

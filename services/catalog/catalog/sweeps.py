@@ -1,19 +1,26 @@
 """What time brings to the catalogue: discounts that begin and end."""
 
-from catalog.store import stock
+from typing import Final
+from uuid import UUID
+
+from catalog.store import products, stock
 from catalog.store.publishing import reprice
 from chassis.bootstrap import ask_while_empty
 from chassis.db import Database
 from chassis.ids import new_id, utcnow
-from chassis.sweep import Sweep
+from chassis.sweep import Batch, Sweep
 from contracts.inventory import SendStockLevels
 
 TURNED_AT_ONCE = 100
+BATCH: Final = Batch[UUID]("discount windows")
 
 
 async def turn_prices(database: Database) -> int:
     """Show and record the prices of discounts whose window opened or closed."""
-    return await database.repeat(lambda tx: reprice(tx, utcnow(), TURNED_AT_ONCE))
+    due = await products.list_repriced_ids(database, utcnow(), BATCH.postponed(), TURNED_AT_ONCE)
+    return await BATCH.together(
+        due, lambda ids: database.repeat(lambda tx: reprice(tx, ids, utcnow()))
+    )
 
 
 def _ask_for_stock() -> SendStockLevels:
@@ -21,6 +28,6 @@ def _ask_for_stock() -> SendStockLevels:
 
 
 sweeps = [
-    Sweep("discount windows", turn_prices),
+    Sweep(BATCH.name, turn_prices),
     ask_while_empty("stock", stock.knows_none, _ask_for_stock),
 ]

@@ -265,6 +265,26 @@ async def test_a_discount_begins_and_ends_by_itself(shop: Any, catalog: Any) -> 
     assert await turn_prices(catalog.running.database) == 0
 
 
+async def test_a_product_that_cannot_be_repriced_leaves_the_others(shop: Any, catalog: Any) -> None:
+    soon, category = utcnow() + timedelta(hours=1), await shop.category()
+    broken, other = [
+        await shop.product(category, name, discount_price=usd(1500), discount_from=soon.isoformat())
+        for name in ("Shirt", "Coat")
+    ]
+    shift = "interval '90 minutes'"
+    await catalog.sql(
+        f"update products set discount_from = discount_from - {shift}, "
+        f"price_changes_at = price_changes_at - {shift}"
+    )
+    await catalog.sql(
+        "alter table price_history add constraint broken "
+        f"check (amount <> 1500 or variant_id <> '{broken['variants'][0]['id']}') not valid"
+    )
+    assert await turn_prices(catalog.running.database) == 1
+    assert (await shop.client.get(f"/v1/products/{other['id']}")).json()["price"] == usd(1500)
+    assert await turn_prices(catalog.running.database) == 0
+
+
 async def test_the_tree_shows_active_categories_in_their_order(shop: Any) -> None:
     top = await shop.category("Home", display_order=2)
     await shop.category("Clothes", display_order=1)

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from chassis.service import Running, Service
 from chassis.sweep import Sweep
 from orders.api import admin, following, internal, orders, placing, reconciliation, sagas
-from orders.deadlines import sweep_deadlines
+from orders.deadlines import BATCH, sweep_deadlines
 from orders.domain.order import Base
 from orders.handlers import bus
 from orders.numbers import Numbers
@@ -40,7 +40,7 @@ service = Service(
         internal.router,
     ],
     bus=bus,
-    sweeps=[Sweep("deadlines", sweep_deadlines)],
+    sweeps=[Sweep(BATCH.name, sweep_deadlines)],
     on_start=start,
     background=[watch],
     readings=READINGS,

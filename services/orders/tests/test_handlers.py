@@ -108,6 +108,28 @@ async def test_a_passed_deadline_acts_by_itself(orders: Any, guest: Any) -> None
     assert row.cancellation_reason == "timed_out"
 
 
+async def test_a_saga_that_raises_blocks_no_other_deadline(orders: Any, guest: Any) -> None:
+    ids = [await placed(guest, key=f"k{n}") for n in range(3)]
+    # Its stage repeats CreateShipments, and what that needs is missing.
+    await orders.sql(
+        "update checkout_sagas set stage = 'fulfilling' where order_id = :id", id=ids[0]
+    )
+    await orders.sql("update checkout_sagas set deadline_at = now() - interval '1 s'")
+    await orders.sql(
+        "update checkout_sagas set deadline_at = now() - interval '1 h' where order_id = :id",
+        id=ids[0],
+    )
+    assert await sweep_deadlines(orders.running.database) == 2
+    assert {command.order_id for command in await orders.said(ReleaseStock)} == set(ids[1:])
+    assert [await stage(orders, i) for i in ids] == ["fulfilling", "releasing", "releasing"]
+    # It stays overdue, so that the alert about stuck checkouts fires, and is not tried at once.
+    assert await sweep_deadlines(orders.running.database) == 0
+    [row] = await orders.sql("select order_id from checkout_sagas where deadline_at < now()")
+    assert row.order_id == ids[0]
+    page = (await orders.client.get("/metrics")).text
+    assert 'cartwright_sweep_failures_total{sweep="deadlines"}' in page
+
+
 async def test_what_a_deadline_says_is_found_from_the_trace_of_the_checkout(
     orders: Any, guest: Any
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -11,11 +12,12 @@ from chassis import outbox, tracing
 from chassis.context import Context, working_in
 from chassis.db import Database
 from chassis.ids import utcnow
-from chassis.sweep import Sweep
+from chassis.sweep import Batch, Sweep
 from payments import refunding
 from payments.bus import bus, provider_of, providers, target_of
 from payments.domain.attempt import key_of
 from payments.domain.charge import Charge
+from payments.domain.saved_method import SavedPaymentMethod
 from payments.providers.port import OutcomeUnknown, ProviderRefused
 from payments.refunding import Plan, Wish
 from payments.store import attempts, payments, refunds, saved_methods
@@ -23,6 +25,9 @@ from payments.store import attempts, payments, refunds, saved_methods
 log = structlog.get_logger()
 
 AT_ONCE = 20
+CHECKS: Final = Batch[UUID]("open payments")
+REFUNDS: Final = Batch[UUID]("unanswered refunds")
+DELETIONS: Final = Batch[UUID]("deleted payment methods")
 
 
 async def asking_again(tx: AsyncSession, about: str, key: str) -> Context:
@@ -48,6 +53,11 @@ async def check_open_payments(database: Database) -> int:
 
 
 async def _check(database: Database, payment_id: UUID) -> None:
+    with CHECKS.isolated(payment_id):
+        await _ask_about(database, payment_id)
+
+
+async def _ask_about(database: Database, payment_id: UUID) -> None:
     async with database.transaction() as tx:
         payment = await payments.find_payment(tx, payment_id)
         if payment is None:
@@ -90,6 +100,11 @@ async def finish_refunds(database: Database) -> int:
 
 
 async def _finish(database: Database, operation_id: UUID) -> None:
+    with REFUNDS.isolated(operation_id):
+        await _repeat_refund(database, operation_id)
+
+
+async def _repeat_refund(database: Database, operation_id: UUID) -> None:
     async def plan_again(tx: AsyncSession) -> Plan | None:
         refund = await refunds.find_refund(tx, operation_id)
         if refund is None:
@@ -124,26 +139,25 @@ async def _finish(database: Database, operation_id: UUID) -> None:
 
 
 async def forget_deleted_methods(database: Database) -> int:
-    """Have the provider forget what its customer deleted."""
+    """Have the provider forget what its customer deleted; a refusal of one leaves the others."""
     async with database.transaction() as tx:
-        deleted = await saved_methods.list_deleted(tx, utcnow(), AT_ONCE)
-    forgotten = 0
-    for method in deleted:
+        deleted = await saved_methods.list_deleted(tx, DELETIONS.postponed(), AT_ONCE)
+    return sum(await asyncio.gather(*(_forget(database, method) for method in deleted)))
+
+
+async def _forget(database: Database, method: SavedPaymentMethod) -> bool:
+    with DELETIONS.isolated(method.id):
         provider = providers().named(method.provider)
-        try:
-            if provider is not None:
-                await provider.forget_method(method.provider_token)
-        except (OutcomeUnknown, ProviderRefused) as error:
-            log.warning("saved method not forgotten", method_id=method.id, error=str(error))
-            break
+        if provider is not None:
+            await provider.forget_method(method.provider_token)
         async with database.transaction() as tx:
             await saved_methods.drop_saved(tx, method.id)
-        forgotten += 1
-    return forgotten
+        return True
+    return False
 
 
 SWEEPS = (
-    Sweep("open payments", check_open_payments),
-    Sweep("unanswered refunds", finish_refunds),
-    Sweep("deleted payment methods", forget_deleted_methods),
+    Sweep(CHECKS.name, check_open_payments),
+    Sweep(REFUNDS.name, finish_refunds),
+    Sweep(DELETIONS.name, forget_deleted_methods),
 )

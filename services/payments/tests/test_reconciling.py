@@ -74,6 +74,21 @@ async def test_a_payment_is_not_asked_about_before_its_time(payments: Payments) 
     assert await check_open_payments(payments.running.database) == 0
 
 
+async def test_a_payment_of_a_provider_no_longer_served_leaves_the_others(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    orphan, command = collect("tok_action"), collect("tok_action")
+    for each in (orphan, command):
+        await payments.hear(each)
+        [charge] = provider.charges_of(str(each.order_id))
+        provider.client.post(f"/pay/{charge['id']}/confirm")
+    await payments.sql(
+        "update payments set provider = 'gone' where order_id = :id", id=orphan.order_id
+    )
+    assert await come_due(payments) == 2
+    assert [event.order_id for event in await payments.said(PaymentCaptured)] == [command.order_id]
+
+
 async def test_a_provider_that_is_away_is_asked_again_later(
     payments: Payments, provider: ProviderProcess
 ) -> None:

@@ -75,6 +75,24 @@ async def test_a_deleted_method_is_forgotten_by_the_provider_too(
     assert provider.charge(row.provider_token)["failure_code"] == "payment_method_unknown"
 
 
+async def test_a_method_that_the_provider_will_not_forget_leaves_the_others(
+    payments: Payments,
+) -> None:
+    headers = payments.signed_in()
+    stubborn, card = await keep(payments, headers), await keep(payments, headers)
+    # No resource of the provider has this path, so that it refuses.
+    await payments.sql(
+        "update saved_payment_methods set provider_token = '' where id = :id", id=stubborn["id"]
+    )
+    for method in (stubborn, card):
+        await payments.client.delete(f"{URL}/{method['id']}", headers=headers)
+
+    assert await forget_deleted_methods(payments.running.database) == 1
+    [row] = await payments.sql("select id from saved_payment_methods")
+    assert str(row.id) == stubborn["id"]
+    assert await forget_deleted_methods(payments.running.database) == 0
+
+
 async def test_what_is_not_mine_is_not_there(payments: Payments) -> None:
     card = await keep(payments, payments.signed_in())
     stranger = payments.signed_in()

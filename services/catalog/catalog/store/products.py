@@ -1,6 +1,6 @@
 """Queries on whole products, for those who change them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import selectinload
 
 from catalog.domain import Category, Product
 from catalog.domain.refusals import ProductNotFound
+from chassis.db import Database
 
 WHOLE = (
     selectinload(Product.variants),
@@ -69,15 +70,17 @@ async def list_ids_below(tx: AsyncSession, category_id: UUID) -> Sequence[UUID]:
     return (await tx.scalars(query)).all()
 
 
-async def list_repriced_ids(tx: AsyncSession, now: datetime, limit: int) -> Sequence[UUID]:
-    """Products whose discount window opened or closed meanwhile."""
+async def list_repriced_ids(
+    database: Database, now: datetime, without: Collection[UUID], limit: int
+) -> Sequence[UUID]:
+    """Products whose discount window opened or closed meanwhile, the longest ago first."""
     query = (
         select(Product.id)
-        .where(Product.price_changes_at <= now)
+        .where(Product.price_changes_at <= now, Product.id.not_in(without))
         .order_by(Product.price_changes_at)
         .limit(limit)
     )
-    return (await tx.scalars(query)).all()
+    return (await database.alone(query)).scalars().all()
 
 
 async def list_products(

@@ -41,11 +41,8 @@ async def remake(
         await listings.keep(tx, locked, now)
 
 
-async def reprice(tx: AsyncSession, now: datetime, limit: int) -> int:
+async def reprice(tx: AsyncSession, due: Sequence[UUID], now: datetime) -> int:
     """Follow discount windows that opened or closed; returns how many products had one."""
-    due = await products.list_repriced_ids(tx, now, limit)
-    if not due:
-        return 0
     await categories.hold_tree(tx)
     locked = await products.lock_products(tx, due)
     turned: Sequence[tuple[Product, datetime]] = [

@@ -1,6 +1,6 @@
 """Locking checkouts and looking at them: the hot path, one statement for any number."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -56,7 +56,8 @@ _LOCKED = (
 _LOCK = text(f"{_LOCKED} order by o.id for update")
 _LOCK_DUE = text(f"{_LOCKED} and s.deadline_at <= :now order by o.id for update skip locked")
 _DUE = text(
-    "select order_id from checkout_sagas where deadline_at <= :now order by deadline_at limit :most"
+    "select order_id from checkout_sagas where deadline_at <= :now "
+    "and order_id <> all(cast(:without as uuid[])) order by deadline_at limit :most"
 )
 _PROGRESS = text(
     "select o.status, o.payment_status, o.payment_id, o.payment_brand, o.payment_last_four, "
@@ -82,11 +83,16 @@ async def lock_checkouts(tx: AsyncSession, order_ids: Iterable[UUID]) -> dict[UU
     return {row["order_id"]: _checkout(row) for row in found.mappings()}
 
 
-async def lock_due(tx: AsyncSession, now: datetime, most: int) -> list[Checkout]:
-    """Lock checkouts whose deadline passed, leaving those that somebody else holds."""
-    ids = list((await tx.execute(_DUE, {"now": now, "most": most})).scalars())
-    if not ids:
-        return []
+async def list_due(
+    database: Database, now: datetime, without: Sequence[UUID], most: int
+) -> Sequence[UUID]:
+    """Orders whose deadline passed, the longest ago first."""
+    found = await database.alone(_DUE, {"now": now, "without": without, "most": most})
+    return found.scalars().all()
+
+
+async def lock_due(tx: AsyncSession, ids: Sequence[UUID], now: datetime) -> list[Checkout]:
+    """Lock those whose deadline still is past, leaving those that another process holds."""
     found = await tx.execute(_LOCK_DUE, {"ids": ids, "now": now})
     return [_checkout(row) for row in found.mappings()]
 

@@ -1,8 +1,7 @@
 """Saved means of payment, always looked up together with their owner."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -89,10 +88,12 @@ async def clear_default(tx: AsyncSession, customer_id: UUID) -> None:
 
 
 async def list_deleted(
-    tx: AsyncSession, before: datetime, most: int
+    tx: AsyncSession, without: Collection[UUID], most: int
 ) -> Sequence[SavedPaymentMethod]:
-    """Methods deleted here that their provider may still keep."""
-    query = select(SavedPaymentMethod).where(SavedPaymentMethod.deleted_at < before)
+    """Methods deleted here that their provider may still keep, the longest deleted first."""
+    query = select(SavedPaymentMethod).where(
+        SavedPaymentMethod.deleted_at.is_not(None), SavedPaymentMethod.id.not_in(without)
+    )
     return (await tx.scalars(query.order_by(SavedPaymentMethod.deleted_at).limit(most))).all()
 
 
