@@ -14,7 +14,7 @@ from identity.domain.role import CUSTOMER
 from identity.domain.session import RefreshToken, Session
 from identity.domain.user import User
 from identity.settings import IdentitySettings
-from identity.store import customers, users
+from identity.store import authority, customers, users
 
 
 async def open_account(
@@ -61,11 +61,19 @@ async def prove_mailbox(tx: AsyncSession, user: User, now: datetime) -> None:
         return
     own = await customers.lock_customer_of(tx, user.id)
     waiting = await customers.lock_unclaimed_customer(tx, user.email)
-    # A blocked person must not become another customer by proving a mailbox.
-    if waiting is not None and own.status != "blocked":
+    if waiting is not None and await _may_claim(tx, own, waiting):
         outbox.add(tx, *await _claim(tx, user, own, waiting))
         own = waiting
     outbox.add(tx, *user.verify(own.id, now))
+
+
+async def _may_claim(tx: AsyncSession, own: Customer, waiting: Customer) -> bool:
+    """Whether proving a mailbox neither opens a blocked person nor shuts out one with authority."""
+    if own.status == "blocked":
+        return False
+    if waiting.status == "blocked":
+        return not await authority.get_permissions_of_customer(tx, own.id)
+    return True
 
 
 async def _claim(

@@ -7,6 +7,7 @@ from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import context, outbox
 from chassis.db import Database
 from chassis.ids import utcnow
 from identity import accounts
@@ -16,7 +17,7 @@ from identity.domain.role import ADMIN
 from identity.domain.service_client import ServiceClient
 from identity.passwords import Passwords
 from identity.settings import IdentitySettings
-from identity.store import sessions, users
+from identity.store import authority, customers, sessions, users
 
 
 async def bootstrap(settings: IdentitySettings) -> None:
@@ -72,8 +73,8 @@ async def _keep_clients(tx: AsyncSession, clients: dict[str, str]) -> None:
 
 
 async def _make_administrator(tx: AsyncSession, email: str, password_hash: str) -> None:
-    await users.lock_administrators(tx)
-    if await users.has_administrator(tx):
+    await authority.lock_authority(tx)
+    if await authority.has_administrator(tx):
         return
     address = email.strip().lower()
     user = await users.find_user_by_email(tx, address)
@@ -91,4 +92,8 @@ async def _make_administrator(tx: AsyncSession, email: str, password_hash: str) 
         user.password_hash = password_hash
         await sessions.revoke_sessions(tx, user.id, utcnow())
     await accounts.prove_mailbox(tx, user, utcnow())
+    # A ban or block would otherwise leave the operator without any administrator.
+    customer = await customers.lock_customer_of(tx, user.id)
+    outbox.add(tx, *user.set_status("active", customer.id))
+    outbox.add(tx, *customer.set_status("active", context.current().actor))
     await users.add_roles(tx, user.id, [ADMIN])

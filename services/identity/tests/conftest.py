@@ -10,7 +10,9 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import SecretStr
 
+from chassis.ids import new_id
 from chassis.testing import Harness, running_service, template_of
 from contracts.notifications import Notify
 from identity.bootstrap import bootstrap
@@ -24,7 +26,27 @@ ADA = {
     "first_name": "Ada",
     "last_name": "Lovelace",
 }
+ADMIN = "admin@example.com"
+ADMIN_PASSWORD = "a lantern over the northern gate"
 CHEAP = {"argon2_memory_kib": 8, "argon2_iterations": 1, "even_answer_seconds": 0.0}
+
+APPOINT = (
+    (
+        "insert into users (id, email, password_hash, first_name, last_name, status,"
+        " registration_status, email_verified_at)"
+        " values (:id, :email, 'x', 'Clerk', 'Clerk', 'active', 'registered', now())"
+    ),
+    (
+        "insert into customers (id, user_id, email, first_name, last_name, status, created_by,"
+        " updated_by) values (:id, :id, :email, 'Clerk', 'Clerk', 'active', 'test', 'test')"
+    ),
+    "insert into roles (id, name, description) values (:role, :name, '')",
+    (
+        "insert into role_permissions (role_id, permission)"
+        " select :role, unnest(cast(:permissions as text[]))"
+    ),
+    "insert into user_roles (user_id, role_id) values (:id, :role)",
+)
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +105,14 @@ class Desk:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    async def appoint(self, *permissions: str) -> dict[str, str]:
+        """Make a verified user with a role of exactly these permissions; returns their headers."""
+        user_id, role_id, email = new_id(), new_id(), f"clerk-{new_id()}@example.com"
+        given = {"id": user_id, "role": role_id, "email": email, "name": f"role-{role_id}"}
+        for statement in APPOINT:
+            await self.identity.sql(statement, **given, permissions=list(permissions))
+        return self.identity.signed_in(user_id=user_id, email=email, permissions=permissions)
+
     async def mails(self, kind: str | None = None) -> list[Notify]:
         said = await self.identity.said(Notify)
         return [mail for mail in said if kind in (None, mail.type)]
@@ -106,9 +136,15 @@ def bearer(login: dict[str, Any]) -> dict[str, str]:
     return {"Authorization": f"Bearer {login['access_token']}"}
 
 
-@pytest.fixture
-def staff(identity: Harness[IdentitySettings]) -> dict[str, str]:
-    return identity.signed_in(
-        roles=("staff",),
-        permissions=("users:read", "users:write", "customers:read", "customers:write"),
+@pytest_asyncio.fixture
+async def staff(desk: Desk) -> dict[str, str]:
+    return await desk.appoint("users:read", "users:write", "customers:read", "customers:write")
+
+
+@pytest_asyncio.fixture
+async def admin(desk: Desk) -> dict[str, str]:
+    """Headers of the first administrator, who has every permission."""
+    await desk.bootstrapped(
+        bootstrap_admin_email=ADMIN, bootstrap_admin_password=SecretStr(ADMIN_PASSWORD)
     )
+    return bearer((await desk.log_in(ADMIN, ADMIN_PASSWORD)).json())

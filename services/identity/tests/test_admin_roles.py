@@ -3,15 +3,15 @@
 import asyncio
 from typing import Any
 
-import pytest
+import pytest_asyncio
 
 EVERYTHING = ("users:read", "users:write", "roles:write", "orders:read", "orders:refund")
 CLERK = {"name": "clerk", "description": "Reads orders", "permissions": ["orders:read"]}
 
 
-@pytest.fixture
-def chief(identity: Any) -> dict[str, str]:
-    return identity.signed_in(permissions=EVERYTHING)
+@pytest_asyncio.fixture
+async def chief(desk: Any) -> dict[str, str]:
+    return await desk.appoint(*EVERYTHING)
 
 
 async def make(identity: Any, headers: Any, **changes: Any) -> Any:
@@ -52,8 +52,7 @@ async def test_two_roles_of_one_name_are_one(identity: Any, chief: Any) -> None:
 async def test_a_role_holds_no_more_than_its_maker(identity: Any, chief: Any) -> None:
     refused = await make(identity, chief, permissions=["stock:write"])
     assert (refused.status_code, refused.json()["code"]) == (403, "not_yours_to_give")
-    made_up = identity.signed_in(permissions=("roles:write", "moon:write"))
-    refused = await make(identity, made_up, permissions=["moon:write"])
+    refused = await make(identity, chief, permissions=["moon:write"])
     assert (refused.status_code, refused.json()["code"]) == (422, "unknown_permission")
 
 
@@ -71,10 +70,9 @@ async def test_a_bad_role_is_refused(identity: Any, chief: Any) -> None:
 
 
 async def test_built_in_roles_keep_their_names_and_the_administrators_theirs(
-    identity: Any, template: str
+    identity: Any, admin: Any
 ) -> None:
-    known = [row[0] for row in await identity.sql("select name from permissions")]
-    chief = {**identity.signed_in(permissions=tuple(known)), "If-Match": '"1"'}
+    chief = {**admin, "If-Match": '"1"'}
     page = (await identity.client.get("/v1/admin/roles", headers=chief)).json()
     roles = {role["name"]: role for role in page["items"]}
 
@@ -86,6 +84,9 @@ async def test_built_in_roles_keep_their_names_and_the_administrators_theirs(
 
     assert (await change("staff", name="crew")).json()["code"] == "role_built_in"
     assert (await change("admin", permissions=[])).json()["code"] == "role_built_in"
+    # Everybody who registers is a customer.
+    assert (await change("customer", permissions=["users:read"])).json()["code"] == "role_built_in"
+    assert (await change("customer", description="Buys")).status_code == 200
     assert (await change("support", permissions=["orders:read"])).status_code == 200
     url = f"/v1/admin/roles/{roles['seller']['id']}"
     refused = await identity.client.delete(url, headers=chief)

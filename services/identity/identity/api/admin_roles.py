@@ -1,5 +1,6 @@
 """Roles and permissions as administrators see them."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -9,19 +10,24 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag
-from chassis.auth import Caller, permitted
+from chassis.auth import permitted
 from chassis.db import Tx
 from chassis.ids import new_id
+from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, SafeText, View
+from identity.api.acting import acting
 from identity.api.fields import RoleName
-from identity.domain.role import Role, RoleExists, RoleInUse, check_may_give
+from identity.authority import exercised
+from identity.domain.authority import Actor
+from identity.domain.role import Role, RoleExists, RoleInUse
 from identity.store import roles
+from identity.store.authority import get_permissions_of_role
 
 router = APIRouter(prefix="/v1/admin/roles")
 
 Reads = Depends(permitted("users:read"))
-Writes = Annotated[Caller, Depends(permitted("roles:write"))]
+Writes = Annotated[Actor, Depends(acting("roles:write"))]
 
 
 class RoleBody(Body):
@@ -105,13 +111,14 @@ async def get_role(role_id: UUID, tx: Tx, response: Response) -> RoleView:
 
 
 @router.post("", status_code=201)
-async def create_role(body: RoleBody, caller: Writes, tx: Tx, response: Response) -> RoleView:
+async def create_role(body: RoleBody, actor: Writes, tx: Tx, response: Response) -> RoleView:
     """Make a role of permissions that you have yourself."""
-    check_may_give(body.permissions, caller.permissions)
     role = Role(id=new_id(), name=body.name, description=body.description, is_built_in=False)
-    tx.add(role)
-    await _flush(tx)
-    await roles.set_permissions(tx, role.id, sorted(set(body.permissions)))
+    async with exercised(tx, actor, partial(get_permissions_of_role, tx, role.id)):
+        tx.add(role)
+        await _flush(tx)
+        after = await _set_permissions(tx, role, body)
+        await audit.record(tx, "role.create", role.id, "by hand", after=after)
     response.headers["Location"] = f"{router.prefix}/{role.id}"
     return await _shown(tx, response, role)
 
@@ -122,31 +129,47 @@ async def change_role(
     role_id: UUID,
     body: RoleBody,
     expected: etag.IfMatch,
-    caller: Writes,
+    actor: Writes,
     tx: Tx,
     response: Response,
 ) -> RoleView:
     """Replace a role; whoever has it gets the new permissions with their next access token."""
     role = await roles.lock_role(tx, role_id)
     etag.check(role.version, expected)
-    before = (await roles.list_permissions_of(tx, [role.id])).get(role.id, [])
-    changes = set(before) ^ set(body.permissions)
-    check_may_give(changes, caller.permissions)
-    role.change(body.name, body.description, permissions_change=bool(changes))
-    await _flush(tx)
-    await roles.set_permissions(tx, role.id, sorted(set(body.permissions)))
+    before = await _state(tx, role)
+    async with exercised(tx, actor, partial(get_permissions_of_role, tx, role.id)):
+        role.change(
+            body.name, body.description, before=before["permissions"], after=body.permissions
+        )
+        await _flush(tx)
+        after = await _set_permissions(tx, role, body)
+        await audit.record(tx, "role.change", role.id, "by hand", before=before, after=after)
     return await _shown(tx, response, role)
 
 
 @router.delete("/{role_id}", status_code=204)
-async def delete_role(role_id: UUID, expected: etag.IfMatch, caller: Writes, tx: Tx) -> None:
+async def delete_role(role_id: UUID, expected: etag.IfMatch, actor: Writes, tx: Tx) -> None:
     """Delete a role that nobody has."""
     role = await roles.lock_role(tx, role_id)
     etag.check(role.version, expected)
     role.check_may_go()
     if await roles.is_given(tx, role.id):
         raise RoleInUse
-    await roles.delete_role(tx, role)
+    async with exercised(tx, actor, partial(get_permissions_of_role, tx, role.id)):
+        before = await _state(tx, role)
+        await audit.record(tx, "role.delete", role.id, "by hand", before=before)
+        await roles.delete_role(tx, role)
+
+
+async def _set_permissions(tx: AsyncSession, role: Role, body: RoleBody) -> audit.State:
+    await roles.set_permissions(tx, role.id, sorted(set(body.permissions)))
+    return await _state(tx, role)
+
+
+async def _state(tx: AsyncSession, role: Role) -> audit.State:
+    """Return what the audit trail shows of a role."""
+    permissions = (await roles.list_permissions_of(tx, [role.id])).get(role.id, [])
+    return {"name": role.name, "description": role.description, "permissions": permissions}
 
 
 async def _flush(tx: AsyncSession) -> None:

@@ -1,5 +1,6 @@
 """Users as staff see them: find, pause, ban, and say who may do what."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -8,23 +9,26 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag, outbox
-from chassis.auth import Caller, permitted
+from chassis.auth import permitted
 from chassis.db import Tx
 from chassis.ids import utcnow
 from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body
+from identity.api.acting import acting
 from identity.api.fields import Email, RoleName
 from identity.api.views import UserView
-from identity.domain.role import ADMIN, LastAdministrator, check_may_give
+from identity.authority import exercised
+from identity.domain.authority import Actor
 from identity.domain.user import User, UserStatus
 from identity.store import customers, roles, sessions, users
+from identity.store.authority import get_permissions_of_user
 
 router = APIRouter(prefix="/v1/admin/users")
 
 Reads = Depends(permitted("users:read"))
-Writes = Annotated[Caller, Depends(permitted("users:write"))]
-GivesRoles = Annotated[Caller, Depends(permitted("roles:write"))]
+Writes = Annotated[Actor, Depends(acting("users:write"))]
+GivesRoles = Annotated[Actor, Depends(acting("roles:write"))]
 
 
 class UserStatusBody(Body):
@@ -81,24 +85,20 @@ async def set_status(
     user_id: UUID,
     body: UserStatusBody,
     expected: etag.IfMatch,
-    caller: Writes,
+    actor: Writes,
     tx: Tx,
     response: Response,
 ) -> UserView:
     """Open, pause or ban an account; pausing and banning end its sessions."""
-    await users.lock_administrators(tx)
     user = await users.lock_user(tx, user_id)
     etag.check(user.version, expected)
-    theirs = await _roles_of(tx, user)
-    check_may_give(await roles.get_permissions_of_named(tx, theirs), caller.permissions)
-    if body.status != "active":
-        if ADMIN in theirs:
-            await _check_not_last(tx, user)
-        await sessions.revoke_sessions(tx, user.id, utcnow())
-    customer = await customers.get_customer_of(tx, user.id)
-    before, after = {"status": user.status}, {"status": body.status}
-    await audit.record(tx, "user.status", user.id, "by hand", before=before, after=after)
-    outbox.add(tx, *user.set_status(body.status, customer.id))
+    async with exercised(tx, actor, partial(get_permissions_of_user, tx, user.id)):
+        if body.status != "active":
+            await sessions.revoke_sessions(tx, user.id, utcnow())
+        customer = await customers.get_customer_of(tx, user.id)
+        before, after = {"status": user.status}, {"status": body.status}
+        await audit.record(tx, "user.status", user.id, "by hand", before=before, after=after)
+        outbox.add(tx, *user.set_status(body.status, customer.id))
     return await _shown(tx, response, user)
 
 
@@ -108,30 +108,19 @@ async def set_roles(
     user_id: UUID,
     body: RolesBody,
     expected: etag.IfMatch,
-    caller: GivesRoles,
+    actor: GivesRoles,
     tx: Tx,
     response: Response,
 ) -> UserView:
     """Give a user exactly these roles; their next access token says so."""
-    await users.lock_administrators(tx)
     user = await users.lock_user(tx, user_id)
     etag.check(user.version, expected)
-    theirs, wanted = set(await _roles_of(tx, user)), set(body.roles)
-    changes = await roles.get_permissions_of_named(tx, sorted(theirs ^ wanted))
-    check_may_give(changes, caller.permissions)
-    if ADMIN in theirs - wanted:
-        await _check_not_last(tx, user)
-    await users.set_roles(tx, user.id, sorted(wanted))
-    user.touch()
-    before, after = {"roles": sorted(theirs)}, {"roles": sorted(wanted)}
-    await audit.record(tx, "user.roles", user.id, "by hand", before=before, after=after)
+    await roles.check_roles_exist(tx, body.roles)
+    theirs = (await users.list_roles_of(tx, [user.id])).get(user.id, [])
+    async with exercised(tx, actor, partial(get_permissions_of_user, tx, user.id)):
+        wanted = sorted(set(body.roles))
+        await users.set_roles(tx, user.id, wanted)
+        user.touch()
+        before, after = {"roles": theirs}, {"roles": wanted}
+        await audit.record(tx, "user.roles", user.id, "by hand", before=before, after=after)
     return await _shown(tx, response, user)
-
-
-async def _roles_of(tx: AsyncSession, user: User) -> list[str]:
-    return (await users.list_roles_of(tx, [user.id])).get(user.id, [])
-
-
-async def _check_not_last(tx: AsyncSession, user: User) -> None:
-    if not await users.has_administrator(tx, besides=user.id):
-        raise LastAdministrator

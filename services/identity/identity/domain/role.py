@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.errors import Forbidden, Invalid, Refused
+from chassis.errors import Invalid, Refused
 from chassis.model import Aggregate
 from identity.domain import Base
 
@@ -34,7 +34,7 @@ class RoleExists(Refused):
 
 
 class RoleBuiltIn(Refused):
-    """A built-in role keeps its name, and the administrators' role all of its permissions."""
+    """A built-in role keeps its name; `admin` permits everything and `customer` nothing."""
 
     code = "role_built_in"
 
@@ -43,18 +43,6 @@ class RoleInUse(Refused):
     """Somebody still has this role."""
 
     code = "role_in_use"
-
-
-class LastAdministrator(Refused):
-    """Somebody must stay an active administrator."""
-
-    code = "last_administrator"
-
-
-class NotYoursToGive(Forbidden):
-    """Nobody gives or takes permissions that they do not have themselves."""
-
-    code = "not_yours_to_give"
 
 
 class Permission(Base):
@@ -81,11 +69,16 @@ class Role(Aggregate, Base):
     description: Mapped[str] = mapped_column(String(255))
     is_built_in: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
 
-    def change(self, name: str, description: str, *, permissions_change: bool) -> None:
-        """Rename or describe the role; a built-in one keeps its name."""
+    def change(
+        self, name: str, description: str, *, before: Collection[str], after: Collection[str]
+    ) -> None:
+        """Change name, description and permissions, so far as a built-in role may change."""
         if self.is_built_in and name != self.name:
             raise RoleBuiltIn
-        if self.name == ADMIN and permissions_change:
+        if self.name == ADMIN and set(before) != set(after):
+            raise RoleBuiltIn
+        # Everybody who registers has this role: a permission of it would be everybody's.
+        if self.name == CUSTOMER and after:
             raise RoleBuiltIn
         self.name = name
         self.description = description
@@ -108,9 +101,3 @@ class RolePermission(Base):
     )
     permission: Mapped[str] = mapped_column(ForeignKey("permissions.name"), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-def check_may_give(permissions: Collection[str], own: Collection[str]) -> None:
-    """Refuse to give, take or command permissions beyond one's own."""
-    if not set(permissions) <= set(own):
-        raise NotYoursToGive

@@ -7,9 +7,10 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.errors import NotFound
+from chassis.errors import Changed, NotFound
 from identity.domain.address import Address
 from identity.domain.customer import Customer
+from identity.domain.user import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,20 @@ async def lock_customer(tx: AsyncSession, customer_id: UUID) -> Customer:
     """Take a customer's row until commit; raises NotFound."""
     query = select(Customer).where(Customer.id == customer_id).with_for_update()
     return _there(await tx.scalar(query))
+
+
+async def lock_customer_and_user(tx: AsyncSession, customer_id: UUID) -> Customer:
+    """Lock a customer after their user, as logins do; raises NotFound.
+
+    A session that begins meanwhile waits for the lock and then sees the customer's new status.
+    """
+    of_customer = select(Customer.user_id).where(Customer.id == customer_id).scalar_subquery()
+    user_id = await tx.scalar(select(User.id).where(User.id == of_customer).with_for_update())
+    customer = await lock_customer(tx, customer_id)
+    if customer.user_id != user_id:
+        # A user claimed or left the customer between the two locks.
+        raise Changed
+    return customer
 
 
 def _there(customer: Customer | None) -> Customer:

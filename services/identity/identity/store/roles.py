@@ -1,6 +1,6 @@
 """Queries over roles and permissions."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import delete, exists, select, text
@@ -72,14 +72,11 @@ async def set_permissions(tx: AsyncSession, role_id: UUID, names: Sequence[str])
     )
 
 
-async def get_permissions_of_named(tx: AsyncSession, names: Sequence[str]) -> set[str]:
-    """Read what several roles together permit; raises UnknownRole for a name that none has."""
-    rows = await tx.execute(select(Role.name, Role.id).where(Role.name.in_(names)))
-    found = {row.name: row.id for row in rows}
-    if set(found) != set(names):
+async def check_roles_exist(tx: AsyncSession, names: Collection[str]) -> None:
+    """Raise UnknownRole for a name that no role has."""
+    known = await tx.scalars(select(Role.name).where(Role.name.in_(names)))
+    if set(known) != set(names):
         raise UnknownRole
-    granted = await list_permissions_of(tx, list(found.values()))
-    return {permission for permissions in granted.values() for permission in permissions}
 
 
 async def is_given(tx: AsyncSession, role_id: UUID) -> bool:

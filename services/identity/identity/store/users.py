@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.errors import NotFound
 from identity.domain.access import Access
-from identity.domain.role import ADMIN, Role
+from identity.domain.role import Role
 from identity.domain.user import User, UserRole
 
 ACCESS = text(
@@ -34,12 +34,6 @@ ADD_ROLES = text(
 DROP_ROLES = text(
     "delete from user_roles using roles where user_id = :user_id and roles.id = role_id "
     "and not roles.name = any(:names)"
-)
-LOCK_ADMINISTRATORS = text("select id from roles where name = :admin for update")
-HAS_ADMINISTRATOR = text(
-    "select exists (select 1 from user_roles ur join roles r on r.id = ur.role_id "
-    "join users u on u.id = ur.user_id where r.name = :admin and u.status = 'active' "
-    "and u.deleted_at is null and (cast(:besides as uuid) is null or u.id <> :besides))"
 )
 
 
@@ -124,13 +118,3 @@ async def set_roles(tx: AsyncSession, user_id: UUID, names: Sequence[str]) -> No
     """Give a user exactly these roles."""
     await add_roles(tx, user_id, names)
     await tx.execute(DROP_ROLES, {"user_id": user_id, "names": list(names)})
-
-
-async def lock_administrators(tx: AsyncSession) -> None:
-    """Let nobody else add or remove administrators until commit."""
-    await tx.execute(LOCK_ADMINISTRATORS, {"admin": ADMIN})
-
-
-async def has_administrator(tx: AsyncSession, *, besides: UUID | None = None) -> bool:
-    """Tell whether there is an active administrator, not counting the one of `besides`."""
-    return bool(await tx.scalar(HAS_ADMINISTRATOR, {"admin": ADMIN, "besides": besides}))

@@ -1,0 +1,267 @@
+"""The rule of authority, on every route by which somebody gains or loses power."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import SecretStr
+
+from identity.api import routers
+
+ADMIN = "admin@example.com"
+NAMES = {"first_name": "Grace", "last_name": "Hopper"}
+ALL_WRITES = ("users:read", "users:write", "roles:write", "customers:read", "customers:write")
+
+
+@dataclass
+class Boss:
+    """An administrator who is acted upon: their ids and their token."""
+
+    user_id: str
+    customer_id: str
+    headers: dict[str, str]
+
+
+@pytest.fixture
+async def boss(identity: Any, admin: dict[str, str]) -> Boss:
+    me = (await identity.client.get("/v1/me", headers=admin)).json()
+    return Boss(me["id"], me["customer_id"], admin)
+
+
+async def put(identity: Any, headers: Any, url: str, body: Any, shown: str | None = None) -> Any:
+    """Replace a resource by the version that the database has."""
+    kind, key = url.split("/")[3:5]
+    [(version,)] = await identity.sql(f"select version from {kind} where id = '{key}'")
+    headers = {**headers, "If-Match": f'"{version}"'}
+    return await identity.client.put(shown or url, json=body, headers=headers)
+
+
+Act = Callable[[Any, Any, Boss], Awaitable[Any]]
+
+
+def ban(identity: Any, headers: Any, boss: Boss) -> Awaitable[Any]:
+    return put(identity, headers, f"/v1/admin/users/{boss.user_id}/status", {"status": "banned"})
+
+
+def pause(identity: Any, headers: Any, boss: Boss) -> Awaitable[Any]:
+    return put(identity, headers, f"/v1/admin/users/{boss.user_id}/status", {"status": "inactive"})
+
+
+def demote(identity: Any, headers: Any, boss: Boss) -> Awaitable[Any]:
+    url = f"/v1/admin/users/{boss.user_id}/roles"
+    return put(identity, headers, url, {"roles": ["customer"]})
+
+
+def block(identity: Any, headers: Any, boss: Boss) -> Awaitable[Any]:
+    url = f"/v1/admin/customers/{boss.customer_id}/status"
+    return put(identity, headers, url, {"status": "blocked"})
+
+
+def pause_customer(identity: Any, headers: Any, boss: Boss) -> Awaitable[Any]:
+    url = f"/v1/admin/customers/{boss.customer_id}/status"
+    return put(identity, headers, url, {"status": "inactive"})
+
+
+def rename_customer(identity: Any, headers: Any, boss: Boss) -> Awaitable[Any]:
+    url = f"/v1/admin/customers/{boss.customer_id}"
+    return put(identity, headers, url, {**NAMES, "email": ADMIN})
+
+
+async def describe_role(identity: Any, headers: Any, boss: Boss) -> Any:
+    [(role_id, known)] = await identity.sql(
+        "select id, array(select name from permissions) from roles where name = 'admin'"
+    )
+    body = {"name": "admin", "description": "", "permissions": known}
+    return await put(identity, headers, f"/v1/admin/roles/{role_id}", body)
+
+
+async def make_role(identity: Any, headers: Any, boss: Boss) -> Any:
+    body = {"name": "king", "permissions": ["stock:write"]}
+    return await identity.client.post("/v1/admin/roles", json=body, headers=headers)
+
+
+async def widen_own_role(identity: Any, headers: Any, boss: Boss) -> Any:
+    [(role_id,)] = await identity.sql("select id from roles where name like 'role-%'")
+    body = {"name": "clerk", "permissions": [*ALL_WRITES, "orders:refund"]}
+    return await put(identity, headers, f"/v1/admin/roles/{role_id}", body)
+
+
+async def delete_role(identity: Any, headers: Any, boss: Boss) -> Any:
+    await identity.sql(
+        "insert into roles (id, name, description) values (gen_random_uuid(), 'buyer', '')"
+    )
+    [(role_id,)] = await identity.sql(
+        "insert into role_permissions (role_id, permission)"
+        " select id, 'stock:write' from roles where name = 'buyer' returning role_id"
+    )
+    return await identity.client.delete(
+        f"/v1/admin/roles/{role_id}", headers={**headers, "If-Match": '"1"'}
+    )
+
+
+async def promote_self(identity: Any, headers: Any, boss: Boss) -> Any:
+    [(own,)] = await identity.sql("select id from users where email like 'clerk-%'")
+    return await put(identity, headers, f"/v1/admin/users/{own}/roles", {"roles": ["admin"]})
+
+
+async def prepare_claim(identity: Any, headers: Any, boss: Boss) -> Any:
+    """Make the customer that an administrator who has not verified their address would become."""
+    await identity.sql(
+        "update users set email_verified_at = null, registration_status = 'unverified'"
+        " where id = :id",
+        id=boss.user_id,
+    )
+    body = {**NAMES, "email": ADMIN}
+    return await identity.client.post("/v1/admin/customers", json=body, headers=headers)
+
+
+BEYOND: list[Act] = [
+    ban,
+    pause,
+    demote,
+    block,
+    pause_customer,
+    rename_customer,
+    describe_role,
+    make_role,
+    widen_own_role,
+    delete_role,
+    promote_self,
+    prepare_claim,
+]
+
+
+@pytest.mark.parametrize("act", BEYOND, ids=lambda act: act.__name__)
+async def test_no_route_goes_beyond_the_actors_own_permissions(
+    identity: Any, desk: Any, boss: Boss, act: Act
+) -> None:
+    clerk = await desk.appoint(*ALL_WRITES)
+    refused = await act(identity, clerk, boss)
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_yours_to_give")
+    assert (await identity.client.get("/v1/admin/users", headers=boss.headers)).status_code == 200
+    assert (await desk.log_in(ADMIN, "a lantern over the northern gate")).status_code == 200
+
+
+SHUTS_OUT: list[Act] = [ban, pause, demote, block]
+
+
+@pytest.mark.parametrize("act", SHUTS_OUT, ids=lambda act: act.__name__)
+async def test_no_route_takes_the_last_active_administrator(
+    identity: Any, boss: Boss, act: Act
+) -> None:
+    refused = await act(identity, boss.headers, boss)
+    assert (refused.status_code, refused.json()["code"]) == (409, "last_administrator")
+
+
+@pytest.mark.parametrize("act", SHUTS_OUT, ids=lambda act: act.__name__)
+async def test_of_two_administrators_who_shut_each_other_out_one_remains(
+    identity: Any, desk: Any, boss: Boss, act: Act
+) -> None:
+    login = await desk.comes_in()
+    user = login["user"]
+    headers = {"Authorization": f"Bearer {login['access_token']}"}
+    url = f"/v1/admin/users/{user['id']}/roles"
+    assert (await put(identity, boss.headers, url, {"roles": ["admin"]})).status_code == 200
+    token = (await desk.refresh(login["refresh_token"])).json()["access_token"]
+    other = Boss(user["id"], user["customer_id"], {"Authorization": f"Bearer {token}"})
+    assert headers != other.headers
+
+    answers = await asyncio.gather(
+        act(identity, boss.headers, other), block(identity, other.headers, boss)
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 403]
+
+
+@pytest.mark.parametrize("how", [ban, pause, demote, block], ids=lambda act: act.__name__)
+async def test_who_lost_their_power_does_nothing_more_with_an_old_token(
+    identity: Any, desk: Any, boss: Boss, how: Act
+) -> None:
+    login = await desk.comes_in()
+    url = f"/v1/admin/users/{login['user']['id']}/roles"
+    assert (await put(identity, boss.headers, url, {"roles": ["admin"]})).status_code == 200
+    token = (await desk.refresh(login["refresh_token"])).json()["access_token"]
+    former = Boss(
+        login["user"]["id"],
+        login["user"]["customer_id"],
+        {"Authorization": f"Bearer {token}"},
+    )
+    assert (await how(identity, boss.headers, former)).status_code == 200
+
+    for undo in (restore, unblock, unban, make_role, rename_customer):
+        refused = await undo(identity, former.headers, former)
+        assert refused.status_code in (401, 403), undo
+    [(audited,)] = await identity.sql(
+        "select count(*) from audit_entries where actor = :actor", actor=f"user:{former.user_id}"
+    )
+    assert audited == 0
+
+
+def restore(identity: Any, headers: Any, boss: Boss) -> Awaitable[Any]:
+    return put(identity, headers, f"/v1/admin/users/{boss.user_id}/roles", {"roles": ["admin"]})
+
+
+def unban(identity: Any, headers: Any, boss: Boss) -> Awaitable[Any]:
+    return put(identity, headers, f"/v1/admin/users/{boss.user_id}/status", {"status": "active"})
+
+
+def unblock(identity: Any, headers: Any, boss: Boss) -> Awaitable[Any]:
+    url = f"/v1/admin/customers/{boss.customer_id}/status"
+    return put(identity, headers, url, {"status": "active"})
+
+
+async def test_a_claim_does_not_block_somebody_with_authority(
+    identity: Any, desk: Any, staff: Any, admin: Any
+) -> None:
+    body = {**NAMES, "email": "ada@example.com"}
+    made = await identity.client.post("/v1/admin/customers", json=body, headers=staff)
+    url = f"{made.headers['Location']}/status"
+    blocked = {"status": "blocked"}
+    headers = {**staff, "If-Match": made.headers["ETag"]}
+    assert (await identity.client.put(url, json=blocked, headers=headers)).status_code == 200
+    user_id = (await desk.comes_in())["user"]["id"]
+    await put(identity, admin, f"/v1/admin/users/{user_id}/roles", {"roles": ["staff"]})
+
+    assert (await desk.verify()).status_code == 204
+    assert (await desk.log_in()).status_code == 200
+
+
+@pytest.mark.parametrize("how", ["users", "customers"])
+async def test_migrate_gives_a_shop_without_administrator_one_who_can_log_in(
+    identity: Any, desk: Any, admin: Any, how: str
+) -> None:
+    shut = {"users": "banned", "customers": "blocked"}[how]
+    await identity.sql(f"update {how} set status = '{shut}'")
+    await desk.bootstrapped(
+        bootstrap_admin_email=ADMIN,
+        bootstrap_admin_password=SecretStr("nine herons stand in the shallows"),
+    )
+    answer = await desk.log_in(ADMIN, "nine herons stand in the shallows")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["user"]["roles"] == ["admin", "customer"]
+
+
+def names(dependant: Dependant) -> set[str]:
+    inner = {name for each in dependant.dependencies for name in names(each)}
+    return inner | {getattr(dependant.call, "__qualname__", "")}
+
+
+WRITING_ADMIN_ROUTES = [
+    route
+    for router in routers
+    for route in router.routes
+    if isinstance(route, APIRoute)
+    and route.path.startswith("/v1/admin/")
+    and not route.methods & {"GET", "HEAD"}
+]
+
+
+@pytest.mark.parametrize("route", WRITING_ADMIN_ROUTES, ids=lambda route: route.name)
+def test_every_writing_staff_route_is_under_the_rule(route: APIRoute) -> None:
+    assert "acting.<locals>.actor" in names(route.dependant)
+    assert "exercised(" in inspect.getsource(route.endpoint)
+    assert "audit.record(" in inspect.getsource(route.endpoint)
