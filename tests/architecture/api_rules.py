@@ -42,6 +42,15 @@ def untold(document: Document) -> list[str]:
     ]
 
 
+def open_to_everybody(document: Document) -> list[str]:
+    """An operation of the administration needs a permission."""
+    return [
+        where
+        for where, each in operations(document)
+        if " /v1/admin/" in where and not each.get("x-permissions")
+    ]
+
+
 def without_examples(document: Document) -> list[str]:
     """What is sent and what is answered has an example, and a form."""
     found = []
@@ -88,4 +97,4 @@ def dangling(document: Document) -> list[str]:
     return found
 
 
-RULES = (unclear_names, untold, without_examples, silent_errors, dangling)
+RULES = (unclear_names, untold, open_to_everybody, without_examples, silent_errors, dangling)

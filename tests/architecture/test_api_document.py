@@ -10,6 +10,7 @@ from api_rules import (
     JSON,
     RULES,
     dangling,
+    open_to_everybody,
     operations,
     silent_errors,
     unclear_names,
@@ -59,8 +60,10 @@ def test_the_rules_see_what_they_look_for(spoilt: Document) -> None:
     del place["responses"]["429"]
     place["responses"]["409"]["content"] = {}
     place["responses"]["202"]["content"][JSON]["schema"]["$ref"] = "#/components/schemas/Ordr"
+    del spoilt["paths"]["/v1/admin/orders"]["get"]["x-permissions"]
     where = "POST /v1/orders"
     assert f"{where}: orders_list" in unclear_names(spoilt)
+    assert open_to_everybody(spoilt) == ["GET /v1/admin/orders"]
     assert untold(spoilt) == [f"{where}: 'Check out a cart.'"]
     assert without_examples(spoilt) == [f"{where}: request as {JSON}"]
     assert set(silent_errors(spoilt)) == {f"{where}: 429", f"{where}: 409 says no code"}

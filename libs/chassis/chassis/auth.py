@@ -181,6 +181,12 @@ async def caller(caller: MaybeCaller) -> Caller:
 SignedIn = Annotated[Caller, Depends(caller)]
 
 
+# What each dependency made by `permitted` and `only_services` requires; the API document and the
+# tests of access read it.
+PERMISSIONS: dict[Callable[..., Any], str] = {}
+CALLING_SERVICES: dict[Callable[..., Any], tuple[str, ...]] = {}
+
+
 def permitted(permission: str) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
     """A dependency only callers with the permission pass: `Depends(permitted("stock:write"))`."""
 
@@ -189,6 +195,7 @@ def permitted(permission: str) -> Callable[[Caller], Coroutine[Any, Any, Caller]
             raise Forbidden(f"You need the permission {permission}.")
         return caller
 
+    PERMISSIONS[check] = permission
     return check
 
 
@@ -226,4 +233,5 @@ def only_services(*names: str) -> Callable[[ServiceCaller], Coroutine[Any, Any, 
             raise Forbidden("This service may not ask that.")
         return caller
 
+    CALLING_SERVICES[check] = names
     return check

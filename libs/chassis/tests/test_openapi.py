@@ -7,6 +7,7 @@ import pytest
 from fastapi import APIRouter
 
 from chassis.app import create_app
+from chassis.auth import permitted
 from chassis.errors import Invalid, NotFound, Problem, Refused
 from chassis.openapi import operation_id, refuses
 from chassis.openapi.declared import Declared
@@ -174,6 +175,11 @@ async def list_jars() -> dict[str, int]:
     return {}
 
 
+@router.delete("/{jar_id}", dependencies=[Depends(permitted("jars:write"))])
+async def smash_jar(jar_id: str) -> None:
+    """Smash a jar."""
+
+
 @pytest.fixture
 def document() -> dict[str, Any]:
     return create_app("jars", [router]).openapi()
@@ -190,6 +196,13 @@ def test_an_operation_tells_its_errors_with_an_example_of_each(document: dict[st
     assert shown["summary"] == "There is nothing in the jar."
     assert (shown["value"]["status"], shown["value"]["title"]) == (409, "Conflict")
     assert {"409", "422", "500", "503"} <= set(operation["responses"])
+
+
+def test_an_operation_names_the_permission_that_it_needs(document: dict[str, Any]) -> None:
+    jar = document["paths"]["/v1/jars/{jar_id}"]
+    assert jar["delete"]["x-permissions"] == ["jars:write"]
+    assert "Needs the permission `jars:write`." in jar["delete"]["description"]
+    assert "x-permissions" not in jar["get"]
 
 
 def test_an_answer_that_nobody_declared_is_a_surprise(document: dict[str, Any]) -> None:

@@ -43,7 +43,9 @@ async def test_guesses_from_one_address_leave_the_owner_at_another_alone(
     await desk.register()
     assert [await guess(identity, "198.51.100.1") for _ in range(6)] == [401] * 5 + [429]
     assert (await desk.log_in()).status_code == 200
-    assert await guess(identity, "198.51.100.1", password="the tide turns at seven past four") == 429
+    assert (
+        await guess(identity, "198.51.100.1", password="the tide turns at seven past four") == 429
+    )
 
 
 async def test_a_new_address_of_the_same_ipv6_site_is_no_way_around(

@@ -134,10 +134,22 @@ def _require(parameters: list[Document]) -> None:
 
 
 def _secure(operation: Document, calls: list[Any]) -> None:
-    """A token is needed, or may be sent, or is not looked at."""
+    """Declare whether a token is required, optional or ignored, and which permissions it needs.
+
+    `x-permissions` lists the caller's, `x-calling-services` the services that may call.
+    """
     if "security" in operation and auth.caller not in calls and auth.service_caller not in calls:
         operation["security"] = [{}, *operation["security"]]
     operation.setdefault("security", [])
+    if permissions := sorted(
+        {auth.PERMISSIONS[call] for call in calls if call in auth.PERMISSIONS}
+    ):
+        operation["x-permissions"] = permissions
+        needed = " and ".join(f"`{each}`" for each in permissions)
+        described = operation.get("description") or f"{operation['summary']}."
+        operation["description"] = f"{described}\n\nNeeds the permission {needed}."
+    if callers := {name for call in calls for name in auth.CALLING_SERVICES.get(call, ())}:
+        operation["x-calling-services"] = sorted(callers)
 
 
 def _exemplify(operation: Document, samples: Examples) -> None:
