@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from chassis.app import create_app
 from chassis.auth import permitted
