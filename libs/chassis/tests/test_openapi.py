@@ -175,9 +175,9 @@ async def list_jars() -> dict[str, int]:
     return {}
 
 
-@router.delete("/{jar_id}", dependencies=[Depends(permitted("jars:write"))])
-async def smash_jar(jar_id: str) -> None:
-    """Smash a jar."""
+@router.delete("/{jar_id}/lid", dependencies=[Depends(permitted("jars:write"))])
+async def remove_lid(jar_id: str) -> None:
+    """Remove the lid of a jar."""
 
 
 @pytest.fixture
@@ -199,10 +199,10 @@ def test_an_operation_tells_its_errors_with_an_example_of_each(document: dict[st
 
 
 def test_an_operation_names_the_permission_that_it_needs(document: dict[str, Any]) -> None:
-    jar = document["paths"]["/v1/jars/{jar_id}"]
-    assert jar["delete"]["x-permissions"] == ["jars:write"]
-    assert "Needs the permission `jars:write`." in jar["delete"]["description"]
-    assert "x-permissions" not in jar["get"]
+    lid = document["paths"]["/v1/jars/{jar_id}/lid"]["delete"]
+    assert lid["x-permissions"] == ["jars:write"]
+    assert "Needs the permission `jars:write`." in lid["description"]
+    assert "x-permissions" not in document["paths"]["/v1/jars/{jar_id}"]["get"]
 
 
 def test_an_answer_that_nobody_declared_is_a_surprise(document: dict[str, Any]) -> None:
