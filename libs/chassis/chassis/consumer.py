@@ -19,7 +19,8 @@ from chassis import inbox, incoming, metrics
 from chassis.broker import Broker
 from chassis.bus import Bus, Delivery
 from chassis.company import Company
-from chassis.db import Database, is_away
+from chassis.db import Database
+from chassis.driver_errors import ErrorKind, classify, is_outage
 from chassis.incoming import Undeliverable
 from chassis.lanes import Lanes
 
@@ -181,13 +182,13 @@ class Consumer:
         return settled
 
     async def _patiently(self, handle: Callable[[], Awaitable[None]]) -> None:
-        """Handle; while the database is away keep messages and attempts, and try again."""
+        """Handle; during an outage of the database keep messages and attempts, and repeat."""
         pause = 0.1
         while True:
             try:
                 await handle()
             except Exception as error:
-                if not is_away(error):
+                if not is_outage(error):
                     raise
                 log.warning("database away, messages kept", error=repr(error)[:200])
                 await asyncio.sleep(pause)
@@ -232,12 +233,17 @@ class Consumer:
             log.info("ack lost, the inbox will notice the repeat", error=repr(error))
 
     async def _fail(self, raw: AbstractIncomingMessage, error: BaseException) -> None:
-        """Send a message to its next retry tier or the dead letters, then take it off the queue."""
-        attempt = incoming.attempts_of(raw) + 1
+        """Send a message to its next retry tier or the dead letters, then take it off the queue.
+
+        Only a fault counts as an attempt; after a foreign lock the message waits in the first tier.
+        """
+        is_fault = classify(error) is ErrorKind.FAULT
+        attempt = incoming.attempts_of(raw) + is_fault
         final = isinstance(error, Undeliverable) or attempt > len(self.retry_tiers)
+        tier = attempt if is_fault else 1
         headers = {
             key: value for key, value in raw.headers.items() if not key.startswith("x-death")
-        } | incoming.failure_headers(raw, error, self.bus.service)
+        } | incoming.failure_headers(raw, error, self.bus.service, attempt)
         message = aio_pika.Message(
             raw.body,
             headers=cast("dict[str, Any]", headers),
@@ -246,13 +252,13 @@ class Consumer:
             content_type=raw.content_type,
             user_id=self.bus.service,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            expiration=None if final else timedelta(seconds=self.retry_tiers[attempt - 1]),
+            expiration=None if final else timedelta(seconds=self.retry_tiers[tier - 1]),
         )
         try:
             exchange = await self.broker.exchange(f"svc.{self.bus.service}.retry")
             await exchange.publish(
                 message,
-                routing_key="dead" if final else str(attempt),
+                routing_key="dead" if final else str(tier),
                 mandatory=True,
                 timeout=PUBLISH_TIMEOUT,
             )

@@ -10,9 +10,8 @@ from typing import Annotated, Any, TypeVar
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import Executable, Result, Row, TextClause
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy import ExceptionContext, Executable, Result, Row, TextClause, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -22,7 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from chassis import outbox
 from chassis.driver import translated
-from chassis.errors import Unavailable
+from chassis.driver_errors import ErrorKind, classify, ends_session
 from chassis.pool import Open, Pool, Remembering
 from chassis.statements import Parameters, Statements
 from chassis.together import Together
@@ -30,9 +29,15 @@ from contracts.message import Message
 
 Outcome = TypeVar("Outcome")
 
-RETRIED_AT_ONCE = {"40001": "serialization failure", "40P01": "deadlock"}
-AWAY = {"57P01", "57P02", "57P03", "08000", "08003", "08006", "08001", "53300"}
 MAX_REPEATS = 5
+SESSION_SETTINGS = {
+    "jit": "off",
+    # Statements ask by key: a plan for these very values is never the better one,
+    # and PostgreSQL would go on to make one for each `any(array)`.
+    "plan_cache_mode": "force_generic_plan",
+    "idle_in_transaction_session_timeout": "60s",
+    "lock_timeout": "10s",
+}
 AFTER_COMMIT = "after_commit"
 
 
@@ -86,7 +91,12 @@ class Database:
     """
 
     def __init__(
-        self, url: str, *, pool_size: int = 8, application_name: str = "cartwright"
+        self,
+        url: str,
+        *,
+        pool_size: int = 8,
+        application_name: str = "cartwright",
+        command_timeout: float = 30,
     ) -> None:
         self.engine: AsyncEngine = create_async_engine(
             url,
@@ -98,18 +108,11 @@ class Database:
             connect_args={
                 "connection_class": Remembering,
                 "timeout": 5,
-                "command_timeout": 30,
-                "server_settings": {
-                    "application_name": application_name,
-                    "jit": "off",
-                    # Statements ask by key: a plan for these very values is never the better one,
-                    # and PostgreSQL would go on to make one for each `any(array)`.
-                    "plan_cache_mode": "force_generic_plan",
-                    "idle_in_transaction_session_timeout": "60s",
-                    "lock_timeout": "10s",
-                },
+                "command_timeout": command_timeout,
+                "server_settings": SESSION_SETTINGS | {"application_name": application_name},
             },
         )
+        event.listen(self.engine.sync_engine, "handle_error", _translate_lost_connection)
         self.pool = Pool(self.engine, pool_size, timeout=10)
         self._statements = Statements(self.engine.dialect)
         self.on_commit: Callable[[set[int]], None] = lambda _shards: None
@@ -129,8 +132,8 @@ class Database:
                 await tx.finish()
                 with translated("commit"):
                     await taken.driver.commit()
-            except BaseException:
-                await _undo(tx, taken)
+            except BaseException as error:
+                await _undo(tx, taken, error)
                 raise
         if said:
             self.on_commit({outbox.shard_of(message.subject()) for message in said})
@@ -174,13 +177,13 @@ class Database:
                 yield taken.driver.connection
 
     async def repeat(self, work: Callable[[Session], Awaitable[Outcome]]) -> Outcome:
-        """Run `work` in a transaction, again at once on a deadlock or serialization failure."""
+        """Run `work` in a transaction, again at once on a conflict with another one."""
         for attempt in range(1, MAX_REPEATS + 1):
             try:
                 async with self.transaction() as session:
                     return await work(session)
             except DBAPIError as error:
-                if sqlstate(error) not in RETRIED_AT_ONCE or attempt == MAX_REPEATS:
+                if classify(error) is not ErrorKind.CONFLICT or attempt == MAX_REPEATS:
                     raise
         raise AssertionError("the last attempt either returned or raised")
 
@@ -194,45 +197,35 @@ class Database:
 def unspoilt(taken: Open) -> Iterator[None]:
     """Throw a connection away whose operation did not come to its end.
 
-    What the server refused leaves a connection as good as before, except when it said goodbye: the
-    driver then waits for a word that never comes, and does not call itself closed yet.
+    The driver may wait for a word that never comes, and not call itself closed yet.
     """
     try:
         yield
     except BaseException as error:
-        code = getattr(getattr(error, "orig", error), "sqlstate", None)
-        if code is None or code in AWAY:
+        if ends_session(error):
             taken.throw_away()
         raise
 
 
-async def _undo(tx: Session, taken: Open) -> None:
+async def _undo(tx: Session, taken: Open, reason: BaseException) -> None:
     """Roll back; a connection that cannot even do that is thrown away."""
     try:
         if not taken.is_closed:
             await taken.driver.rollback()
         await tx.close()
+        if isinstance(reason, DBAPIError) and ends_session(reason):
+            taken.throw_away()
     except BaseException as error:
         taken.throw_away()
         if not isinstance(error, Exception):
             raise
 
 
-def sqlstate(error: DBAPIError) -> str | None:
-    """PostgreSQL's five-letter code of an error, where the server gave one."""
-    return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether the database cannot be reached just now, as opposed to refusing this statement."""
-    if isinstance(error, DBAPIError):
-        code = sqlstate(error)
-        if code is not None:
-            return code in AWAY
-        return error.connection_invalidated or isinstance(error, InterfaceError | OperationalError)
-    return isinstance(
-        error, PoolTimeout | ConnectionError | asyncpg.exceptions.PostgresConnectionError
-    )
+def _translate_lost_connection(context: ExceptionContext) -> None:
+    """Raise as SQLAlchemy's what it passes on: a time limit of asyncpg, an error of the socket."""
+    if context.statement is not None and isinstance(context.original_exception, OSError):
+        with translated(context.statement):
+            raise context.original_exception
 
 
 async def transaction(request: Request) -> AsyncIterator[Session]:
@@ -243,17 +236,3 @@ async def transaction(request: Request) -> AsyncIterator[Session]:
 
 
 Tx = Annotated[Session, Depends(transaction, scope="function")]
-
-
-def as_problem(error: BaseException) -> Unavailable | None:
-    """The refusal a client sees when the database is away, or None for another fault."""
-    if is_away(error):
-        return Unavailable("The database is away; try again soon.", code="database_unavailable")
-    if lost_a_race(error):
-        return Unavailable("Too many want the same thing at once; try again.", code="contention")
-    return None
-
-
-def lost_a_race(error: BaseException) -> bool:
-    """Whether the transaction was undone to break a deadlock, wholly and harmlessly."""
-    return isinstance(error, DBAPIError) and sqlstate(error) in RETRIED_AT_ONCE

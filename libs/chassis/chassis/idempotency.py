@@ -14,16 +14,19 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 from uuid import UUID
 
+import structlog
 from fastapi import Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from sqlalchemy import CursorResult, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.db import Database, lost_a_race
+from chassis.db import Database
+from chassis.driver_errors import ErrorKind, classify
 from chassis.errors import Invalid, Malformed, Problem, Refused
 from chassis.ids import new_id
+
+log = structlog.get_logger()
 
 KEPT_HOURS = 24
 FORM = re.compile(r"[A-Za-z0-9._:+/=-]{1,255}")
@@ -171,13 +174,21 @@ async def _let_go(database: Database, held: Claim) -> AsyncIterator[None]:
     except RequestValidationError:
         await release(database, held)
         raise
-    except DBAPIError as error:
+    except Exception as error:
         # After a fault the lease stays, and a repeat takes it over when it has run out.
-        if lost_a_race(error):
-            await release(database, held)
+        if classify(error) is not ErrorKind.FAULT:
+            await _try_to_lapse(database, held)
         raise
     if not held.stored:
         await release(database, held)
+
+
+async def _try_to_lapse(database: Database, held: Claim) -> None:
+    """Let a repeat take the key over as soon as `Retry-After` says, where the database allows."""
+    try:
+        await lapse(database, held)
+    except Exception as error:  # noqa: BLE001
+        log.info("the key stays leased", error=repr(error)[:200])
 
 
 def idempotent(

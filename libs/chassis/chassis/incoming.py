@@ -68,14 +68,14 @@ def read(message: AbstractIncomingMessage, bus: Bus) -> Delivery:  # type: ignor
 
 
 def failure_headers(
-    message: AbstractIncomingMessage, error: BaseException, service: str
+    message: AbstractIncomingMessage, error: BaseException, service: str, attempts: int
 ) -> dict[str, str | int]:
     """What a failed message carries on: what failed, how often, since when, and who sent it."""
     now = datetime.now(UTC).isoformat()
     first = message.headers.get(FIRST_FAILED)
     detail = str(error) if isinstance(error, Undeliverable) else repr(error)
     return {
-        ATTEMPTS: attempts_of(message) + 1,
+        ATTEMPTS: attempts,
         SENDER: sender_of(message, service),
         FIRST_FAILED: str(first) if first else now,
         LAST_FAILED: now,

@@ -118,9 +118,9 @@ class Pool:
             await taken.discard()
         try:
             connection = await greenlet_spawn(self._engine.sync_engine.connect)
-        except TimeoutError as error:
-            # As good as refused: whoever waits for a database that is away waits for this one too.
-            raise ConnectionError("the database did not answer in time") from error
+        except OSError as error:
+            # A silent server and an unknown host name are as good as a refused connection.
+            raise ConnectionError(f"the database cannot be reached: {error!r}") from error
         return Open(
             connection,
             AsyncConnection(self._engine, connection),

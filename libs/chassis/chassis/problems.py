@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from chassis import context
-from chassis.db import as_problem
+from chassis.driver_errors import as_problem
 from chassis.errors import Problem
 from chassis.idempotency import Replayed
 

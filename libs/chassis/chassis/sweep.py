@@ -11,7 +11,8 @@ from typing import Generic, TypeVar
 import structlog
 
 from chassis import metrics
-from chassis.db import Database, is_away
+from chassis.db import Database
+from chassis.driver_errors import is_outage
 
 log = structlog.get_logger()
 
@@ -41,7 +42,7 @@ async def run(sweep: Sweep, database: Database, interval: float) -> None:
         try:
             done = await sweep.work(database)
         except Exception as error:  # noqa: BLE001
-            if not is_away(error):
+            if not is_outage(error):
                 metrics.SWEEP_FAILURES.labels(sweep.name).inc()
             log.warning("sweep failed", sweep=sweep.name, error=repr(error)[:300])
         if not done:
@@ -85,7 +86,7 @@ class Batch(Generic[Item]):
         try:
             yield
         except Exception as error:
-            if is_away(error):
+            if is_outage(error):
                 raise
             self._failed(item, error)
         else:
@@ -103,7 +104,7 @@ class Batch(Generic[Item]):
         try:
             return await work(items)
         except Exception as error:
-            if is_away(error):
+            if is_outage(error):
                 raise
             log.warning("batch is repeated one by one", sweep=self.name, error=repr(error)[:300])
         done = 0

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from chassis.db import is_away
+from chassis.driver_errors import is_outage
 from chassis.pool import Pool
 
 PATIENCE = 0.2
@@ -37,6 +37,6 @@ async def test_a_database_that_says_nothing_is_away(silent: AsyncEngine) -> None
         with pytest.raises(ConnectionError) as told:
             async with pool.take():
                 pass
-        assert is_away(told.value)
+        assert is_outage(told.value)
     # Whoever failed has given the place back.
     assert pool.in_use == 0

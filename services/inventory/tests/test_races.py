@@ -13,7 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from chassis.bus import Delivery
-from chassis.db import Database, lost_a_race
+from chassis.db import Database
+from chassis.driver_errors import ErrorKind, classify
 from chassis.ids import new_id
 from chassis.settings import ServiceSettings
 from chassis.testing import Harness
@@ -84,7 +85,7 @@ async def received(pool: Database, deliveries: Sequence[Delivery]) -> None:
         try:
             await bus.receive(pool, deliveries)
         except DBAPIError as error:
-            if not lost_a_race(error):
+            if classify(error) is not ErrorKind.CONFLICT:
                 raise
         else:
             return

@@ -8,9 +8,11 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from chassis.driver_errors import ErrorKind, classify
 from sandbox_provider.api import charges, health, ledger, pay_page, payment_methods, transfers
 from sandbox_provider.card_numbers import CardNumberGuard
 from sandbox_provider.db import connect, make_tables
@@ -20,8 +22,6 @@ from sandbox_provider.provider import Provider
 from sandbox_provider.settings import Settings
 
 _CODES: Final = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed"}
-# SQLSTATE classes of PostgreSQL: connection, too few resources, starting or stopping.
-_AWAY: Final = ("08", "53", "57")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -54,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(DBAPIError)(_database_away)
     app.exception_handler(OSError)(_database_away)
+    app.exception_handler(PoolTimeout)(_database_away)
     return app
 
 
@@ -77,8 +78,6 @@ async def _http(_: Request, error: HTTPException) -> Response:
 
 
 async def _database_away(_: Request, error: Exception) -> Response:
-    if isinstance(error, DBAPIError) and not error.connection_invalidated:
-        state = getattr(error.orig, "sqlstate", None) or ""
-        if not state.startswith(_AWAY):
-            raise error
+    if classify(error) is ErrorKind.FAULT:
+        raise error
     return problem(503, "unavailable", "Try again in a moment, with the same key.")

@@ -9,7 +9,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
-from chassis import auth, db, errors, problems
+from chassis import auth, driver_errors, errors, problems
 from chassis.openapi import refusals
 from chassis.openapi.examples import REFERENCE, Examples
 from chassis.openapi.names import group
@@ -43,7 +43,7 @@ def describe(document: Document, routes: Sequence[BaseRoute]) -> None:
         for method in route.methods or ():
             operation = document["paths"][route.path_format][method.lower()]
             # What the edge makes of a database that is away is any route's.
-            calls = [db.as_problem, *_calls(route.dependant)]
+            calls = [driver_errors.as_problem, *_calls(route.dependant)]
             told |= _complete(operation, route, calls, samples, code)
     components = document.setdefault("components", {})
     faults = {each.code: _example(each) for each in sorted(told, reverse=True)}

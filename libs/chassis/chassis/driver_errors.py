@@ -1,0 +1,108 @@
+"""What a failed database operation means: one classification for routes, handlers and jobs.
+
+The codes are PostgreSQL's (appendix A of its manual). Only a fault counts against a message.
+"""
+
+from enum import Enum
+from typing import Final
+
+import asyncpg
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from chassis.errors import Unavailable
+
+SqlAlchemysOwn: Final = AsyncAdapt_asyncpg_dbapi.Error
+STALE_PLAN: Final = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
+
+CONFLICTS: Final = frozenset({"40001", "40P01"})
+# Limits that concern the statement or the session that met them; others may well succeed.
+CONFINED: Final = frozenset({
+    "55P03",  # lock_timeout passed, or NOWAIT found a lock
+    "55006",  # object in use
+    "57014",  # statement_timeout passed, or an operator cancelled the statement
+    "53400",  # a limit of the configuration, such as temp_file_limit
+    "25P03",  # idle_in_transaction_session_timeout
+    "25P04",  # transaction_timeout
+    "57P05",  # idle_session_timeout
+})  # fmt: skip
+OUTAGE_CLASSES: Final = (
+    "08",  # connection failure
+    "28",  # login refused: a password is being rotated
+    "53",  # disk full, out of memory, too many connections
+    "57",  # shutdown, start, recovery
+    "58",  # input or output error of the server's disks
+)
+OUTAGES: Final = frozenset({
+    "25006",  # read-only: a standby, or an operator's or a provider's safeguard against a full disk
+    "3D000",  # the database does not exist: it is being restored
+})  # fmt: skip
+# After these a session is of no more use: the server ended it, or a new one may find a server that
+# takes writes.
+END_OF_SESSION: Final = frozenset({"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05"})
+
+
+class ErrorKind(Enum):
+    """What a caller can do about a failed operation."""
+
+    TRANSIENT = "transient"
+    """The database cannot do it now. Nothing is wrong with the request or message: repeat later."""
+    CONFLICT = "conflict"
+    """A concurrent transaction or migration was in the way: repeat the transaction at once."""
+    FAULT = "fault"
+    """It would fail again."""
+
+
+def classify(error: BaseException) -> ErrorKind:
+    """Classify an error of SQLAlchemy, asyncpg or the pool; what is none of theirs is a fault."""
+    cause = _of_driver(error)
+    if isinstance(cause, STALE_PLAN) or sqlstate(error) in CONFLICTS:
+        return ErrorKind.CONFLICT
+    if sqlstate(error) in CONFINED or is_outage(error):
+        return ErrorKind.TRANSIENT
+    return ErrorKind.FAULT
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database serves no write at all just now, whoever asks."""
+    code = sqlstate(error)
+    if code is not None:
+        return code in OUTAGES or (code.startswith(OUTAGE_CLASSES) and code not in CONFINED)
+    cause = _of_driver(error)
+    # A command's own time limit passed without a word from the server: a TimeoutError of asyncpg.
+    lost = isinstance(error, DBAPIError) and isinstance(cause, OSError)
+    return lost or isinstance(cause, PoolTimeout | ConnectionError | asyncpg.InterfaceError)
+
+
+def ends_session(error: BaseException) -> bool:
+    """Whether the session that met the error must not be used again.
+
+    What the server refused leaves a session as good as before. Without its word the state of the
+    session is unknown: an operation was cut off or cancelled.
+    """
+    code = sqlstate(error)
+    return code is None or code in END_OF_SESSION or code.startswith("08")
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """PostgreSQL's five-letter code of an error, where the server gave one."""
+    code: str | None = getattr(_of_driver(error), "sqlstate", None)
+    return code
+
+
+def as_problem(error: BaseException) -> Unavailable | None:
+    """The refusal a client sees: the database or a lock was in the way; None for a fault."""
+    if is_outage(error):
+        return Unavailable("The database is away; try again soon.", code="database_unavailable")
+    if classify(error) is not ErrorKind.FAULT:
+        return Unavailable("Too many want the same thing at once; try again.", code="contention")
+    return None
+
+
+def _of_driver(error: BaseException) -> BaseException:
+    """The driver's own error; SQLAlchemy wraps it once or, on its own paths, twice."""
+    found = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if isinstance(found, SqlAlchemysOwn) and found.__cause__ is not None:
+        return found.__cause__
+    return found
