@@ -184,6 +184,7 @@ async def test_a_cancelled_order_is_not_charged_afterwards(
     [
         ({"token": None}, "token_missing"),
         ({"token": "4242 4242 4242 4242"}, "card_number_refused"),
+        ({"token": "pm_of_another_customer"}, "token_not_one_time"),
         ({"token": None, "saved_method_id": new_id()}, "saved_method_unknown"),
         ({"amount": PRICE.model_copy(update={"amount": 0})}, "amount_not_positive"),
     ],

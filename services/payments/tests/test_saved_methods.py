@@ -162,6 +162,23 @@ async def test_an_order_is_paid_with_the_customers_own_kept_card_alone(payments:
     assert [event.reason for event in refused] == ["saved_method_unknown"] * 2
 
 
+async def test_another_customers_stored_card_pays_for_nobody_by_the_providers_name_of_it(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    """Neither as a guest's one-time token, nor by storing it as one's own."""
+    await keep(payments, payments.signed_in())
+    [row] = await payments.sql("select provider_token from saved_payment_methods")
+    command = collect(row.provider_token)
+    await payments.hear(command)
+    [failed] = await payments.said(PaymentFailed)
+    assert failed.reason == "token_not_one_time"
+    assert provider.charges_of(str(command.order_id)) == []
+
+    sent = {"type": "card", "token": row.provider_token}
+    answer = await payments.client.post(URL, json=sent, headers=payments.signed_in())
+    assert (answer.status_code, answer.json()["code"]) == (422, "token_refused")
+
+
 async def test_an_expired_kept_card_is_refused(payments: Payments) -> None:
     customer = new_id()
     card = await keep(payments, payments.signed_in(customer_id=customer), token="tok_expired")

@@ -23,6 +23,12 @@ router = APIRouter(prefix="/v1/payment-methods")
 saved = APIRouter(prefix="/v1/me/payment-methods")
 
 
+class TokenRefused(Invalid):
+    """The provider does not accept this token."""
+
+    code = "token_refused"
+
+
 class OfferView(View):
     """A kind of payment the shop offers."""
 
@@ -83,13 +89,15 @@ async def save_payment_method(
     body: NewSavedMethod, caller: SignedIn, request: Request
 ) -> SavedMethodView:
     """Keep a means of payment; the first one becomes the default."""
+    if providers().online.is_saved_method(body.token):
+        raise TokenRefused
     database: Database = request.app.state.database
     async with database.transaction() as tx:
         await _check_room(tx, caller.customer_id)
     try:
         kept = await providers().online.save_method(body.type, body.token)
     except ProviderRefused:
-        raise Invalid("The provider does not accept this token.", code="token_refused") from None
+        raise TokenRefused from None
     except OutcomeUnknown:
         raise Unavailable("The payment provider is away; try again soon.") from None
     async with database.transaction() as tx:

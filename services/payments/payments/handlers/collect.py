@@ -135,11 +135,13 @@ async def _begin(
 def _refusal(command: CollectPayment, means: Means, now: datetime) -> str | None:
     """Why the provider is not even asked, as a code."""
     saved = command.saved_method_id is not None
+    provider = providers().for_method(command.method)
     reasons = {
         "expired": command.is_expired(now),
         "amount_not_positive": command.amount.amount < 1,
         "method_unavailable": not means.enabled,
         "card_number_refused": command.token is not None and holds_card_number(command.token),
+        "token_not_one_time": command.token is not None and provider.is_saved_method(command.token),
         "saved_method_unknown": saved and means.type != command.method,
         "card_expired": saved and has_expired(means.expires_at, now),
         "token_missing": command.method in ("card", "paypal", "wallet")

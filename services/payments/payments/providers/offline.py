@@ -45,6 +45,10 @@ class Offline:
         """The cash box keeps no books but ours."""
         return (), None
 
+    def is_saved_method(self, token: str) -> bool:
+        """Cash is not stored."""
+        return False
+
     async def save_method(
         self, kind: Literal["card", "paypal", "wallet"], token: str
     ) -> SavedMethod:

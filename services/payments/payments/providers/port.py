@@ -101,6 +101,12 @@ class Provider(Protocol):
     async def ledger(self, after: int, limit: int) -> tuple[Sequence[LedgerLine], int | None]:
         """Entries of our account after a place, and the place to go on from; None at the end."""
 
+    def is_saved_method(self, token: str) -> bool:
+        """Tell whether a token names a stored means of payment instead of being a one-time one.
+
+        A client never sends such a token: whose means of payment it is, only our own row says.
+        """
+
     async def save_method(
         self, kind: Literal["card", "paypal", "wallet"], token: str
     ) -> SavedMethod:

@@ -32,6 +32,7 @@ STATUSES: Final[dict[str, ChargeStatus]] = {
     "voided": "voided",
 }
 # The provider wants a token even where the customer's bank moves the money by itself.
+SAVED_METHOD_PREFIX: Final = "pm_"
 TRANSFER_TOKEN: Final = "tok_ok"  # noqa: S105
 REFUSALS: Final = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
 
@@ -197,6 +198,10 @@ class Sandbox:
         ours = [entry for entry in page.entries if entry.account == "merchant"]
         lines = [LedgerLine(e.reference, e.amount, e.currency, e.created_at) for e in ours]
         return lines, page.next
+
+    def is_saved_method(self, token: str) -> bool:
+        """The provider's stored methods are named `pm_…`, its one-time tokens `tok_…`."""
+        return token.startswith(SAVED_METHOD_PREFIX)
 
     async def save_method(
         self, kind: Literal["card", "paypal", "wallet"], token: str
