@@ -1,29 +1,16 @@
 """Who is calling: access tokens checked against identity's keys, permissions, service callers."""
 
-import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 from uuid import UUID
 
-import httpx
-import jwt
-import structlog
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from chassis import context
-from chassis.errors import Forbidden, Unauthenticated, Unavailable
-
-log = structlog.get_logger()
-
-ALGORITHMS = ["ES256"]
-LEEWAY = 5
-REQUIRED = ["exp", "iat", "iss", "aud", "sub", "typ"]
-KEYS_KEPT = 300.0
-REFETCH_PAUSE = 2.0
-VERIFIED_KEPT = 4096
+from chassis.errors import Forbidden, Unauthenticated
+from chassis.keys import KeySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,89 +33,6 @@ class Caller:
     def principal(self) -> str:
         """The caller's name in idempotency keys and audit entries."""
         return f"user:{self.id}"
-
-
-class KeySet:
-    """Identity's public keys: fetched when first needed, kept, fetched again for an unknown key.
-
-    Whoever holds the keys themselves pins them; a pinned key is never asked for.
-    """
-
-    def __init__(self, url: str, issuer: str, audience: str) -> None:
-        self.url = url
-        self.issuer = issuer
-        self.audience = audience
-        self._keys: dict[str, Any] = {}
-        self._pinned: dict[str, Any] = {}
-        self._fetched = 0.0
-        self._lock = asyncio.Lock()
-        self._verified: dict[str, dict[str, Any]] = {}
-
-    def pin(self, keys: dict[str, Any]) -> None:
-        """Trust these keys, by key id, without asking anybody."""
-        self._pinned.update(keys)
-
-    async def claims(self, token: str, typ: str) -> dict[str, Any]:
-        """The claims of a valid token of this `typ`; raises Unauthenticated otherwise."""
-        known = self._verified.get(token)
-        if known is None or known["exp"] + LEEWAY < time.time():
-            known = await self._verify(token)
-            if len(self._verified) >= VERIFIED_KEPT:
-                self._verified.clear()
-            self._verified[token] = known
-        if known["typ"] != typ:
-            raise Unauthenticated("This token is of another kind.", code="bad_token")
-        return known
-
-    async def _verify(self, token: str) -> dict[str, Any]:
-        try:
-            key_id = jwt.get_unverified_header(token).get("kid")
-            key = await self._key(key_id if isinstance(key_id, str) else "")
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=ALGORITHMS,
-                issuer=self.issuer,
-                audience=self.audience,
-                leeway=LEEWAY,
-                options={"require": REQUIRED},
-            )
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
-            raise Unauthenticated(
-                "The access token is not valid or has expired.",
-                code="token_expired"
-                if isinstance(error, jwt.ExpiredSignatureError)
-                else "bad_token",
-                headers={"WWW-Authenticate": "Bearer"},
-            ) from None
-        return claims
-
-    async def _key(self, key_id: str) -> Any:
-        if key_id in self._pinned:
-            return self._pinned[key_id]
-        stale = time.monotonic() - self._fetched
-        if (key_id not in self._keys and stale > REFETCH_PAUSE) or stale > KEYS_KEPT:
-            async with self._lock:
-                if time.monotonic() - self._fetched > REFETCH_PAUSE:
-                    await self._fetch()
-        try:
-            return self._keys[key_id]
-        except KeyError:
-            raise jwt.InvalidTokenError("unknown key") from None
-
-    async def _fetch(self) -> None:
-        try:
-            async with httpx.AsyncClient(timeout=3) as client:
-                answer = await client.get(self.url)
-                answer.raise_for_status()
-                keys = jwt.PyJWKSet.from_dict(answer.json()).keys
-        except (httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
-            log.warning("key set not fetched", error=repr(error))
-            if not self._keys:
-                raise Unavailable("Tokens cannot be checked just now; try again soon.") from None
-        else:
-            self._keys = {key.key_id: key.key for key in keys if key.key_id}
-        self._fetched = time.monotonic()
 
 
 def caller_of(claims: dict[str, Any]) -> Caller:

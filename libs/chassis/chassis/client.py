@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,13 +18,18 @@ from tenacity import (
 from chassis import context
 from chassis.errors import Problem, Unavailable
 from chassis.http import Http, Reply, Unreached
+from chassis.single_flight import SingleFlight
 
 log = structlog.get_logger()
 
 ATTEMPTS = 3
 BREAK_AFTER = 5
 BREAK_FOR = 2.0
-REFRESH_BEFORE = 30.0
+CALL_LIMIT = 5.0
+TOKEN_LIMIT = 2.0
+FAILURE_PAUSE = 1.0
+# A token must outlive its way to the peer and a peer's clock that is ahead.
+EXPIRY_MARGIN = 10.0
 
 
 class PeerAway(Unavailable):
@@ -40,47 +46,63 @@ class Breaker:
     open_until: float = 0.0
 
     def check(self, peer: str) -> None:
-        """Refuse at once while the peer is left alone."""
-        if time.monotonic() < self.open_until:
+        """Refuse at once while the peer is left alone; afterwards one call probes it."""
+        now = time.monotonic()
+        if now < self.open_until:
             raise PeerAway(f"{peer} is away; try again soon.")
+        if self.failures >= BREAK_AFTER:
+            self.open_until = now + CALL_LIMIT
 
     def note(self, *, failed: bool) -> None:
         """Count an outcome."""
         self.failures = self.failures + 1 if failed else 0
-        if self.failures >= BREAK_AFTER:
-            self.open_until = time.monotonic() + BREAK_FOR
+        self.open_until = time.monotonic() + BREAK_FOR if self.failures >= BREAK_AFTER else 0.0
 
 
 @dataclass
 class ServiceTokens:
-    """This service's own token from identity, cached until shortly before it expires."""
+    """This service's own token from identity, renewed in the background at half of its life."""
 
     identity_url: str
     client_id: str
     secret: str = field(repr=False)
     _token: str = field(default="", repr=False)
+    _renew_at: float = 0.0
     _good_until: float = 0.0
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _fetching: SingleFlight[None] = field(
+        default_factory=lambda: SingleFlight(
+            "service token", time_limit=TOKEN_LIMIT, pause=FAILURE_PAUSE
+        )
+    )
 
     async def get(self, http: Http) -> str:
-        """A valid token; raises PeerAway when identity cannot be asked."""
-        async with self._lock:
-            if time.monotonic() < self._good_until:
-                return self._token
+        """Return a valid token.
+
+        Raises PeerAway within TOKEN_LIMIT seconds when there is none and identity is unavailable.
+        """
+        now = time.monotonic()
+        fetch = partial(self._fetch, http)
+        if now >= self._good_until:
             try:
-                answer = await http.request(
-                    "POST",
-                    f"{self.identity_url}/internal/token",
-                    body={"client_id": self.client_id, "client_secret": self.secret},
-                )
-                told = answer.json() if answer.is_success else {}
-                token, expires_in = told["access_token"], float(told["expires_in"])
-            except (Unreached, ValueError, KeyError) as error:
-                log.warning("no service token", error=repr(error))
+                await self._fetching.run(fetch)
+            except (Unreached, ValueError, KeyError, TypeError, TimeoutError):
                 raise PeerAway("identity is away; try again soon.") from None
-            self._token = token
-            self._good_until = time.monotonic() + expires_in - REFRESH_BEFORE
-            return self._token
+        elif now >= self._renew_at:
+            self._fetching.start(fetch)
+        return self._token
+
+    async def _fetch(self, http: Http) -> None:
+        answer = await http.request(
+            "POST",
+            f"{self.identity_url}/internal/token",
+            body={"client_id": self.client_id, "client_secret": self.secret},
+        )
+        if not answer.is_success:
+            raise Unreached(f"identity answered with status {answer.status}")
+        found = answer.json()
+        self._token, lifetime = found["access_token"], float(found["expires_in"])
+        now = time.monotonic()
+        self._renew_at, self._good_until = now + lifetime / 2, now + lifetime - EXPIRY_MARGIN
 
 
 @dataclass
@@ -103,20 +125,23 @@ class Peers:
         """Call `url` and return its JSON, or None when there is none.
 
         The call must be idempotent: it is repeated when the peer is away, with jitter. A refusal
-        (4xx) is raised as the same problem; a peer that stays away as PeerAway (503).
+        (4xx) is raised as the same problem; a peer that gives no answer within CALL_LIMIT seconds,
+        repeats included, as PeerAway (503).
         """
+        token = await self.tokens.get(self.http)
         peer = urlsplit(url).netloc
         breaker = self._breakers.setdefault(peer, Breaker())
         breaker.check(peer)
         sent = {
-            "authorization": f"Bearer {await self.tokens.get(self.http)}",
+            "authorization": f"Bearer {token}",
             "x-request-id": context.current().request_id or "",
             **({"x-caller-token": caller_token} if caller_token else {}),
             **(headers or {}),
         }
         try:
-            answer = await self._send(method, url, body, sent)
-        except (Unreached, PeerAway) as error:
+            async with asyncio.timeout(CALL_LIMIT):
+                answer = await self._send(method, url, body, sent)
+        except (Unreached, PeerAway, TimeoutError) as error:
             breaker.note(failed=True)
             log.warning("peer away", url=url, error=repr(error))
             raise PeerAway from None

@@ -92,7 +92,8 @@ class Http:
             self._faults = (aiohttp.ClientError, TimeoutError, OSError)
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=self.connect),
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+                # For each peer: one that hangs must not use up the connections to the others.
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session

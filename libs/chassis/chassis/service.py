@@ -27,13 +27,13 @@ from chassis import (
     sweep,
     tracing,
 )
-from chassis.auth import KeySet
 from chassis.background import calm_garbage_collector, consume, kept
 from chassis.broker import Broker
 from chassis.bus import Bus
 from chassis.client import Peers, ServiceTokens
 from chassis.consumer import Consumer
 from chassis.db import Database
+from chassis.keys import KeySet
 from chassis.ops import routes
 from chassis.readings import OF_EVERY_SERVICE, Reading, Readings
 from chassis.relay import Relay

@@ -244,8 +244,7 @@ async def running_service(
         "service_client_secret": "a secret only for tests",
     }
     composed = service.compose(service.settings(**everything_away | settings))
-    composed.keys._keys = {KEY_ID: KEY.public_key()}  # noqa: SLF001
-    composed.keys._fetched = time.monotonic() + 10**6  # noqa: SLF001
+    composed.keys.pin({KEY_ID: KEY.public_key()})
     if answers is not None:
         composed.peers.http = Answering(answers=answers)
         composed.peers.tokens._token = "service token"  # noqa: S105, SLF001

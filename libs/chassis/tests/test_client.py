@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from chassis import context
+from chassis import client, context
 from chassis.client import BREAK_AFTER, Breaker, PeerAway, Peers, ServiceTokens
 from chassis.errors import Problem
 
@@ -37,6 +37,12 @@ class Peer:
     answers: list[tuple[int, Any]] = field(default_factory=list)
     heard: list[Request] = field(default_factory=list)
     tokens_given: int = 0
+    tokens_wanted: int = 0
+    answers_again: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def freeze(self) -> None:
+        """Take requests and answer none until `answers_again` is set."""
+        self.answers_again.clear()
 
     def application(self) -> FastAPI:
         app = FastAPI()
@@ -45,6 +51,8 @@ class Peer:
         async def token(asked: dict[str, str]) -> Response:
             if asked != {"client_id": "cart", "client_secret": "only for tests"}:
                 return Response(status_code=401)
+            self.tokens_wanted += 1
+            await self.answers_again.wait()
             self.tokens_given += 1
             given = {"access_token": f"t{self.tokens_given}", "expires_in": self.expires_in}
             return JSONResponse(given)
@@ -52,6 +60,7 @@ class Peer:
         @app.api_route("/ask", methods=["GET", "POST"])
         async def ask(request: Request) -> Response:
             self.heard.append(request)
+            await self.answers_again.wait()
             status, body = self.answers.pop(0) if self.answers else (200, {"ok": True})
             return Response(status_code=status) if body is None else JSONResponse(body, status)
 
@@ -61,12 +70,14 @@ class Peer:
 @pytest_asyncio.fixture
 async def peer() -> AsyncIterator[Peer]:
     told = Peer()
+    told.answers_again.set()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         told.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         config = uvicorn.Config(told.application(), log_level="error", ws="none", lifespan="off")
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         yield told
+        told.answers_again.set()
         server.should_exit = True
         await serving
 
@@ -99,10 +110,44 @@ async def test_one_token_serves_many_questions_until_it_is_about_to_expire(
     assert peer.tokens_given == 1
 
     peers.tokens._good_until = time.monotonic() - 1
-    peer.expires_in = 29
+    peer.expires_in = 9
     await peers.ask("GET", f"{peer.url}/ask")
     await peers.ask("GET", f"{peer.url}/ask")
     assert peer.tokens_given == 3
+
+
+async def test_requests_do_not_queue_behind_each_other_while_identity_is_frozen(
+    peer: Peer, peers: Peers
+) -> None:
+    peer.freeze()
+    peers.tokens._fetching.time_limit = 0.2
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(
+            *(peers.ask("GET", f"{peer.url}/ask") for _ in range(50)), return_exceptions=True
+        )
+    assert all(isinstance(answer, PeerAway) for answer in answers)
+    assert all(answer.headers["Retry-After"] for answer in answers if isinstance(answer, PeerAway))
+    assert peer.tokens_wanted == 1
+
+    # The failure is remembered: what comes next does not wait at all.
+    peers.tokens._fetching.time_limit = 60
+    with pytest.raises(PeerAway):
+        await asyncio.wait_for(peers.ask("GET", f"{peer.url}/ask"), 5)
+    assert peer.tokens_wanted == 1
+
+    peer.answers_again.set()
+    peers.tokens._fetching._paused_until = 0
+    assert await peers.ask("GET", f"{peer.url}/ask") == {"ok": True}
+
+
+async def test_a_valid_token_is_used_while_identity_is_frozen(peer: Peer, peers: Peers) -> None:
+    await peers.ask("GET", f"{peer.url}/ask")
+    peers.tokens._renew_at = 0
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        peers.tokens.identity_url = f"http://127.0.0.1:{frozen.getsockname()[1]}"
+        answer = await asyncio.wait_for(peers.ask("GET", f"{peer.url}/ask"), 5)
+    assert answer == {"ok": True}
+    assert peer.heard[-1].headers["authorization"] == "Bearer t1"
 
 
 async def test_an_empty_answer_is_none(peer: Peer, peers: Peers) -> None:
@@ -150,6 +195,28 @@ async def test_a_peer_that_keeps_failing_is_left_alone_for_a_moment(
         await peers.ask("GET", f"{peer.url}/ask")
 
     assert asked == len(peer.heard) == 3 * BREAK_AFTER
+
+
+async def test_a_frozen_peer_costs_a_request_no_more_than_the_limit(
+    peer: Peer, peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await peers.ask("GET", f"{peer.url}/ask")
+    peer.freeze()
+    monkeypatch.setattr(client, "CALL_LIMIT", 0.2)
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(
+            *(peers.ask("GET", f"{peer.url}/ask") for _ in range(20)), return_exceptions=True
+        )
+    assert all(isinstance(answer, PeerAway) for answer in answers)
+
+
+def test_one_request_probes_a_peer_that_failed_before() -> None:
+    breaker = Breaker(BREAK_AFTER, open_until=time.monotonic() - 1)
+    breaker.check("peer")
+    with pytest.raises(PeerAway):
+        breaker.check("peer")
+    breaker.note(failed=False)
+    breaker.check("peer")
 
 
 def test_a_success_forgets_failures_and_a_pause_ends() -> None:

@@ -10,9 +10,9 @@ import pytest
 from sample.service import JarView, service
 from sqlalchemy import text
 
-from chassis.auth import KeySet
 from chassis.idempotency import Claim, StillRunning, claim, lapse
 from chassis.ids import new_id
+from chassis.keys import KeySet
 from chassis.testing import KEY, Harness, access_token, model_differences, service_token
 
 JAR = {"name": "tea", "coins": 3}

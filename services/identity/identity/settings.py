@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from chassis.keys import MAX_LIFETIME
 from chassis.settings import Seconds, ServiceSettings
 from identity import signing
 from identity.domain.attempts import LoginLimits
@@ -47,7 +48,11 @@ class IdentitySettings(ServiceSettings):
         examples=["a long sentence nobody else would think of"],
     )
     access_token_seconds: float = Field(
-        600, gt=0, le=600, description="life of an access token, in seconds", examples=["600"]
+        600,
+        gt=0,
+        le=MAX_LIFETIME,
+        description="life of an access token, in seconds",
+        examples=["600"],
     )
     session_seconds: Seconds = Field(
         86_400, description="life of a session, in seconds", examples=["86400"]

@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from chassis.keys import MAX_LIFETIME
 from identity.domain.access import Access
 
 COORDINATE_BYTES = 32
-SERVICE_TOKEN_SECONDS = 600
+SERVICE_TOKEN_SECONDS = MAX_LIFETIME
 
 
 def load(path: Path) -> EllipticCurvePrivateKey:
