@@ -115,6 +115,32 @@ def test_only_the_relay_and_the_retries_publish() -> None:
     assert found == allowed
 
 
+def catches_broken_constraints(source: str) -> list[int]:
+    """Lines that handle a broken constraint without a look at which one it is."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ExceptHandler)
+        and node.type is not None
+        and any(
+            getattr(kind, "id", getattr(kind, "attr", None)) == "IntegrityError"
+            for kind in ast.walk(node.type)
+        )
+    ]
+
+
+def test_services_answer_a_broken_constraint_by_its_name() -> None:
+    """By `chassis.constraints.refusing`; any other constraint stays a fault."""
+    found = {
+        str(path.relative_to(ROOT)): catches_broken_constraints(path.read_text())
+        for path in code()
+        if path.is_relative_to(ROOT / "services")
+    }
+    assert {name: lines for name, lines in found.items() if lines} == {}
+    planted = "try:\n    f()\nexcept (KeyError, exc.IntegrityError):\n    pass\n"
+    assert catches_broken_constraints(planted) == [3]
+
+
 def imports_of(source: str) -> set[str]:
     """The modules a file imports."""
     found: set[str] = set()

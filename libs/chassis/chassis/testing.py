@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis import client_address, edge, migrations
+from chassis import client_address, constraints, edge, migrations
 from chassis.bus import Delivery
 from chassis.context import new_traceparent
 from chassis.http import Http, Reply
@@ -40,6 +40,7 @@ KEY = ec.generate_private_key(ec.SECP256R1())
 KEY_ID = "test"
 # What the gateway reports as the address of the harness's client (RFC 5737).
 CLIENT_ADDRESS = "192.0.2.1"
+CONSTRAINTS = "select conname from pg_constraint union select relname from pg_class"
 DECLARED: dict[str, Declared] = {}
 # For clients of plain HTTP: to read the machine's certificates takes 25 ms for each that is made.
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -269,13 +270,18 @@ async def running_service(
 
 
 def model_differences(service: Service[Any], template: str) -> list[Any]:
-    """What a service's models say and its migrations do not make, or the other way round."""
+    """What a service's models say and its migrations do not make, or the other way round.
+
+    And every constraint that its code names (`chassis.constraints`) and its database has not.
+    """
 
     async def compare() -> list[Any]:
         engine = create_async_engine(database_url(template))
         try:
             async with engine.connect() as connection:
-                return await connection.run_sync(migrations.differences, service.metadata)
+                found = await connection.run_sync(migrations.differences, service.metadata)
+                known = await connection.scalars(text(CONSTRAINTS))
+                return [*found, *sorted(constraints.named_in(service.name) - set(known))]
         finally:
             await engine.dispose()
 

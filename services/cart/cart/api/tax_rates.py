@@ -5,13 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
-from sqlalchemy.exc import IntegrityError
 
 from cart.api.visit import Asked, Db
 from cart.domain.tax import TaxRate, TaxRateExists
 from cart.store import tax_rates
 from chassis import etag
 from chassis.auth import permitted
+from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.ids import new_id
 from chassis.pages import Page, Paged
@@ -78,10 +78,8 @@ async def create_tax_rate(
     async with database.transaction() as tx:
         await tax_rates.lock_country(tx, body.country)
         tx.add(rate)
-        try:
+        with refusing(uq_tax_rates_place_category=TaxRateExists):
             await tx.flush()
-        except IntegrityError:
-            raise TaxRateExists from None
         await tax_rates.set_custom(tx, rate)
     quotes.forget_taxes()
     etag.show(response, rate.version)

@@ -2,17 +2,18 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.domain.basket import Basket, CartBusy
 from cart.domain.pricing import Cost
 from cart.store.lines import move_lines
+from chassis.constraints import refusing
 
 TRIES = 3
 
@@ -123,13 +124,11 @@ async def unlock(tx: AsyncSession, orders: Mapping[UUID, UUID]) -> None:
     """
     locked = (await tx.execute(TAKE_LOCKED, _pairs(orders))).all()
     for _ in range(TRIES):
-        try:
+        # Where the customer began a new cart between our look and our change, look again.
+        with suppress(CartBusy), refusing(uq_carts_active_customer_id=CartBusy):
             async with tx.begin_nested():
                 await _give_back(tx, locked)
-        except IntegrityError:
-            # The customer began a new cart between our look and our change: look again.
-            continue
-        return
+            return
     raise CartBusy
 
 

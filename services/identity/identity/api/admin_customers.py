@@ -6,11 +6,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag, outbox
 from chassis.auth import permitted
+from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.ids import new_id, utcnow
 from chassis.ops import audit
@@ -183,7 +183,5 @@ async def _check_free(tx: AsyncSession, email: str | None) -> None:
 
 
 async def _flush(tx: AsyncSession) -> None:
-    try:
+    with refusing(uq_customers_email_unclaimed=CustomerExists):
         await tx.flush()
-    except IntegrityError:
-        raise CustomerExists from None

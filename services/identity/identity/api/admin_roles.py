@@ -6,11 +6,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import Field
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag
 from chassis.auth import permitted
+from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.ids import new_id
 from chassis.ops import audit
@@ -158,7 +158,8 @@ async def delete_role(role_id: UUID, expected: etag.IfMatch, actor: Writes, tx: 
     async with exercised(tx, actor, partial(get_permissions_of_role, tx, role.id)):
         before = await _state(tx, role)
         await audit.record(tx, "role.delete", role.id, "by hand", before=before)
-        await roles.delete_role(tx, role)
+        with refusing(fk_user_roles_role_id=RoleInUse):
+            await roles.delete_role(tx, role)
 
 
 async def _set_permissions(tx: AsyncSession, role: Role, body: RoleBody) -> audit.State:
@@ -173,7 +174,5 @@ async def _state(tx: AsyncSession, role: Role) -> audit.State:
 
 
 async def _flush(tx: AsyncSession) -> None:
-    try:
+    with refusing(uq_roles_name=RoleExists):
         await tx.flush()
-    except IntegrityError:
-        raise RoleExists from None

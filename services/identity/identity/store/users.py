@@ -7,9 +7,10 @@ from uuid import UUID
 from sqlalchemy import Select, exists, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.constraints import refusing
 from chassis.errors import NotFound
 from identity.domain.access import Access
-from identity.domain.role import Role
+from identity.domain.role import Role, UnknownRole
 from identity.domain.user import User, UserRole
 
 ACCESS = text(
@@ -111,7 +112,9 @@ async def list_roles_of(tx: AsyncSession, user_ids: Sequence[UUID]) -> dict[UUID
 async def add_roles(tx: AsyncSession, user_id: UUID, names: Sequence[str]) -> None:
     """Give a user more roles."""
     await tx.flush()
-    await tx.execute(ADD_ROLES, {"user_id": user_id, "names": list(names)})
+    # A role that is deleted between the statement's look and its commit.
+    with refusing(fk_user_roles_role_id=UnknownRole):
+        await tx.execute(ADD_ROLES, {"user_id": user_id, "names": list(names)})
 
 
 async def set_roles(tx: AsyncSession, user_id: UUID, names: Sequence[str]) -> None:

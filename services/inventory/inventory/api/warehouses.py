@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
-from sqlalchemy.exc import IntegrityError
 
 from chassis import etag, outbox
+from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.ids import new_id
 from chassis.pages import Page, Paged
@@ -138,10 +138,8 @@ async def delete_warehouse(
 
 
 async def _flush(tx: Tx) -> None:
-    try:
+    with refusing(uq_warehouses_code=WarehouseCodeTaken):
         await tx.flush()
-    except IntegrityError:
-        raise WarehouseCodeTaken from None
 
 
 async def _tell_levels(tx: Tx, warehouse_id: UUID) -> None:

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy.exc import IntegrityError
 
 from chassis import context, outbox
 from chassis.auth import MaybeCaller
 from chassis.client import Peers
+from chassis.constraints import refusing
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
 from chassis.openapi import refuses
@@ -70,15 +70,13 @@ async def place_order(
     sent = begin(checkout, now, state.settings.deadlines)
     view = OrderView.placed(checkout, columns, lines)
     async with state.resources.watch.on(checkout.order_id) as woken:
-        try:
+        with refusing(uq_orders_live_cart_id=CartAlreadyOrdered):
             async with state.database.transaction() as tx:
                 # The key first: whoever lost its lease must not be told that the cart is taken.
                 kept = StoredOrder(**dict(view), guest=caller is None)
                 stored = await claim.store(tx, 202, kept)
                 await saving.insert_checkout(tx, checkout, columns, lines, sent, now)
                 outbox.add(tx, *sent)
-        except IntegrityError:
-            raise CartAlreadyOrdered from None
         answer = Response(
             with_token(request, bytes(stored.body)),
             status_code=202,

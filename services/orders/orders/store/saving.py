@@ -217,7 +217,7 @@ async def insert_checkout(
 ) -> None:
     """Write a new order with its lines and saga. `columns` are those a Checkout does not carry.
 
-    Raises IntegrityError when the cart has a live order already.
+    Breaks uq_orders_live_cart_id when the cart has a live order already.
     """
     own = {name: getattr(order, name) for name in ORDER_FIELDS}
     await tx.execute(

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field, model_validator
-from sqlalchemy.exc import IntegrityError
 
 from chassis import etag
 from chassis.auth import permitted
+from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.errors import Refused
 from chassis.ids import new_id, utcnow
@@ -154,10 +154,8 @@ async def create_coupon(
     columns = body.model_dump(exclude={"code"})
     coupon = Coupon(id=new_id(), code=normal_code(body.code), version=1, **columns)
     tx.add(coupon)
-    try:
+    with refusing(uq_coupons_code=CodeTaken):
         await tx.flush()
-    except IntegrityError:
-        raise CodeTaken from None
     await tx.refresh(coupon)
     etag.show(response, coupon.version)
     return CouponView.of(coupon, today)
@@ -214,10 +212,8 @@ async def delete_coupon(coupon_id: UUID, expected: etag.IfMatch, tx: Tx) -> None
     coupon = await store.lock_coupon(tx, coupon_id)
     etag.check(coupon.version, expected)
     await tx.delete(coupon)
-    try:
+    with refusing(fk_redemptions_coupon_id=InUse):
         await tx.flush()
-    except IntegrityError:
-        raise InUse from None
 
 
 @router.get("/{coupon_id}/redemptions", dependencies=[READ])

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import Field, model_validator
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag, outbox
 from chassis.auth import permitted
+from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.errors import Invalid, NotFound, Refused
 from chassis.ids import new_id
@@ -103,10 +103,8 @@ async def _keep(tx: AsyncSession, method: ShippingMethod, body: MethodBody) -> N
         setattr(method, field, value)
     outbox.add(tx, method.announce())
     tx.add(method)
-    try:
+    with refusing(uq_shipping_methods_name=NameTaken):
         await tx.flush()
-    except IntegrityError:
-        raise NameTaken from None
 
 
 @router.post("", status_code=201, dependencies=[WRITE])

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import Field
-from sqlalchemy.exc import IntegrityError
 
 from chassis import etag
 from chassis.auth import permitted
+from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.errors import Refused
 from chassis.ids import new_id
@@ -68,10 +68,8 @@ async def create_provider(body: NewProviderBody, tx: Tx, response: Response) -> 
     """Take on a provider."""
     provider = ShippingProvider(id=new_id(), version=1, **body.model_dump())
     tx.add(provider)
-    try:
+    with refusing(uq_shipping_providers_code=CodeTaken):
         await tx.flush()
-    except IntegrityError:
-        raise CodeTaken from None
     etag.show(response, provider.version)
     return ProviderView.model_validate(provider)
 

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 from pydantic import AwareDatetime, Field
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import context, outbox
 from chassis.auth import permitted
+from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.errors import Invalid, Refused
 from chassis.ids import new_id, utcnow
@@ -39,6 +39,12 @@ class TrackingNumberTaken(Refused):
     """Another parcel of this provider has this tracking number."""
 
     code = "tracking_number_taken"
+
+
+class ReportRecorded(Refused):
+    """This report of the carrier was recorded for another parcel."""
+
+    code = "report_recorded"
 
 
 class NotYet(Invalid):
@@ -103,10 +109,11 @@ async def record(
     told = shipment.track(await _announced(tx, shipment, report), open_others)
     tx.add(event)
     outbox.add(tx, *told)
-    try:
+    with refusing(
+        uq_shipments_tracking_number=TrackingNumberTaken,
+        uq_tracking_events_source_external_id=ReportRecorded,
+    ):
         await tx.flush()
-    except IntegrityError:
-        raise TrackingNumberTaken from None
     return shipment
 
 

@@ -1,0 +1,57 @@
+"""Broken constraints as refusals: the name of a constraint decides what a client is answered."""
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.exc import IntegrityError
+
+from chassis.errors import Problem
+
+
+@contextmanager
+def refusing(**refusals: type[Problem]) -> Iterator[None]:
+    """Raise the refusal that is given for a broken constraint, by the constraint's name.
+
+    As in `with refusing(uq_coupons_code=CodeTaken): await tx.flush()`. A constraint that is not
+    named is a fault and raises IntegrityError as before. The names are spelt out at the call:
+    `named_in` reads them there, and a test of each service compares them with its database.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        refusal = refusals.get(constraint_of(error) or "")
+        if refusal is None:
+            raise
+        raise refusal from None
+
+
+def constraint_of(error: IntegrityError) -> str | None:
+    """The constraint or unique index that was broken; None for a missing value."""
+    # SQLAlchemy's dialect wraps the driver's error; a plain statement raises it itself.
+    for raised in (error.orig, getattr(error.orig, "__cause__", None)):
+        name: str | None = getattr(raised, "constraint_name", None)
+        if name is not None:
+            return name
+    return None
+
+
+def named_in(package: str) -> set[str]:
+    """The constraints that the code of a package names in its calls of `refusing`."""
+    spec = importlib.util.find_spec(package)
+    places = (spec.submodule_search_locations or ()) if spec is not None else ()
+    return {
+        name
+        for place in places
+        for file in Path(place).rglob("*.py")
+        for name in named_by(file.read_text())
+    }
+
+
+def named_by(source: str) -> Iterator[str]:
+    """The constraints that one module names."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "refusing":
+            yield from (word.arg or "(not spelt out)" for word in node.keywords)

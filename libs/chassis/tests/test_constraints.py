@@ -1,0 +1,57 @@
+"""A broken constraint is answered by its name, and every name that is answered exists."""
+
+from typing import Any
+
+import pytest
+from sample.service import Jar, service
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from chassis import constraints
+from chassis.constraints import refusing
+from chassis.errors import Refused
+from chassis.ids import new_id
+from chassis.testing import model_differences
+
+ADD = text("insert into jars (id, coins) values (:id, :coins)")
+
+
+class JarExists(Refused):
+    """There is such a jar."""
+
+
+@pytest.mark.parametrize("way", ["plain", "mapped"])
+async def test_a_named_constraint_is_the_refusal(sample: Any, way: str) -> None:
+    database, mine = sample.running.database, new_id()
+    await database.alone(ADD, {"id": mine, "coins": 1})
+    with pytest.raises(JarExists), refusing(pk_jars=JarExists):
+        async with database.transaction() as tx:
+            if way == "plain":
+                await tx.execute(ADD, {"id": mine, "coins": 1})
+            else:
+                tx.add(Jar(id=mine, coins=1))
+                await tx.flush()
+
+
+async def test_any_other_constraint_stays_a_fault(sample: Any) -> None:
+    database, mine = sample.running.database, new_id()
+    await database.alone(ADD, {"id": mine, "coins": 1})
+    for added in ({"id": mine, "coins": 1}, {"id": new_id(), "coins": None}):
+        with pytest.raises(IntegrityError), refusing(uq_jars_coins=JarExists):
+            async with database.transaction() as tx:
+                await tx.execute(ADD, added)
+
+
+def test_a_name_that_no_constraint_has_is_found(
+    template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert model_differences(service, template) == []
+    source = "with refusing(pk_jars=JarExists, uq_jars_coins=JarExists, **more):\n    pass\n"
+    named = set(constraints.named_by(source))
+    monkeypatch.setattr(constraints, "named_in", lambda _package: named)
+    assert model_differences(service, template) == ["(not spelt out)", "uq_jars_coins"]
+
+
+def test_the_names_of_a_package_are_found() -> None:
+    assert "uq_coupons_code" in constraints.named_in("promotions")
+    assert constraints.named_in("json") == set()
