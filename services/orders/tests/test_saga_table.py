@@ -14,13 +14,16 @@ from contracts.inventory import (
     StockReserved,
 )
 from contracts.notifications import Notify
-from contracts.orders import OrderCancelled, OrderConfirmed
+from contracts.orders import OrderCancelled, OrderConfirmed, OrderPaymentChanged
 from contracts.payments import (
     CancelPayment,
+    CaptureFailed,
     CapturePayment,
+    PaymentActionRequired,
     PaymentAuthorized,
     PaymentCancelled,
     PaymentCaptured,
+    RefundFailed,
     RefundPayment,
 )
 from contracts.promotions import (
@@ -31,11 +34,12 @@ from contracts.shipping import (
     ShipmentImpossible,
     ShipmentsCreated,
 )
-from orders.domain.order import Stage, Status
+from orders.domain.order import PaymentStatus, Stage, Status
 from orders.saga import process
 from orders.saga.picture import mermaid
 from orders.saga.table import FINAL, MOVES
 from orders.saga.triggers import (
+    CancelRequested,
     CaptureDue,
     DeadlinePassed,
     Placed,
@@ -78,6 +82,43 @@ def test_cash_is_captured_on_delivery() -> None:
         capture="on_delivery",
     )
     assert (sent[-1], stage) == (CapturePayment, Stage.COMPLETED)
+
+
+@pytest.mark.parametrize("asked", [(), (PaymentActionRequired,)])
+def test_an_authorisation_voided_by_the_provider_ends_a_checkout(asked: tuple[type, ...]) -> None:
+    sent, stage = after(StockReserved, *asked, PaymentCancelled, StockReleased)
+    assert (sent[-2:], stage) == ([ReleaseStock, OrderCancelled], Stage.CANCELLED)
+
+
+PROMISED = {"capture": "on_shipment"}
+LOST = [PaymentCancelled, CaptureFailed]
+
+
+@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize("place", [2, 3])
+def test_an_order_whose_authorisation_died_waits_for_staff(lost: type, place: int) -> None:
+    story = [StockReserved, PaymentAuthorized, ShipmentsCreated]
+    story.insert(place, lost)
+    sent, stage, order = play(*story, **PROMISED)
+    assert stage is Stage.NEEDS_REVIEW
+    assert sent.count(OrderPaymentChanged) == (lost is PaymentCancelled)
+    assert order.status is Status.CONFIRMED
+    # Staff cancel it, which gives no false reason, or the money arrives after all.
+    _, stage, order = play(*story, CancelRequested, **PROMISED)
+    assert (stage, order.progress["reason"]) == (Stage.RECALLING, "customer_request")
+    assert play(*story, PaymentCaptured, **PROMISED)[1] is Stage.COMPLETED
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_lost_authorisation_is_no_matter_once_the_money_was_taken(lost: type) -> None:
+    story = (StockReserved, PaymentAuthorized, ShipmentsCreated)
+    for events in ((PaymentCaptured, lost), (lost, PaymentCaptured)):
+        _, stage, order = play(*story, *events, **PROMISED)
+        assert (stage, order.payment_status) == (Stage.COMPLETED, PaymentStatus.PAID)
+
+
+def test_a_refund_by_staff_that_the_provider_refused_is_no_error() -> None:
+    assert after(*DONE, RefundFailed)[1] is Stage.COMPLETED
 
 
 @pytest.mark.parametrize("reply", [StockReserved, PaymentCaptured, ShipmentsCreated])

@@ -30,7 +30,8 @@ class Checkout:
     `payment`, `coupon`, `shipping_method_id`, `lead_time_days`, `redeemer`, `traceparent` (of the
     request that placed it).
     progress: `asked` (commands ever sent), `allocations`, `stock_released`, `promotions_released`,
-    `reason`, `handed_over` (shipment ids), `said_cancelled`.
+    `reason`, `handed_over` (shipment ids), `said_cancelled`, `promise_broken` (an authorisation was
+    voided, expired or not captured), `review` (`payment` or `parcels`: what staff decide about).
     """
 
     order_id: UUID
@@ -98,6 +99,11 @@ class Checkout:
     def kept_amount(self) -> int:
         """What was captured and not given back."""
         return self.captured_amount - self.refunded_amount
+
+    @property
+    def is_unpaid(self) -> bool:
+        """Whether money that was promised is gone or was not taken, and none has come since."""
+        return bool(self.progress.get("promise_broken")) and self.captured_amount == 0
 
     @property
     def is_handed_over(self) -> bool:

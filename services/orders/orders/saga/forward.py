@@ -14,10 +14,12 @@ from contracts.orders import (
     OrderPlaced,
 )
 from contracts.payments import (
+    CaptureFailed,
     CapturePayment,
     CollectPayment,
     PaymentActionRequired,
     PaymentAuthorized,
+    PaymentCancelled,
     PaymentCaptured,
     PaymentRefunded,
 )
@@ -136,6 +138,10 @@ def note_payment(order: Checkout, heard: object) -> None:
         order.payment_reference = heard.reference
     if isinstance(heard, PaymentAuthorized) and order.payment_status is PaymentStatus.PENDING:
         order.payment_status = PaymentStatus.AUTHORIZED
+    if isinstance(heard, PaymentCancelled | CaptureFailed):
+        order.progress["promise_broken"] = True
+    if isinstance(heard, PaymentCancelled) and order.payment_status is PaymentStatus.AUTHORIZED:
+        order.payment_status = PaymentStatus.FAILED
 
 
 def confirm(order: Checkout, heard: object, now: datetime) -> Sent:
@@ -211,6 +217,18 @@ def tell_payment(order: Checkout, heard: object, now: datetime) -> Sent:
         ),
         *notice,
     ]
+
+
+def review_payment(order: Checkout, heard: object, now: datetime) -> Sent:
+    """The money that was promised is missing: staff decide; money that arrives settles it."""
+    order.progress["review"] = "payment"
+    return tell_payment(order, heard, now) if isinstance(heard, PaymentCancelled) else []
+
+
+def review_parcels(order: Checkout, heard: object, now: datetime) -> Sent:
+    """Parcels cannot be sent or were not all accepted: staff decide."""
+    order.progress["review"] = "parcels"
+    return []
 
 
 def nothing(order: Checkout, heard: object, now: datetime) -> Sent:

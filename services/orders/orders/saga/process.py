@@ -10,7 +10,7 @@ from contracts.promotions import PromotionsReleased
 from orders.domain.checkout import Checkout
 from orders.domain.order import Stage
 from orders.saga import forward
-from orders.saga.table import ANSWERS, FINAL, MOVES, REASONS, Move
+from orders.saga.table import ANSWERS, FINAL, MOVES, REASONS, TURNS_BACK, Move
 from orders.saga.triggers import CancelRequested, DeadlinePassed, Placed
 from orders.settings import Deadlines
 
@@ -76,7 +76,7 @@ def _take(
     order: Checkout, move: Move, heard: object, now: datetime, deadlines: Deadlines
 ) -> list[Message]:
     reason = reason_for(order, heard)
-    if reason is not None:
+    if reason is not None and move.to in TURNS_BACK:
         order.progress.setdefault("reason", reason)
     order.repeats = order.repeats + 1 if move.repeats else 0
     order.stage = move.to

@@ -1,5 +1,6 @@
 """The table: while the saga is in a stage and hears something, where it goes and what it sends.
 
+In REFUNDING there is always captured money to give back: the saga leaves it with the last refund.
 A stage may list several moves for one message; the first whose guard holds is taken. Whatever is
 not listed is either stale (the answer to a command that was sent, come too late) and logged as
 ignored, or impossible (the answer to a command that never was), which is an error.
@@ -95,6 +96,16 @@ def is_settled(order: Checkout) -> bool:
     return not order.is_due or (order.captured_amount > 0 and order.kept_amount == 0)
 
 
+def is_unpaid(order: Checkout) -> bool:
+    """The promised money is gone or was not taken: a person must decide about what is sent."""
+    return order.is_unpaid
+
+
+def is_in_review_for_money(order: Checkout) -> bool:
+    """A person decides only because the money was missing."""
+    return order.progress.get("review") == "payment"
+
+
 S = Stage
 # fmt: off
 MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
@@ -131,6 +142,7 @@ MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
 
     (S.CANCELLING_PAYMENT, PaymentCancelled):      (Move(S.RELEASING, undo.release),),
     (S.CANCELLING_PAYMENT, PaymentFailed):         (Move(S.RELEASING, undo.release),),
+    (S.CANCELLING_PAYMENT, CaptureFailed):         (Move(S.CANCELLING_PAYMENT, undo.cancel_payment, repeats=True),),
     (S.CANCELLING_PAYMENT, PaymentAuthorized):     (Move(S.CANCELLING_PAYMENT, undo.cancel_payment, repeats=True),),
     (S.CANCELLING_PAYMENT, PaymentActionRequired): (Move(S.CANCELLING_PAYMENT, undo.cancel_payment, repeats=True),),
     (S.CANCELLING_PAYMENT, PaymentCaptured):       (Move(S.REFUNDING, undo.refund, is_kept),  # late money
@@ -140,8 +152,7 @@ MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
     (S.REFUNDING,          PaymentRefunded):       (Move(S.REFUNDING, undo.refund, is_kept),
                                                     Move(S.RELEASING, undo.tell_refund)),
     (S.REFUNDING,          RefundFailed):          (Move(S.REFUNDING, forward.nothing, repeats=True),),
-    (S.REFUNDING,          DeadlinePassed):        (Move(S.REFUNDING, undo.refund, is_kept, repeats=True),
-                                                    Move(S.RELEASING, undo.release)),
+    (S.REFUNDING,          DeadlinePassed):        (Move(S.REFUNDING, undo.refund, repeats=True),),
 
     (S.RELEASING,          StockReleased):         (Move(S.CANCELLED, undo.end, is_over),
                                                     Move(S.RELEASING, forward.nothing)),
@@ -153,26 +164,34 @@ MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
     (S.CANCELLED,          PaymentCaptured):       (Move(S.REFUNDING, undo.refund, is_kept),),  # late money
     (S.CANCELLED,          PaymentAuthorized):     (Move(S.CANCELLING_PAYMENT, undo.cancel_payment),),
 
-    (S.FULFILLING,         ShipmentsCreated):      (Move(S.COMPLETED, forward.nothing),),
-    (S.FULFILLING,         ShipmentImpossible):    (Move(S.NEEDS_REVIEW, forward.nothing),),
+    (S.FULFILLING,         ShipmentsCreated):      (Move(S.NEEDS_REVIEW, forward.review_payment, is_unpaid),
+                                                    Move(S.COMPLETED, forward.nothing)),
+    (S.FULFILLING,         ShipmentImpossible):    (Move(S.NEEDS_REVIEW, forward.review_parcels),),
+    (S.FULFILLING,         PaymentCancelled):      (Move(S.FULFILLING, forward.tell_payment, is_unpaid),),
     (S.FULFILLING,         DeadlinePassed):        (Move(S.FULFILLING, forward.create_shipments, repeats=True),),
     (S.FULFILLING,         CancelRequested):       (Move(S.RECALLING, undo.recall, is_at_home),),
 
     (S.NEEDS_REVIEW,       ReviewRetry):           (Move(S.FULFILLING, forward.ship_reviewed),),
     (S.NEEDS_REVIEW,       ReviewRefund):          (Move(S.COMPLETED, undo.refund_reviewed),),
     (S.NEEDS_REVIEW,       CancelRequested):       (Move(S.RECALLING, undo.recall, is_at_home),),
+    (S.NEEDS_REVIEW,       PaymentCancelled):      (Move(S.NEEDS_REVIEW, forward.tell_payment, is_unpaid),),
+    (S.NEEDS_REVIEW,       PaymentCaptured):       (Move(S.COMPLETED, forward.tell_payment, is_in_review_for_money),
+                                                    Move(S.NEEDS_REVIEW, forward.tell_payment)),
 
     (S.RECALLING,          ShipmentsCancelled):    (Move(S.REFUNDING, undo.refund, is_kept),
                                                     Move(S.RELEASING, undo.release, is_settled),
                                                     Move(S.CANCELLING_PAYMENT, undo.cancel_payment)),
-    (S.RECALLING,          ShipmentsPartlyCancelled): (Move(S.COMPLETED, undo.refund_unsent),),
-    (S.RECALLING,          ShipmentAlreadySent):   (Move(S.COMPLETED, undo.refuse_cancellation),),
+    (S.RECALLING,          ShipmentsPartlyCancelled): (Move(S.NEEDS_REVIEW, undo.review_unsent, is_unpaid),
+                                                    Move(S.COMPLETED, undo.refund_unsent)),
+    (S.RECALLING,          ShipmentAlreadySent):   (Move(S.NEEDS_REVIEW, undo.review_refused, is_unpaid),
+                                                    Move(S.COMPLETED, undo.refuse_cancellation)),
     (S.RECALLING,          DeadlinePassed):        (Move(S.RECALLING, undo.recall_again, repeats=True),),
 
     (S.COMPLETED,          CancelRequested):       (Move(S.RECALLING, undo.recall, is_at_home),),
     (S.COMPLETED,          RefusedAtDoor):         (Move(S.CANCELLING_PAYMENT, undo.take_back),),
-    (S.COMPLETED,          PartlyRefused):         (Move(S.NEEDS_REVIEW, forward.nothing),),
-    (S.COMPLETED,          CaptureFailed):         (Move(S.NEEDS_REVIEW, forward.nothing),),
+    (S.COMPLETED,          PartlyRefused):         (Move(S.NEEDS_REVIEW, forward.review_parcels),),
+    (S.COMPLETED,          CaptureFailed):         (Move(S.NEEDS_REVIEW, forward.review_payment, is_unpaid),),
+    (S.COMPLETED,          PaymentCancelled):      (Move(S.NEEDS_REVIEW, forward.review_payment, is_unpaid),),
 
     # An operator has a stage ask once more: the same operations, so what was done is not done twice.
     (S.RESERVING,          RetryRequested):        (Move(S.RESERVING, forward.reserve),),
@@ -180,17 +199,16 @@ MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
     (S.COLLECTING,         RetryRequested):        (Move(S.COLLECTING, forward.collect),),
     (S.AWAITING_CUSTOMER,  RetryRequested):        (Move(S.AWAITING_CUSTOMER, forward.collect),),
     (S.CANCELLING_PAYMENT, RetryRequested):        (Move(S.CANCELLING_PAYMENT, undo.cancel_payment),),
-    (S.REFUNDING,          RetryRequested):        (Move(S.REFUNDING, undo.refund, is_kept),
-                                                    Move(S.RELEASING, undo.release)),
+    (S.REFUNDING,          RetryRequested):        (Move(S.REFUNDING, undo.refund),),
     (S.RELEASING,          RetryRequested):        (Move(S.RELEASING, undo.release_again),),
     (S.FULFILLING,         RetryRequested):        (Move(S.FULFILLING, forward.create_shipments),),
     (S.RECALLING,          RetryRequested):        (Move(S.RECALLING, undo.recall_again),),
 
     # An operator did it by hand; nothing is skipped that would leave goods unheld or money unsaid.
     (S.CANCELLING_PAYMENT, SkipRequested):         (Move(S.RELEASING, undo.release, is_free),),
-    (S.REFUNDING,          SkipRequested):         (Move(S.RELEASING, undo.release, is_free),),
     (S.RELEASING,          SkipRequested):         (Move(S.CANCELLED, undo.end, is_free),),
-    (S.FULFILLING,         SkipRequested):         (Move(S.COMPLETED, forward.nothing),),
+    (S.FULFILLING,         SkipRequested):         (Move(S.NEEDS_REVIEW, forward.review_payment, is_unpaid),
+                                                    Move(S.COMPLETED, forward.nothing)),
     (S.NEEDS_REVIEW,       SkipRequested):         (Move(S.COMPLETED, forward.nothing),),
     (S.RECALLING,          SkipRequested):         (Move(S.REFUNDING, undo.refund, is_kept),
                                                     Move(S.RELEASING, undo.release, is_settled),
@@ -200,9 +218,11 @@ MOVES: Final[dict[tuple[Stage | None, type], tuple[Move, ...]]] = {
     **{(stage, ResumeRequested):                   (Move(stage, forward.nothing),)  # the clock runs anew
        for stage in S if stage not in (S.NEEDS_REVIEW, S.COMPLETED, S.CANCELLED)},
 
+    **{(stage, PaymentCaptured):                   (Move(stage, forward.tell_payment),)
+       for stage in (S.FULFILLING, S.COMPLETED, S.RECALLING)},
     **{(stage, money):                             (Move(stage, forward.tell_payment),)
        for stage in (S.FULFILLING, S.COMPLETED, S.NEEDS_REVIEW, S.RECALLING)
-       for money in (PaymentCaptured, PaymentRefunded, PaymentDisputed)},
+       for money in (PaymentRefunded, PaymentDisputed)},
     **{(stage, CaptureDue):                        (Move(stage, forward.capture),)
        for stage in (S.FULFILLING, S.COMPLETED, S.NEEDS_REVIEW, S.RECALLING)},
 }
@@ -219,18 +239,33 @@ ANSWERS: Final[dict[type, str]] = {
     PaymentAuthorized: "CollectPayment",
     PaymentCaptured: "CollectPayment",
     PaymentFailed: "CollectPayment",
-    PaymentCancelled: "CancelPayment",
+    PaymentCancelled: "CollectPayment",
     PaymentRefunded: "CollectPayment",
     PaymentDisputed: "CollectPayment",
-    RefundFailed: "RefundPayment",
-    CaptureFailed: "CapturePayment",
+    RefundFailed: "CollectPayment",
+    CaptureFailed: "CollectPayment",
     ShipmentsCreated: "CreateShipments",
     ShipmentImpossible: "CreateShipments",
     ShipmentsCancelled: "CancelShipments",
     ShipmentsPartlyCancelled: "CancelShipments",
     ShipmentAlreadySent: "CancelShipments",
 }
-"""Which command each reply answers: a reply to a command never sent is impossible."""
+"""Which command each reply needs: a reply to a command never sent is impossible.
+
+Once CollectPayment was sent, whatever happens to the money may come unasked: the provider voids an
+authorisation or lets it expire, and staff give money back in payments.
+"""
+
+TURNS_BACK: Final = frozenset(
+    {
+        Stage.CANCELLING_PAYMENT,
+        Stage.REFUNDING,
+        Stage.RELEASING,
+        Stage.RECALLING,
+        Stage.CANCELLED,
+    }
+)
+"""Stages in which an order is undone; it keeps the first reason for which it entered one."""
 
 FINAL: Final = frozenset({Stage.COMPLETED, Stage.CANCELLED})
 """Stages without a deadline; money may still move a finished saga."""

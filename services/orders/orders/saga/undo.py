@@ -129,6 +129,18 @@ def refund_unsent(order: Checkout, heard: object, now: datetime) -> Sent:
     ]
 
 
+def review_unsent(order: Checkout, heard: object, now: datetime) -> Sent:
+    """Some parcels are gone and nothing was paid for them: give back what is not sent, and ask."""
+    order.progress["review"] = "payment"
+    return refund_unsent(order, heard, now)
+
+
+def review_refused(order: Checkout, heard: object, now: datetime) -> Sent:
+    """All parcels are gone and nothing was paid for them."""
+    order.progress["review"] = "payment"
+    return refuse_cancellation(order, heard, now)
+
+
 def partial_refund(order: Checkout, amount: Money, purpose: str) -> Sent:
     """Give part of the money back, never more than is kept."""
     capped = min(amount.amount, order.kept_amount)
