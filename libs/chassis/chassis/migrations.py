@@ -9,6 +9,7 @@ from alembic import op
 from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, make_url, text
@@ -133,6 +134,15 @@ def _upgrade(connection: Connection, service: str) -> None:
     with EnvironmentContext(config, script, fn=steps) as environment:
         environment.configure(connection=connection, transaction_per_migration=False)
         environment.run_migrations()
+
+
+def run_revision(connection: Connection, service: str, revision: str) -> None:
+    """Run the steps of one revision, whatever revision the database is at: for tests of data."""
+    script = ScriptDirectory(str(folder_of(service)), version_locations=[folder_of(service)])
+    found = script.get_revision(revision)
+    assert found is not None  # noqa: S101
+    with Operations.context(MigrationContext.configure(connection)):
+        found.module.upgrade()
 
 
 def _grant(connection: Connection, role: str) -> None:

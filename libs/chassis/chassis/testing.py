@@ -195,6 +195,13 @@ class Harness(Generic[S]):
             found = await tx.execute(text(statement), values)
             return list(found.all())
 
+    async def run_revision(self, revision: str) -> None:
+        """Run one migration on the rows that a test put there; it must bear to run again."""
+        engine = create_async_engine(self.running.settings.database_url)
+        async with engine.begin() as connection:
+            await connection.run_sync(migrations.run_revision, self.service.name, revision)
+        await engine.dispose()
+
 
 async def _clean_database(template: str) -> Scratch:
     """A copy of the template: one that an earlier test gave back, or a new one."""

@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from contracts.message import Command
+from contracts.message import Command, Part
 from contracts.money import Money
 
 NotificationType = Literal[
@@ -24,7 +24,8 @@ class Notify(Command):
     """Tell somebody something once: unique by type and reference, however often it is ordered.
 
     `recipient` is an e-mail address (None: in the app only), `user_id` whose app shows it (None: by
-    e-mail only). `facts` fill the template; a link with a token travels here and nowhere else.
+    e-mail only). `facts` fill the template. They hold neither a link nor a token: for a type whose
+    mail carries one, notifications requests a `MailLink` from the sender when it writes the mail.
     """
 
     senders: ClassVar[tuple[str, ...]] = ("orders", "identity")
@@ -36,3 +37,13 @@ class Notify(Command):
     reference_type: Literal["order", "shipment", "token", "refund"]
     reference_id: UUID
     facts: dict[str, str | int | Money] = {}
+
+
+class MailLink(Part):
+    """The answer to `POST /internal/mail-links/{reference_id}`: what a mail must carry in clear.
+
+    `token` is the same secret for typing in, where the mail offers that.
+    """
+
+    link: str
+    token: str | None = None

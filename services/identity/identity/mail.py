@@ -1,4 +1,4 @@
-"""The mails identity orders: a link to prove a mailbox, and a link to choose a new password."""
+"""The mails of identity: a link to prove a mailbox, and a link to choose a new password."""
 
 from datetime import datetime
 from urllib.parse import urlencode
@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
 from chassis.ids import new_id
-from contracts.notifications import Notify
+from contracts.notifications import MailLink, Notify
 from identity.domain.email_token import EmailToken, Purpose
 from identity.domain.user import User
 from identity.settings import IdentitySettings
@@ -23,7 +23,7 @@ def order_link(
 ) -> None:
     """Store a fresh token and have its link mailed; both happen when the transaction commits."""
     is_verification = purpose == "verification"
-    token, text = EmailToken.issue(
+    token = EmailToken.issue(
         token_id=new_id(),
         user_id=user.id,
         purpose=purpose,
@@ -34,7 +34,6 @@ def order_link(
         now=now,
     )
     tx.add(token)
-    link = f"{settings.public_url.rstrip('/')}/{PAGES[purpose]}?{urlencode({'token': text})}"
     outbox.add(
         tx,
         Notify(
@@ -44,6 +43,12 @@ def order_link(
             recipient=user.email,
             reference_type="token",
             reference_id=token.id,
-            facts={"name": user.first_name, "link": link, "token": text},
+            facts={"name": user.first_name},
         ),
     )
+
+
+def link_of(settings: IdentitySettings, token: EmailToken, text: str) -> MailLink:
+    """Write the link that a mail carries, with the token's secret."""
+    page = f"{settings.public_url.rstrip('/')}/{PAGES[token.purpose]}"
+    return MailLink(link=f"{page}?{urlencode({'token': text})}", token=text)

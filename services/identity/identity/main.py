@@ -24,11 +24,12 @@ async def start(running: Running[IdentitySettings], stack: AsyncExitStack) -> No
     """Load the keys and trust them: identity needs nobody to tell it which keys are its own."""
     settings = running.settings
     previous = settings.previous_signing_key_file
+    current = signing.load(settings.signing_key_file)
     issuer = Issuer(
         issuer=settings.token_issuer,
         audience=settings.token_audience,
         access_token_seconds=settings.access_token_seconds,
-        current=signing.load(settings.signing_key_file),
+        current=current,
         previous=signing.load(previous) if previous is not None else None,
     )
     running.keys.pin({public.id: public.key for public in issuer.public_keys})
@@ -37,6 +38,7 @@ async def start(running: Running[IdentitySettings], stack: AsyncExitStack) -> No
     running.resources.issuer = issuer
     running.resources.passwords = passwords
     running.resources.delays = Delays(settings.delayed_logins)
+    running.resources.email_token_key = signing.derived_key(current, b"e-mail tokens")
 
 
 async def forget_expired(database: Database) -> None:

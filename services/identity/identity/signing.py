@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     EllipticCurvePrivateKey,
     EllipticCurvePublicKey,
 )
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from chassis.keys import MAX_LIFETIME
@@ -22,6 +24,8 @@ from identity.domain.access import Access
 
 COORDINATE_BYTES = 32
 SERVICE_TOKEN_SECONDS = MAX_LIFETIME
+DERIVED_BYTES = 32
+SERVICE_TOKEN_SECONDS = 600
 
 
 def load(path: Path) -> EllipticCurvePrivateKey:
@@ -35,6 +39,12 @@ def load(path: Path) -> EllipticCurvePrivateKey:
     if not isinstance(key, EllipticCurvePrivateKey) or key.curve.name != SECP256R1.name:
         raise ValueError("the key file must hold an EC P-256 private key")
     return key
+
+
+def derived_key(key: EllipticCurvePrivateKey, purpose: bytes) -> bytes:
+    """Derive a symmetric key for one purpose from a signing key (HKDF, RFC 5869)."""
+    number = key.private_numbers().private_value.to_bytes(COORDINATE_BYTES, "big")
+    return HKDF(SHA256(), DERIVED_BYTES, salt=None, info=purpose).derive(number)
 
 
 def _coordinate(number: int) -> str:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
 from chassis.ids import new_id
-from chassis.testing import Harness, running_service, template_of
+from chassis.testing import Harness, running_service, service_token, template_of
 from contracts.notifications import Notify
 from identity.bootstrap import bootstrap
 from identity.main import service
@@ -117,9 +117,20 @@ class Desk:
         said = await self.identity.said(Notify)
         return [mail for mail in said if kind in (None, mail.type)]
 
+    async def link_of(self, mail: Notify, service: str = "notifications") -> httpx.Response:
+        """Request the link of a mail, as notifications does when it writes the mail."""
+        bearer = {"Authorization": f"Bearer {service_token(service)}"}
+        path = f"/internal/mail-links/{mail.reference_id}"
+        return await self.identity.client.post(path, headers=bearer)
+
+    async def token_of(self, mail: Notify) -> str:
+        """The token in the link of a mail."""
+        token: str = (await self.link_of(mail)).json()["token"]
+        return token
+
     async def verify(self) -> httpx.Response:
         """Follow the newest verification link."""
-        token = (await self.mails("verification"))[-1].facts["token"]
+        token = await self.token_of((await self.mails("verification"))[-1])
         return await self.post("/v1/auth/verify", {"token": token})
 
     async def bootstrapped(self, **changes: Any) -> None:

@@ -16,7 +16,7 @@ from notifications.store.readings import READINGS
 
 async def open_mailroom(running: Running[NotificationsSettings], stack: AsyncExitStack) -> None:
     """Put the mailroom where handlers and routes find it."""
-    running.resources.mailroom = Mailroom(running.database, running.settings)
+    running.resources.mailroom = Mailroom(running.database, running.settings, running.peers)
 
 
 async def send_mails(_database: Database) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from chassis.settings import Seconds, ServiceSettings
+from notifications.domain.kind import LinkOwner
 
 HOUR = 3600.0
 
@@ -29,10 +30,18 @@ class NotificationsSettings(ServiceSettings):
         None, repr=False, description="that user's password", examples=["a secret"]
     )
     smtp_timeout: Seconds = Field(
-        10.0, description="seconds one mail may take, connecting included", examples=["10"]
+        10.0,
+        description="seconds the mail server may take for one mail, connecting included; "
+        "the request for its link may take as long",
+        examples=["10"],
     )
     smtp_connections: int = Field(
         4, ge=1, le=50, description="connections to the mail server at most", examples=["4"]
+    )
+    orders_url: str = Field(
+        pattern=r"^https?://",
+        description="orders' internal address",
+        examples=["http://127.0.0.1:8105"],
     )
     mail_from: str = Field(
         description="who the mails are from", examples=["Cartwright <shop@example.com>"]
@@ -75,7 +84,16 @@ class NotificationsSettings(ServiceSettings):
         """The bare address that mails are from."""
         return parseaddr(self.mail_from)[1]
 
+    def url_of(self, owner: LinkOwner) -> str:
+        """The internal address of a service that gives links."""
+        return self.identity_url if owner == "identity" else self.orders_url
+
+    @property
+    def longest_delivery(self) -> float:
+        """Seconds one mail may take: its link, and then the mail server."""
+        return 2 * self.smtp_timeout
+
     @property
     def lease(self) -> float:
         """Seconds for which a batch is its sender's: enough for every mail to take all its time."""
-        return (self.mail_batch + 2) * self.smtp_timeout
+        return (self.mail_batch + 2) * self.longest_delivery

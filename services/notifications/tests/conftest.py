@@ -10,6 +10,7 @@ from mailcatcher.testing import CatcherProcess
 from notifications.main import service
 from notifications.settings import NotificationsSettings
 
+from .owner import LinkOwner, running_owner
 from .shop import Shop
 
 TIERS = [0.05, 0.1]
@@ -37,7 +38,13 @@ def catcher(catcher_process: CatcherProcess) -> CatcherProcess:
 
 
 @pytest_asyncio.fixture
-async def shop(template: str, catcher: CatcherProcess) -> AsyncIterator[Shop]:
+async def owner() -> AsyncIterator[LinkOwner]:
+    async with running_owner() as owner:
+        yield owner
+
+
+@pytest_asyncio.fixture
+async def shop(template: str, catcher: CatcherProcess, owner: LinkOwner) -> AsyncIterator[Shop]:
     async for harness in running_service(
         service,
         template,
@@ -48,6 +55,8 @@ async def shop(template: str, catcher: CatcherProcess) -> AsyncIterator[Shop]:
         mail_batch=3,
         mail_from="Cartwright <shop@cartwright.example>",
         mail_retry_tiers=TIERS,
+        identity_url=owner.url,
+        orders_url=owner.url,
     ):
         yield Shop(harness, catcher, harness.running.resources.mailroom)
 

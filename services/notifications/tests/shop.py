@@ -33,7 +33,7 @@ def a_notice(kind: str = "order_confirmation", **changes: Any) -> Notify:
     )
 
 
-async def until(claim: Callable[[], Awaitable[Any]], within: float = 10.0) -> Any:
+async def until(claim: Callable[[], Awaitable[Any]], within: float = 60.0) -> Any:
     """Wait until a claim holds, and return what it found."""
     give_up = time.monotonic() + within
     while not (found := await claim()):
@@ -74,7 +74,9 @@ class Shop:
     async def sending_elsewhere(self, **changes: Any) -> AsyncIterator[None]:
         """Send as another process would, perhaps with other settings."""
         running = self.harness.running
-        room = Mailroom(running.database, running.settings.model_copy(update=changes))
+        room = Mailroom(
+            running.database, running.settings.model_copy(update=changes), running.peers
+        )
         other = Shop(self.harness, self.catcher, room)
         async with other.sending(sweeping=True):
             yield
@@ -99,9 +101,6 @@ class Shop:
     async def record_as_usual(self) -> None:
         """Undo `slow_down_recording`."""
         await self.harness.sql("drop trigger dawdle on email_messages")
-
-    async def all_tried(self) -> bool:
-        return all(email.last_error or email.status == "sent" for email in await self.emails())
 
     def free_port(self) -> int:
         with socket.socket() as probe:

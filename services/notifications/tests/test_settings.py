@@ -18,6 +18,7 @@ def settings(**changes: Any) -> NotificationsSettings:
             "jwks_url": "http://a",
             "identity_url": "http://a",
             "service_client_secret": "s" * 16,
+            "orders_url": "http://a",
             "smtp_host": "mail.example.com",
             "smtp_port": 25,
             "mail_from": "Cartwright <shop@example.com>",

@@ -106,6 +106,7 @@ def saga_facts(
             "saved_method_id": str(saved) if saved else None,
             "capture": capture_moment(body, settings),
         },
+        # Without the guest's token: only the release before this one reads it.
         "link": link,
         "traceparent": context.current().traceparent,
     }
@@ -124,7 +125,7 @@ def begin_checkout(
     email = str(caller.email if caller else cart["email"]).lower()
     lines = order_lines(order_id, cart)
     token = order_token(settings.order_token_secret, order_id)
-    link = f"{settings.public_url}/orders/{order_id}" + ("" if caller else f"?token={token}")
+    link = f"{settings.public_url}/orders/{order_id}"
     checkout = Checkout(
         order_id=order_id,
         order_number=number,

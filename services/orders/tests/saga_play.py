@@ -73,7 +73,6 @@ def an_order(**changes: Any) -> Checkout:
             "saved_method_id": None,
             "capture": changes.pop("capture", "now"),
         },
-        "link": "http://shop/orders/1",
     }
     total = changes.pop("total_amount", 2500)
     return Checkout(

@@ -11,6 +11,7 @@ from chassis.ids import new_id
 from chassis.testing import Harness, model_differences, service_token
 from contracts.inventory import ReserveStock, StockReserved
 from contracts.money import Money
+from contracts.notifications import Notify
 from contracts.orders import OrderPlaced
 from contracts.payments import CancelPayment, PaymentCaptured
 from orders.main import service
@@ -100,11 +101,7 @@ async def test_waiting_answers_with_the_outcome(orders: Any, guest: Any) -> None
         assert not waiting.done(), waiting.result().text
         await asyncio.sleep(0.01)
     order_id = placed[0].order_id
-    usd = Money(amount=2500, currency="USD")
-    await orders.hear(StockReserved(order_id=order_id, allocations=[]))
-    await orders.hear(
-        PaymentCaptured(order_id=order_id, payment_id=new_id(), method="card", captured=usd)
-    )
+    await confirm(orders, order_id)
     orders.running.resources.watch.wake(order_id)
     answer = await waiting
 
@@ -234,6 +231,42 @@ async def test_only_cart_asks_whether_an_order_lives(orders: Any, guest: Any) ->
     for name, status in (("cart", 200), ("shipping", 403)):
         headers = {"Authorization": f"Bearer {service_token(name)}"}
         assert (await orders.client.get(url, headers=headers)).status_code == status
+
+
+async def test_the_link_of_an_order_is_for_notifications_once_confirmed(
+    orders: Any, guest: Any
+) -> None:
+    order = (await guest.check_out()).json()
+    order_id = UUID(order["id"])
+
+    async def link(name: str = "notifications") -> httpx.Response:
+        headers = {"Authorization": f"Bearer {service_token(name)}"}
+        answer: httpx.Response = await orders.client.post(
+            f"/internal/mail-links/{order_id}", headers=headers
+        )
+        return answer
+
+    assert (await link()).status_code == 404
+    await confirm(orders, order_id)
+    [mail] = await orders.said(Notify)
+    assert set(mail.facts) == {"name", "order_number", "items", "total"}
+    assert (await link("cart")).status_code == 403
+    guests = f"/orders/{order_id}?token={order['order_token']}"
+    assert (await link()).json()["link"].endswith(guests)
+    assert (await link()).json() == (await link()).json()
+
+    await orders.sql("update orders set access_hash = :other", other="0" * 64)
+    assert (await link()).json()["link"].endswith(f"/orders/{order_id}")
+    await orders.sql("update orders set access_hash = null")
+    assert (await link()).json()["link"].endswith(f"/orders/{order_id}")
+
+
+async def confirm(orders: Any, order_id: UUID) -> None:
+    """Bring an order past its pivot."""
+    usd = Money(amount=2500, currency="USD")
+    paid = PaymentCaptured(order_id=order_id, payment_id=new_id(), method="card", captured=usd)
+    await orders.hear(StockReserved(order_id=order_id, allocations=[]))
+    await orders.hear(paid)
 
 
 async def test_order_numbers_of_two_processes_never_meet(orders: Harness[Any]) -> None:

@@ -64,6 +64,11 @@ async def _delays(request: Request) -> Delays:
     return delays
 
 
+async def _email_token_key(request: Request) -> bytes:
+    key: bytes = request.app.state.resources.email_token_key
+    return key
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """The client of a request: its address as the gateway reports it ("" if unknown), its agent."""
@@ -80,6 +85,7 @@ async def _device(request: Request) -> Device:
 DatabaseAtHand = Annotated[Database, Depends(_database)]
 SettingsAtHand = Annotated[IdentitySettings, Depends(_settings)]
 PasswordsAtHand = Annotated[Passwords, Depends(_passwords)]
+EmailTokenKeyAtHand = Annotated[bytes, Depends(_email_token_key)]
 IssuerAtHand = Annotated[Issuer, Depends(_issuer)]
 DelaysAtHand = Annotated[Delays, Depends(_delays)]
 DeviceAtHand = Annotated[Device, Depends(_device)]

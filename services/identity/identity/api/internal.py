@@ -1,16 +1,21 @@
-"""What other services and the gateway need: the key set and service tokens."""
+"""What other services and the gateway need: the key set, service tokens, the links of mails."""
 
 from typing import Annotated, Literal
+from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 
+from chassis.auth import only_services
 from chassis.db import Tx
 from chassis.ids import utcnow
 from chassis.wire import Body, View
-from identity.api.at_hand import IssuerAtHand
+from contracts.notifications import MailLink
+from identity import mail
+from identity.api.at_hand import EmailTokenKeyAtHand, IssuerAtHand, SettingsAtHand
 from identity.domain.service_client import BadClient, ServiceClient, is_right
 from identity.signing import SERVICE_TOKEN_SECONDS
+from identity.store import email_tokens
 
 well_known = APIRouter(prefix="/.well-known")
 router = APIRouter(prefix="/internal")
@@ -66,3 +71,12 @@ async def service_token(body: ClientBody, tx: Tx, issuer: IssuerAtHand) -> Servi
         access_token=issuer.service_token(body.client_id, utcnow()),
         expires_in=SERVICE_TOKEN_SECONDS,
     )
+
+
+@router.post("/mail-links/{token_id}", dependencies=[Depends(only_services("notifications"))])
+async def mail_link(
+    token_id: UUID, tx: Tx, settings: SettingsAtHand, key: EmailTokenKeyAtHand
+) -> MailLink:
+    """Reveal the link of a mail that is just being written; 409 once the link is spent."""
+    token = await email_tokens.lock_email_token_by_id(tx, token_id)
+    return mail.link_of(settings, token, token.reveal(key, utcnow()))

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.errors import NotFound
 from identity.domain import secret
 from identity.domain.email_token import BadEmailToken, EmailToken, Purpose
 
@@ -19,6 +20,14 @@ async def lock_email_token(tx: AsyncSession, text: str, purpose: Purpose) -> Ema
     )
     if token is None:
         raise BadEmailToken
+    return token
+
+
+async def lock_email_token_by_id(tx: AsyncSession, token_id: UUID) -> EmailToken:
+    """Lock the row of a token; raises NotFound."""
+    token = await tx.get(EmailToken, token_id, with_for_update=True)
+    if token is None:
+        raise NotFound
     return token
 
 

@@ -33,8 +33,8 @@ class EmailExpired(Refused):
 class Email(Stamped, Base):
     """One mail, sent once per type and thing it is about.
 
-    payload: the facts its template is filled with. They hold names and links that open something,
-    so they are deleted as soon as the mail is sent or has expired.
+    payload: the facts its template is filled with. They hold names, so they are deleted as soon as
+    the mail is sent or has expired; a link that opens something is never among them.
     due_at: when somebody may take it: the time of the next attempt while it is pending, the end of
     the sender's lease while it is processing, null when nothing is left to do.
     """

@@ -1,5 +1,6 @@
 """Which types of notification there are, by which channels they go, and which of them must go."""
 
+from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
 from contracts.notifications import NotificationType
@@ -16,6 +17,14 @@ ONLY_BY_EMAIL: Final[frozenset[NotificationType]] = frozenset({"verification", "
 REQUIRED_BY_EMAIL: Final[frozenset[NotificationType]] = frozenset(
     {"verification", "password_reset", "order_confirmation", "order_cancelled", "refund"}
 )
+
+LinkOwner = Literal["identity", "orders"]
+LINK_OWNERS: Final[Mapping[NotificationType, LinkOwner]] = {
+    "verification": "identity",
+    "password_reset": "identity",
+    "order_confirmation": "orders",
+}
+"""The types whose mail carries a link, and the service that gives it for the reference's id."""
 
 
 def channels_of(kind: NotificationType) -> tuple[Channel, ...]:

@@ -9,6 +9,7 @@ from chassis.db import Database
 from chassis.ids import utcnow
 from notifications.domain import pause_after
 from notifications.letters import Envelope, write
+from notifications.sending.links import LinkOwnerAway, Links
 from notifications.sending.post import NotTaken, Post, ServerAway, Undeliverable
 from notifications.settings import NotificationsSettings
 from notifications.store import emails as store
@@ -26,8 +27,9 @@ class Carrier:
     is_server_away: what the last batch found. is_leaving: send no more, give back what is claimed.
     """
 
-    def __init__(self, database: Database, settings: NotificationsSettings) -> None:
+    def __init__(self, database: Database, settings: NotificationsSettings, links: Links) -> None:
         self._database = database
+        self._links = links
         self._settings = settings
         self._post = Post(settings)
         self.is_server_away = False
@@ -67,17 +69,25 @@ class Carrier:
         if mail.is_expired:
             return Outcome(mail, "failed", error="expired before it could be sent", is_over=True)
         left = (mail.lease_until - utcnow()).total_seconds()
-        if self.is_leaving or left < self._settings.smtp_timeout:
+        if self.is_leaving or left < self._settings.longest_delivery:
             return Outcome(mail, "pending", pause=0, is_unused=True)
         if self.is_server_away:
             # One mail of a batch finds out; the others keep their attempts.
-            pause = self._settings.mail_retry_tiers[0]
-            return Outcome(mail, "pending", pause=pause, is_unused=True)
+            return self._not_tried(mail)
         return None
+
+    def _not_tried(self, mail: Claimed, error: Exception | None = None) -> Outcome:
+        pause = self._settings.mail_retry_tiers[0]
+        told = str(error) if error else None
+        return Outcome(mail, "pending", pause=pause, error=told, is_unused=True)
 
     async def _deliver(self, mail: Claimed) -> Outcome:
         try:
-            await self._post.send(mail.recipient, self._written(mail))
+            link = await self._links.facts_of(mail.type, mail.reference_id)
+            await self._post.send(mail.recipient, self._written(mail, link))
+        except LinkOwnerAway as error:
+            log.warning("link owner unavailable", email_id=mail.id, type=mail.type)
+            return self._not_tried(mail, error)
         except NotTaken as error:
             return self._tried(mail, error)
         except ServerAway as error:
@@ -90,9 +100,9 @@ class Carrier:
             return self._failed(mail, error)
         return Outcome(mail, "sent")
 
-    def _written(self, mail: Claimed) -> bytes:
+    def _written(self, mail: Claimed, link: dict[str, str]) -> bytes:
         shop = self._settings.shop_name
-        letter = write(mail.type, mail.locale, mail.subject, mail.payload, shop)
+        letter = write(mail.type, mail.locale, mail.subject, mail.payload | link, shop)
         envelope = Envelope(
             email_id=mail.id,
             mail_from=self._settings.mail_from,

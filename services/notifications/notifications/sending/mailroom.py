@@ -8,8 +8,10 @@ from typing import Any, Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.client import Peers
 from chassis.db import Database, after_commit
 from notifications.sending.carrier import Carrier
+from notifications.sending.links import Links
 from notifications.settings import NotificationsSettings
 
 log = structlog.get_logger()
@@ -20,8 +22,9 @@ IDLE_SECONDS: Final = 5.0
 class Mailroom:
     """Sends what is due for as long as it runs; whoever queues a mail rings."""
 
-    def __init__(self, database: Database, settings: NotificationsSettings) -> None:
+    def __init__(self, database: Database, settings: NotificationsSettings, peers: Peers) -> None:
         self._database = database
+        self._links = Links(peers, settings)
         self._settings = settings
         self._bell: asyncio.Queue[None] = asyncio.Queue(maxsize=1)
 
@@ -38,7 +41,10 @@ class Mailroom:
         """Send until cancelled; a mail that is on its way then arrives and is recorded first."""
         async with asyncio.TaskGroup() as carriers:
             for _ in range(self._settings.smtp_connections):
-                carriers.create_task(self._employ(Carrier(self._database, self._settings)))
+                carriers.create_task(self._employ(self._carrier()))
+
+    def _carrier(self) -> Carrier:
+        return Carrier(self._database, self._settings, self._links)
 
     async def _employ(self, carrier: Carrier) -> None:
         """Send a batch at each ring; an idle carrier closes its connection."""

@@ -22,8 +22,8 @@ CLAIM = text(
     "update email_messages e set status = 'processing', attempts = attempts + 1, "
     "due_at = clock_timestamp() + make_interval(secs => :lease), updated_at = now() "
     "from due where e.id = due.id "
-    "returning e.id, e.type, e.locale, e.recipient, e.subject, e.payload, e.attempts, "
-    "e.due_at as lease_until, e.created_at, e.expires_at <= now() as is_expired"
+    "returning e.id, e.type, e.reference_id, e.locale, e.recipient, e.subject, e.payload, "
+    "e.attempts, e.due_at as lease_until, e.created_at, e.expires_at <= now() as is_expired"
 )
 
 # Whoever lost the lease in the meantime finds another one in its place and records nothing.
@@ -54,6 +54,7 @@ class Claimed:
 
     id: UUID
     type: NotificationType
+    reference_id: UUID
     locale: str
     recipient: str
     subject: str

@@ -1,16 +1,20 @@
-"""What orders tells other services."""
+"""What orders answers other services."""
 
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 
 from chassis.auth import only_services
 from chassis.db import Tx
+from chassis.tokens import hash_of
 from chassis.wire import View
+from contracts.notifications import MailLink
+from orders.api.access import order_token
 from orders.domain.refusals import OrderNotFound
+from orders.settings import OrdersSettings
 from orders.store import orders as store
 
-router = APIRouter(prefix="/internal/orders")
+router = APIRouter(prefix="/internal")
 
 
 class OrderState(View):
@@ -21,10 +25,25 @@ class OrderState(View):
     cart_id: UUID
 
 
-@router.get("/{order_id}", dependencies=[Depends(only_services("cart"))])
+@router.get("/orders/{order_id}", dependencies=[Depends(only_services("cart"))])
 async def get_order_state(order_id: UUID, tx: Tx) -> OrderState:
     """Whether the order that locked a cart exists and lives."""
     order = await store.find_order(tx, order_id)
     if order is None:
         raise OrderNotFound
     return OrderState.model_validate(order)
+
+
+@router.post("/mail-links/{order_id}", dependencies=[Depends(only_services("notifications"))])
+async def mail_link(order_id: UUID, tx: Tx, request: Request) -> MailLink:
+    """The link of the mail that confirms an order; a guest's carries the order's token.
+
+    A token derived after the secret was changed does not fit the order and stays out of the link.
+    """
+    settings: OrdersSettings = request.app.state.settings
+    order = await store.find_order(tx, order_id)
+    if order is None or order.confirmed_at is None:
+        raise OrderNotFound
+    link = f"{settings.public_url}/orders/{order_id}"
+    token = order_token(settings.order_token_secret, order_id)
+    return MailLink(link=f"{link}?token={token}" if order.access_hash == hash_of(token) else link)

@@ -42,7 +42,6 @@ def confirmed_notice(order: Checkout) -> list[Message]:
             "order_confirmation",
             items=items,
             total=order.money(order.total_amount),
-            link=f"{order.facts['link']}",
         )
     ]
 

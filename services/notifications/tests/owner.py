@@ -1,0 +1,64 @@
+"""The owner of links: identity and orders in one, over real connections."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from chassis.ids import new_id
+
+LINK = "https://shop.example/?token="
+
+
+@dataclass
+class LinkOwner:
+    """Answers each request for a link with the same link, or with what is next in `refusals`."""
+
+    url: str = ""
+    secret: str = field(default_factory=lambda: f"canary-{new_id().hex}")
+    refusals: list[int] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+
+    @property
+    def link(self) -> str:
+        """The link of every mail."""
+        return f"{LINK}{self.secret}"
+
+    def application(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.post("/internal/token")
+        async def token() -> Response:
+            return JSONResponse({"access_token": "of notifications", "expires_in": 600})
+
+        @app.post("/internal/mail-links/{reference_id}")
+        async def link(reference_id: str, request: Request) -> Response:
+            self.requested.append(reference_id)
+            self.tokens.add(request.headers["authorization"])
+            status = self.refusals.pop(0) if self.refusals else 200
+            if status != 200:
+                problem = {"detail": "no", "code": "refused", "status": status}
+                return JSONResponse(problem, status_code=status)
+            return JSONResponse({"link": self.link, "token": self.secret})
+
+        return app
+
+
+@asynccontextmanager
+async def running_owner() -> AsyncIterator[LinkOwner]:
+    """An owner that listens while the block lasts."""
+    owner = LinkOwner()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        owner.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        config = uvicorn.Config(owner.application(), log_level="error", ws="none", lifespan="off")
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        yield owner
+        server.should_exit = True
+        await serving
