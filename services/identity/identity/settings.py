@@ -104,6 +104,13 @@ class IdentitySettings(ServiceSettings):
     login_window_seconds: Seconds = Field(
         300, description="the window in which logins are counted, in seconds", examples=["300"]
     )
+    chosen_passwords_per_address: int = Field(
+        100,
+        ge=1,
+        le=1_000_000,
+        description="passwords chosen (registration, reset) from one address in a window of logins",
+        examples=["100"],
+    )
     mail_attempts: int = Field(
         5, ge=1, le=1000, description="mails to one address in one window", examples=["5"]
     )

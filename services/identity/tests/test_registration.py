@@ -127,6 +127,44 @@ async def test_a_password_that_is_tried_first_is_refused(desk: Any) -> None:
         assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
+async def test_a_reset_refuses_what_an_attacker_knows_of_the_person(
+    identity: Any, desk: Any
+) -> None:
+    await desk.comes_in()
+    await desk.post("/v1/auth/password-reset", {"email": "ada@example.com"})
+    token = await desk.token_of((await desk.mails("password_reset"))[0])
+    for password in ("ada@example.com ada", "Ada Lovelace ada@example.com", "adalovelaceada1"):
+        body = {"token": token, "password": password}
+        answer = await desk.post("/v1/auth/password-reset/confirm", body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "password_too_common")
+    # The link still works: a refused password does not use it up.
+    body = {"token": token, "password": OTHER}
+    assert (await desk.post("/v1/auth/password-reset/confirm", body)).status_code == 204
+
+
+async def test_passwords_chosen_from_one_address_are_counted(identity: Any, desk: Any) -> None:
+    limited = identity.running.settings.model_copy(update={"chosen_passwords_per_address": 2})
+    identity.client._transport.app.app.state.settings = limited
+
+    async def chosen(address: str, number: int) -> int:
+        body = {
+            "email": f"ada{number}@example.com",
+            "password": "1q2w3e4r5t6y7u8i",
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+        }
+        answer = await desk.post("/v1/auth/register", body, **{"X-Client-Address": address})
+        return answer.status_code
+
+    answers = [await chosen("198.51.100.1", number) for number in range(4)]
+    assert answers == [422, 422, 429, 429]
+    assert await chosen("198.51.100.2", 5) == 422
+    body = {"token": "A" * 43, "password": OTHER}
+    headers = {"X-Client-Address": "198.51.100.1"}
+    reset = await desk.post("/v1/auth/password-reset/confirm", body, **headers)
+    assert reset.status_code == 429
+
+
 async def test_a_bad_registration_is_refused(identity: Any, desk: Any) -> None:
     for changes in [
         {"email": "not an address"},

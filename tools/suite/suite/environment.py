@@ -56,6 +56,7 @@ PROFILES: dict[str, dict[str, dict[str, str]]] = {
             "LOGIN_ATTEMPTS": "100",
             "LOGIN_ATTEMPTS_PER_ADDRESS": "100000",
             "LOGIN_ATTEMPTS_PER_ACCOUNT": "100000",
+            "CHOSEN_PASSWORDS_PER_ADDRESS": "100000",
         },
         "orders": {"DEADLINES": json.dumps(DEADLINES)},
         "notifications": {

@@ -6,15 +6,22 @@ None of these answers tells whether an address is known: text and time are the s
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.db import Tx
+from chassis.db import Database, Tx
 from chassis.errors import NotFound
 from chassis.ids import utcnow
 from chassis.wire import Body, Name, View
 from identity import accounts, mail
-from identity.api.at_hand import DatabaseAtHand, PasswordsAtHand, SettingsAtHand, evenly
+from identity.api.at_hand import (
+    DatabaseAtHand,
+    Device,
+    DeviceAtHand,
+    PasswordsAtHand,
+    SettingsAtHand,
+    evenly,
+)
 from identity.api.fields import Email, Password, Phone, Token
 from identity.domain.email_token import BadEmailToken, Purpose
-from identity.domain.password import check_password
+from identity.domain.password import check_length, words_of
 from identity.domain.user import User
 from identity.settings import IdentitySettings
 from identity.store import attempts, email_tokens, sessions, users
@@ -68,15 +75,29 @@ async def _count_mail(tx: AsyncSession, settings: IdentitySettings, email: str) 
     )
 
 
+async def _count_passwords(database: Database, settings: IdentitySettings, device: Device) -> None:
+    """Count a password that somebody chooses: to judge and hash it takes processor time."""
+    async with database.transaction() as tx:
+        await attempts.count_attempt(
+            tx,
+            attempts.chosen_key(device.ip_address),
+            most=settings.chosen_passwords_per_address,
+            window=settings.login_window_seconds,
+            now=utcnow(),
+        )
+
+
 @router.post("/register", status_code=202)
 async def register(
     body: RegisterBody,
     database: DatabaseAtHand,
     settings: SettingsAtHand,
     passwords: PasswordsAtHand,
+    device: DeviceAtHand,
 ) -> MailedView:
     """Open an account; one can log in with it at once, and a mail asks to prove the address."""
-    check_password(body.password, known=_words_of(body.email, body.first_name, body.last_name))
+    await _count_passwords(database, settings, device)
+    await passwords.judge(body.password, words_of(body.email, body.first_name, body.last_name))
     async with evenly(settings.even_answer_seconds):
         password_hash = await passwords.hash(body.password)
         async with database.transaction() as tx:
@@ -97,11 +118,6 @@ async def register(
                 )
                 mail.order_link(tx, settings, user, "verification", utcnow())
     return MailedView()
-
-
-def _words_of(email: str, *names: str) -> list[str]:
-    """List what somebody guessing this password would know of its owner."""
-    return [email, *email.replace("@", ".").split("."), *names, "".join(names)]
 
 
 @router.post("/verification", status_code=202)
@@ -130,7 +146,7 @@ async def send_password_reset(
     return MailedView()
 
 
-async def _user_of(tx: AsyncSession, text: str, purpose: Purpose) -> User:
+async def _use_token(tx: AsyncSession, text: str, purpose: Purpose) -> User:
     """Use up a token of a mail; returns its user, locked."""
     token = await email_tokens.lock_email_token(tx, text, purpose)
     try:
@@ -144,19 +160,27 @@ async def _user_of(tx: AsyncSession, text: str, purpose: Purpose) -> User:
 @router.post("/verify", status_code=204)
 async def verify(body: VerifyBody, tx: Tx) -> None:
     """Prove the e-mail address by the token mailed to it."""
-    user = await _user_of(tx, body.token, "verification")
+    user = await _use_token(tx, body.token, "verification")
     await accounts.prove_mailbox(tx, user, utcnow())
 
 
 @router.post("/password-reset/confirm", status_code=204)
 async def reset_password(
-    body: NewPasswordBody, database: DatabaseAtHand, passwords: PasswordsAtHand
+    body: NewPasswordBody,
+    database: DatabaseAtHand,
+    settings: SettingsAtHand,
+    passwords: PasswordsAtHand,
+    device: DeviceAtHand,
 ) -> None:
     """Choose a new password by the token mailed; every session ends, and the address is proven."""
-    check_password(body.password)
+    check_length(body.password)
+    await _count_passwords(database, settings, device)
+    async with database.transaction() as tx:
+        user = await email_tokens.get_user_of_token(tx, body.token, "password_reset", utcnow())
+    await passwords.judge(body.password, words_of(user.email, user.first_name, user.last_name))
     password_hash = await passwords.hash(body.password)
     async with database.transaction() as tx:
-        user = await _user_of(tx, body.token, "password_reset")
+        user = await _use_token(tx, body.token, "password_reset")
         now = utcnow()
         user.password_hash = password_hash
         user.touch()

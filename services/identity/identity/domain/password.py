@@ -1,34 +1,29 @@
-"""Which passwords are refused: short ones, and those that consist of what everybody tries first.
+"""Which passwords are refused: short ones, and those that a guessing program tries early.
 
-The rules follow NIST SP 800-63B, section 3.1.1.2: length and a blocklist, no composition rules.
+The rules follow NIST SP 800-63B, section 3.1.1.2: length and a blocklist, no composition rules. The
+blocklist is zxcvbn's estimate (Wheeler, USENIX Security 2016) over lists of leaked passwords, words
+and names, keyboard walks, sequences and dates.
 """
 
-import re
-from collections.abc import Collection
-from functools import cache
-from importlib.resources import files
-from itertools import pairwise
+import threading
+from collections.abc import Collection, Iterable
+
+from zxcvbn import zxcvbn
 
 from chassis.errors import Invalid
 
 SHORTEST = 15
-SHORTEST_PIECE = 3
-MOST_PIECES = 4
-# Beyond this a password is judged by its beginning: the search must stay quick.
+FEWEST_GUESSES = 10**10
+# The estimate's cost grows with the square of the length: a password is judged by its beginning.
 LONGEST_JUDGED = 64
-YEAR = re.compile(r"(1[89]|20)\d\d")
-ROWS = (
-    "abcdefghijklmnopqrstuvwxyz",
-    "01234567890123456789",
-    "qwertyuiop",
-    "asdfghjkl",
-    "zxcvbnm",
-    "qwertzuiop",
-    "azertyuiop",
-    "1qaz2wsx3edc4rfv5tgb6yhn7ujm",
-)
-# Letters that people write with digits and signs, which guessing programs undo first.
-PLAIN = str.maketrans("0134578@$!", "oieastbasi")
+MOST_KNOWN = 12
+# zxcvbn tries each way to read signs as letters. One sign per letter is enough, and without this 64
+# characters can cost six seconds.
+FEWER_SIGNS = str.maketrans("@{[<$+!|", "4(((5711")
+# Guessing programs know the famous example; zxcvbn's lists do not.
+ALWAYS_KNOWN = ("correcthorsebatterystaple",)
+# zxcvbn stores what is known about the person in a module's variable.
+ONE_AT_A_TIME = threading.Lock()
 
 
 class PasswordTooShort(Invalid):
@@ -43,74 +38,37 @@ class PasswordTooCommon(Invalid):
     code = "password_too_common"
 
 
-@cache
-def common_passwords() -> frozenset[str]:
-    """Load the passwords that are tried first, in lower case."""
-    text = (files("identity") / "reference" / "common_passwords.txt").read_text(encoding="utf-8")
-    lines = (line.strip() for line in text.splitlines())
-    return frozenset(line for line in lines if line and not line.startswith("#"))
+def check_length(password: str) -> None:
+    """Refuse a password that is too short."""
+    if len(password) < SHORTEST:
+        raise PasswordTooShort
 
 
 def check_password(password: str, known: Collection[str] = ()) -> None:
-    """Refuse a password that is too short, or made up of common ones or of what is `known`.
+    """Refuse a password that is too short or can be guessed; takes up to 0.2 s of processor time.
 
     `known` is what an attacker knows of this person: the name and the parts of the e-mail address.
     """
-    if len(password) < SHORTEST:
-        raise PasswordTooShort
-    folded = _fold(password)
-    blocked = common_passwords() | {_fold(word) for word in known}
-    for text in {folded, folded.translate(PLAIN)}:
-        if _is_made_of(text[:LONGEST_JUDGED], blocked):
-            raise PasswordTooCommon
+    check_length(password)
+    words = list(_forms([*list(known)[:MOST_KNOWN], *ALWAYS_KNOWN]))
+    if any(_guesses(text, words) < FEWEST_GUESSES for text in _forms([password])):
+        raise PasswordTooCommon
 
 
-def _fold(text: str) -> str:
-    return "".join(c for c in text.casefold() if c.isalnum() or c in "@$!")
+def words_of(email: str, *names: str) -> list[str]:
+    """List what an attacker knows of a person: the address, its parts, and the names."""
+    return [email, *names, "".join(names), *email.replace("@", ".").split(".")]
 
 
-def _is_made_of(text: str, blocked: Collection[str]) -> bool:
-    """Whether the text is at most four pieces that are each blocked, a run or a repetition.
-
-    A few characters between or after the pieces do not make it better.
-    """
-    spare = 3
-    best = {(0, 0): 0}
-    for start in range(len(text)):
-        for pieces in range(MOST_PIECES + 1):
-            lost = best.get((start, pieces))
-            if lost is None:
-                continue
-            if lost < spare:
-                _note(best, (start + 1, pieces), lost + 1)
-            if pieces < MOST_PIECES:
-                for end in range(start + SHORTEST_PIECE, len(text) + 1):
-                    if _is_easy(text[start:end], blocked):
-                        _note(best, (end, pieces + 1), lost)
-    return not text or any((len(text), pieces) in best for pieces in range(MOST_PIECES + 1))
+def _forms(texts: Iterable[str]) -> Iterable[str]:
+    """Give each text as it is and without what people put between words."""
+    for text in texts:
+        letters = "".join(c for c in text if c.isalnum() or c in "@$!")
+        yield from {form.translate(FEWER_SIGNS)[:LONGEST_JUDGED] for form in (text, letters)}
 
 
-def _note(best: dict[tuple[int, int], int], place: tuple[int, int], lost: int) -> None:
-    best[place] = min(lost, best.get(place, lost))
-
-
-def _is_easy(piece: str, blocked: Collection[str]) -> bool:
-    if piece in blocked or YEAR.fullmatch(piece):
-        return True
-    return _is_run(piece) or _is_repeated(piece, blocked)
-
-
-def _is_run(piece: str) -> bool:
-    """Whether the piece runs along a row of the keyboard, the alphabet or the digits."""
-    return any(piece in row or piece[::-1] in row for row in ROWS)
-
-
-def _is_repeated(piece: str, blocked: Collection[str]) -> bool:
-    """Whether the piece is one short unit again and again, as in `ababab`."""
-    for size in range(1, len(piece) // 2 + 1):
-        if len(piece) % size:
-            continue
-        units = [piece[at : at + size] for at in range(0, len(piece), size)]
-        if all(one == other for one, other in pairwise(units)):
-            return size <= SHORTEST_PIECE or units[0] in blocked or _is_run(units[0])
-    return False
+def _guesses(text: str, known: list[str]) -> int:
+    if not text:
+        return 0
+    with ONE_AT_A_TIME:
+        return int(zxcvbn(text, user_inputs=known)["guesses"])

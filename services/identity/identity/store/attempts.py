@@ -21,6 +21,11 @@ def mail_key(email: str) -> str:
     return _key("mail", email)
 
 
+def chosen_key(ip_address: str) -> str:
+    """Name the passwords that were chosen from one address."""
+    return _key("chosen password", site_of(ip_address))
+
+
 @dataclass(frozen=True, slots=True)
 class LoginKeys:
     """What one login counts towards."""

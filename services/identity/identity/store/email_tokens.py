@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.errors import NotFound
 from identity.domain import secret
 from identity.domain.email_token import BadEmailToken, EmailToken, Purpose
+from identity.domain.user import User
 
 
 async def lock_email_token(tx: AsyncSession, text: str, purpose: Purpose) -> EmailToken:
@@ -29,6 +30,24 @@ async def lock_email_token_by_id(tx: AsyncSession, token_id: UUID) -> EmailToken
     if token is None:
         raise NotFound
     return token
+
+
+async def get_user_of_token(tx: AsyncSession, text: str, purpose: Purpose, now: datetime) -> User:
+    """Read the user of a token that can be used; raises BadEmailToken."""
+    user = await tx.scalar(
+        select(User)
+        .join(EmailToken, EmailToken.user_id == User.id)
+        .where(
+            EmailToken.token_hash == secret.hashed(text),
+            EmailToken.purpose == purpose,
+            EmailToken.used_at.is_(None),
+            EmailToken.expires_at > now,
+            User.deleted_at.is_(None),
+        )
+    )
+    if user is None:
+        raise BadEmailToken
+    return user
 
 
 async def void_email_tokens(tx: AsyncSession, user_id: UUID, now: datetime) -> None:
