@@ -17,7 +17,9 @@ from payments import refunding
 from payments.bus import bus, provider_of, providers, target_of
 from payments.domain.attempt import key_of
 from payments.domain.charge import Charge
+from payments.domain.payment import OrderPayments, Payment
 from payments.domain.saved_method import SavedPaymentMethod
+from payments.giving_up import give_up, settle_unseen
 from payments.providers.port import OutcomeUnknown, ProviderRefused
 from payments.refunding import Plan, Wish
 from payments.store import attempts, payments, refunds, saved_methods
@@ -59,13 +61,11 @@ async def _check(database: Database, payment_id: UUID) -> None:
 
 async def _ask_about(database: Database, payment_id: UUID) -> None:
     async with database.transaction() as tx:
-        payment = await payments.find_payment(tx, payment_id)
-        if payment is None:
-            return
+        order, payment = await payments.lock(tx, payment_id)
         again = await asking_again(tx, "check payment", key_of("collect", payment.operation_id))
     with working_in(again):
         try:
-            charge = await provider_of(payment).find(target_of(payment))
+            charge = await _look_up(order, payment)
         except (OutcomeUnknown, ProviderRefused) as error:
             log.warning("payment not checked", payment_id=payment_id, error=str(error))
             return
@@ -76,16 +76,27 @@ async def _ask_about(database: Database, payment_id: UUID) -> None:
         await database.repeat(work)
 
 
+async def _look_up(order: OrderPayments, payment: Payment) -> Charge | None:
+    """The payment's charge; that of a cancelled order is given up."""
+    provider, target = provider_of(payment), target_of(payment)
+    if order.cancelled_at is None or not payment.is_open:
+        return await provider.find(target)
+    outcome = await give_up(provider, target, key_of("cancel", payment.operation_id))
+    if isinstance(outcome, ProviderRefused):
+        raise outcome
+    return outcome
+
+
 async def _learn(tx: AsyncSession, payment_id: UUID, charge: Charge | None) -> None:
     """Move the payment on; without a charge it waits for its command, which is repeated."""
     now = utcnow()
     order, payment = await payments.lock(tx, payment_id)
-    step = payment.learn(charge, now) if charge else None
-    if payment.is_open:
-        payment.check_again(now, check_after())
-    else:
+    step = payment.learn(charge, now) if charge else settle_unseen(order, payment, now)
+    if not payment.is_open:
         payment.check_at = None
-    if step is None or not step.changed:
+    elif charge is not None or order.cancelled_at is None:
+        payment.check_again(now, check_after())
+    if not step.changed:
         await payments.schedule_check(tx, payment)
         return
     outbox.add(tx, *await payments.save(tx, order, payment, step))

@@ -1,6 +1,6 @@
 """What payments is told by its environment."""
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from chassis.settings import Seconds, ServiceSettings
 from chassis.webhooks import key_of
@@ -36,6 +36,20 @@ class PaymentsSettings(ServiceSettings):
         description="seconds after which the provider is asked about a payment without a result",
         examples=["60"],
     )
+
+    charge_settles_after: Seconds = Field(
+        60.0,
+        description="seconds after which a charge sent before a cancellation cannot appear at the "
+        "provider any more; longer than the provider has to answer",
+        examples=["60"],
+    )
+
+    @field_validator("charge_settles_after")
+    @classmethod
+    def _outlasts_the_call(cls, value: float, info: ValidationInfo) -> float:
+        if value <= info.data.get("provider_timeout", 0.0):
+            raise ValueError("must be longer than PROVIDER_TIMEOUT")
+        return value
 
     @field_validator("provider_webhook_secret")
     @classmethod

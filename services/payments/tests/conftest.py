@@ -57,5 +57,6 @@ async def payments(
         provider_webhook_secret=f"whsec_YW5vdGhlciBzZWNyZXQ= {WEBHOOK_SECRET}",
         provider_timeout=1.0,
         action_check_after=0.05,
+        charge_settles_after=60.0,
     ):
         yield harness

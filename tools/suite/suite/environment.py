@@ -66,6 +66,7 @@ PROFILES: dict[str, dict[str, dict[str, str]]] = {
         },
         "payments": {
             "PROVIDER_TIMEOUT": "1",
+            "CHARGE_SETTLES_AFTER": "2",
             "ACTION_CHECK_AFTER": "1",
             # A provider that was killed is asked again until it is back, on any machine.
             "RETRY_TIERS": "[0.2, 1, 5, 30]",

@@ -180,7 +180,7 @@ class Payment(Stamped, Base):
             step.changed = self.flag("another_charge")
             return step
         if self.provider_reference is None:
-            self.provider_reference = charge.reference
+            self._meet(charge, now)
             step.changed = True
         status = _status_of(charge)
         if RANK[status] > RANK[self.status]:
@@ -189,6 +189,12 @@ class Payment(Stamped, Base):
         if charge.refunded_amount > self.refunded_amount + self.refunding_amount:
             step.changed = self.flag("refunded_elsewhere") or step.changed
         return step
+
+    def void(self) -> Step:
+        """The provider has no charge and will have none."""
+        self.status = "voided"
+        self._close()
+        return Step([self.tell(PaymentCancelled)], changed=True)
 
     def doubt(self, charge: Charge) -> str | None:
         """Why a webhook's word on this payment is not simply taken, if there is a reason."""
@@ -245,6 +251,12 @@ class Payment(Stamped, Base):
         """Put the next question to the provider off, the longer the payment is open."""
         age = now - self.created_at
         self.check_at = now + max(after, min(age / 5, LONGEST_CHECK_PAUSE))
+
+    def _meet(self, charge: Charge, now: datetime) -> None:
+        """Note the charge. One that appears after the payment was voided without is open again."""
+        self.provider_reference = charge.reference
+        if self.status == "voided":
+            self.status, self.check_at = "initiated", now
 
     def _is_foreign(self, charge: Charge) -> bool:
         known = self.provider_reference

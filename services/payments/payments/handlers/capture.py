@@ -46,7 +46,8 @@ class Capture:
             return Answered(await payments.answer(tx, order, payment.standing()))
         key = key_of("capture", command.operation_id)
         begun = await attempts.find_request(tx, key) is not None
-        reason = _refusal(payment, is_expired=command.is_expired(utcnow()) and not begun)
+        is_expired = command.is_expired(utcnow()) and not begun
+        reason = "cancelled" if order.cancelled_at else _refusal(payment, is_expired=is_expired)
         if reason is not None:
             failed = payment.tell(CaptureFailed, reason=reason)
             return Answered(await payments.answer(tx, order, failed))

@@ -13,7 +13,7 @@ from payments.bus import bus, provider_of, providers, target_of
 from payments.domain.attempt import key_of
 from payments.domain.card_number import holds_card_number
 from payments.domain.charge import Charge
-from payments.domain.payment import RANK, Payment
+from payments.domain.payment import RANK, OrderPayments, Payment
 from payments.domain.saved_method import has_expired
 from payments.handlers.outcome import take
 from payments.providers.port import NewCharge, Provider, ProviderRefused, Target
@@ -68,12 +68,7 @@ class Collect:
         order, current = await payments.hold_order(tx, command.order_id)
         mine = await payments.find_by_operation(tx, command.operation_id)
         if mine is not None:
-            if mine.status == "initiated":
-                return Plan(provider_of(mine), target_of(mine), plan.new, plan.key)
-            if await attempts.finish_attempt(tx, plan.key):
-                # The outcome came by webhook or sweep, and was told then.
-                return Answered(None)
-            return Answered(await payments.answer(tx, order, mine.collected()))
+            return await _repeat(tx, order, mine, plan)
         if order.cancelled_at is not None:
             refused = PaymentFailed(
                 order_id=command.order_id, amount=command.amount, reason="cancelled"
@@ -108,6 +103,21 @@ class Collect:
         order, payment = await payments.lock(tx, plan.target.payment_id)
         step, finished = take(payment, plan.key, outcome)
         return await payments.save(tx, order, payment, step, finished)
+
+
+async def _repeat(
+    tx: AsyncSession, order: OrderPayments, mine: Payment, plan: Plan
+) -> Plan | Answered:
+    """The payment of this very command is there already."""
+    if mine.status == "initiated" and order.cancelled_at is None:
+        return Plan(provider_of(mine), target_of(mine), plan.new, plan.key)
+    if mine.status == "initiated":
+        # No charge is sent any more; what became of an earlier try, the sweep finds out.
+        return Answered(None)
+    if await attempts.finish_attempt(tx, plan.key):
+        # The outcome came by webhook or sweep, and was told then.
+        return Answered(None)
+    return Answered(await payments.answer(tx, order, mine.collected()))
 
 
 async def _begin(

@@ -1,0 +1,116 @@
+"""CancelPayment while it is not known whether a charge was made: none is ever sent."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from chassis import outbox
+from chassis.ids import new_id
+from chassis.testing import Harness
+from contracts.payments import (
+    CollectPayment,
+    PaymentAuthorized,
+    PaymentCancelled,
+    PaymentCaptured,
+)
+from payments.handlers.collect import Collect, Plan
+from payments.providers.port import OutcomeUnknown
+from payments.reconciling import check_open_payments
+from sandbox_provider.testing import ProviderProcess
+
+from .commands import cancel, collect
+
+Payments = Harness[Any]
+
+
+async def come_due(payments: Payments) -> None:
+    await payments.sql(
+        "update payments set check_at = now() - interval '1 s' where check_at > now()"
+    )
+    await check_open_payments(payments.running.database)
+
+
+async def time_limit_passes(payments: Payments) -> None:
+    await payments.sql("update order_payments set cancelled_at = cancelled_at - interval '1 hour'")
+    await come_due(payments)
+
+
+@dataclass
+class Frozen:
+    """A CollectPayment whose process stopped between its record and its request."""
+
+    payments: Payments
+    command: CollectPayment
+    plan: Plan
+
+    @classmethod
+    async def before_its_request(cls, payments: Payments, command: CollectPayment) -> "Frozen":
+        async with payments.running.database.transaction() as tx:
+            plan = await Collect().record(command, tx)
+        assert isinstance(plan, Plan)
+        return cls(payments, command, plan)
+
+    async def go_on(self) -> None:
+        outcome = await Collect().call(self.plan)
+        async with self.payments.running.database.transaction() as tx:
+            events = await Collect().finish(self.command, self.plan, outcome, tx)
+            outbox.add(tx, *events)
+
+
+async def test_a_charge_that_never_arrived_is_never_sent(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    command, message_id = collect(), new_id()
+    provider.kill()
+    try:
+        with pytest.raises(OutcomeUnknown):
+            await payments.hear(command, message_id=message_id)
+    finally:
+        provider.start()
+
+    await payments.hear(cancel(command.order_id))
+    await payments.hear(command, message_id=message_id)
+    await come_due(payments)
+    # The request may still be on its way, so nothing is answered yet.
+    assert await payments.said() == []
+    await time_limit_passes(payments)
+
+    assert [type(event) for event in await payments.said()] == [PaymentCancelled]
+    assert provider.charges_of(str(command.order_id)) == []
+    attempts = await payments.sql("select request from payment_attempts")
+    assert all("token" not in json.dumps(row.request) for row in attempts)
+
+
+@pytest.mark.parametrize("is_voided", [False, True])
+async def test_money_that_appears_after_the_cancellation_is_told(
+    payments: Payments, provider: ProviderProcess, *, is_voided: bool
+) -> None:
+    frozen = await Frozen.before_its_request(payments, collect())
+    await payments.hear(cancel(frozen.command.order_id))
+    if is_voided:
+        await time_limit_passes(payments)
+    await frozen.go_on()
+
+    told = [type(event) for event in await payments.said()]
+    assert told == [PaymentCancelled] * is_voided + [PaymentCaptured]
+    assert len(provider.charges_of(str(frozen.command.order_id))) == 1
+
+
+@pytest.mark.parametrize("token", ["tok_ok", "tok_action", "tok_webhook_only"])
+async def test_a_charge_that_appears_late_is_given_up(
+    payments: Payments, provider: ProviderProcess, token: str
+) -> None:
+    frozen = await Frozen.before_its_request(payments, collect(token, capture="on_shipment"))
+    await payments.hear(cancel(frozen.command.order_id))
+    await time_limit_passes(payments)
+    await frozen.go_on()
+    # Orders answers a late promise with CancelPayment; the sweep finds the others.
+    if await payments.said(PaymentAuthorized):
+        await payments.hear(cancel(frozen.command.order_id))
+    await come_due(payments)
+
+    assert [type(event) for event in await payments.said()][-1] is PaymentCancelled
+    [charge] = provider.charges_of(str(frozen.command.order_id))
+    assert charge["status"] == "voided"
