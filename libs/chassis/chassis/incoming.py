@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from aio_pika.abc import AbstractIncomingMessage
 from pydantic import ValidationError
 
+from chassis import logs
 from chassis.bus import Bus, Delivery
 from contracts import registry
 from contracts.envelope import PREFIX, BadEnvelope, Envelope
@@ -80,5 +81,6 @@ def failure_headers(
         FIRST_FAILED: str(first) if first else now,
         LAST_FAILED: now,
         ERROR: type(error).__name__,
-        ERROR_DETAIL: detail[:DETAIL_LENGTH],
+        # A driver's error repeats the values it failed on.
+        ERROR_DETAIL: logs.cleaned(detail)[:DETAIL_LENGTH],
     }

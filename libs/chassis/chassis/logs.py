@@ -22,11 +22,16 @@ SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "api_k
 
 # Digits as on a card, with or without gaps, and no part of an id; the check digit says the rest.
 CARD = re.compile(r"(?<![\w.-])(?:[0-9][ -]?){12,18}[0-9](?![\w-])")
-SHAPES = (
+# A secret by its value: in an address, in a query or a form, a signed token, and ours and the
+# provider's by what they begin with.
+SECRETS = (
     (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"), "[credentials]"),
-    (re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),
+    (re.compile(r"(?i)\b((?:\w*token|secret|password|api_?key)=)[^\s&#\"'<>,;)]+"), r"\1[token]"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"), "[token]"),
+    (re.compile(r"\b(?:ord|cart|feed|whsec)_[\w/+=-]{16,}"), "[token]"),
+    (re.compile(r"\b(?:pm|tok)_\w+"), "[token]"),
 )
+EMAIL = (re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]")
 LUHN_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
@@ -49,15 +54,21 @@ def _redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def redacted(value: Any) -> Any:
-    """The same without what bears the name of a secret, for people to look at."""
-    return _safe("", value, lambda text: text)
+    """The same without secrets, by their names and by their shapes, for people to look at."""
+    return _safe("", value, without_secrets)
+
+
+def without_secrets(text: str) -> str:
+    """A text without what looks like a secret."""
+    for shape, instead in SECRETS:
+        text = shape.sub(instead, text)
+    return CARD.sub(_without_card, text)
 
 
 def cleaned(text: str) -> str:
     """A text without what looks like a secret or a person's address."""
-    for shape, instead in SHAPES:
-        text = shape.sub(instead, text)
-    return CARD.sub(_without_card, text)
+    shape, instead = EMAIL
+    return shape.sub(instead, without_secrets(text))
 
 
 def _without_card(found: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from chassis import context
+from chassis import context, logs
 
 Attributes = Mapping[str, str | int | bool]
 SAMPLED = 0x01
@@ -131,7 +131,12 @@ def record(
     start = end - int(took * 1e9)
     if parent is not None and not context.TRACEPARENT.fullmatch(parent):
         parent = None
-    span = Span(name, kind, traceparent, parent, start, end, attributes, links, error)
+    shown = {
+        key: logs.cleaned(value) if isinstance(value, str) else value
+        for key, value in attributes.items()
+    }
+    fault = error and logs.cleaned(error)
+    span = Span(name, kind, traceparent, parent, start, end, shown, links, fault)
     _state.open().add(span)
 
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import Any
 
+from chassis.ops.views import readable
+
 TALKATIVE = """
 import logging, structlog
 from chassis import context, logs
@@ -32,8 +34,10 @@ with context.working_in(place):
         "shaped",
         said="canary+1@shop.example.com paid with 4000 0000 0000 0002, or 4242424242424242",
         error=RuntimeError("amqp://orders:canary-5@127.0.0.1:5672 refused"),
+        address="https://shop.example/a?token=canary-6&b=1#c ord_canary7890123456789012",
+        paid="with tok_canary8 and pm_canary9, access_token=canary-10",
         sent={"a": ["eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.Y2FuYXJ5"]},
-        kept=["2026-000123", "4242424242424241", "01a1ff2d-dc7f-7604-a19e-e2c7b1ac57f1", "1" * 32],
+        kept=["2026-000123", "cart_id and order_id", "4242424242424241", "01a1ff2d-dc7f-7604-a19e-e2c7b1ac57f1", "1" * 32],
     )
 logging.getLogger("driver").warning('it said "no" to %s', "us")
 logging.getLogger("driver").warning("Key (email)=(%s) exists", "canary@example.com")
@@ -71,8 +75,19 @@ def test_what_a_process_writes_is_json_in_its_place_and_holds_no_secret() -> Non
     shaped = by_event["shaped"]
     assert shaped["said"] == "[e-mail] paid with [card], or [card]"
     assert "amqp://[credentials]@127.0.0.1:5672 refused" in shaped["error"]
+    assert shaped["address"] == "https://shop.example/a?token=[token]&b=1#c [token]"
+    assert shaped["paid"] == "with [token] and [token], access_token=[token]"
     assert shaped["sent"] == {"a": ["[token]"]}
-    assert shaped["kept"][:2] == ["2026-000123", "4242424242424241"]
-    assert shaped["kept"][2:] == ["01a1ff2d-dc7f-7604-a19e-e2c7b1ac57f1", "1" * 32]
+    assert shaped["kept"][:3] == ["2026-000123", "cart_id and order_id", "4242424242424241"]
+    assert shaped["kept"][3:] == ["01a1ff2d-dc7f-7604-a19e-e2c7b1ac57f1", "1" * 32]
     assert "Key (email)=([e-mail]) exists" in by_event
     assert by_event['it said "no" to us']["level"] == "warning"
+
+
+def test_a_message_is_shown_to_people_without_its_secrets() -> None:
+    link = "https://shop.example/reset-password?token=canary"
+    body = {"facts": {"name": "Ada", "link": link, "text": ["ord_canary7890123456789012"]}}
+    shown = readable(json.dumps(body).encode())
+    assert shown["facts"]["name"] == "Ada"
+    assert "canary" not in str(shown)
+    assert "canary" not in readable(b"\xff no JSON, token=canary")

@@ -115,6 +115,17 @@ async def test_a_call_that_reaches_nobody_is_a_span_too(kept: Kept) -> None:
     assert "canary" not in repr(span)
 
 
+def test_a_span_holds_no_secret(kept: Kept) -> None:
+    told = {"url.path": "/orders/ord_canary7890123456789012", "http.response.status_code": 200}
+    parent = context.new_traceparent()
+    tracing.record(
+        "a", Kind.CLIENT, parent, None, took=0, attributes=told, error="refused ?token=canary"
+    )
+    [span] = kept.spans
+    assert span.attributes == {"url.path": "/orders/[token]", "http.response.status_code": 200}
+    assert span.error == "refused ?token=[token]"
+
+
 async def test_what_nobody_asked_for_begins_a_trace(sample: Harness[Any], kept: Kept) -> None:
     async with sample.transaction() as tx:
         outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))

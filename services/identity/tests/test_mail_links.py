@@ -20,7 +20,8 @@ async def test_a_mail_carries_neither_link_nor_token(identity: Any, desk: Any) -
 
     assert answer["link"].endswith(f"/verify-email?token={answer['token']}")
     for table in ("email_tokens", "outbox", "idempotency_keys"):
-        assert answer["token"] not in str(await identity.sql(f"select {table}::text from {table}"))
+        rows = await identity.sql(f"select {table}::text from {table}")
+        assert all(answer["token"] not in row[0] for row in rows)
 
 
 async def test_a_link_requested_again_is_the_same_and_works(desk: Any) -> None:

@@ -22,7 +22,7 @@ async def stored(shop: Shop) -> str:
     """Every row of every table in which a mail leaves something."""
     tables = ("email_messages", "notifications", "inbox", "outbox", "dead_letters")
     found = [await shop.harness.sql(f"select {t}::text from {t}") for t in tables]
-    return str(found)
+    return "".join(row[0] for rows in found for row in rows)
 
 
 async def test_a_link_is_in_the_mail_and_in_no_table(shop: Shop, owner: LinkOwner) -> None:

@@ -1,6 +1,7 @@
 """Checkout over HTTP: what a client asks, gets and may not see."""
 
 import asyncio
+import json
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,7 @@ async def test_a_checkout_places_an_order_and_asks_for_its_stock(orders: Any, gu
 
 async def test_the_order_token_is_never_stored(orders: Any, guest: Any) -> None:
     token = (await guest.check_out()).json()["order_token"]
-    for table in ("idempotency_keys", "orders", "outbox"):
+    for table in ("idempotency_keys", "orders", "checkout_sagas", "saga_log", "outbox"):
         rows = await orders.sql(f"select t::text from {table} t")
         assert all(token not in row[0] for row in rows)
     answers = await orders.sql("select convert_from(answer, 'utf8') from idempotency_keys")
@@ -259,6 +260,25 @@ async def test_the_link_of_an_order_is_for_notifications_once_confirmed(
     assert (await link()).json()["link"].endswith(f"/orders/{order_id}")
     await orders.sql("update orders set access_hash = null")
     assert (await link()).json()["link"].endswith(f"/orders/{order_id}")
+
+
+async def test_the_migration_takes_tokens_out_of_facts(orders: Any, guest: Any) -> None:
+    order_id = UUID((await guest.check_out()).json()["id"])
+    link = "https://shop.example/orders/1?token=ord_secret"
+    for stage, has_token in (("collecting", True), ("completed", False), ("cancelled", False)):
+        await orders.sql(
+            "update checkout_sagas set stage = :stage, facts = "
+            "facts || cast(:link as jsonb) || cast(:payment as jsonb)",
+            stage=stage,
+            link=json.dumps({"link": link}),
+            payment=json.dumps({"payment": {"token": "tok_ok", "capture": "now"}}),
+        )
+        await orders.run_revision("0003")
+        (saga,) = await orders.sql("select facts from checkout_sagas")
+        assert saga.facts["link"] == "https://shop.example/orders/1"
+        assert ("token" in saga.facts["payment"]) is has_token
+        assert saga.facts["payment"]["capture"] == "now"
+    assert order_id
 
 
 async def confirm(orders: Any, order_id: UUID) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from chassis.logs import redacted
+from chassis.logs import redacted, without_secrets
 from chassis.wire import Body, Id, SafeText, View
 
 LONGEST_BODY = 65_536
@@ -83,7 +83,7 @@ class DeadLetterDetail(DeadLetterView):
     def of(cls, letter: Any) -> "DeadLetterDetail":
         """Show a stored letter."""
         shown = {name: getattr(letter, name) for name in DeadLetterView.model_fields}
-        return cls(**shown, headers=letter.headers, body=readable(bytes(letter.body)))
+        return cls(**shown, headers=redacted(letter.headers), body=readable(bytes(letter.body)))
 
 
 class DeadLetterGroup(View):
@@ -142,4 +142,4 @@ def readable(body: bytes) -> Any:
             return redacted(json.loads(body))
         except ValueError:
             pass
-    return body[:LONGEST_BODY].decode(errors="replace")
+    return without_secrets(body[:LONGEST_BODY].decode(errors="replace"))

@@ -12,6 +12,11 @@ from orders.domain.order import PaymentStatus, Stage, Status
 
 Said = TypeVar("Said", bound=Event)
 
+# Stages in which CollectPayment may still be sent.
+BEFORE_PAYMENT = frozenset(
+    {Stage.RESERVING, Stage.REDEEMING, Stage.COLLECTING, Stage.AWAITING_CUSTOMER}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -26,7 +31,8 @@ class Change:
 class Checkout:
     """What the saga knows and changes. Amounts are minor units of `currency`.
 
-    facts: what was bought and how (immutable after checkout): `lines`, `ship_to`, `email`,
+    facts: what was bought and how (immutable after checkout, except that the payment token goes
+    once the money is taken or will not be): `lines`, `ship_to`, `email`,
     `payment`, `coupon`, `shipping_method_id`, `lead_time_days`, `redeemer`, `traceparent` (of the
     request that placed it).
     progress: `asked` (commands ever sent), `allocations`, `stock_released`, `promotions_released`,
@@ -115,6 +121,12 @@ class Checkout:
         """Whether neither stock nor a coupon use is held any more."""
         promotions = not self.has_coupon or bool(self.progress.get("promotions_released"))
         return promotions and bool(self.progress.get("stock_released"))
+
+    def drop_payment_token(self) -> bool:
+        """Drop the provider's token once no command can need it; tells whether there was one."""
+        if self.stage in BEFORE_PAYMENT:
+            return False
+        return self.facts["payment"].pop("token", None) is not None
 
     def was_asked(self, command: str) -> bool:
         """Whether a command of this name was ever sent for the order."""

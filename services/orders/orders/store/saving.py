@@ -107,12 +107,17 @@ def _insert(table: str, prefix: str, columns: dict[str, str], also: dict[str, st
 
 _HISTORY = _insert("order_history", "h", _SAVED_HISTORY, {"at": ":at", "by": ":by"})
 _LOG = _insert("saga_log", "l", _SAVED_LOG, {"at": ":at"})
+# Nothing else of the facts ever changes.
+_SAGA_ALSO = (
+    "updated_at = now(), facts = case when checkout_sagas.order_id = any(cast(:paid as uuid[])) "
+    "then facts #- '{payment,token}' else facts end"
+)
 # All that a step changes in one statement: the parts do not depend on each other.
 _SAVE = text(
     "with o as ("
     + _update("orders", "o", "id", _SAVED, "updated_at = now(), updated_by = :by")
     + "), s as ("
-    + _update("checkout_sagas", "s", "order_id", _SAVED_SAGA, "updated_at = now()")
+    + _update("checkout_sagas", "s", "order_id", _SAVED_SAGA, _SAGA_ALSO)
     + f"), h as ({_HISTORY}) {_LOG}"
 )
 _BEGIN = text(
@@ -142,6 +147,7 @@ async def save_checkouts(
             **_columns("o", _SAVED, saved),
             **_columns("s", _SAVED_SAGA, sagas),
             **_traces(orders, entries, now),
+            "paid": [order.order_id for order in orders if order.drop_payment_token()],
         },
     )
     for order in orders:
