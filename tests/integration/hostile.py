@@ -1,5 +1,6 @@
 """Everything the API document names, and input for it that no honest client would send."""
 
+import base64
 import json
 import re
 import secrets
@@ -57,6 +58,14 @@ WHOLE_BODIES: dict[str, bytes] = {
 PARAMETERS = (
     "", "0", "-1", "1.5", str(10**9), str(10**40), "NaN", "x", CANARY, "\0", "'", "%", "💥", "a" * 900,
     "WzEsMiwzLDRd", "W251bGxd", "W10", "e30", "WyI5OTk5LTEyLTMxVDIzOjU5OjU5LTIzOjU5IiwgIngiXQ",
+    "0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59", str(2**63),
+)  # fmt: skip
+# Parts of a cursor, of each type that a list is sorted by, and what is no part of any.
+SOUND_PARTS: tuple[Json, ...] = ("2026-11-21T12:00:00+00:00", str(uuid.UUID(int=1)), 1, "word")
+NO_PARTS: tuple[Json, ...] = (None, True, 1.5, [], {}, 2**63, 10**40, "\0", "\ud800")
+ODD_PARTS: tuple[Json, ...] = (
+    "", -1, 2**31, "0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59+00:00", "2026-11-21T12:00:00",
+    "9999-12-31T23:59:59-23:59",
 )  # fmt: skip
 MALFORMED_IDS = ("x", "0", "-1", "%00", "'", "%25", "..;", "a" * 300, "g" * 36, "💥", "%ED%A0%80")
 
@@ -142,6 +151,15 @@ class Document:
             for name, inner in whole.items():
                 for what, body in deeper(inner):
                     yield f"in {name} {what}", {**whole, name: body}, True
+
+
+def cursors() -> Iterator[tuple[str, bool]]:
+    """Cursors of one part and of two, and whether every list must refuse them."""
+    for part in (*NO_PARTS, *ODD_PARTS):
+        others = [(part, sound) for sound in SOUND_PARTS]
+        for position in ([part], *others, *(pair[::-1] for pair in others)):
+            text = json.dumps(position).encode()
+            yield base64.urlsafe_b64encode(text).decode().rstrip("="), part in NO_PARTS
 
 
 def deeper(value: Json) -> Iterator[tuple[str, Json]]:

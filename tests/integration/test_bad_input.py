@@ -19,6 +19,7 @@ from hostile import (
     WHOLE_BODIES,
     Document,
     Operation,
+    cursors,
     encoded,
     faults_of,
 )
@@ -179,6 +180,21 @@ async def test_every_parameter_and_path_may_be_nonsense(attack: Attack) -> None:
                 for value in MALFORMED_IDS:
                     url = operation.url({**attack.known, name: value})
                     yield attack.send(operation, value, refused=True, url=url, content=body)
+
+    await attack.all(requests())
+
+
+async def test_every_list_refuses_a_cursor_that_no_list_gave_out(attack: Attack) -> None:
+    lists = [each for each in attack.document.operations if "cursor" in each.named("query")]
+    # One for each service at the least, beside the operator's lists of each.
+    assert len(lists) > 30
+
+    def requests() -> Iterable[Any]:
+        for operation in lists:
+            for cursor, refused in some(cursors()):
+                yield attack.send(
+                    operation, f"cursor={cursor}", refused=refused, params={"cursor": cursor}
+                )
 
     await attack.all(requests())
 

@@ -1,19 +1,35 @@
-"""Cursor pages: opaque, stable under inserts, never more than a hundred rows."""
+"""Cursor pages: opaque, stable under inserts, never more than a hundred rows.
+
+A cursor holds the sort key of the last row shown. Its parts are typed: a list names the types it
+sorts by, and a part that is not of its type, or that no row can hold, is refused as `bad_cursor`.
+"""
 
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar, overload
+from uuid import UUID
 
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
 from chassis.errors import Malformed
+from chassis.wire import LARGEST_INTEGER, in_our_times, storable
 
 MAX_LIMIT = 100
 Item = TypeVar("Item")
 Row = TypeVar("Row")
+Part = UUID | datetime | int | str
+First = TypeVar("First", UUID, datetime, int, str)
+Second = TypeVar("Second", UUID, datetime, int, str)
+
+
+class BadCursor(Malformed):
+    """The cursor is not one this list gave out."""
+
+    code = "bad_cursor"
 
 
 class Page(BaseModel, Generic[Item]):
@@ -28,24 +44,48 @@ class Page(BaseModel, Generic[Item]):
         return f"{params[0].__name__}Page"
 
 
-def encode(position: Sequence[str | int | None]) -> str:
+def _text(part: Any) -> str:
+    if not isinstance(part, str):
+        raise ValueError("not a text")  # noqa: TRY004  (all that is wrong with a cursor is one error)
+    return storable(part)
+
+
+def _number(part: Any) -> int:
+    """Read a whole number that fits a bigint."""
+    if not isinstance(part, int) or isinstance(part, bool) or abs(part) > LARGEST_INTEGER:
+        raise ValueError("not a number")
+    return part
+
+
+READERS: Mapping[type, Callable[[Any], Part]] = {
+    UUID: lambda part: UUID(_text(part)),
+    datetime: lambda part: in_our_times(datetime.fromisoformat(_text(part))),
+    int: _number,
+    str: _text,
+}
+
+
+def encode(*position: Part) -> str:
     """Make a cursor from the sort key of the last row shown, its unique id last."""
-    return base64.urlsafe_b64encode(json.dumps(list(position)).encode()).decode().rstrip("=")
+    written = json.dumps(position, default=_written)
+    return base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
+
+
+def _written(part: UUID | datetime) -> str:
+    return part.isoformat() if isinstance(part, datetime) else str(part)
 
 
 def decode(cursor: str) -> list[Any]:
-    """Read a cursor back; raises Malformed for one that is not ours."""
+    """Read the parts of a cursor, not checked yet; raises BadCursor."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         position = json.loads(
             base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True)
         )
     except (binascii.Error, UnicodeError, ValueError, RecursionError):
-        raise Malformed("The cursor is not one this list gave out.", code="bad_cursor") from None
-    if not isinstance(position, list) or not all(
-        isinstance(part, str | int) or part is None for part in position
-    ):
-        raise Malformed("The cursor is not one this list gave out.", code="bad_cursor")
+        raise BadCursor from None
+    if not isinstance(position, list):
+        raise BadCursor
     return position
 
 
@@ -55,29 +95,43 @@ class Paging(BaseModel):
     limit: int
     after: list[Any] | None
 
-    def position(self, *kinds: Callable[[Any], Any]) -> list[Any] | None:
-        """The position converted to its types, such as `position(datetime.fromisoformat, UUID)`."""
+    @overload
+    def position(self, kind: type[First], /) -> First | None: ...
+
+    @overload
+    def position(
+        self, first: type[First], second: type[Second], /
+    ) -> tuple[First, Second] | None: ...
+
+    def position(self, *kinds: type[Any]) -> Any:
+        """The position by its types: one value, or a tuple; None from the start of the list.
+
+        As in `position(datetime, UUID)`. Raises BadCursor.
+        """
         if self.after is None:
             return None
-        if len(self.after) != len(kinds):
-            raise Malformed("The cursor is not one this list gave out.", code="bad_cursor")
         try:
-            return [kind(part) for kind, part in zip(kinds, self.after, strict=True)]
-        except (TypeError, ValueError, AttributeError, OverflowError):
-            raise Malformed(
-                "The cursor is not one this list gave out.", code="bad_cursor"
-            ) from None
+            parts = tuple(READERS[kind](part) for kind, part in zip(kinds, self.after, strict=True))
+        except (ValueError, OverflowError):
+            raise BadCursor from None
+        return parts if len(parts) > 1 else parts[0]
 
     def page(
         self,
         rows: Sequence[Row],
         show: Callable[[Row], Item],
-        key: Callable[[Row], Sequence[str | int | None]],
+        key: Callable[[Row], Part | tuple[Part, ...]],
     ) -> Page[Item]:
-        """Make the page from `limit + 1` rows: the extra one only tells whether there is more."""
+        """Make the page from `limit + 1` rows: the extra one only tells whether there is more.
+
+        `key` returns a row's position, of the types that the list reads a position by.
+        """
         shown = rows[: self.limit]
-        more = encode(key(shown[-1])) if len(rows) > self.limit and shown else None
-        return Page(items=[show(row) for row in shown], next_cursor=more)
+        following = None
+        if len(rows) > self.limit and shown:
+            position = key(shown[-1])
+            following = encode(*position) if isinstance(position, tuple) else encode(position)
+        return Page(items=[show(row) for row in shown], next_cursor=following)
 
 
 async def _paging(

@@ -1,13 +1,28 @@
 """What JSON may look like at the edge: strict bodies, safe text, bounded numbers, money."""
 
 import unicodedata
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from contracts.money import MAX_AMOUNT, Currency, Money
+
+LARGEST_INTEGER = 2**63 - 1
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def in_our_times(moment: datetime) -> datetime:
+    """Return a time with its zone that lies in the years of a shop.
+
+    Raises ValueError otherwise: the years 1 and 9999 leave the range of other zones, and AMQP
+    counts no seconds before 1970.
+    """
+    if moment.tzinfo is None or not EARLIEST <= moment < LATEST:
+        raise ValueError("the time lies outside of what a shop can mean")
+    return moment
 
 
 def _clean(value: str) -> str:
@@ -18,6 +33,17 @@ def _clean(value: str) -> str:
             raise ValueError("the text holds a character that is not allowed")
     return unicodedata.normalize("NFC", value).strip()
 
+
+def storable(text: str) -> str:
+    """Return a text as it is that PostgreSQL can store; raises ValueError for any other."""
+    if "\0" in text:
+        raise ValueError("the text holds a null character")
+    text.encode()
+    return text
+
+
+Storable = Annotated[str, AfterValidator(storable)]
+"""Text of another system, not normalised: its ids must stay what they are."""
 
 SafeText = Annotated[str, AfterValidator(_clean)]
 """Text in NFC without control characters or surrogates; add a `Field(max_length=…)`."""
@@ -34,6 +60,7 @@ Url = Annotated[SafeText, Field(max_length=500, pattern=r"^https?://[^\s]+$")]
 # JSON has no form for these of its own, so strictness cannot mean "already of that type".
 Id = Annotated[UUID, Field(strict=False)]
 Day = Annotated[date, Field(strict=False)]
+Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(in_our_times)]
 
 Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
 """Minor units, not negative."""

@@ -250,6 +250,17 @@ async def test_a_replay_brings_back_what_was_lost_and_repeats_nothing(
     assert (again["read"], again["replayed"], again["finished"]) == (0, 0, True)
 
 
+@pytest.mark.parametrize("moment", ["1969-12-31T23:59:59Z", "0001-01-01T00:00:00+01:00"])
+async def test_a_replay_from_before_any_message_is_refused(line: Line, moment: str) -> None:
+    """AMQP counts the seconds of a time from 1970 on."""
+    answer = await line.harness.client.post(
+        f"{OPS}/replay",
+        json={"reason": WHY, "from_time": moment},
+        headers=line.harness.signed_in(permissions=("ops:write",)),
+    )
+    assert answer.status_code == 422
+
+
 async def test_a_forced_replay_lets_handlers_run_again_and_goes_on_where_it_stopped(
     line: Line, operator: Operator, log: None
 ) -> None:

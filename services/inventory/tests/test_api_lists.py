@@ -137,6 +137,7 @@ BAD_POSITIONS: list[list[Any]] = [
     [None, None],
     ["a\x00b", SOME_ID],
     ["\ud800", SOME_ID],
+    [True, SOME_ID],
     ["2026-01-01T00:00:00Z", SOME_ID, "x"],
     [10**30, SOME_ID],
 ]
@@ -144,7 +145,8 @@ BAD_POSITIONS: list[list[Any]] = [
 
 async def test_a_bad_cursor_is_refused(shop: Shop) -> None:
     asked = [(p, at) for p in ("", "/movements", "/reservations") for at in BAD_POSITIONS]
-    without_zone = ("/reservations", ["2026-01-01T00:00:00", SOME_ID])
-    for path, position in [*asked, without_zone]:
-        answer = await get(shop, path, cursor=encode(position))
+    moments = ("2026-01-01T00:00:00", "0001-01-01T00:00:00+01:00", "9999-12-31T23:00:00-01:00")
+    asked += [("/reservations", [moment, SOME_ID]) for moment in moments]
+    for path, position in asked:
+        answer = await get(shop, path, cursor=encode(*position))
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor"), (path, position)

@@ -347,6 +347,24 @@ async def test_a_signed_webhook_that_cannot_be_read_is_refused(payments: Payment
         assert answer.status_code == 422, (body[:20], answer.text)
 
 
+async def test_a_signed_webhook_with_a_text_that_cannot_be_stored_is_refused(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    command = collect("tok_action")
+    await payments.hear(command)
+    [charge] = provider.charges_of(str(command.order_id))
+    odd = "a\0b"
+    for told in (
+        {"id": "x", "type": odd, "data": charge},
+        event_of(charge, id=odd),
+        event_of(charge, status="failed", failure_code=odd),
+        event_of(charge, status="requires_action", next_action={"type": "redirect", "url": odd}),
+        event_of(charge, paypal_email=odd),
+    ):
+        assert await say(payments, told) == 422, told
+    assert await payments.sql("select * from provider_events") == []
+
+
 async def test_nobody_speaks_for_another_provider(payments: Payments) -> None:
     for provider, status in (("offline", 401), ("stripe", 404)):
         body = b"{}"

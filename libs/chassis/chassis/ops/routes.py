@@ -119,11 +119,10 @@ async def get_outbox(tx: Tx) -> OutboxStatus:
 @router.get("/audit", dependencies=[READS])
 async def list_audit(paging: Paged, tx: Tx, target: Wanted = None) -> Page[AuditView]:
     """What operators did in this service, newest first; `target` as an entry names it."""
-    position = paging.position(UUID)
     rows = await audit.list_entries(
-        tx, target=target, before=position[0] if position else None, limit=paging.limit
+        tx, target=target, before=paging.position(UUID), limit=paging.limit
     )
-    return paging.page(rows, AuditView.model_validate, lambda row: [str(row.id)])
+    return paging.page(rows, AuditView.model_validate, lambda row: row.id)
 
 
 @router.get("/dead-letters", dependencies=[READS])
@@ -135,12 +134,12 @@ async def list_dead_letters(
     subject: Wanted = None,
 ) -> Page[DeadLetterView]:
     """Messages the service gave up, the latest first."""
-    position = paging.position(UUID)
     wanted = Filter(error=error, type=type, subject=subject)
-    before = position[0] if position else None
     async with own.database.transaction() as tx:
-        rows = await dead_letters.list_letters(tx, wanted, before=before, limit=paging.limit)
-    return paging.page(rows, DeadLetterView.model_validate, lambda row: [str(row.id)])
+        rows = await dead_letters.list_letters(
+            tx, wanted, before=paging.position(UUID), limit=paging.limit
+        )
+    return paging.page(rows, DeadLetterView.model_validate, lambda row: row.id)
 
 
 @router.get("/dead-letters/groups", dependencies=[READS])

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from chassis.logs import redacted, without_secrets
-from chassis.wire import Body, Id, SafeText, View
+from chassis.wire import Body, Id, Moment, SafeText, View
 
 LONGEST_BODY = 65_536
 
@@ -47,7 +47,7 @@ class ReplayBody(ReasonBody):
     service handles. `force` lets handlers run again for what they had handled.
     """
 
-    from_time: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    from_time: Moment | None = None
     from_offset: Annotated[int, Field(ge=0, le=2**62)] | None = None
     types: Annotated[list[Word], Field(min_length=1, max_length=100)] | None = None
     subject: Word | None = None

@@ -77,11 +77,11 @@ async def make(body: JarBody, claim: Annotated[Claim, idempotent(principal)], tx
 async def list_jars(paging: Paged, tx: Tx) -> Page[JarView]:
     """All jars."""
     query = select(Jar).order_by(Jar.id).limit(paging.limit + 1)
-    position = paging.position(UUID)
-    if position is not None:
-        query = query.where(Jar.id > position[0])
+    after = paging.position(UUID)
+    if after is not None:
+        query = query.where(Jar.id > after)
     rows = (await tx.scalars(query)).all()
-    return paging.page(rows, JarView.model_validate, lambda jar: [str(jar.id)])
+    return paging.page(rows, JarView.model_validate, lambda jar: jar.id)
 
 
 @router.put("/{jar_id}")

@@ -63,10 +63,8 @@ async def list_tax_rates(
     paging: Paged, tx: Tx, country: Annotated[Country | None, Query()] = None
 ) -> Page[TaxRateView]:
     """All rates, or those of one country."""
-    position = paging.position(UUID)
-    after = position[0] if position is not None else None
-    rows = await tax_rates.list_tax_rates(tx, country, after, paging.limit)
-    return paging.page(rows, TaxRateView.model_validate, lambda rate: [str(rate.id)])
+    rows = await tax_rates.list_tax_rates(tx, country, paging.position(UUID), paging.limit)
+    return paging.page(rows, TaxRateView.model_validate, lambda rate: rate.id)
 
 
 @router.post("", status_code=201)

@@ -13,7 +13,7 @@ from catalog.api.access import Editor
 from catalog.api.admin_images import ImageBody
 from catalog.api.admin_variants import VariantBody
 from catalog.api.admin_views import ProductView, product_view, shown
-from catalog.api.bodies import Changes, Description, Moment, OwnSlug, PriceBody, ProductName
+from catalog.api.bodies import Changes, Description, OwnSlug, PriceBody, ProductName
 from catalog.domain import Category, Product
 from catalog.domain.refusals import CurrencyMismatch, UnknownCategory
 from catalog.store import categories
@@ -23,7 +23,7 @@ from chassis import etag
 from chassis.db import Tx
 from chassis.ids import new_id, utcnow
 from chassis.pages import Page, Paged
-from chassis.wire import Body, Id, Name, SafeText, Sku, View
+from chassis.wire import Body, Id, Moment, Name, SafeText, Sku, View
 
 router = APIRouter(prefix="/v1/admin/products")
 
@@ -208,18 +208,17 @@ async def list_products(
     name: Annotated[SafeText | None, Query(max_length=200, description="part of the name")] = None,
 ) -> Page[ProductView]:
     """All products, newest first; retired ones when asked for by `status=deleted`."""
-    position = paging.position(UUID)
     rows = await store.list_products(
         tx,
         paging.limit + 1,
-        position[0] if position else None,
+        paging.position(UUID),
         status=status,
         category_id=category_id,
         seller_id=seller_id,
         sku=sku,
         name=name,
     )
-    return paging.page(rows, product_view, lambda row: [str(row.id)])
+    return paging.page(rows, product_view, lambda row: row.id)
 
 
 @router.get("/{product_id}")

@@ -1,29 +1,19 @@
 """The parts that requests of catalog's staff are made of."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from chassis.errors import Invalid
 from chassis.wire import Body, MoneyBody, Price, SafeText, Slug
 from contracts.money import MAX_AMOUNT, Currency
-
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class NothingToChange(Invalid):
     """Name at least one field to change."""
 
     code = "nothing_to_change"
-
-
-def _in_our_times(moment: datetime) -> datetime:
-    if not EARLIEST <= moment <= LATEST:
-        raise ValueError("the time lies outside of what a shop can mean")
-    return moment
 
 
 def _not_an_id(slug: str) -> str:
@@ -35,7 +25,6 @@ def _not_an_id(slug: str) -> str:
     raise ValueError("a slug must not look like an id")
 
 
-Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_our_times)]
 OwnSlug = Annotated[Slug, AfterValidator(_not_an_id)]
 ProductName = Annotated[SafeText, Field(min_length=2, max_length=200)]
 Description = Annotated[SafeText, Field(max_length=5000)]

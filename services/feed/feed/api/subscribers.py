@@ -63,9 +63,8 @@ async def put_subscriber(caller: Writer, name: Name, body: SubscriberBody, tx: T
 @router.get("")
 async def list_subscribers(caller: Reader, paging: Paged, tx: Tx) -> Page[SubscriberView]:
     """List the systems that may read the feed, by name."""
-    position = paging.position(str)
-    rows = await store.list_subscribers(tx, paging.limit + 1, position[0] if position else None)
-    return paging.page(rows, SubscriberView.model_validate, lambda row: [row.name])
+    rows = await store.list_subscribers(tx, paging.limit + 1, paging.position(str))
+    return paging.page(rows, SubscriberView.model_validate, lambda row: row.name)
 
 
 @router.delete("/{name}", status_code=204)

@@ -80,12 +80,11 @@ async def list_addresses(
     kind: Annotated[AddressType | None, Query(alias="type")] = None,
 ) -> Page[AddressView]:
     """List your addresses."""
-    after = paging.position(UUID)
     customer = await customers.get_customer_of(tx, caller.id)
     found = await addresses.list_addresses(
-        tx, customer.id, kind=kind, after=after[0] if after else None, limit=paging.limit
+        tx, customer.id, kind=kind, after=paging.position(UUID), limit=paging.limit
     )
-    return paging.page(found, AddressView.model_validate, lambda address: [str(address.id)])
+    return paging.page(found, AddressView.model_validate, lambda address: address.id)
 
 
 @router.post("", status_code=201)

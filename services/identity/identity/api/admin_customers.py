@@ -78,12 +78,11 @@ async def list_customers(
     has_login: Annotated[bool | None, Query()] = None,
 ) -> Page[CustomerView]:
     """List customers, the newest first."""
-    after = paging.position(UUID)
     wanted = customers.Wanted(email=email, status=status, user_id=user_id, has_login=has_login)
     found = await customers.list_customers(
-        tx, wanted, after=after[0] if after else None, limit=paging.limit
+        tx, wanted, after=paging.position(UUID), limit=paging.limit
     )
-    return paging.page(found, CustomerView.model_validate, lambda customer: [str(customer.id)])
+    return paging.page(found, CustomerView.model_validate, lambda customer: customer.id)
 
 
 @router.get("/{customer_id}", dependencies=[Reads])

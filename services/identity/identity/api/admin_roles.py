@@ -90,18 +90,11 @@ async def list_permissions(tx: Tx) -> PermissionsView:
 @router.get("", dependencies=[Reads])
 async def list_roles(paging: Paged, tx: Tx) -> Page[RoleView]:
     """List roles by name."""
-    after = paging.position(_role_name)
-    found = await roles.list_roles(tx, after=after[0] if after else None, limit=paging.limit)
+    found = await roles.list_roles(tx, after=paging.position(str), limit=paging.limit)
     granted = await roles.list_permissions_of(tx, [role.id for role in found])
     return paging.page(
-        found, lambda role: _view(role, granted.get(role.id, [])), lambda role: [role.name]
+        found, lambda role: _view(role, granted.get(role.id, [])), lambda role: role.name
     )
-
-
-def _role_name(part: object) -> str:
-    if not isinstance(part, str) or "\x00" in part:
-        raise TypeError
-    return part
 
 
 @router.get("/{role_id}", dependencies=[Reads])

@@ -59,17 +59,14 @@ async def list_users(
     role: Annotated[RoleName | None, Query()] = None,
 ) -> Page[UserView]:
     """List users, the newest first."""
-    after = paging.position(UUID)
     wanted = users.Wanted(email=email, status=status, role=role)
-    found = await users.list_users(
-        tx, wanted, after=after[0] if after else None, limit=paging.limit
-    )
+    found = await users.list_users(tx, wanted, after=paging.position(UUID), limit=paging.limit)
     ids = [user.id for user in found]
     named, owned = await users.list_roles_of(tx, ids), await customers.list_customers_of(tx, ids)
     return paging.page(
         found,
         lambda user: UserView.of(user, owned[user.id], named.get(user.id, [])),
-        lambda user: [str(user.id)],
+        lambda user: user.id,
     )
 
 

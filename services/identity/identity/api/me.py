@@ -93,11 +93,10 @@ async def change_me(
 @router.get("/sessions")
 async def list_sessions(caller: SignedIn, paging: Paged, tx: Tx) -> Page[SessionView]:
     """List where you are logged in, the newest first."""
-    after = paging.position(UUID)
     found = await sessions.list_open_sessions(
-        tx, caller.id, now=utcnow(), after=after[0] if after else None, limit=paging.limit
+        tx, caller.id, now=utcnow(), after=paging.position(UUID), limit=paging.limit
     )
-    return paging.page(found, lambda s: SessionView.of(s, caller), lambda s: [str(s.id)])
+    return paging.page(found, lambda s: SessionView.of(s, caller), lambda s: s.id)
 
 
 @router.delete("/sessions/{session_id}", status_code=204)

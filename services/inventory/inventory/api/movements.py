@@ -33,7 +33,6 @@ async def list_movements(
     user_id: Annotated[UUID | None, Query(description="only what this person moved")] = None,
 ) -> Page[MovementView]:
     """List movements, newest first."""
-    position = paging.position(UUID)
     rows = await stock_views.list_movements(
         tx,
         stock_views.MovementFilter(
@@ -46,7 +45,7 @@ async def list_movements(
             reference_id=reference_id,
             user_id=user_id,
         ),
-        before=position[0] if position else None,
+        before=paging.position(UUID),
         limit=paging.limit + 1,
     )
-    return paging.page(rows, MovementView.model_validate, lambda row: [str(row.id)])
+    return paging.page(rows, MovementView.model_validate, lambda row: row.id)

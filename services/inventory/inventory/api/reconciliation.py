@@ -5,7 +5,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
 
 from chassis import outbox
 from chassis.auth import permitted
@@ -15,7 +14,7 @@ from chassis.ids import lowest_id
 from chassis.ops import audit
 from chassis.ops.views import ReasonBody
 from chassis.pages import Page, Paged
-from chassis.wire import View
+from chassis.wire import Moment, View
 from inventory.domain.reservation import ReservationUnknown, State
 from inventory.releasing import give_back
 from inventory.store import reservations, stock
@@ -45,17 +44,16 @@ class HoldPosition(View):
 async def list_hold_positions(
     paging: Paged,
     tx: Tx,
-    since: Annotated[AwareDatetime | None, Query(description="of orders from then on")] = None,
+    since: Annotated[Moment | None, Query(description="of orders from then on")] = None,
 ) -> Page[HoldPosition]:
     """Every order that holds pieces, by the time it was placed."""
-    position = paging.position(UUID)
     rows = await reservations.list_live(
         tx,
         since=lowest_id(since) if since else None,
-        after=position[0] if position else None,
+        after=paging.position(UUID),
         limit=paging.limit,
     )
-    return paging.page(rows, HoldPosition.model_validate, lambda row: [str(row.order_id)])
+    return paging.page(rows, HoldPosition.model_validate, lambda row: row.order_id)
 
 
 @router.post("/{order_id}/release", dependencies=[Writes])

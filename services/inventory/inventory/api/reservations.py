@@ -1,6 +1,6 @@
 """What orders hold, over HTTP: for people who ask why pieces are not for sale."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query
 from chassis.db import Tx
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
-from inventory.api import positions
 from inventory.api.access import Reader
 from inventory.api.views import ReservationView
 from inventory.domain.reservation import State
@@ -30,19 +29,18 @@ async def list_reservations(
     ] = None,
 ) -> Page[ReservationView]:
     """List reservations, oldest first; old ones still `held` belong to orders that never ended."""
-    position = paging.position(positions.instant, UUID)
     rows = await reservations.list_reservations(
         tx,
         state=state,
         made_before=utcnow() - timedelta(seconds=older_than) if older_than is not None else None,
-        after=(position[0], position[1]) if position else None,
+        after=paging.position(datetime, UUID),
         limit=paging.limit + 1,
     )
     lines = await reservations.list_allocations(tx, [row.order_id for row in rows])
     return paging.page(
         rows,
         lambda row: ReservationView.of(row, lines.get(row.order_id, [])),
-        lambda row: [row.created_at.isoformat(), str(row.order_id)],
+        lambda row: (row.created_at, row.order_id),
     )
 
 

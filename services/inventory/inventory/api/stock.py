@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query
 from chassis.db import Tx
 from chassis.pages import Page, Paged
 from chassis.wire import Sku
-from inventory.api import positions
 from inventory.api.access import Reader
 from inventory.api.views import StockView
 from inventory.domain.stock import Availability
@@ -31,21 +30,20 @@ async def list_stock(
     warehouse_id: Annotated[UUID | None, Query(description="only variants kept there")] = None,
 ) -> Page[StockView]:
     """List variants with their stock, by SKU."""
-    position = paging.position(positions.text, UUID)
     rows = await stock_views.list_levels(
         tx,
         availability=availability,
         sku=sku,
         product_id=product_id,
         warehouse_id=warehouse_id,
-        after=(position[0], position[1]) if position else None,
+        after=paging.position(str, UUID),
         limit=paging.limit + 1,
     )
     items = await stock_views.list_items(tx, [row.variant_id for row in rows])
     return paging.page(
         rows,
         lambda level: StockView.of(level, items.get(level.variant_id, [])),
-        lambda level: [level.sku, str(level.variant_id)],
+        lambda level: (level.sku, level.variant_id),
     )
 
 

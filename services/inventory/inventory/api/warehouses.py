@@ -12,7 +12,6 @@ from chassis.db import Tx
 from chassis.ids import new_id
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Id, Line, Name, OptionalLine, SafeText, Sku, View
-from inventory.api import positions
 from inventory.api.access import Reader, Writer
 from inventory.domain.warehouse import Warehouse, WarehouseCodeTaken
 from inventory.store import stock, warehouses
@@ -68,15 +67,14 @@ async def list_warehouses(
     seller_id: Annotated[UUID | None, Query(description="only this seller's")] = None,
 ) -> Page[WarehouseView]:
     """List the warehouses in the order in which they are emptied."""
-    position = paging.position(positions.small_number, positions.text)
     rows = await warehouses.list_warehouses(
         tx,
         is_active=is_active,
         seller_id=seller_id,
-        after=(position[0], position[1]) if position else None,
+        after=paging.position(int, str),
         limit=paging.limit + 1,
     )
-    return paging.page(rows, WarehouseView.model_validate, lambda row: [row.priority, row.code])
+    return paging.page(rows, WarehouseView.model_validate, lambda row: (row.priority, row.code))
 
 
 @router.post("", status_code=201)

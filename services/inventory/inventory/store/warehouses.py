@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import BigInteger, delete, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory.domain.stock import StockItem
@@ -60,7 +60,9 @@ async def list_warehouses(
     if seller_id is not None:
         query = query.where(Warehouse.seller_id == seller_id)
     if after is not None:
-        query = query.where(tuple_(Warehouse.priority, Warehouse.code) > after)
+        # A position may be any bigint, the column is smaller: the driver refuses what is beyond.
+        position = tuple_(literal(after[0], BigInteger), after[1])
+        query = query.where(tuple_(Warehouse.priority, Warehouse.code) > position)
     return (await tx.scalars(query)).all()
 
 

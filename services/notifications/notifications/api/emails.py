@@ -59,16 +59,15 @@ async def list_emails(
     ] = None,
 ) -> Page[EmailView]:
     """Mails, newest first, by status, whole recipient or what they are about."""
-    position = paging.position(UUID)
     rows = await store.list_emails(
         tx,
         status=status,
         recipient=recipient,
         reference_id=reference_id,
-        before=position[0] if position else None,
+        before=paging.position(UUID),
         limit=paging.limit + 1,
     )
-    return paging.page(rows, EmailView.model_validate, lambda row: [str(row.id)])
+    return paging.page(rows, EmailView.model_validate, lambda row: row.id)
 
 
 @router.get("/{email_id}", dependencies=[READ])

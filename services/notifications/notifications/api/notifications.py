@@ -44,15 +44,14 @@ async def list_notifications(
     unread: Annotated[bool | None, Query(description="only unread, or only read ones")] = None,
 ) -> Page[NotificationView]:
     """Your notifications, newest first."""
-    position = paging.position(UUID)
     rows = await store.list_notifications(
         tx,
         caller.id,
         unread=unread,
-        before=position[0] if position else None,
+        before=paging.position(UUID),
         limit=paging.limit + 1,
     )
-    return paging.page(rows, NotificationView.model_validate, lambda row: [str(row.id)])
+    return paging.page(rows, NotificationView.model_validate, lambda row: row.id)
 
 
 @router.post("/read-all")

@@ -47,7 +47,7 @@ async def list_orders(
     """All orders, newest first."""
     given = {"status": status, "order_number": order_number, "customer_id": customer_id}
     filters = {name: value for name, value in given.items() if value is not None}
-    after = paging.position(datetime.fromisoformat, UUID)
+    after = paging.position(datetime, UUID)
     rows = await store.list_orders(tx, true(), paging.limit, after, **filters)
     return paging.page(rows, OrderSummary.model_validate, summary_key)
 

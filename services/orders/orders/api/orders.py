@@ -31,15 +31,15 @@ router = APIRouter(prefix="/v1/orders")
 UNDOING = frozenset({Stage.CANCELLING_PAYMENT, Stage.REFUNDING, Stage.RELEASING, Stage.RECALLING})
 
 
-def summary_key(order: Order) -> list[str]:
+def summary_key(order: Order) -> tuple[datetime, UUID]:
     """Where an order stands in a list."""
-    return [order.placed_at.isoformat(), str(order.id)]
+    return order.placed_at, order.id
 
 
 @router.get("")
 async def list_orders(caller: SignedIn, paging: Paged, tx: Tx) -> Page[OrderSummary]:
     """The orders of the signed-in customer, newest first."""
-    after = paging.position(datetime.fromisoformat, UUID)
+    after = paging.position(datetime, UUID)
     rule = Order.customer_id == caller.customer_id
     rows = await store.list_orders(tx, rule, paging.limit, after)
     return paging.page(rows, OrderSummary.model_validate, summary_key)

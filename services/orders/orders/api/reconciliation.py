@@ -5,13 +5,12 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
 
 from chassis.auth import permitted
 from chassis.db import Tx
 from chassis.ids import lowest_id
 from chassis.pages import Page, Paged
-from chassis.wire import View
+from chassis.wire import Moment, View
 from orders.store import sagas as store
 
 router = APIRouter(prefix="/v1/admin/ops/orders/reconciliation", tags=["reconciliation"])
@@ -39,14 +38,13 @@ class OrderPosition(View):
 async def list_order_positions(
     paging: Paged,
     tx: Tx,
-    since: Annotated[AwareDatetime | None, Query(description="orders placed from then on")] = None,
+    since: Annotated[Moment | None, Query(description="orders placed from then on")] = None,
 ) -> Page[OrderPosition]:
     """Every order with its money as orders believes it, by the time it was placed."""
-    position = paging.position(UUID)
     rows = await store.list_positions(
         tx,
         since=lowest_id(since) if since else None,
-        after=position[0] if position else None,
+        after=paging.position(UUID),
         limit=paging.limit,
     )
-    return paging.page(rows, OrderPosition.model_validate, lambda row: [str(row.order_id)])
+    return paging.page(rows, OrderPosition.model_validate, lambda row: row.order_id)

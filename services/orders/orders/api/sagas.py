@@ -102,7 +102,7 @@ async def list_sagas(
     if stuck:
         rule = rule & store.is_stuck(utcnow() - OVERDUE)
     rows = await store.list_sagas(tx, paging.limit, paging.position(UUID), rule)
-    return paging.page(rows, SagaView.model_validate, lambda saga: [str(saga.order_id)])
+    return paging.page(rows, SagaView.model_validate, lambda saga: saga.order_id)
 
 
 @router.get("/{order_id}", dependencies=[MayRead])

@@ -1,6 +1,7 @@
 """Reading orders, for clients, staff and services; the owner rule stands inside each query."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -47,7 +48,7 @@ async def list_orders(
     tx: AsyncSession,
     rule: ColumnElement[bool],
     limit: int,
-    after: Sequence[Any] | None,
+    after: tuple[datetime, UUID] | None,
     **filters: Any,
 ) -> Sequence[Order]:
     """Newest first, `limit + 1` rows; `filters` are equalities by column."""

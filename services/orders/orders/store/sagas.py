@@ -65,12 +65,12 @@ async def get_standing(tx: AsyncSession, order_id: UUID) -> Any:
 
 
 async def list_sagas(
-    tx: AsyncSession, limit: int, after: Sequence[Any] | None, rule: ColumnElement[bool]
+    tx: AsyncSession, limit: int, after: UUID | None, rule: ColumnElement[bool]
 ) -> Sequence[Any]:
     """Processes by order id, newest first, `limit + 1` rows."""
     query = _SHOWN.where(rule)
     if after is not None:
-        query = query.where(CheckoutSaga.order_id < after[0])
+        query = query.where(CheckoutSaga.order_id < after)
     query = query.order_by(CheckoutSaga.order_id.desc()).limit(limit + 1)
     return (await tx.execute(query)).all()
 

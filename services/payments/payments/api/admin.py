@@ -113,10 +113,8 @@ async def list_payments(
     caller: ReadsPayments, paging: Paged, wanted: Annotated[Filter, Depends(_filter)], tx: Tx
 ) -> Page[StaffPaymentView]:
     """Payments, newest first."""
-    position = paging.position(UUID)
-    before = position[0] if position else None
-    rows = await reading.list_payments(tx, wanted, before, paging.limit + 1)
-    return paging.page(rows, StaffPaymentView.of, lambda payment: [str(payment.id)])
+    rows = await reading.list_payments(tx, wanted, paging.position(UUID), paging.limit + 1)
+    return paging.page(rows, StaffPaymentView.of, lambda payment: payment.id)
 
 
 @router.get("/{payment_id}")

@@ -5,7 +5,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime
 
 from chassis.auth import permitted
 from chassis.client import PeerAway
@@ -13,7 +12,7 @@ from chassis.db import Tx
 from chassis.ids import lowest_id
 from chassis.ops.views import ReasonBody
 from chassis.pages import Page, Paged
-from chassis.wire import View
+from chassis.wire import Moment, View
 from payments import restating
 from payments.bus import providers
 from payments.providers.port import OutcomeUnknown, ProviderRefused
@@ -61,20 +60,19 @@ class ProviderLines(View):
 async def list_payment_positions(
     paging: Paged,
     tx: Tx,
-    since: Annotated[AwareDatetime | None, Query(description="of orders from then on")] = None,
+    since: Annotated[Moment | None, Query(description="of orders from then on")] = None,
 ) -> Page[PaymentPosition]:
     """Every payment with its money, by its order's time."""
-    position = paging.position(UUID, UUID)
     rows = await reading.list_positions(
         tx,
         since=lowest_id(since) if since else None,
-        after=(position[0], position[1]) if position else None,
+        after=paging.position(UUID, UUID),
         limit=paging.limit,
     )
     return paging.page(
         rows,
         PaymentPosition.model_validate,
-        lambda row: [str(row.order_id), str(row.payment_id)],
+        lambda row: (row.order_id, row.payment_id),
     )
 
 

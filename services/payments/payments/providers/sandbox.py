@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from chassis import webhooks
 from chassis.http import Http, Reply, Unreached
 from chassis.ids import new_id
+from chassis.wire import Storable
 from payments.domain.charge import Charge, ChargeRefund, ChargeStatus, NextAction
 from payments.providers.port import (
     BadWebhook,
@@ -38,7 +39,7 @@ REFUSALS: Final = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONF
 
 A = TypeVar("A", bound=BaseModel)
 Minor = Annotated[int, Field(ge=0, le=10**12)]
-Short = Annotated[str, Field(max_length=100)]
+Short = Annotated[Storable, Field(max_length=100)]
 
 
 class CardAnswer(BaseModel):
@@ -53,7 +54,7 @@ class ActionAnswer(BaseModel):
     """Where the customer must go."""
 
     type: Short
-    url: Annotated[str, Field(max_length=500)]
+    url: Annotated[Storable, Field(max_length=500)]
 
 
 class RefundAnswer(BaseModel):
@@ -78,7 +79,7 @@ class ChargeAnswer(BaseModel):
     failure_code: Short | None = None
     next_action: ActionAnswer | None = None
     card: CardAnswer | None = None
-    paypal_email: Annotated[str, Field(max_length=255)] | None = None
+    paypal_email: Annotated[Storable, Field(max_length=255)] | None = None
     metadata: dict[str, str] = {}
     refund: RefundAnswer | None = None
 
@@ -130,7 +131,7 @@ class SavedAnswer(BaseModel):
 
     id: Short
     card: CardAnswer | None = None
-    paypal_email: Annotated[str, Field(max_length=255)] | None = None
+    paypal_email: Annotated[Storable, Field(max_length=255)] | None = None
 
 
 class WebhookBody(BaseModel):

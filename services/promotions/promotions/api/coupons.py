@@ -169,10 +169,8 @@ async def list_coupons(
     status: Annotated[Literal["active", "expired", "disabled"] | None, Query()] = None,
 ) -> Page[CouponView]:
     """List coupons, the newest first."""
-    position = paging.position(UUID)
-    after = position[0] if position else None
-    rows = await store.list_coupons(tx, paging.limit + 1, after, status, today)
-    return paging.page(rows, lambda row: CouponView.of(row, today), lambda row: [str(row.id)])
+    rows = await store.list_coupons(tx, paging.limit + 1, paging.position(UUID), status, today)
+    return paging.page(rows, lambda row: CouponView.of(row, today), lambda row: row.id)
 
 
 @router.get("/{coupon_id}", dependencies=[READ])
@@ -220,7 +218,5 @@ async def delete_coupon(coupon_id: UUID, expected: etag.IfMatch, tx: Tx) -> None
 async def list_redemptions(coupon_id: UUID, paging: Paged, tx: Tx) -> Page[RedemptionView]:
     """List a coupon's uses, the newest order first."""
     await store.get_coupon(tx, coupon_id)
-    position = paging.position(UUID)
-    after = position[0] if position else None
-    rows = await store.list_redemptions(tx, coupon_id, paging.limit + 1, after)
-    return paging.page(rows, RedemptionView.of, lambda row: [str(row.order_id)])
+    rows = await store.list_redemptions(tx, coupon_id, paging.limit + 1, paging.position(UUID))
+    return paging.page(rows, RedemptionView.of, lambda row: row.order_id)

@@ -119,9 +119,8 @@ async def create_method(body: MethodBody, tx: Tx, response: Response) -> MethodV
 @router.get("", dependencies=[READ])
 async def list_methods(paging: Paged, tx: Tx) -> Page[MethodView]:
     """All shipping methods, retired ones too."""
-    position = paging.position(UUID)
-    rows = await store.list_methods(tx, paging.limit + 1, position[0] if position else None)
-    return paging.page(rows, MethodView.model_validate, lambda row: [str(row.id)])
+    rows = await store.list_methods(tx, paging.limit + 1, paging.position(UUID))
+    return paging.page(rows, MethodView.model_validate, lambda row: row.id)
 
 
 @router.get("/{method_id}", dependencies=[READ])

@@ -77,9 +77,8 @@ async def create_provider(body: NewProviderBody, tx: Tx, response: Response) -> 
 @router.get("", dependencies=[READ])
 async def list_providers(paging: Paged, tx: Tx) -> Page[ProviderView]:
     """All providers."""
-    position = paging.position(UUID)
-    rows = await store.list_providers(tx, paging.limit + 1, position[0] if position else None)
-    return paging.page(rows, ProviderView.model_validate, lambda row: [str(row.id)])
+    rows = await store.list_providers(tx, paging.limit + 1, paging.position(UUID))
+    return paging.page(rows, ProviderView.model_validate, lambda row: row.id)
 
 
 @router.get("/{provider_id}", dependencies=[READ])

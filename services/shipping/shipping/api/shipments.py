@@ -167,13 +167,9 @@ async def list_shipments(
     order_id: Annotated[UUID | None, Query()] = None,
 ) -> Page[ShipmentView]:
     """Parcels, the newest first."""
-    position = paging.position(UUID)
-    after = position[0] if position else None
-    rows = await store.list_shipments(tx, paging.limit + 1, after, status, order_id)
+    rows = await store.list_shipments(tx, paging.limit + 1, paging.position(UUID), status, order_id)
     events = await store.list_tracking(tx, [row.id for row in rows])
-    return paging.page(
-        rows, lambda row: ShipmentView.of(row, events[row.id]), lambda row: [str(row.id)]
-    )
+    return paging.page(rows, lambda row: ShipmentView.of(row, events[row.id]), lambda row: row.id)
 
 
 @admin.get("/{shipment_id}", name="get_shipment")

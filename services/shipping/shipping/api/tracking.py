@@ -1,12 +1,12 @@
 """Reports of what happened to a parcel, entered by staff or told by a carrier's webhook."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import context, outbox
@@ -15,7 +15,7 @@ from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.errors import Invalid, Refused
 from chassis.ids import new_id, utcnow
-from chassis.wire import Body, SafeText
+from chassis.wire import Body, Moment, SafeText
 from contracts.shipping import Milestone
 from shipping.api.shipments import ShipmentView, view
 from shipping.carriers import CARRIERS
@@ -29,9 +29,6 @@ router = APIRouter(
 )
 
 CLOCKS_MAY_DIFFER_BY = timedelta(minutes=5)
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-
-Moment = Annotated[AwareDatetime, Field(strict=False, ge=EARLIEST)]
 TrackingNumber = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._/-]+$")]
 
 
