@@ -1,12 +1,16 @@
 """What every attack needs: the seed, the crash points, a client that never gives up."""
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+import pytest_asyncio
 
+from crowd import LONG_STAGES, SCARCE_PIECES, Crowd, gather_crowd
 from failures import CrashPoints
+from shopfloor import Staff
 from storm import Persistent
 from suite.instance import Instance
 
@@ -55,3 +59,18 @@ def crash_points(instance: Instance) -> Iterator[CrashPoints]:
 def client(http: httpx.AsyncClient) -> Persistent:
     """A client that repeats what broke off."""
     return Persistent(http, patience=300)
+
+
+@pytest_asyncio.fixture
+async def long_stages(instance: Instance, staff: Staff) -> AsyncIterator[None]:
+    """Checkouts that outlast an outage, so that it is not cancellations that are counted."""
+    longer = Instance(instance.folder, "test", overrides={**instance.overrides, **LONG_STAGES})
+    await asyncio.to_thread(longer.start)
+    yield
+    await asyncio.to_thread(instance.start)
+
+
+@pytest_asyncio.fixture
+async def crowd(long_stages: None, staff: Staff, client: Persistent) -> Crowd:
+    """Buyers about to come."""
+    return await gather_crowd(staff, client, scarce=SCARCE_PIECES)

@@ -1,6 +1,7 @@
 """A crowd drawn from a seed: who buys what and when, how they pay, who changes their mind."""
 
 import asyncio
+import json
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,8 +11,13 @@ import httpx
 
 from shopfloor import Buyer, Product, Staff, key, ok
 from storm import Persistent
+from suite.environment import DEADLINES
 
 SCARCE, PLENTIFUL = 3, 20
+SCARCE_PIECES = 8
+# Checkouts that outlast an outage, so that it is not cancellations that are counted.
+STAGES = {"reserving": 180, "redeeming": 180, "collecting": 180}
+LONG_STAGES = {"orders": {"DEADLINES": json.dumps({**DEADLINES, **STAGES})}}
 PER_SECOND = 10.0
 # How they pay, and how many of a hundred do.
 PAYMENTS = {

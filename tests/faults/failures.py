@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chassis.crashpoints import LOG
 
-CRASH, RAISE = "crash", "raise"
+CRASH, RAISE, FREEZE = "crash", "raise", "freeze"
 
 
 def may_fail(folder: Path) -> dict[str, dict[str, str]]:

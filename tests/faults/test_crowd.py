@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from chassis.crashpoints import Point
-from crowd import Crowd, gather_crowd, read_all, visits
+from crowd import SCARCE_PIECES, Crowd, gather_crowd, read_all, visits
 from failures import CrashPoints, Failure
 from invariants import Books
 from shopfloor import Staff
@@ -19,7 +19,6 @@ from tap import tapped
 
 # A quarter finds its scarce product gone and places no order: of these, over 200 do.
 VISITS = 260
-SCARCE_PIECES = 8
 CRASHES = 8
 # The crowd of every test run: half as many buyers for half as many scarce pieces.
 HALF = 2

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 
-from crowd import gather_crowd, visits
+from crowd import SCARCE_PIECES, gather_crowd, visits
 from held_back import HeldBack, hold_back
 from impersonation import allow_any_name
 from invariants import SERVICES, Books
@@ -20,7 +20,7 @@ from storm import Persistent
 from suite.instance import Instance
 from tally import Watch
 from tap import tapped
-from test_crowd import SCARCE_PIECES, VISITS, everything_holds
+from test_crowd import VISITS, everything_holds
 
 HEARING = [name for name in SERVICES if name != "identity"]
 EACH = 3

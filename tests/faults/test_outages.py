@@ -1,7 +1,6 @@
 """Servers killed, stopped and cut off in the midst of a crowd's checkouts."""
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -10,14 +9,12 @@ from contextlib import contextmanager
 import pytest
 import pytest_asyncio
 
-from crowd import Crowd, gather_crowd, visits
+from crowd import LONG_STAGES, Crowd, visits
 from invariants import SERVICES, Books
-from shopfloor import Staff, until
-from storm import Persistent
-from suite.environment import DEADLINES
+from shopfloor import until
 from suite.instance import Instance
 from tally import Watch
-from test_crowd import SCARCE_PIECES, VISITS, everything_holds
+from test_crowd import VISITS, everything_holds
 from wire import Wire, wires
 
 WIRED = ("orders", "payments", "inventory")
@@ -33,26 +30,9 @@ ALARMS = (
 ALARMED = 8.0
 # How long whatever was killed may take to come back, in seconds.
 PATIENT = 240
-STAGES = {"reserving": 180, "redeeming": 180, "collecting": 180}
-LONG_STAGES = {"orders": {"DEADLINES": json.dumps({**DEADLINES, **STAGES})}}
 
 pytestmark = pytest.mark.full
 Strike = Callable[[], Awaitable[int]]
-
-
-@pytest_asyncio.fixture
-async def long_stages(instance: Instance, staff: Staff) -> AsyncIterator[None]:
-    """Checkouts that outlast an outage, so that it is not cancellations that are counted."""
-    longer = Instance(instance.folder, "test", overrides={**instance.overrides, **LONG_STAGES})
-    await asyncio.to_thread(longer.start)
-    yield
-    await asyncio.to_thread(instance.start)
-
-
-@pytest_asyncio.fixture
-async def crowd(long_stages: None, staff: Staff, client: Persistent) -> Crowd:
-    """Buyers about to come."""
-    return await gather_crowd(staff, client, scarce=SCARCE_PIECES)
 
 
 async def strikes(

@@ -1,9 +1,9 @@
 """Crash points: named places between two effects where a test lets this process fail.
 
 They are off unless the setting `crash_points` names a folder. Then a point fails once for each file
-`<service>/<point>/<message>.crash` (SIGKILL) or `.raise` (an exception) found there; the file is
-taken away by who fails, so one file is one failure however many processes pass. Everything passed
-is noted in `<folder>/passed.log`, one line each: service, point, message.
+`<service>/<point>/<message>.crash` (SIGKILL), `.freeze` (SIGSTOP) or `.raise` (an exception) found
+there; the file is taken away by who fails, so one file is one failure however many processes pass.
+Everything passed is noted in `<folder>/passed.log`, one line each: service, point, message.
 """
 
 import os
@@ -57,6 +57,8 @@ def reached(point: Point, messages: Iterable[str]) -> None:
         place = _folder / _service / point
         if _taken(place / f"{name}.crash"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if _taken(place / f"{name}.freeze"):
+            os.kill(os.getpid(), signal.SIGSTOP)
         if _taken(place / f"{name}.raise"):
             raise Failed(f"{point} {name}")
 

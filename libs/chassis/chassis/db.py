@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.pool import NullPool
 
-from chassis import outbox
+from chassis import outbox, session_limits
 from chassis.driver import translated
 from chassis.driver_errors import ErrorKind, classify, ends_session
 from chassis.pool import Open, Pool, Remembering
@@ -35,8 +35,7 @@ SESSION_SETTINGS = {
     # Statements ask by key: a plan for these very values is never the better one,
     # and PostgreSQL would go on to make one for each `any(array)`.
     "plan_cache_mode": "force_generic_plan",
-    "idle_in_transaction_session_timeout": "60s",
-    "lock_timeout": "10s",
+    **session_limits.OF_A_SERVICE,
 }
 AFTER_COMMIT = "after_commit"
 

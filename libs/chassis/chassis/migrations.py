@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis import tables
+from chassis import session_limits, tables
 from chassis.ops import tables as operator_tables
 from chassis.revisions import folder_of
 
@@ -62,14 +62,16 @@ $$;
 # a revision of a service. The lock is taken by a statement of its own within the function, so that
 # the rows are read with a snapshot younger than the lock; it belongs to the connection, and is let
 # go after the deletion is committed. When every shard is held by another relay the function waits
-# for the first. A sent row that a crash brings back is sent twice, which the inbox notices: its
-# deletion need not wait for the disk.
+# for the first. Between the two calls the session is idle outside of a transaction: PostgreSQL ends
+# it, and with it its locks, when its process is lost or frozen. A sent row that a crash brings back
+# is sent twice, which the inbox notices: its deletion need not wait for the disk.
 RELAY_FUNCTIONS = """
 create or replace function outbox_take(space integer, wanted integer[], most integer)
 returns table (held integer[], seq bigint, message_id uuid, subject text, exchange text,
                routing_key text, headers jsonb, body bytea) language plpgsql as $$
 declare free integer[];
 begin
+  perform set_config('idle_session_timeout', '@SILENCE@s', false);
   select coalesce(array_agg(s), '{}') into free
     from unnest(wanted) s where pg_try_advisory_lock(space, s);
   if free = '{}' then
@@ -90,11 +92,12 @@ end $$;
 create or replace procedure outbox_sent(sent bigint[]) language plpgsql as $$
 begin
   set local synchronous_commit = off;
+  reset idle_session_timeout;
   delete from outbox where outbox.seq = any (sent);
   commit;
   perform pg_advisory_unlock_all();
 end $$;
-"""
+""".replace("@SILENCE@", str(session_limits.SILENCE))
 
 
 def create_message_tables(days: int = 14) -> None:
@@ -177,7 +180,8 @@ def differences(connection: Connection, metadata: MetaData) -> list[Any]:
 
 async def migrate(service: str, url: str, role: str | None) -> None:
     """Bring a database to the newest revision and grant its unprivileged role what it may do."""
-    engine = create_async_engine(url)
+    limits = {"server_settings": session_limits.OF_EVERY_SESSION}
+    engine = create_async_engine(url, connect_args=limits)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_upgrade, service)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util.concurrency import greenlet_spawn
 
+from chassis import session_limits
 from chassis.driver import Driver
 
 FIRST_TYPE_OF_A_DATABASE = 16_384
@@ -25,14 +26,20 @@ NAMED = SimpleNamespace(name="remembered")
 
 
 class Remembering(asyncpg.Connection):  # type: ignore[misc]
-    """Asks once in a process what a built-in type is made of, and not once for each connection.
+    """Watches for a lost server, and asks once in a process what a built-in type is made of.
 
     asyncpg asks the server at each connection's first `uuid[]`, first `text[]` and so on, with a
     recursive query that costs more than a whole checkout's statements (5 to 10 ms). What
     PostgreSQL itself brings has the same numbers everywhere on a server.
     """
 
+    __slots__ = ()
+
     _known: ClassVar[dict[frozenset[int], Any]] = {}
+
+    def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        session_limits.apply_to(transport)
 
     async def _introspect_types(self, typeoids: Iterable[int], limit: float | None) -> Any:
         wanted = frozenset(typeoids)

@@ -128,7 +128,12 @@ class Relay:
             return bool(await connection.fetchval(WAITING))
 
     async def _pass(self, shards: set[int]) -> int:
-        """Send one batch of the shards that can be locked; returns how many rows were read."""
+        """Send one batch of the shards that can be locked; returns how many rows were read.
+
+        PostgreSQL lets the shards of a silent relay go, so nothing here waits for long while they
+        are locked: the broker must be there before, and each publishing has a time limit.
+        """
+        await self.broker.publishing()
         async with self.database.driver() as connection:
             try:
                 rows = await connection.fetch(TAKE, LOCK_SPACE, sorted(shards), self.batch)
@@ -175,7 +180,6 @@ class Relay:
         return failure
 
     async def _publish(self, row: asyncpg.Record) -> None:
-        channel = await self.broker.publishing()
         with Sending(row) as sending:
             properties = aiormq.spec.Basic.Properties(
                 headers=sending.headers,
@@ -185,17 +189,18 @@ class Relay:
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
                 message_type=row["headers"]["cloudEvents:type"],
             )
-            # A batch goes out in few writes: the exchange's own `publish` would wait for the
-            # socket after each message. What is under way is bounded by the batch.
-            await channel.basic_publish(
-                row["body"],
-                exchange=row["exchange"],
-                routing_key=row["routing_key"],
-                properties=properties,
-                mandatory=True,
-                timeout=PUBLISH_TIMEOUT,
-                wait=False,
-            )
+            async with asyncio.timeout(PUBLISH_TIMEOUT):
+                channel = await self.broker.publishing()
+                # A batch goes out in few writes: the exchange's own `publish` would wait for the
+                # socket after each message. What is under way is bounded by the batch.
+                await channel.basic_publish(
+                    row["body"],
+                    exchange=row["exchange"],
+                    routing_key=row["routing_key"],
+                    properties=properties,
+                    mandatory=True,
+                    wait=False,
+                )
 
     async def _park(self, connection: asyncpg.Connection, row: asyncpg.Record) -> None:
         """Set an unroutable message aside with an alarm, so that it does not stop the others."""

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
+from chassis import session_limits
 from chassis.db import Database
 from sandbox_provider.tables import metadata
 
@@ -26,7 +27,8 @@ async def transaction(database: Database) -> AsyncIterator[AsyncSession]:
 
 async def make_tables(url: str) -> None:
     """Create the tables that are missing; processes that start together wait for each other."""
-    engine = create_async_engine(url)
+    limits = {"server_settings": session_limits.OF_EVERY_SESSION}
+    engine = create_async_engine(url, connect_args=limits)
     try:
         async with engine.begin() as connection:
             await connection.execute(

@@ -29,6 +29,13 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
+    # What is lost or frozen must not keep locks; services set closer limits for their own sessions.
+    "idle_in_transaction_session_timeout": "60s",
+    "client_connection_check_interval": "2s",
+    "tcp_keepalives_idle": "4",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10s",
 }
 
 # What a killed process wrote is with the kernel; fsync guards against a machine that stops. No test

@@ -1,0 +1,43 @@
+"""How long either side of a database session bears the other's silence.
+
+A lost or frozen process must not keep its locks: the server ends its session by itself. A process
+whose server is lost notices by its socket and by the time limit of its statements.
+"""
+
+import socket
+from asyncio import Transport
+from typing import Final
+
+SILENCE: Final = 10
+"""Seconds after which a session that holds a lock and does nothing ends."""
+KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 4, 2, 3
+
+# PostgreSQL applies these to its side of the connection. A statement goes on as long as it needs
+# while its client is there, so migrations use them, too.
+OF_EVERY_SESSION: Final = {
+    "idle_in_transaction_session_timeout": f"{SILENCE}s",
+    "client_connection_check_interval": f"{KEEPALIVE_INTERVAL}s",
+    "tcp_keepalives_idle": str(KEEPALIVE_IDLE),
+    "tcp_keepalives_interval": str(KEEPALIVE_INTERVAL),
+    "tcp_keepalives_count": str(KEEPALIVE_COUNT),
+    "tcp_user_timeout": str(SILENCE * 1000),
+}
+# A statement of a frozen client, or one that waits for another's lock, ends as well. The limit is
+# shorter than the client's own, so that a server that is there says which statement it was.
+OF_A_SERVICE: Final = OF_EVERY_SESSION | {"lock_timeout": f"{SILENCE}s", "statement_timeout": "20s"}
+
+
+def apply_to(transport: Transport) -> None:
+    """Set the same limits on the client's side; an option that the system lacks is left out."""
+    found = transport.get_extra_info("socket")
+    if found is None or found.family == getattr(socket, "AF_UNIX", None):
+        return
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
+        ("TCP_KEEPCNT", KEEPALIVE_COUNT),
+        ("TCP_USER_TIMEOUT", SILENCE * 1000),
+    ):
+        if hasattr(socket, name):
+            found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
