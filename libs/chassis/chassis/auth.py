@@ -85,9 +85,10 @@ async def caller(caller: MaybeCaller) -> Caller:
 SignedIn = Annotated[Caller, Depends(caller)]
 
 
-# What each dependency made by `permitted` and `only_services` requires; the API document and the
-# tests of access read it.
+# What each dependency made by `permitted`, `holding` and `only_services` requires; the API document
+# and the tests of access read it.
 PERMISSIONS: dict[Callable[..., Any], str] = {}
+CONDITIONAL_PERMISSIONS: dict[Callable[..., Any], str] = {}
 CALLING_SERVICES: dict[Callable[..., Any], tuple[str, ...]] = {}
 
 
@@ -101,6 +102,19 @@ def permitted(permission: str) -> Callable[[Caller], Coroutine[Any, Any, Caller]
 
     PERMISSIONS[check] = permission
     return check
+
+
+def holding(permission: str) -> Callable[[Caller], Coroutine[Any, Any, bool]]:
+    """A dependency that tells a route whether its caller has a permission.
+
+    For a route that needs it for some requests only, such as those that return money.
+    """
+
+    async def holds(caller: SignedIn) -> bool:
+        return caller.may(permission)
+
+    CONDITIONAL_PERMISSIONS[holds] = permission
+    return holds
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,11 @@ async def order_in(orders: Any, guest: Any, *events: type, key: str = "k") -> UU
     return order_id
 
 
-async def act(orders: Harness[Any], order_id: UUID, deed: str, **body: Any) -> Any:
-    headers = orders.signed_in(permissions=("ops:read", "ops:write", "orders:read"))
+async def act(
+    orders: Harness[Any], order_id: UUID, deed: str, *, may_refund: bool = True, **body: Any
+) -> Any:
+    refund = ("orders:refund",) if may_refund else ()
+    headers = orders.signed_in(permissions=("ops:read", "ops:write", "orders:read", *refund))
     headers["Idempotency-Key"] = new_id().hex
     url = f"/v1/admin/sagas/{order_id}/{deed}"
     return await orders.client.post(url, json={**WHY, **body}, headers=headers)

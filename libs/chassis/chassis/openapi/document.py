@@ -136,7 +136,8 @@ def _require(parameters: list[Document]) -> None:
 def _secure(operation: Document, calls: list[Any]) -> None:
     """Declare whether a token is required, optional or ignored, and which permissions it needs.
 
-    `x-permissions` lists the caller's, `x-calling-services` the services that may call.
+    `x-permissions` lists the caller's, `x-conditional-permissions` those that some requests need
+    as well, `x-calling-services` the services that may call.
     """
     if "security" in operation and auth.caller not in calls and auth.service_caller not in calls:
         operation["security"] = [{}, *operation["security"]]
@@ -148,6 +149,10 @@ def _secure(operation: Document, calls: list[Any]) -> None:
         needed = " and ".join(f"`{each}`" for each in permissions)
         described = operation.get("description") or f"{operation['summary']}."
         operation["description"] = f"{described}\n\nNeeds the permission {needed}."
+    if conditional := {
+        auth.CONDITIONAL_PERMISSIONS[call] for call in calls if call in auth.CONDITIONAL_PERMISSIONS
+    }:
+        operation["x-conditional-permissions"] = sorted(conditional)
     if callers := {name for call in calls for name in auth.CALLING_SERVICES.get(call, ())}:
         operation["x-calling-services"] = sorted(callers)
 

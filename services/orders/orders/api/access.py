@@ -8,10 +8,10 @@ from uuid import UUID
 from fastapi import Depends, Header
 from sqlalchemy import ColumnElement
 
-from chassis.auth import MaybeCaller
+from chassis.auth import Caller, MaybeCaller, holding
 from chassis.errors import Unauthenticated
 from chassis.tokens import hash_of
-from orders.store.orders import visible_to
+from orders.store.orders import owned_by, visible_to
 
 CartToken = Annotated[
     str | None,
@@ -47,11 +47,25 @@ async def order_principal(caller: MaybeCaller, token: OrderToken = None) -> str:
     raise Unauthenticated("Sign in, or send the X-Order-Token of your order.")
 
 
-async def _rule(caller: MaybeCaller, token: OrderToken = None) -> ColumnElement[bool]:
+def _required_hash(caller: Caller | None, token: str | None) -> str | None:
     if caller is None and token is None:
         raise Unauthenticated("Sign in, or send the X-Order-Token of your order.")
-    return visible_to(caller, hash_of(token) if token else None)
+    return hash_of(token) if token else None
 
 
-Visible = Annotated[ColumnElement[bool], Depends(_rule)]
-"""The owner rule, to be put inside the query."""
+async def _visible(caller: MaybeCaller, token: OrderToken = None) -> ColumnElement[bool]:
+    return visible_to(caller, _required_hash(caller, token))
+
+
+async def _owned(caller: MaybeCaller, token: OrderToken = None) -> ColumnElement[bool]:
+    return owned_by(caller, _required_hash(caller, token))
+
+
+Visible = Annotated[ColumnElement[bool], Depends(_visible)]
+"""The rule of who sees an order, to be put inside the query: its owner, or staff."""
+
+Owned = Annotated[ColumnElement[bool], Depends(_owned)]
+"""The rule of who changes an order as its customer; staff has routes of its own."""
+
+MayRefund = Annotated[bool, Depends(holding("orders:refund"))]
+"""Whether the caller may return money."""

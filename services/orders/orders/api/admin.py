@@ -13,13 +13,15 @@ from chassis.auth import SignedIn, permitted
 from chassis.db import Tx
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
+from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, SafeText
+from orders.api.access import MayRefund
 from orders.api.following import read_view
 from orders.api.orders import cancel, summary_key
 from orders.api.views import CancellationBody, OrderSummary, OrderView
 from orders.domain.order import Stage, Status
-from orders.domain.refusals import NothingToReview, OrderNotFound
+from orders.domain.refusals import NothingToReview, OrderNotFound, RefundNotPermitted
 from orders.saga.process import hear
 from orders.saga.triggers import ReviewRefund, ReviewRetry
 from orders.store import checkouts, saving
@@ -72,9 +74,12 @@ async def cancel_order(
     request: Request,
     claim: Annotated[Claim, idempotent(staff)],
     tx: Tx,
+    may_refund: MayRefund,
 ) -> Response:
-    """Cancel an order for its customer."""
-    await cancel(tx, order_id, "staff_request", request.app.state.settings.deadlines)
+    """Cancel an order for its customer. A paid one needs the permission `orders:refund` too."""
+    deadlines = request.app.state.settings.deadlines
+    order = await cancel(tx, order_id, "staff_request", deadlines, may_refund=may_refund)
+    await audit.record(tx, "order.cancel", order_id, "by hand", after={"stage": order.stage.value})
     return await claim.store(tx, 202, await read_view(tx, order_id, true()))
 
 
@@ -97,8 +102,14 @@ async def review_order(
     request: Request,
     claim: Annotated[Claim, idempotent(staff)],
     tx: Tx,
+    may_refund: MayRefund,
 ) -> Response:
-    """Decide about an order that waits for staff: try the parcels again, or give money back."""
+    """Decide about an order that waits for staff: try the parcels again, or give money back.
+
+    A refund needs the permission `orders:refund` too.
+    """
+    if body.decision == "refund" and not may_refund:
+        raise RefundNotPermitted
     found = await checkouts.lock_checkouts(tx, [order_id])
     if order_id not in found:
         raise OrderNotFound
@@ -110,4 +121,5 @@ async def review_order(
     heard = hear(order, decided, now, request.app.state.settings.deadlines)
     outbox.add(tx, *heard.sent)
     await saving.save_checkouts(tx, [order], now, [(order, heard, None)])
+    await audit.record(tx, "order.review", order_id, "by hand", after=body.model_dump())
     return await claim.store(tx, 202, await read_view(tx, order_id, true()))

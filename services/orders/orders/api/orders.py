@@ -14,12 +14,18 @@ from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
 from chassis.tokens import hash_of
-from orders.api.access import OrderToken, Visible, order_principal
+from orders.api.access import OrderToken, Owned, Visible, order_principal
 from orders.api.following import read_view
 from orders.api.views import CancellationBody, HistoryView, OrderSummary, OrderView
 from orders.domain.checkout import Checkout
 from orders.domain.order import Order, Stage, Status
-from orders.domain.refusals import AlreadyCancelled, AlreadyClaimed, OrderNotFound, TooLateToCancel
+from orders.domain.refusals import (
+    AlreadyCancelled,
+    AlreadyClaimed,
+    OrderNotFound,
+    RefundNotPermitted,
+    TooLateToCancel,
+)
 from orders.saga.process import hear
 from orders.saga.triggers import CancelRequested
 from orders.settings import Deadlines
@@ -65,18 +71,24 @@ async def cancel_order(
     order_id: UUID,
     body: CancellationBody,
     request: Request,
-    rule: Visible,
+    rule: Owned,
     claim: Annotated[Claim, idempotent(order_principal)],
     tx: Tx,
 ) -> Response:
     """Ask for an order to be cancelled; refused once a parcel was handed over."""
     await store.get_order(tx, order_id, rule)
-    await cancel(tx, order_id, "customer_request", request.app.state.settings.deadlines)
+    deadlines = request.app.state.settings.deadlines
+    await cancel(tx, order_id, "customer_request", deadlines, may_refund=True)
     return await claim.store(tx, 202, await read_view(tx, order_id, rule))
 
 
-async def cancel(tx: Tx, order_id: UUID, reason: str, deadlines: Deadlines) -> Checkout:
-    """Let the saga hear the request. Raises AlreadyCancelled or TooLateToCancel."""
+async def cancel(
+    tx: Tx, order_id: UUID, reason: str, deadlines: Deadlines, *, may_refund: bool
+) -> Checkout:
+    """Let the saga hear the request; `may_refund` as the person who asks may return money.
+
+    Raises AlreadyCancelled, TooLateToCancel or RefundNotPermitted.
+    """
     orders = await checkouts.lock_checkouts(tx, [order_id])
     if order_id not in orders:
         raise OrderNotFound
@@ -85,6 +97,8 @@ async def cancel(tx: Tx, order_id: UUID, reason: str, deadlines: Deadlines) -> C
         raise AlreadyCancelled
     if order.is_handed_over and order.stage not in UNDOING:
         raise TooLateToCancel
+    if order.kept_amount > 0 and not may_refund:
+        raise RefundNotPermitted
     now = utcnow()
     heard = hear(order, CancelRequested(reason), now, deadlines)
     outbox.add(tx, *heard.sent)

@@ -18,6 +18,7 @@ from chassis.ops import audit
 from chassis.ops.views import ReasonBody
 from chassis.pages import Page, Paged
 from chassis.wire import View
+from orders.api.access import MayRefund
 from orders.api.admin import staff
 from orders.api.orders import UNDOING, cancel
 from orders.domain.checkout import Checkout
@@ -220,11 +221,16 @@ async def compensate_saga(
     request: Request,
     claim: Annotated[Claim, idempotent(staff)],
     tx: Tx,
+    may_refund: MayRefund,
 ) -> Response:
-    """Undo the order: parcels kept back, money given back, stock and coupon released."""
+    """Undo the order: parcels kept back, money given back, stock and coupon released.
+
+    A paid order needs the permission `orders:refund` too.
+    """
     order = await _locked(tx, order_id)
     if order.stage in UNDOING:
         raise CompensatesAlready
     before = _state(order)
-    order = await cancel(tx, order_id, "staff_request", request.app.state.settings.deadlines)
+    deadlines = request.app.state.settings.deadlines
+    order = await cancel(tx, order_id, "staff_request", deadlines, may_refund=may_refund)
     return await _told(tx, claim, "saga.compensate", body.reason, before, order)

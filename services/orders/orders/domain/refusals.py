@@ -1,6 +1,6 @@
 """What orders refuses, by name."""
 
-from chassis.errors import NotFound, Refused
+from chassis.errors import Forbidden, NotFound, Refused
 
 
 class OrderNotFound(NotFound):
@@ -19,6 +19,12 @@ class TooLateToCancel(Refused):
     """A parcel was handed over; return it instead."""
 
     code = "too_late_to_cancel"
+
+
+class RefundNotPermitted(Forbidden):
+    """This returns money to the customer; you need the permission orders:refund."""
+
+    code = "refund_not_permitted"
 
 
 class AlreadyCancelled(Refused):

@@ -19,16 +19,21 @@ from orders.domain.order import (
 from orders.domain.refusals import OrderNotFound
 
 
-def visible_to(caller: Caller | None, token_hash: str | None) -> ColumnElement[bool]:
-    """Whose orders somebody may see: their own, the one their token names, or all for staff."""
+def owned_by(caller: Caller | None, token_hash: str | None) -> ColumnElement[bool]:
+    """Whose orders somebody may change: their own, and the one that their token names."""
     rules: list[ColumnElement[bool]] = [false()]
     if caller is not None:
-        if caller.may("orders:read"):
-            return Order.id.is_not(None)
         rules.append(Order.customer_id == caller.customer_id)
     if token_hash is not None:
         rules.append(Order.access_hash == token_hash)
     return or_(*rules)
+
+
+def visible_to(caller: Caller | None, token_hash: str | None) -> ColumnElement[bool]:
+    """Whose orders somebody may see: their own, the one their token names, or all for staff."""
+    if caller is not None and caller.may("orders:read"):
+        return Order.id.is_not(None)
+    return owned_by(caller, token_hash)
 
 
 async def get_order(tx: AsyncSession, order_id: UUID, rule: ColumnElement[bool]) -> Order:
