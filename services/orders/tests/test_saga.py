@@ -1,8 +1,11 @@
 """The saga, told as stories: every fault path ends, nothing is said twice."""
 
 from datetime import timedelta
+from uuid import UUID
 
-from saga_play import DEADLINES, DONE, NOW, after, message, play
+from hypothesis import given
+from hypothesis import strategies as st
+from saga_play import DEADLINES, DONE, NOW, after, an_order, message, play
 
 from contracts.inventory import (
     ReleaseStock,
@@ -38,6 +41,7 @@ from contracts.shipping import (
     ShipmentsCancelled,
     ShipmentsCreated,
     ShipmentsPartlyCancelled,
+    ShippedLine,
 )
 from orders.domain.checkout import Checkout
 from orders.domain.order import Stage
@@ -236,3 +240,30 @@ def test_half_gone_gives_half_the_money_back() -> None:
     assert refund.amount == Money(amount=1000, currency="USD")
     assert isinstance(released, ReleaseStock)
     assert order.stage is Stage.COMPLETED
+
+
+@given(
+    st.integers(1, 10_000),
+    st.lists(st.integers(1, 5), min_size=1, max_size=12),
+)
+def test_the_parts_of_a_line_that_are_given_back_add_up_to_it(total: int, parts: list[int]) -> None:
+    order = an_order()
+    (line,) = order.facts["lines"]
+    line |= {"total_amount": total, "quantity": sum(parts)}
+    line_id = UUID(line["line_id"])
+    amounts = [order.refund_pieces({line_id: pieces}) for pieces in parts]
+    assert sum(amounts) == total
+    assert min(amounts) >= 0
+    # Pieces that went back already are not paid a second time.
+    assert order.refund_pieces({line_id: 1}) == 0
+
+
+def test_one_line_in_many_parcels_is_given_back_to_the_cent() -> None:
+    _, _, order = play(*DONE, CancelRequested)
+    (line,) = order.facts["lines"]
+    line |= {"total_amount": 1000, "quantity": 3}
+    piece = ShippedLine(line_id=line["line_id"], variant_id=line["variant_id"], quantity=1)
+    unsent = ShipmentsPartlyCancelled(order_id=order.order_id, unsent=[piece] * 3)
+    (refund, _) = process.hear(order, unsent, NOW, DEADLINES).sent
+    assert isinstance(refund, RefundPayment)
+    assert refund.amount == Money(amount=1000, currency="USD")

@@ -195,6 +195,33 @@ async def test_a_webhook_of_a_refund_may_come_first(payments: Payments, receiver
     assert tuple(row) == (500, 0)
 
 
+async def test_a_webhook_that_is_not_new_settles_no_refund(
+    payments: Payments, receiver: Receiver
+) -> None:
+    command = collect()
+    await payments.hear(command)
+    wanted = refund(command.order_id, 500)
+    shape = payments.service.bus.external[type(wanted)]
+    async with payments.transaction() as tx:
+        plan = await shape.record(wanted, tx)
+    await shape.call(plan)
+    told = (await wait(receiver, command.order_id, 2))[-1]
+    await payments.sql(
+        "insert into provider_events (provider, event_id, type, charge, effect) "
+        "values ('sandbox', :id, 'charge.refunded', '{}', 'known')",
+        id=told.headers["webhook-id"],
+    )
+    await hand_on(payments, told)
+
+    [row] = await payments.sql(
+        "select r.state, p.refunding_amount, p.refunded_amount "
+        "from refunds r join payments p on p.id = r.payment_id"
+    )
+    assert tuple(row) == ("reserved", 500, 0)
+    await payments.hear(wanted)
+    assert [event.refunded.amount for event in await payments.said(PaymentRefunded)] == [500]
+
+
 async def test_money_of_another_amount_is_kept_and_confirms_nothing(
     payments: Payments, provider: ProviderProcess, receiver: Receiver
 ) -> None:

@@ -1,5 +1,6 @@
 """A checkout in progress: the order and its process, which change together under one row lock."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -37,7 +38,8 @@ class Checkout:
     request that placed it).
     progress: `asked` (commands ever sent), `allocations`, `stock_released`, `promotions_released`,
     `reason`, `handed_over` (shipment ids), `said_cancelled`, `promise_broken` (an authorisation was
-    voided, expired or not captured), `review` (`payment` or `parcels`: what staff decide about).
+    voided, expired or not captured), `review` (`payment` or `parcels`: what staff decide about),
+    `refunded_pieces` (by line, of orders sent in part).
     """
 
     order_id: UUID
@@ -141,6 +143,22 @@ class Checkout:
     def lines(self) -> list[OrderedLine]:
         """What was bought."""
         return [OrderedLine.model_validate(line) for line in self.facts["lines"]]
+
+    def refund_pieces(self, pieces: Mapping[UUID, int]) -> int:
+        """Note that the money of these pieces, by line, goes back; returns the amount.
+
+        A line's amount rarely divides by its pieces. The sum over all parts is rounded, not each
+        part, so that the parts of a line add up to the line.
+        """
+        refunded: dict[str, int] = self.progress.setdefault("refunded_pieces", {})
+        amount = 0
+        for line in self.lines():
+            before = refunded.get(str(line.line_id), 0)
+            after = min(before + pieces.get(line.line_id, 0), line.quantity)
+            amount += line.total_amount * after // line.quantity
+            amount -= line.total_amount * before // line.quantity
+            refunded[str(line.line_id)] = after
+        return amount
 
     def note_money(self, captured: int | None, refunded: int | None) -> bool:
         """Take over the provider's sums, which only ever grow; tells whether the status changed."""

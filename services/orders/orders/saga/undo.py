@@ -1,6 +1,8 @@
 """What the moves that undo an order send. A step changes the checkout and returns messages."""
 
+from collections import Counter
 from datetime import datetime
+from uuid import UUID
 
 from contracts.inventory import Allocation, ReleaseStock, RestockUnits
 from contracts.message import Message
@@ -118,11 +120,10 @@ def refund_unsent(order: Checkout, heard: object, now: datetime) -> Sent:
     order.cancellation_state = "done"
     if not isinstance(heard, ShipmentsPartlyCancelled):
         return []
-    bought = {line.line_id: line for line in order.lines()}
-    amount = sum(
-        bought[kept.line_id].total_amount * kept.quantity // bought[kept.line_id].quantity
-        for kept in heard.unsent
-    )
+    pieces = Counter[UUID]()
+    for kept in heard.unsent:
+        pieces[kept.line_id] += kept.quantity
+    amount = order.refund_pieces(pieces)
     return [
         *partial_refund(order, order.money(amount), "unsent"),
         ReleaseStock(operation_id=order.operation("release unsent"), order_id=order.order_id),

@@ -72,23 +72,26 @@ async def _find(
 async def _apply(
     tx: AsyncSession, order: OrderPayments, payment: Payment, webhook: Webhook
 ) -> None:
-    """Move the payment on, or have the provider asked when its word does not fit."""
-    charge, now = webhook.charge, utcnow()
-    effect: Effect = "known"
+    """Move the payment on, or have the provider asked when its word does not fit.
+
+    Nothing is looked at, still less changed, before the event is known to be new.
+    """
+    if not await provider_events.add_event(tx, payment.provider, webhook, payment.id, "known"):
+        return
+    step, effect = await _take(tx, payment, webhook.charge)
+    if step.changed:
+        await provider_events.set_effect(tx, payment.provider, webhook, effect)
+        outbox.add(tx, *await payments.save(tx, order, payment, step))
+
+
+async def _take(tx: AsyncSession, payment: Payment, charge: Charge) -> tuple[Step, Effect]:
+    now = utcnow()
     if (reason := payment.doubt(charge)) is not None:
         log.warning("webhook does not fit", payment_id=payment.id, reason=reason)
         payment.flag(reason)
         payment.check_at = now
-        step = Step(changed=True)
-        effect = "doubtful"
-    else:
-        step = Step()
-        result = charge.refund
-        if result and (refund := await refunds.find_reserved(tx, payment.id, result.reference)):
-            step += refund.settle(payment, result, now)
-        step += payment.learn(charge, now)
-        if step.changed:
-            effect = "applied"
-    is_new = await provider_events.add_event(tx, payment.provider, webhook, payment.id, effect)
-    if is_new and step.changed:
-        outbox.add(tx, *await payments.save(tx, order, payment, step))
+        return Step(changed=True), "doubtful"
+    step, result = Step(), charge.refund
+    if result and (refund := await refunds.find_reserved(tx, payment.id, result.reference)):
+        step += refund.settle(payment, result, now)
+    return step + payment.learn(charge, now), "applied"

@@ -17,6 +17,11 @@ ADD: Final = text(
     "on conflict do nothing returning 1"
 )
 
+SET_EFFECT: Final = text(
+    "update provider_events set effect = :effect "
+    "where provider = :provider and event_id = :event_id"
+)
+
 
 async def add_event(
     tx: AsyncSession, provider: str, webhook: Webhook, payment_id: UUID | None, effect: Effect
@@ -31,3 +36,9 @@ async def add_event(
         "effect": effect,
     }
     return (await tx.execute(ADD, values)).first() is not None
+
+
+async def set_effect(tx: AsyncSession, provider: str, webhook: Webhook, effect: Effect) -> None:
+    """Note what a webhook that was just added led to."""
+    values = {"provider": provider, "event_id": webhook.id, "effect": effect}
+    await tx.execute(SET_EFFECT, values)

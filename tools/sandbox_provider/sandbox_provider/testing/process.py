@@ -49,7 +49,7 @@ class ProviderProcess:
         self._process = subprocess.Popen(  # noqa: S603  (the command is our own)
             command, env=environment, stdout=self._log, stderr=self._log
         )
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + 120
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > give_up:
                 raise AssertionError(self.log())
