@@ -4,7 +4,8 @@ from contextlib import AsyncExitStack
 
 from chassis.service import Running, Service
 from chassis.sweep import Sweep
-from orders.api import admin, following, internal, orders, placing, reconciliation, sagas
+from orders.api import admin, internal, orders, placing, progress, reconciliation, sagas
+from orders.api.streams import Streams
 from orders.deadlines import BATCH, sweep_deadlines
 from orders.domain.order import Base
 from orders.handlers import bus
@@ -15,10 +16,12 @@ from orders.watch import Watch
 
 
 async def start(running: Running[OrdersSettings], stack: AsyncExitStack) -> None:
-    """What requests need at hand: order numbers, and the watch that wakes them."""
+    """What requests need at hand: order numbers, the watch that wakes them, and the streams."""
     running.resources.numbers = Numbers(running.database, running.settings.number_block)
     running.resources.watch = Watch()
     running.database.listeners.append(running.resources.watch.said)
+    running.resources.streams = Streams(running.database, running.settings.streams)
+    running.resources.watch.on_wake = running.resources.streams.wake
 
 
 async def watch(running: Running[OrdersSettings]) -> None:
@@ -32,7 +35,7 @@ service = Service(
     metadata=Base.metadata,
     routers=[
         placing.router,
-        following.router,
+        progress.router,
         orders.router,
         admin.router,
         sagas.router,

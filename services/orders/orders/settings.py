@@ -20,6 +20,15 @@ class Deadlines(BaseModel):
     recalling: Seconds = 120
 
 
+class StreamLimits(BaseModel):
+    """How many progress streams one process keeps open at the same time."""
+
+    per_principal: int = Field(10, ge=1)
+    per_address: int = Field(50, ge=1)
+    per_order: int = Field(10, ge=1)
+    per_process: int = Field(1000, ge=1)
+
+
 class OrdersSettings(ServiceSettings):
     """The settings of orders."""
 
@@ -41,6 +50,12 @@ class OrdersSettings(ServiceSettings):
     )
     longest_wait: Seconds = Field(
         25, description="longest `Prefer: wait`, in seconds", examples=["25"]
+    )
+    streams: StreamLimits = Field(
+        default_factory=StreamLimits,
+        description="progress streams one process keeps open: by principal, client address (an "
+        "IPv6 /64), order, and in all",
+        examples=['{"per_principal": 10, "per_address": 50, "per_order": 10, "per_process": 1000}'],
     )
     number_block: int = Field(
         50, ge=1, le=10_000, description="order numbers leased at a time", examples=["50"]

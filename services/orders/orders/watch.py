@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -40,6 +40,8 @@ class Watch:
 
     def __init__(self) -> None:
         self._waiting: dict[UUID, set[asyncio.Event]] = defaultdict(set)
+        # Called with each order that moved, waited for or not.
+        self.on_wake: Callable[[UUID], None] = lambda _order_id: None
 
     @asynccontextmanager
     async def on(self, order_id: UUID) -> AsyncIterator[asyncio.Event]:
@@ -57,6 +59,7 @@ class Watch:
         """Wake everybody who waits for this order."""
         for woken in self._waiting.get(order_id, ()):
             woken.set()
+        self.on_wake(order_id)
 
     def said(self, message: Message) -> None:
         """Wake at once for what this process itself has just committed."""

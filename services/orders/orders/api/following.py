@@ -1,14 +1,12 @@
-"""Following an order: waiting for its outcome, and its progress as server-sent events."""
+"""Reading an order as its customer sees it, and waiting for its outcome."""
 
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Request
-from fastapi.responses import StreamingResponse
+from fastapi import Header
 from sqlalchemy import true
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,16 +20,12 @@ from orders.store import orders as store
 from orders.store.checkouts import get_progress
 from orders.watch import pause
 
-router = APIRouter(prefix="/v1/orders")
-
 Preference = Annotated[
     str | None,
     Header(alias="Prefer", max_length=100, description="`wait=N`: answer with the outcome"),
 ]
-PING_AFTER = 10.0
 # By then parcels have moved, and lines with them.
 MOVED_ON = (Status.SHIPPED, Status.DELIVERED, Status.RETURNED)
-LONGEST_STREAM = 3600.0
 
 
 def preferred_wait(prefer: str | None, longest: float) -> int:
@@ -71,43 +65,3 @@ async def final_view(
         if now["status"] != Status.PENDING or now["stage"] == Stage.AWAITING_CUSTOMER:
             return placed.after(now)
     return None
-
-
-STREAM = {"schema": {"type": "string"}, "example": 'id: 3\nevent: order\ndata: {"version": 3}\n\n'}
-
-
-@router.get(
-    "/{order_id}/progress",
-    response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": STREAM}}},
-)
-async def follow_progress(order_id: UUID, request: Request, rule: Visible) -> StreamingResponse:
-    """The order's public state as server-sent events, one for each change until it has ended."""
-    state: Running[OrdersSettings] = request.app.state
-    async with state.database.transaction() as tx:
-        await store.get_order(tx, order_id, rule)
-    return StreamingResponse(
-        _events(state, order_id, rule),
-        media_type="text/event-stream",
-        headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
-    )
-
-
-async def _events(
-    state: Running[OrdersSettings], order_id: UUID, rule: Visible
-) -> AsyncIterator[str]:
-    began = pinged = time.monotonic()
-    shown = 0
-    async with state.resources.watch.on(order_id) as woken:
-        while time.monotonic() - began < LONGEST_STREAM:
-            async with state.database.transaction() as tx:
-                view = await read_view(tx, order_id, rule)
-            if view.version != shown:
-                shown = view.version
-                yield f"id: {shown}\nevent: order\ndata: {view.model_dump_json()}\n\n"
-            elif time.monotonic() - pinged > PING_AFTER:
-                pinged = time.monotonic()
-                yield ": still here\n\n"
-            if view.status in (Status.DELIVERED, Status.CANCELLED, Status.RETURNED):
-                return
-            await pause(woken, PING_AFTER)

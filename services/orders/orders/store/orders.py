@@ -1,11 +1,11 @@
 """Reading orders, for clients, staff and services; the owner rule stands inside each query."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, false, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, false, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.auth import Caller
@@ -17,6 +17,8 @@ from orders.domain.order import (
     OrderShipment,
 )
 from orders.domain.refusals import OrderNotFound
+
+_VERSIONS = text("select id, version from orders where id = any(cast(:ids as uuid[]))")
 
 
 def owned_by(caller: Caller | None, token_hash: str | None) -> ColumnElement[bool]:
@@ -62,6 +64,12 @@ async def list_orders(
         query = query.where(tuple_(Order.placed_at, Order.id) < tuple_(*after))
     query = query.order_by(Order.placed_at.desc(), Order.id.desc()).limit(limit + 1)
     return (await tx.scalars(query)).all()
+
+
+async def list_versions(tx: AsyncSession, order_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """The versions of orders by their ids; an order that does not exist is missing."""
+    rows = await tx.execute(_VERSIONS, {"ids": list(order_ids)})
+    return {row.id: row.version for row in rows}
 
 
 async def list_lines(tx: AsyncSession, order_ids: Sequence[UUID]) -> Sequence[OrderLine]:
