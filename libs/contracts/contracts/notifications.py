@@ -39,6 +39,27 @@ class Notify(Command):
     facts: dict[str, str | int | Money] = {}
 
 
+SecurityWarning = Literal["password_changed", "session_compromised"]
+
+
+class WarnAccountOwner(Command):
+    """Warn the owner of an account by e-mail, once per type and reference; nobody switches it off.
+
+    `facts` fill the template, as those of `Notify`. The app shows nothing: the account may be in
+    foreign hands.
+    """
+
+    senders: ClassVar[tuple[str, ...]] = ("identity",)
+    subject_field: ClassVar[str] = "user_id"
+
+    type: SecurityWarning
+    user_id: UUID
+    recipient: str
+    reference_type: Literal["password_change", "session"]
+    reference_id: UUID
+    facts: dict[str, str] = {}
+
+
 class MailLink(Part):
     """The answer to `POST /internal/mail-links/{reference_id}`: what a mail must carry in clear.
 

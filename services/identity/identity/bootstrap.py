@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import context, outbox
 from chassis.db import Database
 from chassis.ids import utcnow
-from identity import accounts
+from identity import accounts, mail
 from identity.domain import secret
 from identity.domain.password import check_password
 from identity.domain.role import ADMIN
@@ -91,6 +91,7 @@ async def _make_administrator(tx: AsyncSession, email: str, password_hash: str) 
         # Anybody can have registered this address before; the operator's password shall count.
         user.password_hash = password_hash
         await sessions.revoke_sessions(tx, user.id, utcnow())
+        mail.warn_of_password(tx, user)
     await accounts.prove_mailbox(tx, user, utcnow())
     # A ban or block would otherwise leave the operator without any administrator.
     customer = await customers.lock_customer_of(tx, user.id)

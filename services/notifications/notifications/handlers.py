@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.bus import Bus
 from chassis.ids import new_id, utcnow
 from contracts.money import Money
-from contracts.notifications import Notify
+from contracts.notifications import Notify, WarnAccountOwner
 from notifications.domain import name_of
 from notifications.letters import Headline, locale_of, tell
 from notifications.sending.mailroom import Mailroom
@@ -50,6 +50,20 @@ async def notify(commands: Sequence[Notify], tx: AsyncSession) -> None:
         mailroom.ring_after_commit(tx)
 
 
+@bus.handles(WarnAccountOwner)
+async def warn_account_owner(command: WarnAccountOwner, tx: AsyncSession) -> None:
+    """Queue the mail, whatever the person switched off."""
+    now = utcnow()
+    if command.is_expired(now):
+        return
+    facts = {name: _stored(fact) for name, fact in command.facts.items()}
+    locale = locale_of(facts, bus.settings.default_locale)
+    headline = tell(command.type, locale, facts)
+    await emails.add_emails(tx, [_email(command, headline, locale, facts, now)])
+    mailroom: Mailroom = bus.resources.mailroom
+    mailroom.ring_after_commit(tx)
+
+
 def _notification(command: Notify, headline: Headline) -> dict[str, Any]:
     return {
         "id": new_id(),
@@ -63,7 +77,11 @@ def _notification(command: Notify, headline: Headline) -> dict[str, Any]:
 
 
 def _email(
-    command: Notify, headline: Headline, locale: str, facts: dict[str, Any], now: datetime
+    command: Notify | WarnAccountOwner,
+    headline: Headline,
+    locale: str,
+    facts: dict[str, Any],
+    now: datetime,
 ) -> dict[str, Any]:
     return {
         "id": new_id(),

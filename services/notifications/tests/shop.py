@@ -11,10 +11,26 @@ from uuid import UUID
 
 from chassis.ids import new_id, utcnow
 from chassis.testing import Harness
-from contracts.notifications import Notify
+from contracts.notifications import Notify, WarnAccountOwner
 from mailcatcher.testing import CatcherProcess
 from notifications.sending.mailroom import Mailroom
 from notifications.settings import NotificationsSettings
+
+
+def a_warning(kind: str = "password_changed", **changes: Any) -> WarnAccountOwner:
+    """An order to warn Ada about her account."""
+    return WarnAccountOwner.model_validate(
+        {
+            "operation_id": new_id(),
+            "type": kind,
+            "user_id": new_id(),
+            "recipient": "ada@example.com",
+            "reference_type": "password_change",
+            "reference_id": new_id(),
+            "facts": {"name": "Ada Lovelace"},
+        }
+        | changes
+    )
 
 
 def a_notice(kind: str = "order_confirmation", **changes: Any) -> Notify:

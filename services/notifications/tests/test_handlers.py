@@ -1,14 +1,17 @@
 """Notify: shown once, queued once, and not at all where it was switched off or is too late."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from chassis.ids import new_id, utcnow
 from chassis.testing import model_differences
+from contracts.notifications import NotificationType, SecurityWarning
 from notifications.domain import TYPES
 from notifications.main import service
 
-from .shop import Shop, a_notice
+from .shop import Shop, a_notice, a_warning
+
+KINDS, WARNINGS = get_args(NotificationType), get_args(SecurityWarning)
 
 
 async def rows(shop: Shop, table: str) -> list[Any]:
@@ -88,9 +91,25 @@ async def test_what_comes_too_late_is_not_told(shop: Shop) -> None:
 
 async def test_every_type_is_taken_with_no_facts_and_with_odd_ones(shop: Shop) -> None:
     odd = {"name": "a\0b", "items": "x" * 50_000, "order_number": "9" * 5000, "locale": "??"}
-    await shop.harness.hear(*(a_notice(kind, facts=facts) for kind in TYPES for facts in ({}, odd)))
-    assert len(await rows(shop, "notifications")) == 2 * len(TYPES)
+    await shop.harness.hear(*(a_notice(kind, facts=facts) for kind in KINDS for facts in ({}, odd)))
+    await shop.harness.hear(
+        *(a_warning(kind, facts=facts) for kind in WARNINGS for facts in ({}, odd))
+    )
+    assert len(await rows(shop, "notifications")) == 2 * len(KINDS)
+    assert len(await rows(shop, "email_messages")) == 2 * len(TYPES)
     assert "ab" in {row.payload.get("name") for row in await rows(shop, "email_messages")}
+
+
+async def test_a_warning_is_mailed_once_and_no_app_shows_it(shop: Shop) -> None:
+    warning = a_warning()
+    again = warning.model_copy(update={"operation_id": new_id()})
+    async with shop.sending():
+        await shop.harness.hear(warning, again, a_warning("session_compromised"))
+        await shop.email_is("sent", 2)
+    assert await rows(shop, "notifications") == []
+    first, second = await rows(shop, "email_messages")
+    assert (first.subject, first.recipient) == ("Your password was changed", "ada@example.com")
+    assert second.subject == "We logged out one of your devices"
 
 
 def test_models_and_migrations_agree(template: str) -> None:

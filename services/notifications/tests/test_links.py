@@ -1,11 +1,13 @@
 """Links of mails: requested when the mail is written, in no table, and the same at each repeat."""
 
 import json
+from typing import get_args
 
 import pytest
 
 from chassis.ids import new_id
-from notifications.domain import LINK_OWNERS, TYPES
+from contracts.notifications import NotificationType
+from notifications.domain import LINK_OWNERS
 
 from .owner import LinkOwner
 from .shop import Shop, a_notice
@@ -45,7 +47,7 @@ async def test_a_link_is_in_the_mail_and_in_no_table(shop: Shop, owner: LinkOwne
 
 
 async def test_a_mail_without_a_link_asks_nobody(shop: Shop, owner: LinkOwner) -> None:
-    others = [kind for kind in TYPES if kind not in LINK_OWNERS]
+    others = [kind for kind in get_args(NotificationType) if kind not in LINK_OWNERS]
     async with shop.sending():
         await shop.harness.hear(*(a_notice(kind) for kind in others))
         await shop.email_is("sent", len(others))

@@ -4,14 +4,15 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import problems
 from chassis.auth import MaybeCaller
 from chassis.db import Database, Tx
-from chassis.errors import Unauthenticated
+from chassis.errors import Forbidden, Unauthenticated
 from chassis.ids import utcnow
 from chassis.wire import Body, View
-from identity import accounts
+from identity import accounts, mail, security
 from identity.api.at_hand import (
     DatabaseAtHand,
     DelaysAtHand,
@@ -24,6 +25,7 @@ from identity.api.at_hand import (
 from identity.api.fields import Email, Password, Token
 from identity.api.views import UserView
 from identity.domain.access import Access
+from identity.domain.attempts import TooManyAttempts
 from identity.domain.session import RefreshToken, RefreshTokenReused, SessionEnded
 from identity.domain.user import User
 from identity.passwords import Passwords
@@ -98,16 +100,22 @@ async def log_in(
 ) -> LoginView:
     """Log in with e-mail address and password."""
     keys = attempts.LoginKeys.of(body.email, device.ip_address)
-    found, delay = await _count_and_find(database, settings, keys, body.email, device)
-    await delays.wait(delay)
+    try:
+        found, delay = await _count_and_find(database, settings, keys, body.email, device)
+        await delays.wait(delay)
+    except TooManyAttempts:
+        security.record("login locked out", device.ip_address)
+        raise
     stored = found.password_hash if found is not None else None
     if not await passwords.check(body.password, stored) or found is None:
+        user_id = found.id if found is not None else None
+        security.record("login failed", device.ip_address, user_id=user_id)
         raise BadCredentials
     async with database.transaction() as tx:
         user = await users.hold_user(tx, found.id)
         if user.password_hash != stored:
             raise BadCredentials
-        await accounts.check_may_come_in(tx, user)
+        await _check_may_log_in(tx, user, device)
         await attempts.forgive_login(tx, keys)
         access, token = await accounts.begin_session(
             tx,
@@ -122,6 +130,15 @@ async def log_in(
     tokens = TokensView.of(issuer, access, token)
     view = UserView.of(user, access.customer_id, access.roles)
     return LoginView(user=view, **tokens.model_dump())
+
+
+async def _check_may_log_in(tx: AsyncSession, user: User, device: Device) -> None:
+    try:
+        await accounts.check_may_come_in(tx, user)
+    except Forbidden as refused:
+        facts = {"user_id": user.id, "reason": refused.code}
+        security.record("login failed", device.ip_address, **facts)
+        raise
 
 
 async def _count_and_find(
@@ -158,7 +175,11 @@ async def _renew_hash(database: Database, passwords: Passwords, user: User, pass
 
 @router.post("/refresh", response_model=TokensView)
 async def refresh(
-    body: RefreshBody, tx: Tx, settings: SettingsAtHand, issuer: IssuerAtHand
+    body: RefreshBody,
+    tx: Tx,
+    settings: SettingsAtHand,
+    issuer: IssuerAtHand,
+    device: DeviceAtHand,
 ) -> TokensView | Response:
     """Get the next access token; the refresh token is used up, its successor in the answer."""
     token = RefreshToken.parse(body.refresh_token)
@@ -167,6 +188,11 @@ async def refresh(
         raise SessionEnded
     following = session.use(token, grace=settings.refresh_grace_seconds, now=utcnow())
     if following is None:
+        user = await users.get_user(tx, session.user_id)
+        mail.warn_of_session(tx, user, session.id)
+        security.record(
+            "refresh token reused", device.ip_address, user_id=user.id, session_id=session.id
+        )
         # Answered, not raised: an exception would roll the end of the session back.
         return problems.answer(RefreshTokenReused())
     await accounts.check_may_come_in(tx, await users.get_user(tx, session.user_id))

@@ -11,7 +11,7 @@ from chassis.db import Tx
 from chassis.ids import utcnow
 from chassis.wire import Body, View
 from contracts.notifications import MailLink
-from identity import mail
+from identity import mail, security
 from identity.api.at_hand import EmailTokenKeyAtHand, IssuerAtHand, SettingsAtHand
 from identity.domain.service_client import BadClient, ServiceClient, is_right
 from identity.signing import SERVICE_TOKEN_SECONDS
@@ -66,6 +66,7 @@ async def service_token(body: ClientBody, tx: Tx, issuer: IssuerAtHand) -> Servi
     """Get a token for calls between services."""
     client = await tx.get(ServiceClient, body.client_id)
     if not is_right(client, body.client_secret):
+        security.record("service client refused", client_id=body.client_id)
         raise BadClient
     return ServiceTokenView(
         access_token=issuer.service_token(body.client_id, utcnow()),

@@ -187,3 +187,4 @@ async def reset_password(
         await accounts.prove_mailbox(tx, user, now)
         await sessions.revoke_sessions(tx, user.id, now)
         await email_tokens.void_email_tokens(tx, user.id, now)
+        mail.warn_of_password(tx, user)

@@ -12,8 +12,8 @@ from chassis.db import Tx
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import SafeText, View
-from contracts.notifications import NotificationType
 from notifications.domain import EmailStatus
+from notifications.domain.kind import Kind
 from notifications.sending.mailroom import Mailroom
 from notifications.store import emails as store
 
@@ -31,7 +31,7 @@ class EmailView(View):
     """
 
     id: UUID
-    type: NotificationType
+    type: Kind
     locale: str
     user_id: UUID | None
     recipient: str

@@ -11,7 +11,7 @@ from chassis.db import Tx
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import View
-from contracts.notifications import NotificationType
+from notifications.domain.kind import Kind
 from notifications.store import notifications as store
 
 router = APIRouter(prefix="/v1/me/notifications")
@@ -21,7 +21,7 @@ class NotificationView(View):
     """A notification; `reference_*` say what it is about, `read_at` is null until it is read."""
 
     id: UUID
-    type: NotificationType
+    type: Kind
     title: str
     content: str
     reference_type: str

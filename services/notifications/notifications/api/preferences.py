@@ -10,8 +10,8 @@ from chassis.auth import SignedIn
 from chassis.db import Tx
 from chassis.errors import Invalid
 from chassis.wire import Body, View
-from contracts.notifications import NotificationType
 from notifications.domain import OFFERED, Channel, Preferences, is_required
+from notifications.domain.kind import Kind
 from notifications.store import preferences as store
 
 router = APIRouter(prefix="/v1/me/preferences")
@@ -26,7 +26,7 @@ class NamedTwice(Invalid):
 class PreferenceBody(Body):
     """One type by one channel: on or off."""
 
-    type: NotificationType
+    type: Kind
     channel: Channel
     enabled: bool
 
@@ -40,7 +40,7 @@ class PreferencesBody(Body):
 class PreferenceView(View):
     """One type by one channel; what is required cannot be switched off."""
 
-    type: NotificationType
+    type: Kind
     channel: Channel
     enabled: bool
     required: bool

@@ -3,23 +3,28 @@
 from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
-from contracts.notifications import NotificationType
+from contracts.notifications import NotificationType, SecurityWarning
 
 Channel = Literal["in_app", "email"]
-Offer = tuple[NotificationType, Channel]
+Kind = NotificationType | SecurityWarning
+Offer = tuple[Kind, Channel]
 
-TYPES: Final[tuple[NotificationType, ...]] = get_args(NotificationType)
+TYPES: Final[tuple[Kind, ...]] = (*get_args(NotificationType), *get_args(SecurityWarning))
 
-# These go to a mailbox that is still to be proven, so no app may show them.
-ONLY_BY_EMAIL: Final[frozenset[NotificationType]] = frozenset({"verification", "password_reset"})
-
-# Without these nobody could use an account, or prove what was bought and what is owed.
-REQUIRED_BY_EMAIL: Final[frozenset[NotificationType]] = frozenset(
-    {"verification", "password_reset", "order_confirmation", "order_cancelled", "refund"}
+# The account may be in foreign hands: these go to the owner's mailbox, and no app shows them.
+ONLY_BY_EMAIL: Final[frozenset[Kind]] = frozenset(
+    {"verification", "password_reset", "password_changed", "session_compromised"}
 )
 
+# Without these nobody could use an account, or prove what was bought and what is owed.
+REQUIRED_BY_EMAIL: Final[frozenset[Kind]] = ONLY_BY_EMAIL | {
+    "order_confirmation",
+    "order_cancelled",
+    "refund",
+}
+
 LinkOwner = Literal["identity", "orders"]
-LINK_OWNERS: Final[Mapping[NotificationType, LinkOwner]] = {
+LINK_OWNERS: Final[Mapping[Kind, LinkOwner]] = {
     "verification": "identity",
     "password_reset": "identity",
     "order_confirmation": "orders",
@@ -27,12 +32,12 @@ LINK_OWNERS: Final[Mapping[NotificationType, LinkOwner]] = {
 """The types whose mail carries a link, and the service that gives it for the reference's id."""
 
 
-def channels_of(kind: NotificationType) -> tuple[Channel, ...]:
+def channels_of(kind: Kind) -> tuple[Channel, ...]:
     """The channels a type can go by."""
     return ("email",) if kind in ONLY_BY_EMAIL else ("in_app", "email")
 
 
-def is_required(kind: NotificationType, channel: Channel) -> bool:
+def is_required(kind: Kind, channel: Channel) -> bool:
     """Whether nobody may switch this off."""
     return channel == "email" and kind in REQUIRED_BY_EMAIL
 

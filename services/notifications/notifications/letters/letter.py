@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, Template
 
-from contracts.notifications import NotificationType
+from notifications.domain.kind import Kind
 from notifications.letters.wording import fill, language, spoken
 
 # In the order in which a mail lists them.
@@ -36,9 +36,7 @@ class Letter:
     text: str
 
 
-def write(
-    kind: NotificationType, locale: str, subject: str, facts: Mapping[str, Any], shop: str
-) -> Letter:
+def write(kind: Kind, locale: str, subject: str, facts: Mapping[str, Any], shop: str) -> Letter:
     """Write a mail; whatever fact is missing is left out."""
     words, said = language(locale), {**spoken(locale, facts), "shop": shop}
     wording = words.types[kind]

@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from chassis.client import PeerAway, Peers
 from chassis.errors import Problem, Refused
-from contracts.notifications import MailLink, NotificationType
+from contracts.notifications import MailLink
 from notifications.domain import LINK_OWNERS
+from notifications.domain.kind import Kind
 from notifications.sending.post import NotTaken, Undeliverable
 from notifications.settings import NotificationsSettings
 
@@ -24,7 +25,7 @@ class Links:
         self._peers = peers
         self._settings = settings
 
-    async def facts_of(self, kind: NotificationType, reference_id: UUID) -> dict[str, str]:
+    async def facts_of(self, kind: Kind, reference_id: UUID) -> dict[str, str]:
         """The facts `link` and `token` of a mail, none for a type that carries no link.
 
         Raises Undeliverable when the link is spent, NotTaken when the owner gives none otherwise,

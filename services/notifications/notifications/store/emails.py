@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.errors import NotFound
-from contracts.notifications import NotificationType
 from notifications.domain import Email, EmailStatus
+from notifications.domain.kind import Kind
 
 ADD = insert(Email.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]
 
@@ -53,7 +53,7 @@ class Claimed:
     """A mail in this sender's hands until `lease_until`."""
 
     id: UUID
-    type: NotificationType
+    type: Kind
     reference_id: UUID
     locale: str
     recipient: str

@@ -11,7 +11,7 @@ from typing import Any, Final
 from jinja2 import ChainableUndefined, Environment, Template
 from pydantic import BaseModel, ConfigDict
 
-from contracts.notifications import NotificationType
+from notifications.domain.kind import Kind
 from notifications.letters.money import Marks, write
 
 LOCALES: Final = ("en", "de")
@@ -53,7 +53,7 @@ class Language(BaseModel):
     code: str
     labels: dict[str, str]
     reasons: dict[str, str]
-    types: dict[NotificationType, Wording]
+    types: dict[Kind, Wording]
 
     @property
     def marks(self) -> Marks:
@@ -111,7 +111,7 @@ def fill(source: str, facts: Mapping[str, str]) -> str:
     return _GAPS.sub(" ", _template(source).render(facts)).strip()
 
 
-def tell(kind: NotificationType, locale: str, facts: Mapping[str, Any]) -> Headline:
+def tell(kind: Kind, locale: str, facts: Mapping[str, Any]) -> Headline:
     """What a type says of these facts, in short."""
     words, said = language(locale).types[kind], spoken(locale, facts)
     return Headline(
