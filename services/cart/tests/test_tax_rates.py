@@ -35,6 +35,14 @@ async def test_staff_keep_rates(shop: Shop) -> None:
     assert (await staff.ask("DELETE", url, **{"If-Match": '"2"'})).status_code == 204
     assert (await staff.ask("GET", url)).status_code == 404
     assert (await staff.ask("PUT", url, change, **{"If-Match": '"2"'})).status_code == 404
+    entries = await shop.harness.sql(
+        "select action, before->>'rate_bps', after->>'rate_bps' from audit_entries order by id"
+    )
+    assert [tuple(entry) for entry in entries] == [
+        ("tax_rate.create", None, "1000"),
+        ("tax_rate.change", "1000", "800"),
+        ("tax_rate.delete", "800", None),
+    ]
 
 
 async def test_a_place_and_category_have_one_rate(shop: Shop) -> None:

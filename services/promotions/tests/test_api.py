@@ -176,6 +176,15 @@ async def test_a_coupon_is_read_changed_and_removed_by_its_version(
     gone = await promotions.client.delete(path, headers={**staff, "If-Match": '"2"'})
     assert gone.status_code == 204
     assert (await promotions.client.get(path, headers=staff)).status_code == 404
+    entries = await promotions.sql(
+        "select action, before->>'ends_at', after->>'ends_at', after->>'code'"
+        " from audit_entries order by id"
+    )
+    assert [tuple(entry) for entry in entries] == [
+        ("coupon.create", None, made["ends_at"], "TEA10"),
+        ("coupon.change", made["ends_at"], "2020-01-01", "TEA10"),
+        ("coupon.delete", "2020-01-01", None, None),
+    ]
 
 
 async def test_a_sale_does_not_disturb_an_editor_and_its_coupon_stays(

@@ -14,6 +14,7 @@ from chassis.auth import permitted
 from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.ids import new_id
+from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Id, SafeText, View
 
@@ -58,6 +59,11 @@ class TaxRateView(View):
     version: int
 
 
+def _state(rate: TaxRate) -> audit.State:
+    """Return what the audit trail shows of a rate."""
+    return TaxRateView.model_validate(rate).model_dump(mode="json", exclude={"id", "version"})
+
+
 @router.get("")
 async def list_tax_rates(
     paging: Paged, tx: Tx, country: Annotated[Country | None, Query()] = None
@@ -79,6 +85,7 @@ async def create_tax_rate(
         with refusing(uq_tax_rates_place_category=TaxRateExists):
             await tx.flush()
         await tax_rates.set_custom(tx, rate)
+        await audit.record(tx, "tax_rate.create", rate.id, "by hand", after=_state(rate))
     quotes.forget_taxes()
     etag.show(response, rate.version)
     return TaxRateView.model_validate(rate)
@@ -106,11 +113,14 @@ async def change_tax_rate(
     async with database.transaction() as tx:
         rate = await tax_rates.lock_tax_rate(tx, rate_id)
         etag.check(rate.version, expected)
+        before = _state(rate)
         rate.rate_bps = body.rate_bps
         rate.prices_include_tax = body.prices_include_tax
         rate.version += 1
         await tx.flush()
         await tax_rates.set_custom(tx, rate)
+        after = _state(rate)
+        await audit.record(tx, "tax_rate.change", rate.id, "by hand", before=before, after=after)
     quotes.forget_taxes()
     etag.show(response, rate.version)
     return TaxRateView.model_validate(rate)
@@ -124,5 +134,6 @@ async def delete_tax_rate(
     async with database.transaction() as tx:
         rate = await tax_rates.lock_tax_rate(tx, rate_id)
         etag.check(rate.version, expected)
+        await audit.record(tx, "tax_rate.delete", rate.id, "by hand", before=_state(rate))
         await tx.delete(rate)
     quotes.forget_taxes()

@@ -13,6 +13,7 @@ from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.errors import Refused
 from chassis.ids import new_id, utcnow
+from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Day, Note, View
 from contracts.money import MAX_AMOUNT, Currency, Money
@@ -138,6 +139,12 @@ class RedemptionView(View):
         )
 
 
+def _state(coupon: Coupon) -> audit.State:
+    """Return what the audit trail shows of a coupon."""
+    columns = {name: getattr(coupon, name) for name in NewCouponBody.model_fields}
+    return NewCouponBody.model_construct(**columns).model_dump(mode="json")
+
+
 async def _today(request: Request) -> date:
     today: date = request.app.state.settings.today(utcnow())
     return today
@@ -157,6 +164,7 @@ async def create_coupon(
     with refusing(uq_coupons_code=CodeTaken):
         await tx.flush()
     await tx.refresh(coupon)
+    await audit.record(tx, "coupon.create", coupon.id, "by hand", after=_state(coupon))
     etag.show(response, coupon.version)
     return CouponView.of(coupon, today)
 
@@ -195,11 +203,14 @@ async def change_coupon(
     etag.check(coupon.version, expected)
     if body.max_uses is not None and body.max_uses < coupon.uses_count:
         raise LimitBelowUses
+    before = _state(coupon)
     for column, value in body.model_dump().items():
         setattr(coupon, column, value)
     coupon.touch()
     await tx.flush()
     await tx.refresh(coupon)
+    after = _state(coupon)
+    await audit.record(tx, "coupon.change", coupon.id, "by hand", before=before, after=after)
     etag.show(response, coupon.version)
     return CouponView.of(coupon, today)
 
@@ -209,6 +220,7 @@ async def delete_coupon(coupon_id: UUID, expected: etag.IfMatch, tx: Tx) -> None
     """Remove a coupon that no order ever used."""
     coupon = await store.lock_coupon(tx, coupon_id)
     etag.check(coupon.version, expected)
+    await audit.record(tx, "coupon.delete", coupon.id, "by hand", before=_state(coupon))
     await tx.delete(coupon)
     with refusing(fk_redemptions_coupon_id=InUse):
         await tx.flush()
