@@ -68,11 +68,16 @@ class OrderConfirmed(OrderEvent):
 
 
 class OrderCancelled(OrderEvent):
-    """The order ended without a sale; said once ever, after everything held was given back."""
+    """The order ended without a sale; said once ever, after everything held was given back.
+
+    `confirmed_at` is set when the order had been confirmed before: OrderConfirmed came earlier,
+    even where it is received later.
+    """
 
     cart_id: UUID
     reason: CancelReason
     cancelled_at: datetime
+    confirmed_at: datetime | None = None
 
 
 class CustomerActionRequired(OrderEvent):

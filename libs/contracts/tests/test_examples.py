@@ -61,7 +61,8 @@ def test_a_class_that_no_longer_reads_its_past_is_refused(tmp_path: Path) -> Non
 
 def test_files_carry_the_very_bytes_of_the_broker() -> None:
     for message in ALL:
-        (document, *_) = examples.kept(message)
+        # An older example lacks what was added to its class since.
+        (*_, document) = examples.kept(message)
         envelope, data = structured.read(document)
         assert message.decode(data).encode() == data
         assert structured.write(envelope, data) == document.strip()

@@ -45,5 +45,9 @@ async def convert_carts(events: Sequence[OrderConfirmed], tx: AsyncSession) -> N
 
 @bus.handles_many(OrderCancelled)
 async def reopen_carts(events: Sequence[OrderCancelled], tx: AsyncSession) -> None:
-    """Give the customer back a cart whose order came to nothing."""
-    await locks.unlock(tx, {event.cart_id: event.order_id for event in events})
+    """Give the customer back a cart whose order came to nothing; what was bought stays closed."""
+    sold = {event.cart_id: event.order_id for event in events if event.confirmed_at is not None}
+    await locks.convert(tx, sold)
+    await locks.unlock(
+        tx, {event.cart_id: event.order_id for event in events if event.cart_id not in sold}
+    )

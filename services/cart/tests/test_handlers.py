@@ -13,7 +13,7 @@ from contracts.catalog import (
     SendProducts,
 )
 from contracts.money import Money
-from contracts.orders import OrderConfirmed
+from contracts.orders import OrderCancelled, OrderConfirmed
 
 from .shop import READY, Shop
 
@@ -142,3 +142,24 @@ async def test_an_empty_copy_is_asked_for_and_a_full_one_is_not(shop: Shop) -> N
     await shop.harness.hear(product(new_id(), 1, new_id()))
     await products.work(shop.harness.running.database)
     assert await shop.harness.said(SendProducts) == []
+
+
+async def test_a_bought_cart_stays_closed_in_whatever_order_the_end_is_received(
+    shop: Shop,
+) -> None:
+    for is_late in (False, True):
+        cart = await shop.guest_cart((await shop.sells(), 1))
+        order, now = new_id(), utcnow()
+        await cart.lock(order, **READY)
+        facts: dict[str, Any] = {
+            "order_id": order,
+            "order_number": "2026-000001",
+            "cart_id": UUID(cart.id),
+            "confirmed_at": now,
+        }
+        total = Money(amount=1500, currency="USD")
+        bought = OrderConfirmed(**facts, lines=[], total=total, payment_method="card").numbered(2)
+        recalled = OrderCancelled(**facts, reason="customer_request", cancelled_at=now).numbered(3)
+        for event in (recalled, bought) if is_late else (bought, recalled):
+            await shop.harness.hear(event)
+        assert (await cart.read())["status"] == "converted", is_late

@@ -133,7 +133,8 @@ def hand_over(holds: Mapping[UUID, Hold], event: ShipmentHandedOver, locked: Sto
         locked.hand_over(shelf, sent.quantity, hold.order_id, were_held=hold.is_live)
         line.deducted += sent.quantity
         line.is_changed = True
-    if hold is not None and hold.is_live and not any(line.remaining for line in hold.lines):
+    # A release that was received before this hand-over released pieces that had left already.
+    if hold is not None and not any(line.remaining for line in hold.lines):
         hold.state = "fulfilled"
 
 

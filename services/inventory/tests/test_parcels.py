@@ -1,5 +1,6 @@
 """Pieces leave with the carrier and come back: once per parcel and per operation."""
 
+from itertools import permutations
 from uuid import UUID
 
 import pytest
@@ -110,7 +111,7 @@ async def test_a_release_that_overtakes_the_hand_over_still_counts_the_pieces_go
     await shop.inventory.hear(parcel(order_id, *pieces))
 
     assert await shop.pieces(mug) == [(3, 0)]
-    assert await shop.state(order_id) == "released"
+    assert await shop.state(order_id) == "fulfilled"
 
 
 async def test_pieces_gone_but_promised_to_another_are_a_fault_for_people(shop: Shop) -> None:
@@ -187,3 +188,24 @@ async def test_a_restock_that_makes_no_sense_is_a_fault(
     with pytest.raises(fault):
         await shop.inventory.hear(came_back(order_id, piece.model_copy(update=wrong)))
     assert await shop.inventory.sql("select 1 from stock_operations") == []
+
+
+async def test_hand_over_and_release_end_the_same_in_every_order(shop: Shop) -> None:
+    ends = []
+    for places in permutations(range(4)):
+        mug = await shop.variant(2, 2)
+        order = wants((mug, 3))
+        await shop.inventory.forget_said()
+        await shop.inventory.hear(order)
+        (reserved,) = await shop.inventory.said(StockReserved)
+        here, there = reserved.allocations
+        messages = [
+            confirmed(order.order_id),
+            parcel(order.order_id, here),
+            parcel(order.order_id, there),
+            release(order.order_id),
+        ]
+        for place in places:
+            await shop.inventory.hear(messages[place])
+        ends.append((await shop.pieces(mug), await shop.state(order.order_id)))
+    assert ends == [([(0, 0), (1, 0)], "fulfilled")] * 24

@@ -48,6 +48,17 @@ def test_every_type_reads_well_with_and_without_facts(
     assert headline.content in letter.text
 
 
+@pytest.mark.parametrize(
+    ("locale", "part"), [("en", "A parcel of your"), ("de", "Ein Paket Ihrer")]
+)
+def test_a_mail_names_the_order_delivered_only_with_its_last_parcel(locale: str, part: str) -> None:
+    one = tell("order_delivered", locale, FACTS | {"open_parcels": 1})
+    last = tell("order_delivered", locale, FACTS)
+    for words in (one.title, one.content):
+        assert words.startswith(part)
+    assert part not in last.title + last.content
+
+
 def test_every_language_says_the_same_things() -> None:
     for locale in LOCALES:
         assert set(language(locale).types) == set(TYPES)

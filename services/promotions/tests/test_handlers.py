@@ -210,6 +210,18 @@ async def test_a_release_that_overtakes_lets_nothing_be_reserved(
     assert await promotions.sql(USES) == [(0,)]
 
 
+async def test_a_use_is_free_again_whether_its_confirmation_or_its_release_came_first(
+    promotions: Harness[Any], make_coupon: MakeCoupon
+) -> None:
+    await make_coupon(max_uses=5)
+    for first, second in ((confirmed, release), (release, confirmed)):
+        command = redeem()
+        for message in (command, first(command.order_id), second(command.order_id)):
+            await promotions.hear(message)
+    assert [tuple(row) for row in await promotions.sql(STATES)] == [("released", 2)]
+    assert [tuple(row) for row in await promotions.sql(USES)] == [(0,)]
+
+
 async def test_after_a_rejection_another_operation_tries_anew(
     promotions: Harness[Any], make_coupon: MakeCoupon
 ) -> None:

@@ -1,5 +1,6 @@
 """What orders answers other services."""
 
+from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -18,11 +19,12 @@ router = APIRouter(prefix="/internal")
 
 
 class OrderState(View):
-    """Whether an order lives."""
+    """Whether an order lives; `confirmed_at` stays when it is cancelled afterwards."""
 
     id: UUID
     status: str
     cart_id: UUID
+    confirmed_at: datetime | None
 
 
 @router.get("/orders/{order_id}", dependencies=[Depends(only_services("cart"))])

@@ -37,9 +37,11 @@ class Checkout:
     `payment`, `coupon`, `shipping_method_id`, `lead_time_days`, `redeemer`, `traceparent` (of the
     request that placed it).
     progress: `asked` (commands ever sent), `allocations`, `stock_released`, `promotions_released`,
-    `reason`, `handed_over` (shipment ids), `said_cancelled`, `promise_broken` (an authorisation was
-    voided, expired or not captured), `review` (`payment` or `parcels`: what staff decide about),
-    `refunded_pieces` (by line, of orders sent in part).
+    `reason`, `said_cancelled`; of parcels `handed_over` (ids of those that left), `parcels_named`
+    (ShipmentsCreated was received), `none_open` (shipping counted none under way), `is_recalled`,
+    `delivered_at`, `refusal` (acted upon), `refunded_pieces` (by line); of the payment
+    `payment_sequence`, `promise_broken` (an authorisation was voided, expired or not captured);
+    `review` (`payment` or `parcels`: what staff decide about).
     """
 
     order_id: UUID
@@ -129,6 +131,37 @@ class Checkout:
         if self.stage in BEFORE_PAYMENT:
             return False
         return self.facts["payment"].pop("token", None) is not None
+
+    def note_left(self, shipment_id: UUID) -> None:
+        """A carrier has this parcel."""
+        left = self.progress.setdefault("handed_over", [])
+        if str(shipment_id) not in left:
+            left.append(str(shipment_id))
+
+    def note_delivered(self, at: datetime) -> None:
+        """A parcel arrived; the order's moment is that of its last parcel."""
+        self.progress["delivered_at"] = max(at, self.delivered_at or at).isoformat()
+
+    @property
+    def delivered_at(self) -> datetime | None:
+        """When the last parcel that is known to have arrived did."""
+        noted = self.progress.get("delivered_at")
+        return datetime.fromisoformat(noted) if noted else None
+
+    @property
+    def payment_sequence(self) -> int:
+        """The highest number of a payment's event that was received."""
+        return int(self.progress.get("payment_sequence", 0))
+
+    @property
+    def is_recalled(self) -> bool:
+        """Whether every parcel that had not left was kept back."""
+        return bool(self.progress.get("is_recalled"))
+
+    @property
+    def knows_all_parcels(self) -> bool:
+        """Whether there can be no parcel that is not stored: all were named, or all have ended."""
+        return bool(self.progress.get("parcels_named") or self.progress.get("none_open"))
 
     def was_asked(self, command: str) -> bool:
         """Whether a command of this name was ever sent for the order."""

@@ -68,6 +68,7 @@ def milestone_notice(order: Checkout, update: ShipmentUpdated) -> list[Message]:
         kind,
         carrier=update.carrier or "",
         tracking_number=update.tracking_number or "",
+        **({"open_parcels": update.open_shipments} if update.open_shipments else {}),
     )
     reference = {"reference_type": "shipment", "reference_id": update.shipment_id}
     return [notice.model_copy(update=reference)]

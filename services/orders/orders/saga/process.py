@@ -7,6 +7,7 @@ from contracts.inventory import StockReleased
 from contracts.message import Command, Message
 from contracts.payments import PaymentCaptured, PaymentEvent, PaymentRefunded
 from contracts.promotions import PromotionsReleased
+from contracts.shipping import ShipmentsCancelled, ShipmentsCreated, ShipmentsPartlyCancelled
 from orders.domain.checkout import Checkout
 from orders.domain.order import Stage
 from orders.saga import forward
@@ -68,8 +69,24 @@ def _note(order: Checkout, heard: object) -> None:
         order.progress["stock_released"] = True
     elif isinstance(heard, PromotionsReleased):
         order.progress["promotions_released"] = True
+    elif isinstance(heard, ShipmentsCreated):
+        order.progress["parcels_named"] = True
+    elif isinstance(heard, ShipmentsCancelled | ShipmentsPartlyCancelled):
+        order.progress["is_recalled"] = True
     if isinstance(heard, PaymentEvent):
         forward.note_payment(order, heard)
+        order.progress["payment_sequence"] = max(heard.sequence, order.payment_sequence)
+
+
+def is_early(order: Checkout, heard: object) -> bool:
+    """Whether an earlier event of the payment is missing while it could turn the saga elsewhere.
+
+    Up to the pivot a promise and its withdrawal, or a decline and a later success, lead to
+    different ends in different orders. After it, what is stored decides.
+    """
+    if order.stage not in (Stage.COLLECTING, Stage.AWAITING_CUSTOMER):
+        return False
+    return isinstance(heard, PaymentEvent) and heard.sequence > order.payment_sequence + 1
 
 
 def _take(

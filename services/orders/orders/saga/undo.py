@@ -65,6 +65,7 @@ def end(order: Checkout, heard: object, now: datetime) -> Sent:
                 cart_id=order.cart_id,
                 reason=reason,
                 cancelled_at=now,
+                confirmed_at=order.confirmed_at,
             )
         ),
         *cancelled_notice(order),

@@ -1,19 +1,20 @@
 """What orders keeps of its parcels."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.shipping import Parcel, ShipmentHandedOver, ShipmentUpdated, ShippedLine
 from orders.domain.order import OrderShipment
+from orders.domain.parcels import LEFT
 
 _EXPECTED = text(
     "insert into order_shipments (shipment_id, order_id, status) "
-    "select id, order_id, 'pending' "
-    "from unnest(cast(:ids as uuid[]), cast(:orders as uuid[])) as new(id, order_id) "
+    "select id, order_id, status from unnest(cast(:ids as uuid[]), cast(:orders as uuid[]), "
+    "cast(:statuses as text[])) as new(id, order_id, status) "
     "on conflict do nothing"
 )
 _SHIPPED = text(
@@ -24,14 +25,21 @@ _SHIPPED = text(
 
 
 async def insert_parcels(
-    tx: AsyncSession, parcels: Sequence[tuple[UUID, Sequence[Parcel]]]
+    tx: AsyncSession,
+    parcels: Sequence[tuple[UUID, Sequence[Parcel]]],
+    kept_back: Collection[UUID],
 ) -> None:
-    """Remember new parcels; one already known, by an event that came first, is left as it is."""
+    """Remember new parcels; one already known, by an event that came first, is left as it is.
+
+    Of the orders in `kept_back` every parcel that is not known to have left was cancelled before.
+    """
+    new = [(parcel.shipment_id, order_id) for order_id, some in parcels for parcel in some]
     await tx.execute(
         _EXPECTED,
         {
-            "ids": [parcel.shipment_id for _, some in parcels for parcel in some],
-            "orders": [order_id for order_id, some in parcels for _ in some],
+            "ids": [shipment_id for shipment_id, _ in new],
+            "orders": [order_id for _, order_id in new],
+            "statuses": ["cancelled" if order in kept_back else "pending" for _, order in new],
         },
     )
 
@@ -47,7 +55,12 @@ async def hand_over(tx: AsyncSession, event: ShipmentHandedOver) -> bool:
     done = await tx.execute(
         known.on_conflict_do_update(
             index_elements=["shipment_id"],
-            set_={"handed_over": True},
+            set_={
+                "handed_over": True,
+                "status": case(
+                    (OrderShipment.status.in_(LEFT), OrderShipment.status), else_="in_transit"
+                ),
+            },
             where=OrderShipment.handed_over.is_(False),
         ).returning(OrderShipment.shipment_id)
     )
@@ -64,12 +77,12 @@ async def _count_shipped(tx: AsyncSession, lines: Sequence[ShippedLine]) -> None
     await tx.execute(_SHIPPED, {"ids": list(pieces), "pieces": list(pieces.values())})
 
 
-async def note_update(tx: AsyncSession, event: ShipmentUpdated) -> bool:
+async def note_update(tx: AsyncSession, event: ShipmentUpdated, status: str) -> bool:
     """Take over a parcel's state if it is newer; tells whether it was."""
     known = insert(OrderShipment).values(
         shipment_id=event.shipment_id,
         order_id=event.order_id,
-        status=event.status,
+        status=status,
         carrier=event.carrier,
         tracking_number=event.tracking_number,
         sequence=event.sequence,
@@ -98,9 +111,13 @@ async def list_statuses(tx: AsyncSession, order_id: UUID) -> Sequence[str]:
 
 
 async def cancel_open(tx: AsyncSession, order_id: UUID) -> None:
-    """The parcels not handed over were kept back."""
+    """The parcels that are not known to have left were kept back."""
     await tx.execute(
         update(OrderShipment)
-        .where(OrderShipment.order_id == order_id, OrderShipment.handed_over.is_(False))
+        .where(
+            OrderShipment.order_id == order_id,
+            OrderShipment.handed_over.is_(False),
+            OrderShipment.status.not_in(LEFT),
+        )
         .values(status="cancelled")
     )
