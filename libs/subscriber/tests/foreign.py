@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from cartwright.access import Broker, Granted
 from chassis.context import new_traceparent
 from chassis.ids import new_id
 from chassis.testing import database_url, postgres_url
+from contracts import registry
 from contracts.envelope import Envelope
 from contracts.message import Event
 from contracts.money import Money
@@ -43,18 +44,26 @@ class Shop:
 
     async def say(self, *events: Event, only: str = "events") -> None:
         """Publish events with the next numbers of their aggregates; `only` "" keeps them unsent."""
+        new = [(self.envelope(event), event.encode()) for event in events]
+        self.said += new
+        if only:
+            await self._publish(new)
+
+    async def repeat(self, *places: int) -> None:
+        """Publish what was said once more, as after a crash between sending and noting it."""
+        await self._publish([self.said[place] for place in places])
+
+    async def _publish(self, messages: Sequence[tuple[Envelope, bytes]]) -> None:
         connection = await aio_pika.connect(self.url)
         async with connection:
             channel = await connection.channel(on_return_raises=True)
             exchange = await channel.get_exchange("events", ensure=False)
-            for event in events:
-                envelope = self.envelope(event)
-                self.said.append((envelope, event.encode()))
-                if only:
-                    message = aio_pika.Message(
-                        event.encode(), headers=envelope.headers(), message_id=str(envelope.id)
-                    )
-                    await exchange.publish(message, routing_key=event.routing_key())
+            for envelope, data in messages:
+                message = aio_pika.Message(
+                    data, headers=envelope.headers(), message_id=str(envelope.id)
+                )
+                key = registry.ALL[envelope.type].routing_key()
+                await exchange.publish(message, routing_key=key)
 
     def envelope(self, event: Event) -> Envelope:
         key = (event.source(), event.subject())

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import CheckConstraint, DateTime, Index, LargeBinary, Text, func
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -22,7 +23,10 @@ class Base(Model):
 
 
 class Event(Base):
-    """One event of the log; `document` is the whole message as the feed gives it."""
+    """One event of the log; `document` is the whole message as the feed gives it.
+
+    An event that was sent twice stands in the log twice, and here at its first place alone.
+    """
 
     __tablename__ = "events"
     __table_args__ = (
@@ -32,6 +36,7 @@ class Event(Base):
     )
 
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    event_id: Mapped[UUID] = mapped_column(unique=True)
     type: Mapped[str] = mapped_column(Text)
     source: Mapped[str] = mapped_column(Text)
     subject: Mapped[str] = mapped_column(Text)

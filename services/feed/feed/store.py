@@ -15,9 +15,9 @@ from subscriber import Logged
 
 FORGOTTEN_AT_ONCE = 5000
 NEWEST = text(
-    "select start, position, convert_from(document, 'utf8')::json ->> 'id' "
+    "select start, position, cast(event_id as text) "
     "from (select coalesce(max(position), 0) as start from log_starts) as log "
-    "left join (select position, document from events order by position desc limit 1) as newest "
+    "left join (select position, event_id from events order by position desc limit 1) as newest "
     "on true"
 )
 START = text("select coalesce(max(position), 0) from log_starts")
@@ -25,8 +25,9 @@ START = text("select coalesce(max(position), 0) from log_starts")
 KEEPING = text("lock table log_starts in row share mode")
 RENEWING = text("lock table log_starts in exclusive mode")
 KEEP = text(
-    "insert into events (position, type, source, subject, time, document) "
-    "select * from unnest(cast(:positions as bigint[]), cast(:types as text[]), "
+    "insert into events (position, event_id, type, source, subject, time, document) "
+    "select * from unnest(cast(:positions as bigint[]), cast(:ids as uuid[]), "
+    "cast(:types as text[]), "
     "cast(:sources as text[]), cast(:subjects as text[]), cast(:times as timestamptz[]), "
     "cast(:documents as bytea[])) on conflict do nothing"
 )
@@ -80,6 +81,8 @@ async def begin_anew(tx: AsyncSession, seen: Place) -> Place:
 async def keep(tx: AsyncSession, events: Sequence[Logged], start: int = 0) -> None:
     """Keep events of the log that begins at `start`; what is held already stays as it is.
 
+    An event whose id is held was sent once more, after a crash: it stays where it stood first.
+
     Raises LogWasRenewed when another log begins behind it already.
     """
     await tx.execute(KEEPING)
@@ -90,6 +93,7 @@ async def keep(tx: AsyncSession, events: Sequence[Logged], start: int = 0) -> No
         KEEP,
         {
             "positions": [start + each.offset for each in events],
+            "ids": [envelope.id for envelope in envelopes],
             "types": [envelope.type for envelope in envelopes],
             "sources": [envelope.source for envelope in envelopes],
             "subjects": [envelope.subject for envelope in envelopes],

@@ -7,7 +7,7 @@ from typing import Any
 
 import aio_pika
 import pytest
-from foreign import Shop, placed, until
+from foreign import Shop, cancelled, placed, shipped, until
 
 from chassis.ids import new_id
 from chassis.testing import Harness
@@ -65,6 +65,31 @@ async def test_two_readers_keep_each_event_once(feed: Feed, shop: Shop) -> None:
             return await positions(feed) == list(range(40))
 
         await until(all_there)
+
+
+async def test_an_event_that_was_sent_again_stands_where_it_stood_first(
+    feed: Feed, shop: Shop
+) -> None:
+    order = new_id()
+    await shop.say(placed(order), shipped(order))
+    first, second = shop.said
+    await shop.repeat(0, 1)
+    await shop.say(cancelled(order))
+    third = shop.said[-1]
+    wanted = [str(envelope.id) for envelope, _ in (first, second, third)]
+
+    async def all_there() -> bool:
+        return await ids(feed) == wanted
+
+    async with following(feed, shop, times=2):
+        await until(all_there)
+    assert await positions(feed) == [0, 1, 4]
+    await shop.repeat(2)
+    async with following(feed, shop):
+        await shop.say(placed(new_id()))
+        wanted.append(str(shop.said[-1][0].id))
+        await until(all_there)
+    assert await positions(feed) == [0, 1, 4, 6]
 
 
 async def renewed(shop: Shop, **limits: Any) -> None:
