@@ -1,130 +1,179 @@
-"""The connections to RabbitMQ: one for publishing, one for consuming, both restored when lost."""
+"""The connections to RabbitMQ: one for publishing, one for consuming, replaced when lost.
+
+Nothing is restored behind the back of those that use it. A channel ends once and for all; whoever
+used it opens another and knows what was not confirmed or acknowledged on the first.
+"""
 
 import asyncio
-from typing import cast
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
-import aio_pika
 import aiormq
 import structlog
-from aio_pika.abc import (
-    AbstractRobustChannel,
-    AbstractRobustConnection,
-    AbstractRobustExchange,
-    AbstractRobustQueue,
-)
-from aio_pika.exceptions import AMQPConnectionError, ChannelClosed
+from aiormq.exceptions import AMQPError, ChannelClosed, ChannelInvalidStateError
+from yarl import URL
 
 log = structlog.get_logger()
 
 HEARTBEAT = 10
 CONNECT_TIMEOUT = 5.0
+CALL_TIMEOUT = 10.0
+CLOSE_TIMEOUT = 1.0
 FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 2.0
 
 
 class TopologyMismatch(Exception):
     """The broker does not hold the exchange or queue this service needs; import the definitions."""
 
 
-class Broker:
-    """Connections are opened on first use and wait for a broker that is away.
+class BrokerLost(Exception):
+    """A channel or its connection ended, or did not answer in time."""
 
-    Publishing channels raise when a message is returned as unroutable (`on_return_raises`): without
-    it such a message would count as sent.
+
+@contextmanager
+def translate_errors(*others: type[AMQPError]) -> Iterator[None]:
+    """Raise BrokerLost for what the driver raises when a channel or connection ends.
+
+    The driver also ends its callers with CancelledError when it gives a silent connection up; that
+    is no cancellation of the task that called it. `others` pass as they are.
     """
+    try:
+        yield
+    except others:
+        raise
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BrokerLost("the connection was given up") from None
+    except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
+        raise BrokerLost(repr(error)) from error
+
+
+class Broker:
+    """Connections are opened on first use and wait for a broker that is unavailable."""
 
     def __init__(self, url: str, name: str) -> None:
         self.url = url
         self.name = name
-        self._connections: dict[str, AbstractRobustConnection] = {}
-        self._publishing: AbstractRobustChannel | None = None
-        self._exchanges: dict[str, AbstractRobustExchange] = {}
-        self._lock = asyncio.Lock()
+        self._connections: dict[str, aiormq.Connection] = {}
+        self._publishing: aiormq.Channel | None = None
+        self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def connection(self, purpose: str) -> AbstractRobustConnection:
+    async def connection(self, purpose: str) -> aiormq.Connection:
         """The connection for `publish` or `consume`; waits until the broker answers."""
-        pause = FIRST_PAUSE
-        while purpose not in self._connections:
-            try:
-                self._connections[purpose] = await aio_pika.connect_robust(
-                    self.url,
-                    timeout=CONNECT_TIMEOUT,
-                    heartbeat=HEARTBEAT,
-                    reconnect_interval=1,
-                    fail_fast="1",
-                    client_properties={"connection_name": f"{self.name}-{purpose}"},
-                )
-            except (AMQPConnectionError, OSError, TimeoutError) as error:
-                log.warning("broker away", purpose=purpose, error=repr(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
-        return self._connections[purpose]
+        async with self._opening[purpose]:
+            pause = FIRST_PAUSE
+            while not self._stands(purpose):
+                try:
+                    self._connections[purpose] = await self._connect(purpose)
+                except BrokerLost as error:
+                    log.warning("broker unavailable", purpose=purpose, error=str(error))
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, LONGEST_PAUSE)
+            return self._connections[purpose]
 
-    async def exchange(self, name: str) -> AbstractRobustExchange:
-        """An exchange to publish to; raises TopologyMismatch when the broker lacks it."""
-        if name not in self._exchanges:
-            async with self._lock:
-                if name not in self._exchanges:
-                    await self._declare(name)
-        return self._exchanges[name]
+    async def _connect(self, purpose: str) -> aiormq.Connection:
+        url = URL(self.url).update_query(heartbeat=HEARTBEAT, name=f"{self.name}-{purpose}")
+        with translate_errors():
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                return await aiormq.connect(url)
+
+    def _stands(self, purpose: str) -> bool:
+        known = self._connections.get(purpose)
+        return known is not None and known.is_opened
 
     async def publishing(self) -> aiormq.Channel:
-        """The channel to publish on, beneath what restores it: whoever has it asks each time."""
-        if self._publishing is None:
-            async with self._lock:
-                await self._open()
-        assert self._publishing is not None  # noqa: S101
-        return cast("aiormq.Channel", await self._publishing.get_underlay_channel())
+        """The channel to publish on.
 
-    async def _declare(self, name: str) -> None:
-        # No passive declaration: it would need configure rights on exchanges that are not ours.
-        # A wrong name shows as a closed channel on the first publish.
-        exchange = await (await self._open()).get_exchange(name, ensure=False)
-        assert isinstance(exchange, AbstractRobustExchange)  # noqa: S101
-        self._exchanges[name] = exchange
+        A returned message raises (`on_return_raises`): without it an unroutable one would count as
+        sent. Messages whose order matters are published on one channel, taken once: when it ends
+        amid them, none of the later ones is sent. Raises BrokerLost.
+        """
+        async with self._opening["publishing channel"]:
+            channel = self._publishing
+            if channel is None or channel.is_closed:
+                connection = await self.connection("publish")
+                channel = self._publishing = await self._open(connection, confirms=True)
+            return channel
 
-    async def _open(self) -> AbstractRobustChannel:
-        if self._publishing is None:
-            connection = await self.connection("publish")
-            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            assert isinstance(channel, AbstractRobustChannel)  # noqa: S101
-            self._publishing = channel
-        return self._publishing
+    async def abandon(self, channel: aiormq.Channel) -> None:
+        """Close a channel on which confirms are missing, so that no late one is taken for another.
 
-    async def queue(self, name: str, prefetch: int) -> AbstractRobustQueue:
-        """A queue of ours on a consuming channel of its own, declared passively."""
+        A channel that does not close in time takes its connection along.
+        """
+        if self._publishing is channel:
+            self._publishing = None
+        await self._close(channel)
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[aiormq.Channel]:
+        """A channel of one's own on the consuming connection; it is closed at the end.
+
+        Raises BrokerLost.
+        """
         connection = await self.connection("consume")
-        channel = await connection.channel(publisher_confirms=False)
-        await channel.set_qos(prefetch_count=prefetch)
+        channel = await self._open(connection, confirms=False)
         try:
-            queue = await channel.get_queue(name, ensure=True)
-        except ChannelClosed as error:
-            raise TopologyMismatch(
-                f"the broker has no queue {name} as this service expects it: {error}. "
-                "Import deploy/rabbitmq/definitions.json first."
-            ) from None
-        assert isinstance(queue, AbstractRobustQueue)  # noqa: S101
-        return queue
+            yield channel
+        finally:
+            await self._close(channel)
+
+    @staticmethod
+    async def _open(connection: aiormq.Connection, *, confirms: bool) -> aiormq.Channel:
+        with translate_errors():
+            async with asyncio.timeout(CALL_TIMEOUT):
+                channel = await connection.channel(
+                    publisher_confirms=confirms, on_return_raises=confirms
+                )
+        assert isinstance(channel, aiormq.Channel)  # noqa: S101
+        return channel
 
     async def has_queue(self, name: str) -> bool:
-        """Whether the broker holds a queue; it need not be ours."""
-        channel = await (await self.connection("consume")).channel(publisher_confirms=False)
-        try:
-            await channel.get_queue(name, ensure=True)
-        except ChannelClosed:
-            return False
-        await channel.close()
-        return True
+        """Whether the broker holds a queue; it need not be ours. Raises BrokerLost."""
+        async with self.channel() as channel:
+            return await holds_queue(channel, name)
 
     @property
     def is_up(self) -> bool:
         """Whether every connection in use stands at this moment."""
-        return bool(self._connections) and all(
-            connection.connected.is_set() for connection in self._connections.values()
-        )
+        return bool(self._connections) and all(map(self._stands, self._connections))
 
     async def close(self) -> None:
-        """Close the connections; whatever is in flight must have finished before."""
-        for connection in self._connections.values():
-            await connection.close()
-        self._connections.clear()
+        """Close the connections; what is in flight must have finished before."""
+        for connection in list(self._connections.values()):
+            await self._end(connection)
+        self._publishing = None
+
+    async def _close(self, channel: aiormq.Channel) -> None:
+        """Close a channel; where that does not end in time, its connection."""
+        if channel.is_closed:
+            return
+        try:
+            with translate_errors():
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await channel.close()
+        except BrokerLost:
+            await self._end(channel.connection)
+
+    async def _end(self, connection: aiormq.abc.AbstractConnection) -> None:
+        """Forget a connection and close it, as far as the broker answers."""
+        for purpose, known in list(self._connections.items()):
+            if known is connection:
+                del self._connections[purpose]
+        with suppress(BrokerLost), translate_errors():
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await connection.close()
+
+
+async def holds_queue(channel: aiormq.Channel, name: str) -> bool:
+    """Whether the broker holds a queue; the channel ends when it does not. Raises BrokerLost."""
+    with translate_errors():
+        async with asyncio.timeout(CALL_TIMEOUT):
+            try:
+                await channel.queue_declare(name, passive=True)
+            except ChannelClosed:
+                return False
+    return True

@@ -1,6 +1,7 @@
 """Reading what the broker delivers: decode it, check its sender, or say why it is set aside."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from aio_pika.abc import AbstractIncomingMessage
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ LAST_FAILED = "x-last-failed-at"
 ERROR = "x-error"
 ERROR_DETAIL = "x-error-detail"
 DETAIL_LENGTH = 500
+NOTES = ("x-death", "x-delivery-count", "x-first-death", "x-last-death")
 
 
 class Undeliverable(Exception):
@@ -70,12 +72,16 @@ def read(message: AbstractIncomingMessage, bus: Bus) -> Delivery:  # type: ignor
 
 def failure_headers(
     message: AbstractIncomingMessage, error: BaseException, service: str, attempts: int
-) -> dict[str, str | int]:
-    """What a failed message carries on: what failed, how often, since when, and who sent it."""
+) -> dict[str, Any]:
+    """Its headers as a failed message carries them on: with what failed, how often and since when.
+
+    The broker's own notes are left out: they are of an earlier queue.
+    """
     now = datetime.now(UTC).isoformat()
     first = message.headers.get(FIRST_FAILED)
     detail = str(error) if isinstance(error, Undeliverable) else repr(error)
     return {
+        **{name: value for name, value in message.headers.items() if not name.startswith(NOTES)},
         ATTEMPTS: attempts,
         SENDER: sender_of(message, service),
         FIRST_FAILED: str(first) if first else now,

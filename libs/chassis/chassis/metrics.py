@@ -62,6 +62,15 @@ SWEEP_FAILURES = Counter(
     "Turns of a sweep and single items of its batches that failed, outages of the database apart.",
     ["sweep"],
 )
+STOPPED = Counter(
+    "cartwright_consumer_stopped",
+    "Times this process stopped consuming and began again, by what was lost or did not end.",
+    ["reason"],
+)
+IN_FLIGHT = Gauge(
+    "cartwright_delivery_in_flight_seconds",
+    "For how long the oldest delivery in flight has been neither handled nor acknowledged.",
+)
 CONNECTIONS = Gauge(
     "db_client_connection_count", "Database connections in use by this process.", ["state"]
 )
@@ -135,6 +144,16 @@ def repeated(name: str, count: int = 1) -> None:
 def not_handled(name: str, *, final: bool) -> None:
     """A message will be tried again, or became a dead letter."""
     _consumed(name, "dead" if final else "retried").inc()
+
+
+def stopped_consuming(reason: str) -> None:
+    """The consumer closed its channel, or lost it, and will open another."""
+    STOPPED.labels(reason).inc()
+
+
+def in_flight(seconds: float) -> None:
+    """The age of the oldest delivery in flight; 0 without one."""
+    IN_FLIGHT.set(seconds)
 
 
 @cache

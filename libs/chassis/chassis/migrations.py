@@ -185,6 +185,7 @@ async def migrate(service: str, url: str, role: str | None) -> None:
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_upgrade, service)
+            await connection.run_sync(tables.metadata.create_all)
             for statement in RELAY_FUNCTIONS.split("\n\n"):
                 await connection.execute(text(statement.replace(":", "\\:")))
             if role is not None and role != make_url(url).username:

@@ -3,6 +3,11 @@
 Shards are taken by advisory lock before rows are read (`outbox_take` in `migrations.py`). A batch
 is published with all its confirms outstanding, and only each aggregate's confirmed prefix is
 deleted.
+
+Each batch is published on one channel, which is given up when a confirm is missing. So what reaches
+the broker of an aggregate through one channel has no hole and begins at or before the first event
+that the broker does not have. However many such streams meet, of a relay that was frozen too, every
+event is first seen in order; what was sent twice is noticed by its id.
 """
 
 import asyncio
@@ -16,10 +21,10 @@ import aio_pika
 import aiormq
 import asyncpg
 import structlog
-from aio_pika.exceptions import PublishError
+from aiormq.exceptions import PublishError
 
 from chassis import metrics, outbox
-from chassis.broker import Broker
+from chassis.broker import Broker, translate_errors
 from chassis.company import Company
 from chassis.crashpoints import Point, reached
 from chassis.db import Database
@@ -133,13 +138,13 @@ class Relay:
         PostgreSQL lets the shards of a silent relay go, so nothing here waits for long while they
         are locked: the broker must be there before, and each publishing has a time limit.
         """
-        await self.broker.publishing()
+        channel = await self.broker.publishing()
         async with self.database.driver() as connection:
             try:
                 rows = await connection.fetch(TAKE, LOCK_SPACE, sorted(shards), self.batch)
                 held = set(rows[0]["held"])
                 rows = [row for row in rows if row["seq"] is not None]
-                failure = await self._send(connection, rows)
+                failure = await self._send(connection, channel, rows)
             except BaseException:
                 # The shards' locks belong to the connection, and end with it.
                 connection.terminate()
@@ -151,13 +156,14 @@ class Relay:
         return len(rows)
 
     async def _send(
-        self, connection: asyncpg.Connection, rows: Sequence[asyncpg.Record]
+        self,
+        connection: asyncpg.Connection,
+        channel: aiormq.Channel,
+        rows: Sequence[asyncpg.Record],
     ) -> BaseException | None:
         """Publish a batch, delete what was confirmed, let the shards go; give what went wrong."""
         reached(Point.BEFORE_PUBLISH, (row["routing_key"] for row in rows))
-        results = await asyncio.gather(
-            *(self._publish(row) for row in rows), return_exceptions=True
-        )
+        results = await self._publish_all(channel, rows)
         metrics.sent(results)
         reached(Point.AFTER_PUBLISH, (row["routing_key"] for row in rows))
         confirmed: list[int] = []
@@ -179,8 +185,27 @@ class Relay:
         await connection.execute(SENT, confirmed)
         return failure
 
-    async def _publish(self, row: asyncpg.Record) -> None:
-        with Sending(row) as sending:
+    async def _publish_all(
+        self, channel: aiormq.Channel, rows: Sequence[asyncpg.Record]
+    ) -> list[BaseException | None]:
+        """Publish in order on one channel; for each row None, or why it is not confirmed.
+
+        One limit for all: with a limit for each, a message could be sent behind one that was given
+        up before it was sent.
+        """
+        tasks = [asyncio.create_task(self._publish(channel, row)) for row in rows]
+        try:
+            missing = (await asyncio.wait(tasks, timeout=PUBLISH_TIMEOUT))[1] if tasks else set()
+            if missing or any(map(_is_unknown, tasks)):
+                await self.broker.abandon(channel)
+        finally:
+            # The channel is closed or cancellation comes to all at once: none overtakes another.
+            for task in tasks:
+                task.cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _publish(self, channel: aiormq.Channel, row: asyncpg.Record) -> None:
+        with Sending(row) as sending, translate_errors(PublishError):
             properties = aiormq.spec.Basic.Properties(
                 headers=sending.headers,
                 message_id=str(row["message_id"]),
@@ -189,21 +214,27 @@ class Relay:
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
                 message_type=row["headers"]["cloudEvents:type"],
             )
-            async with asyncio.timeout(PUBLISH_TIMEOUT):
-                channel = await self.broker.publishing()
-                # A batch goes out in few writes: the exchange's own `publish` would wait for the
-                # socket after each message. What is under way is bounded by the batch.
-                await channel.basic_publish(
-                    row["body"],
-                    exchange=row["exchange"],
-                    routing_key=row["routing_key"],
-                    properties=properties,
-                    mandatory=True,
-                    wait=False,
-                )
+            # A batch goes out in few writes: the exchange's own `publish` would wait for the
+            # socket after each message. What is under way is bounded by the batch.
+            await channel.basic_publish(
+                row["body"],
+                exchange=row["exchange"],
+                routing_key=row["routing_key"],
+                properties=properties,
+                mandatory=True,
+                wait=False,
+            )
 
     async def _park(self, connection: asyncpg.Connection, row: asyncpg.Record) -> None:
         """Set an unroutable message aside with an alarm, so that it does not stop the others."""
         key, message_id = row["routing_key"], str(row["message_id"])
         log.error("message unroutable, parked", message_id=message_id, key=key)
         await connection.execute(PARK, row["seq"])
+
+
+def _is_unknown(task: asyncio.Task[None]) -> bool:
+    """Whether the broker may have the message or not; a returned one it does not have."""
+    if task.cancelled():
+        return True
+    error = task.exception()
+    return error is not None and not isinstance(error, PublishError)

@@ -110,8 +110,8 @@ class Service(Generic[S]):
                     await running.database.alone(text("select 1"))
             except Exception as error:  # noqa: BLE001
                 wrong["database"] = type(error).__name__
-            if consumer is not None and not await consumer.is_consuming():
-                wrong["broker"] = "not consuming"
+            if consumer is not None and (problem := consumer.problem()):
+                wrong["broker"] = problem
             return wrong
 
         read = Readings(running.database, [*OF_EVERY_SERVICE, *self.readings])
@@ -164,6 +164,7 @@ class Service(Generic[S]):
                 batch_size=settings.batch_size,
                 batch_linger=settings.batch_linger,
                 unhurried_linger=settings.unhurried_linger,
+                delivery_timeout=settings.delivery_timeout,
             )
         tasks = [asyncio.create_task(running.relay.run(), name="relay")]
         tasks += [asyncio.create_task(kept(work, running)) for work in self.background]

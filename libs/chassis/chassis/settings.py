@@ -118,6 +118,12 @@ class ServiceSettings(BaseSettings):
         description="the same for messages that nobody waits for, in seconds",
         examples=["0.2"],
     )
+    delivery_timeout: Seconds = Field(
+        300,
+        description="seconds after which a message that is neither handled nor acknowledged is "
+        "given back to the broker, and its handling stopped",
+        examples=["300"],
+    )
     inbox_days: int = Field(
         14, ge=1, le=365, description="days for which received messages are known", examples=["14"]
     )

@@ -1,4 +1,8 @@
-"""The chassis's own tables, in every service's database: outbox, inbox, idempotency keys."""
+"""The chassis's own tables, in every service's database: outbox, inbox, idempotency keys.
+
+They belong to the chassis and not to a revision of a service: each migration makes those that are
+missing.
+"""
 
 from sqlalchemy import (
     BigInteger,
@@ -49,6 +53,15 @@ inbox = Table(
     Column("message_id", Uuid, nullable=False),
     PrimaryKeyConstraint("consumer", "message_id", name="pk_inbox"),
     postgresql_partition_by="RANGE (message_id)",
+)
+
+# Redelivered messages whose handling has begun and not ended; empty while nothing goes wrong.
+handling_starts = Table(
+    "handling_starts",
+    metadata,
+    Column("message_id", Uuid, primary_key=True),
+    Column("starts", SmallInteger, nullable=False, server_default="1"),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 idempotency_keys = Table(

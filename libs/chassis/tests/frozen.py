@@ -29,11 +29,13 @@ class FreezingRelay(Relay):
     async def _anything_waits(self) -> bool:
         return True
 
-    async def _send(self, connection: Any, rows: Sequence[Any]) -> BaseException | None:
+    async def _send(
+        self, connection: Any, channel: Any, rows: Sequence[Any]
+    ) -> BaseException | None:
         if not hasattr(self, "thawed"):
             self.thawed = True
             freeze()
-        return await super()._send(connection, rows)
+        return await super()._send(connection, channel, rows)
 
     async def _pass(self, shards: set[int]) -> int:
         try:

@@ -11,8 +11,10 @@ from line import TIERS, Line, order, take, until
 
 from chassis import outbox
 from chassis.broker import TopologyMismatch
+from chassis.company import Company
 from chassis.ids import new_id, utcnow
 from chassis.relay import LOCK_SPACE, Relay
+from chassis.subscription import subscribe
 from contracts.envelope import Envelope
 from contracts.inventory import ReserveStock, StockReleased, StockReserved
 from contracts.message import Command
@@ -145,12 +147,13 @@ async def test_draining_finishes_what_is_in_flight(line: Line) -> None:
 
     ((jars,),) = await line.harness.sql("select count(*) from jars")
     assert jars == handled
-    assert not await line.consumer.is_consuming()
+    assert not line.consumer.is_consuming()
 
 
 async def test_a_missing_queue_is_named(line: Line) -> None:
     with pytest.raises(TopologyMismatch, match=r"svc\.nowhere"):
-        await line.broker.queue("svc.nowhere", 1)
+        async with subscribe(line.broker, "svc.nowhere", 1, Company()):
+            pass
 
 
 def test_commands_know_their_senders() -> None:

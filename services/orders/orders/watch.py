@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import structlog
-from aio_pika.abc import AbstractIncomingMessage
+from aiormq.abc import DeliveredMessage
 
+from chassis.broker import BrokerLost, translate_errors
 from chassis.ids import new_id
 from chassis.service import Running
 from contracts.message import Message
@@ -67,19 +68,24 @@ class Watch:
             self.wake(message.order_id)
 
     async def run(self, running: Running[OrdersSettings]) -> None:
-        """Listen to the orders' own events, on an exclusive queue that dies with the connection."""
-        connection = await running.broker.connection("consume")
-        channel = await connection.channel(publisher_confirms=False)
-        queue = await channel.declare_queue(
-            f"svc.orders.api.{new_id()}", exclusive=True, auto_delete=True
-        )
-        for event in WATCHED:
-            await queue.bind("events", event.routing_key())
-        await queue.consume(self._heard, no_ack=True)
-        await asyncio.Event().wait()
+        """Listen to the orders' own events, on an exclusive queue that dies with the connection.
 
-    async def _heard(self, message: AbstractIncomingMessage) -> None:
-        subject = message.headers.get("cloudEvents:subject")
+        Raises BrokerLost when the connection is lost; whoever runs it begins again.
+        """
+        async with running.broker.channel() as channel:
+            lost = asyncio.Event()
+            channel.closing.add_done_callback(lambda _: lost.set())
+            with translate_errors():
+                queue = f"svc.orders.api.{new_id()}"
+                await channel.queue_declare(queue, exclusive=True, auto_delete=True)
+                for event in WATCHED:
+                    await channel.queue_bind(queue, "events", event.routing_key())
+                await channel.basic_consume(queue, self._heard, no_ack=True)
+            await lost.wait()
+        raise BrokerLost("the connection was lost")
+
+    async def _heard(self, message: DeliveredMessage) -> None:
+        subject = (message.header.properties.headers or {}).get("cloudEvents:subject")
         try:
             self.wake(UUID(str(subject)))
         except ValueError:

@@ -19,6 +19,8 @@ NAME = re.compile(r"[a-z][a-z0-9_]{1,29}")
 TIERS = 3
 DOTS_OF_A_QUEUE = "ext.system.queue".count(".")
 USER_LIMITS = {"max-connections": 20, "max-channels": 200}
+# As good as none; RabbitMQ 4 has a limit of 20 where none is set, and 3.10 has no word for none.
+NO_LIMIT = 1_000_000_000
 POLICY_PRIORITY = 10
 
 
@@ -98,7 +100,7 @@ class Broker:
 
     def _queue(self, work: str, max_length: int) -> None:
         """The queue under its cap, with its retry tiers and dead letters behind an exchange."""
-        cap = {"max-length": max_length, "overflow": "drop-head"}
+        cap = {"max-length": max_length, "overflow": "drop-head", "delivery-limit": NO_LIMIT}
         policy = {"pattern": rf"^{re.escape(work)}(\..+)?$", "apply-to": "queues"}
         self._put(
             f"policies/{self._vhost}/{work}",

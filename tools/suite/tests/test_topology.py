@@ -86,6 +86,14 @@ def test_work_queues_never_drop_and_retries_return_to_them(shop: Definitions) ->
         assert "max-length" not in policy["definition"]
 
 
+def test_no_message_ends_because_its_connection_was_lost_too_often(shop: Definitions) -> None:
+    """RabbitMQ 4 drops or dead-letters after 20 deliveries where no policy sets another limit."""
+    for name in ("svc.baker", "svc.baker.dead"):
+        policy = only(shop["policies"], name=name)
+        assert re.match(policy["pattern"], name)
+        assert policy["definition"]["delivery-limit"] >= 10**9
+
+
 def test_the_tracked_files_are_compared_as_they_would_be_written(
     bakery: Any, shop: Definitions, tmp_path: Path
 ) -> None:

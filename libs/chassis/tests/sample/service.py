@@ -1,5 +1,7 @@
 """The sample service: a jar per order, told to hold coins and announcing that it does."""
 
+import asyncio
+import os
 from typing import Annotated
 from uuid import UUID
 
@@ -23,6 +25,9 @@ from chassis.wire import Body, Id, Name, View
 from contracts.inventory import ReleaseStock, ReserveStock, StockReleased, StockReserved
 from contracts.orders import OrderCancelled, OrderPlaced
 from contracts.payments import CancelPayment, PaymentCancelled
+
+# Of so many coins the handler fails, its process ends, and the handler never returns.
+POISON, DEADLY, ENDLESS = 666, 667, 668
 
 
 class Base(Model):
@@ -117,8 +122,12 @@ async def reserve(commands: list[ReserveStock], tx: AsyncSession) -> list[StockR
     answers = []
     for command in commands:
         jar = Jar(id=command.order_id, coins=sum(line.quantity for line in command.lines))
-        if jar.coins == 666:
+        if jar.coins == POISON:
             raise ValueError("poison")
+        if jar.coins == DEADLY:
+            os._exit(9)
+        if jar.coins == ENDLESS:
+            await asyncio.Event().wait()
         tx.add(jar)
         answers.append(jar.say(StockReserved(order_id=jar.id, allocations=[])))
     return answers

@@ -1,0 +1,73 @@
+"""Sending what could not be handled to its next retry tier, or to the dead letters."""
+
+from collections.abc import Sequence
+
+import aio_pika
+import aiormq
+import structlog
+from aio_pika.abc import AbstractIncomingMessage
+
+from chassis import incoming, metrics
+from chassis.broker import Broker, translate_errors
+from chassis.driver_errors import ErrorKind, classify
+from chassis.incoming import Undeliverable
+from chassis.starts import NeverEnded
+
+log = structlog.get_logger()
+
+PUBLISH_TIMEOUT = 5.0
+FINAL = (Undeliverable, NeverEnded)
+WARNING, ERROR = 30, 40
+
+
+class Retries:
+    """The retry tiers of one service; `tiers` are their delays in seconds.
+
+    count: how many messages were sent to a tier.
+    """
+
+    def __init__(self, broker: Broker, service: str, tiers: Sequence[float]) -> None:
+        self._broker = broker
+        self._service = service
+        self._tiers = tiers
+        self.count = 0
+
+    async def send(self, raw: AbstractIncomingMessage, error: BaseException) -> None:
+        """Send a message on; it can be acknowledged then. Raises BrokerLost.
+
+        Only a fault counts as an attempt; after a foreign lock the message waits in the first tier.
+        """
+        is_fault = classify(error) is ErrorKind.FAULT
+        attempt = incoming.attempts_of(raw) + is_fault
+        final = isinstance(error, FINAL) or attempt > len(self._tiers)
+        tier = attempt if is_fault else 1
+        headers = incoming.failure_headers(raw, error, self._service, attempt)
+        properties = aiormq.spec.Basic.Properties(
+            headers=headers,
+            message_id=raw.message_id,
+            message_type=raw.type,
+            content_type=raw.content_type,
+            user_id=self._service,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            expiration=None if final else str(int(self._tiers[tier - 1] * 1000)),
+        )
+        channel = await self._broker.publishing()
+        with translate_errors():
+            await channel.basic_publish(
+                raw.body,
+                exchange=f"svc.{self._service}.retry",
+                routing_key="dead" if final else str(tier),
+                properties=properties,
+                mandatory=True,
+                timeout=PUBLISH_TIMEOUT,
+            )
+        self.count += not final
+        metrics.not_handled(incoming.name_of(raw), final=final)
+        log.log(
+            ERROR if final else WARNING,
+            "message dead-lettered" if final else "message will be retried",
+            message_id=raw.message_id,
+            attempt=attempt,
+            error=headers[incoming.ERROR],
+            detail=headers[incoming.ERROR_DETAIL],
+        )

@@ -1,0 +1,160 @@
+"""One consumer on one channel, from its start to its end; whoever consumes on opens another."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import aiormq
+import structlog
+from aio_pika import IncomingMessage
+from aio_pika.abc import AbstractIncomingMessage
+
+from chassis.broker import (
+    CALL_TIMEOUT,
+    Broker,
+    BrokerLost,
+    TopologyMismatch,
+    holds_queue,
+    translate_errors,
+)
+from chassis.company import Company
+
+log = structlog.get_logger()
+
+
+class SubscriptionEnded(Exception):
+    """The channel has ended: the broker delivers what was not acknowledged on it again."""
+
+
+class Subscription:
+    """Deliveries of a queue, and which of them are still in flight.
+
+    What arrived and was not taken when it ends is dropped, since the broker delivers it again.
+    """
+
+    def __init__(self, channel: aiormq.Channel, company: Company) -> None:
+        self._channel = channel
+        self._company = company
+        self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        # By delivery tag, in their order: when it arrived, on the monotonic clock.
+        self._in_flight: dict[int, float] = {}
+        self._tag: str | None = None
+        self.reason: str | None = None
+        channel.closing.add_done_callback(lambda _: self.end("the channel was closed"))
+
+    async def start(self, queue: str, prefetch: int) -> None:
+        """Begin to consume. Raises BrokerLost."""
+        self._channel.on_consumer_cancel_callbacks.add(
+            lambda _: self.end("the broker cancelled the consumer")
+        )
+        with translate_errors():
+            async with asyncio.timeout(CALL_TIMEOUT):
+                await self._channel.basic_qos(prefetch_count=prefetch)
+                started = await self._channel.basic_consume(queue, self._arrive)
+        self._tag = started.consumer_tag
+
+    async def _arrive(self, delivered: aiormq.abc.DeliveredMessage) -> None:
+        if self.reason is None:
+            message, now = IncomingMessage(delivered), time.monotonic()
+            self._company.came(now)
+            self._in_flight[message.delivery_tag or 0] = now
+            self._arrived.put_nowait(message)
+
+    def end(self, reason: str) -> None:
+        """Hand out no more messages; what is being handled goes on to its end."""
+        if self.reason is None:
+            self.reason = reason
+            while not self._arrived.empty():
+                self._arrived.get_nowait()
+            self._arrived.put_nowait(None)
+
+    async def take(self) -> AbstractIncomingMessage:
+        """The next message. Raises SubscriptionEnded."""
+        message = await self._arrived.get()
+        if message is None:
+            self._arrived.put_nowait(None)
+            raise SubscriptionEnded(self.reason)
+        return message
+
+    def take_more(self, most: int) -> list[AbstractIncomingMessage]:
+        """What has arrived besides, at most so many messages."""
+        found: list[AbstractIncomingMessage] = []
+        while len(found) < most and self.waiting:
+            message = self._arrived.get_nowait()
+            if message is not None:
+                found.append(message)
+        return found
+
+    @property
+    def waiting(self) -> int:
+        """How many messages have arrived and are not taken."""
+        return 0 if self.reason is not None else self._arrived.qsize()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the broker would deliver a message now."""
+        return self.reason is None and self._tag is not None
+
+    @property
+    def oldest(self) -> float:
+        """For how many seconds the oldest delivery has been in flight."""
+        return time.monotonic() - next(iter(self._in_flight.values()), time.monotonic())
+
+    async def cancel(self) -> None:
+        """Have nothing more delivered; what is in flight can still be acknowledged."""
+        tag, self._tag = self._tag, None
+        if tag is not None:
+            try:
+                with translate_errors():
+                    async with asyncio.timeout(CALL_TIMEOUT):
+                        await self._channel.basic_cancel(tag)
+            except BrokerLost as error:
+                log.info("the consumer had ended already", error=str(error))
+
+    async def acknowledge(self, messages: Sequence[AbstractIncomingMessage]) -> None:
+        """Acknowledge, by one cumulative ack where that covers nothing else in flight."""
+        tags = [message.delivery_tag or 0 for message in messages]
+        highest = max(tags, default=0)
+        covered = 0
+        for tag in self._in_flight:
+            if tag > highest:
+                break
+            covered += 1
+        if len(tags) > 1 and covered == len(tags):
+            await self._acknowledge(highest, multiple=True)
+        else:
+            for tag in tags:
+                await self._acknowledge(tag)
+        for tag in tags:
+            self._in_flight.pop(tag, None)
+
+    async def _acknowledge(self, tag: int, *, multiple: bool = False) -> None:
+        try:
+            with translate_errors():
+                await self._channel.basic_ack(tag, multiple=multiple)
+        except BrokerLost as error:
+            # The effect is committed; the broker delivers again and the inbox knows the message.
+            log.info("ack lost, the inbox will notice the repeat", error=str(error))
+
+
+@asynccontextmanager
+async def subscribe(
+    broker: Broker, queue: str, prefetch: int, company: Company
+) -> AsyncIterator[Subscription]:
+    """Consume a queue; the channel is closed at the end, so that no consumer is left behind.
+
+    Waits for the broker. Raises TopologyMismatch when it has no such queue, and BrokerLost.
+    """
+    async with broker.channel() as channel:
+        if not await holds_queue(channel, queue):
+            raise TopologyMismatch(
+                f"the broker has no queue {queue} as this service expects it. "
+                "Import deploy/rabbitmq/definitions.json first."
+            )
+        subscription = Subscription(channel, company)
+        try:
+            await subscription.start(queue, prefetch)
+            yield subscription
+        finally:
+            subscription.end("the consumer stopped")
