@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
-import aio_pika
+import aiormq
 from sqlalchemy import text
 
 from chassis import inbox
@@ -40,12 +40,12 @@ def naive_stock_update() -> None:
 
 def relay_without_on_return_raises() -> None:
     """Publish `mandatory`, and take a returned message for a delivered one."""
-    channel = aio_pika.RobustConnection.channel
+    channel = aiormq.Connection.channel
 
-    def deaf(self: Any, *args: Any, **options: Any) -> Any:
-        return channel(self, *args, **{**options, "on_return_raises": False})
+    async def deaf(self: Any, *args: Any, **options: Any) -> Any:
+        return await channel(self, *args, **{**options, "on_return_raises": False})
 
-    aio_pika.RobustConnection.channel = deaf
+    aiormq.Connection.channel = deaf
 
 
 def handler_without_inbox() -> None:
