@@ -16,6 +16,9 @@ from chassis.errors import Unavailable
 SqlAlchemysOwn: Final = AsyncAdapt_asyncpg_dbapi.Error
 STALE_PLAN: Final = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 
+# With the last, asyncpg meets a session that the server ended between two statements.
+LOST: Final = (PoolTimeout, ConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 CONFLICTS: Final = frozenset({"40001", "40P01"})
 # Limits that concern the statement or the session that met them; others may well succeed.
 CONFINED: Final = frozenset({
@@ -70,9 +73,11 @@ def is_outage(error: BaseException) -> bool:
     if code is not None:
         return code in OUTAGES or (code.startswith(OUTAGE_CLASSES) and code not in CONFINED)
     cause = _of_driver(error)
+    if isinstance(cause, STALE_PLAN):
+        return False
     # A command's own time limit passed without a word from the server: a TimeoutError of asyncpg.
     lost = isinstance(error, DBAPIError) and isinstance(cause, OSError)
-    return lost or isinstance(cause, PoolTimeout | ConnectionError | asyncpg.InterfaceError)
+    return lost or isinstance(cause, LOST)
 
 
 def ends_session(error: BaseException) -> bool:

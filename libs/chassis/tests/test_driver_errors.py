@@ -1,5 +1,6 @@
 """What a database that cannot serve means for requests and messages: nothing of it is their fault."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -126,6 +127,28 @@ async def test_a_host_that_cannot_be_found_is_an_outage() -> None:
     assert isinstance(found.value.__cause__, socket.gaierror)
     assert is_outage(found.value)
     await database.close()
+
+
+@pytest.mark.parametrize("moments", range(5))
+async def test_a_session_that_was_ended_between_two_statements_is_an_outage(
+    sample: Harness[ServiceSettings], moments: int
+) -> None:
+    """However much of the server's farewell the driver has read by then."""
+    database = sample.running.database
+    with pytest.raises((DBAPIError, ConnectionError)) as found:
+        async with database.transaction() as tx:
+            pid = (await tx.execute(text("select pg_backend_pid()"))).scalar_one()
+            async with outsider(sample, f"select pg_terminate_backend({pid})", "select 1"):
+                for _ in range(moments):
+                    await asyncio.sleep(0)
+                await tx.execute(text("select 1"))
+    assert is_outage(found.value)
+
+
+def test_a_driver_amid_another_operation_has_lost_its_session() -> None:
+    error = asyncpg.InternalClientError("cannot switch to state 12; another operation (2)")
+    assert is_outage(error)
+    assert not is_outage(asyncpg.OutdatedSchemaCacheError("the schema changed"))
 
 
 @pytest.mark.parametrize("way", ["plain", "through SQLAlchemy"])
