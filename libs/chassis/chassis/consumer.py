@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
-from chassis import inbox, incoming, metrics
+from chassis import clock, inbox, incoming, metrics
 from chassis.broker import Broker, BrokerLost
 from chassis.bus import Bus, Delivery
 from chassis.company import Company
@@ -281,4 +281,4 @@ class Consumer:
             await self._retries.send(arrival.raw, error)
         else:
             self.handled += 1
-            metrics.took_effect(delivery.key, delivery.envelope, time.time())
+            metrics.took_effect(delivery.key, delivery.envelope, clock.now())

@@ -1,6 +1,5 @@
 """Reading what the broker delivers: decode it, check its sender, or say why it is set aside."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from aio_pika.abc import AbstractIncomingMessage
@@ -8,6 +7,7 @@ from pydantic import ValidationError
 
 from chassis import logs
 from chassis.bus import Bus, Delivery
+from chassis.ids import utcnow
 from contracts import registry
 from contracts.envelope import PREFIX, BadEnvelope, Envelope
 from contracts.message import Command
@@ -77,7 +77,7 @@ def failure_headers(
 
     The broker's own notes are left out: they are of an earlier queue.
     """
-    now = datetime.now(UTC).isoformat()
+    now = utcnow().isoformat()
     first = message.headers.get(FIRST_FAILED)
     detail = str(error) if isinstance(error, Undeliverable) else repr(error)
     return {

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import jwt
 
+from chassis import clock
 from chassis.errors import Unauthenticated, Unavailable
 from chassis.single_flight import SingleFlight
 
@@ -86,7 +87,7 @@ class KeySet:
             if len(self._verified) >= VERIFIED_LIMIT:
                 self._verified.clear()
             self._verified[token] = known
-        elif known.claims["exp"] + LEEWAY < time.time():
+        elif known.claims["exp"] + LEEWAY < clock.now():
             raise jwt.ExpiredSignatureError
         return known.claims
 
@@ -98,8 +99,15 @@ class KeySet:
             issuer=self.issuer,
             audience=self.audience,
             leeway=LEEWAY,
-            options={"require": REQUIRED},
+            # PyJWT would compare them with this machine's clock.
+            options={
+                "require": REQUIRED,
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+            },
         )
+        _check_times(claims, clock.now())
         if claims["exp"] - claims["iat"] > MAX_LIFETIME:
             raise jwt.InvalidTokenError("lives too long")
         return claims
@@ -130,6 +138,14 @@ class KeySet:
             keys = jwt.PyJWKSet.from_dict(answer.json()).keys
         self._keys = {key.key_id: key.key for key in keys if key.key_id}
         self._fetched_at = time.monotonic()
+
+
+def _check_times(claims: dict[str, Any], now: float) -> None:
+    """Raise for a token that has expired or is not valid yet; a claim's time is whole seconds."""
+    if int(claims["exp"]) + LEEWAY <= now:
+        raise jwt.ExpiredSignatureError
+    if max(int(claims["iat"]), int(claims.get("nbf", 0))) - LEEWAY > now:
+        raise jwt.ImmatureSignatureError
 
 
 def _key_id_of(token: str) -> str:

@@ -77,6 +77,15 @@ CONNECTIONS = Gauge(
 CONNECTIONS_MAX = Gauge(
     "db_client_connection_max", "Database connections this process may have open."
 )
+CLOCK_SKEW = Gauge(
+    "cartwright_clock_skew_seconds",
+    "The machine's clock minus the database's; the process itself goes by the database's.",
+)
+SENDER_AHEAD = Gauge(
+    "cartwright_sender_clock_ahead_seconds",
+    "By how much the newest message of a sender was written later than it was handled.",
+    ["sender"],
+)
 READY = Gauge("cartwright_ready", "Whether the process can do its work, as in /readyz.")
 
 
@@ -125,6 +134,12 @@ def _consumed(name: str, outcome: str) -> Any:
 
 
 @cache
+def _sender_ahead(source: str) -> Any:
+    """The gauge of the service that a source such as `/orders/order` names."""
+    return SENDER_AHEAD.labels(source.split("/")[1])
+
+
+@cache
 def _age(name: str) -> Any:
     return AGE.labels(name)
 
@@ -132,8 +147,10 @@ def _age(name: str) -> Any:
 def took_effect(name: str, envelope: Envelope, now: float) -> None:
     """A message's effect was committed; `now` in seconds since 1970."""
     _consumed(name, "handled").inc()
-    # Clocks of two machines may differ a little.
-    _age(name).observe(max(now - envelope.time.timestamp(), 0.0))
+    # Clocks of two databases may differ a little.
+    age = now - envelope.time.timestamp()
+    _age(name).observe(max(age, 0.0))
+    _sender_ahead(envelope.source).set(max(-age, 0.0))
 
 
 def repeated(name: str, count: int = 1) -> None:

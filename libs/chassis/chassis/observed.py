@@ -6,14 +6,14 @@ RabbitMQ.
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
-from chassis import context, metrics, tracing
+from chassis import clock, context, metrics, tracing
 from chassis.context import Context
 from chassis.tracing import Kind
 from contracts.envelope import PREFIX
@@ -122,7 +122,7 @@ class Sending(_Timed):
             return
         written = self.headers.get(f"{PREFIX}time")
         if written is not None:
-            took = max(took, (datetime.now(UTC) - datetime.fromisoformat(written)).total_seconds())
+            took = max(took, clock.now() - datetime.fromisoformat(written).timestamp())
         destination = f"{self._row['exchange']}:{self._row['routing_key']}"
         attributes = {
             **RABBITMQ,
@@ -156,7 +156,7 @@ class Batch(_Timed):
 
     def _over(self, took: float, error: str | None) -> None:
         if error is None:
-            now = time.time()
+            now = clock.now()
             for each in self.fresh:
                 metrics.took_effect(each.key, each.envelope, now)
             if len(self.fresh) < len(self._deliveries):

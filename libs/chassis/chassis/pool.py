@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util.concurrency import greenlet_spawn
 
-from chassis import session_limits
+from chassis import clock, session_limits
 from chassis.driver import Driver
 
 FIRST_TYPE_OF_A_DATABASE = 16_384
@@ -128,11 +128,18 @@ class Pool:
         except OSError as error:
             # A silent server and an unknown host name are as good as a refused connection.
             raise ConnectionError(f"the database cannot be reached: {error!r}") from error
-        return Open(
+        opened = Open(
             connection,
             AsyncConnection(self._engine, connection),
             Driver(connection.connection.driver_connection),
         )
+        try:
+            await clock.measure(opened.driver.connection)
+        except BaseException:
+            opened.throw_away()
+            await opened.discard()
+            raise
+        return opened
 
     async def close(self) -> None:
         """Close the connections that nobody uses."""

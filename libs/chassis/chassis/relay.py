@@ -28,7 +28,6 @@ from chassis.broker import Broker, translate_errors
 from chassis.company import Company
 from chassis.crashpoints import Point, reached
 from chassis.db import Database
-from chassis.ids import utcnow
 from chassis.observed import Sending
 
 log = structlog.get_logger()
@@ -43,7 +42,7 @@ class NotConfirmed(Exception):
     """The broker did not take some messages; they stay in the outbox."""
 
 
-UNPARK = "update outbox set parked_at = null where parked_at < $1"
+UNPARK = "update outbox set parked_at = null where parked_at < now() - $1::interval"
 WAITING = "select exists (select 1 from outbox where parked_at is null)"
 TAKE = "select * from outbox_take($1, $2, $3)"
 SENT = "call outbox_sent($1)"
@@ -129,7 +128,7 @@ class Relay:
 
     async def _anything_waits(self) -> bool:
         async with self.database.driver() as connection:
-            await connection.execute(UNPARK, utcnow() - UNPARK_AFTER)
+            await connection.execute(UNPARK, UNPARK_AFTER)
             return bool(await connection.fetchval(WAITING))
 
     async def _pass(self, shards: set[int]) -> int:

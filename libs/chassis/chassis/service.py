@@ -16,6 +16,7 @@ from sqlalchemy import MetaData, text
 
 from chassis import app as factory
 from chassis import (
+    clock,
     crashpoints,
     edge,
     hugepages,
@@ -166,7 +167,10 @@ class Service(Generic[S]):
                 unhurried_linger=settings.unhurried_linger,
                 delivery_timeout=settings.delivery_timeout,
             )
-        tasks = [asyncio.create_task(running.relay.run(), name="relay")]
+        tasks = [
+            asyncio.create_task(running.relay.run(), name="relay"),
+            asyncio.create_task(clock.watch(running.database), name="clock"),
+        ]
         tasks += [asyncio.create_task(kept(work, running)) for work in self.background]
         if consumer is not None:
             tasks.append(asyncio.create_task(consume(consumer), name="consumer"))

@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis import client_address, constraints, edge, migrations
+from chassis import client_address, clock, constraints, edge, migrations
 from chassis.bus import Delivery
 from chassis.context import new_traceparent
 from chassis.http import Http, Reply
@@ -92,7 +92,7 @@ def access_token(
     **claims: Any,
 ) -> str:
     """An access token like identity's, signed with the tests' own key."""
-    now = int(time.time())
+    now = int(clock.now())
     return jwt.encode(
         {
             "iss": "cartwright",
@@ -116,7 +116,7 @@ def access_token(
 
 def service_token(name: str) -> str:
     """A token of another service, as it would get it from identity."""
-    now = int(time.time())
+    now = int(clock.now())
     claims = {"iss": "cartwright", "aud": "cartwright", "iat": now, "exp": now + 600}
     return jwt.encode(
         {**claims, "typ": "service", "sub": name}, KEY, algorithm="ES256", headers={"kid": KEY_ID}

@@ -7,13 +7,12 @@ SDK, which takes three megabytes, is not even loaded.
 
 import importlib
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from chassis import context, logs
+from chassis import clock, context, logs
 
 Attributes = Mapping[str, str | int | bool]
 SAMPLED = 0x01
@@ -127,7 +126,7 @@ def record(
     """Write down work that is over just now and took so many seconds."""
     if not is_on() or not is_sampled(traceparent):
         return
-    end = time.time_ns()
+    end = int(clock.now() * 1e9)
     start = end - int(took * 1e9)
     if parent is not None and not context.TRACEPARENT.fullmatch(parent):
         parent = None

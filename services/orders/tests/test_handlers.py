@@ -84,6 +84,16 @@ async def test_a_reply_without_its_order_is_a_fault_not_a_loss(orders: Any) -> N
         await orders.hear(StockReserved(order_id=new_id(), allocations=[]))
 
 
+async def test_stock_that_was_asked_for_too_late_is_not_out_of_stock(
+    orders: Any, guest: Any
+) -> None:
+    """Inventory got the command after its deadline: a queue was long, or a clock is wrong."""
+    order_id = await placed(guest)
+    await orders.hear(StockRejected(order_id=order_id, reason="expired"))
+    (event,) = await orders.said(OrderCancelled)
+    assert event.reason == "timed_out"
+
+
 async def test_out_of_stock_cancels_with_one_mail(orders: Any, guest: Any) -> None:
     order_id = await placed(guest)
     await orders.hear(StockRejected(order_id=order_id, reason="insufficient"))

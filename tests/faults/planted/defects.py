@@ -1,6 +1,7 @@
 """Defects a shop could well have, planted into a service's process as it starts; never elsewhere."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,7 @@ from uuid import UUID
 import aiormq
 from sqlalchemy import text
 
-from chassis import inbox
+from chassis import clock, inbox
 from chassis.ids import new_id
 
 
@@ -91,6 +92,11 @@ def saga_that_forgets_finished_rows() -> None:
     checkouts.lock_checkouts = only_open
 
 
+def clock_two_hours_behind() -> None:
+    """Read a machine's clock that nobody set."""
+    clock.machine_time = lambda: time.time() - 7200
+
+
 DEFECTS: dict[str, Callable[[], None]] = {
     each.__name__.replace("_", " "): each
     for each in (
@@ -99,5 +105,6 @@ DEFECTS: dict[str, Callable[[], None]] = {
         handler_without_inbox,
         capture_without_idempotency_key,
         saga_that_forgets_finished_rows,
+        clock_two_hours_behind,
     )
 }

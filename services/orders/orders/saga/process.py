@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from contracts.inventory import StockReleased
+from contracts.inventory import StockRejected, StockReleased
 from contracts.message import Command, Message
-from contracts.payments import PaymentCaptured, PaymentEvent, PaymentRefunded
-from contracts.promotions import PromotionsReleased
+from contracts.payments import PaymentCaptured, PaymentEvent, PaymentFailed, PaymentRefunded
+from contracts.promotions import PromotionsRejected, PromotionsReleased
 from contracts.shipping import ShipmentsCancelled, ShipmentsCreated, ShipmentsPartlyCancelled
 from orders.domain.checkout import Checkout
 from orders.domain.order import Stage
@@ -117,6 +117,9 @@ def reason_for(order: Checkout, heard: object) -> str | None:
                 return "payment_expired"
             case _:
                 return None
+    if isinstance(heard, StockRejected | PromotionsRejected | PaymentFailed):
+        # The participant began nothing, because the command reached it after its deadline.
+        return "timed_out" if heard.reason == "expired" else REASONS[type(heard)]
     return REASONS.get(type(heard))
 
 

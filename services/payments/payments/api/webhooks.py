@@ -1,12 +1,10 @@
 """The route by which providers tell what happened; signed, de-duplicated, in any order."""
 
-import time
-
 import structlog
 from fastapi import APIRouter, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import context, outbox
+from chassis import clock, context, outbox
 from chassis.db import Tx
 from chassis.errors import Invalid, NotFound
 from chassis.ids import utcnow
@@ -41,7 +39,7 @@ async def receive_payment_webhook(provider: str, request: Request, tx: Tx) -> No
     if speaker is None:
         raise NotFound
     try:
-        webhook = speaker.read_webhook(request.headers, await request.body(), time.time())
+        webhook = speaker.read_webhook(request.headers, await request.body(), clock.now())
     except BadWebhook:
         raise Invalid("The webhook cannot be read.", code="unreadable_webhook") from None
     context.act_as(f"provider:{speaker.name}")

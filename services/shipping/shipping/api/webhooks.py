@@ -1,13 +1,12 @@
 """Webhooks of the carriers: signed reports, with the same effect as those of staff."""
 
-import time
 from typing import Annotated, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import model_validator
 
-from chassis import context, webhooks
+from chassis import clock, context, webhooks
 from chassis.db import Tx
 from chassis.errors import NotFound
 from chassis.ids import utcnow
@@ -40,7 +39,7 @@ async def _signed(request: Request, provider: ProviderCode) -> str:
         settings.webhook_keys(provider),
         request.headers,
         await request.body(),
-        time.time(),
+        clock.now(),
         settings.webhook_tolerance,
     )
     context.act_as(f"carrier:{provider}")

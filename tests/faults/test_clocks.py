@@ -1,0 +1,49 @@
+"""One service's machine has a wrong clock: no order pays for it, and it shows."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from chassis.scraped import Samples
+from crowd import SCARCE_PIECES, Crowd, gather_crowd, visits
+from invariants import Books
+from shopfloor import Staff
+from storm import Persistent
+from suite.instance import Instance
+from tally import Watch
+from test_crowd import VISITS, everything_holds
+
+pytestmark = pytest.mark.full
+PLANTED = Path(__file__).parent / "planted"
+BEHIND = {"PYTHONPATH": str(PLANTED), "PLANTED": "clock two hours behind"}
+HOURS = 7200
+
+
+@pytest_asyncio.fixture
+async def late(instance: Instance, staff: Staff) -> AsyncIterator[str]:
+    """The service whose clock is two hours behind, while it runs so."""
+    name = "orders"
+    overrides = {**instance.overrides, name: {**instance.overrides.get(name, {}), **BEHIND}}
+    await asyncio.to_thread(Instance(instance.folder, "test", overrides=overrides).start)
+    yield name
+    await asyncio.to_thread(instance.start)
+
+
+async def test_a_crowd_shops_while_the_clock_of_orders_is_two_hours_behind(
+    late: str, instance: Instance, staff: Staff, client: Persistent, books: Books, seed: int
+) -> None:
+    crowd: Crowd = await gather_crowd(staff, client, scarce=SCARCE_PIECES)
+    watch = Watch(books, "the clock of orders two hours behind", seed)
+    await crowd.shop(visits(seed, VISITS))
+    async with httpx.AsyncClient(base_url=instance.url(late)) as http:
+        shown = Samples.of(await http.get("/metrics"))
+    assert abs(shown("cartwright_clock_skew_seconds") + HOURS) < 60
+    await everything_holds(crowd, await watch.tally(crowd, injected=1))
+    late_orders = "select cancellation_reason, count(*) from orders where placed_at > $1 group by 1"
+    reasons = dict(await books.rows("orders", late_orders, watch.began))
+    assert "timed_out" not in reasons
+    assert None in reasons
