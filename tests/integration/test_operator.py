@@ -248,3 +248,5 @@ async def test_an_administrator_makes_another_and_customers_may_do_nothing(
     assert "orders:read" in await customer.refused("saga", "list")
     assert "ops:write" in await customer.refused("saga", "retry", str(new_id()), *WHY)
     assert "is an administrator" in await desk.run("create-admin", email, "--password", password)
+    refused = await desk.refused("create-admin", buyer.email, "--password", password)
+    assert "not verified" in refused

@@ -65,6 +65,9 @@ def create_admin(
     shop = connected()
     user = _find(shop, email)
     made = user is None
+    if user is not None and not user["email_verified"] and ADMIN not in user["roles"]:
+        # Anybody can register a foreign address; its password would be an administrator's.
+        raise Refusal(f"{email} has an account whose address is not verified; verify it first.")
     if user is None:
         names = {"first_name": first_name, "last_name": last_name}
         shop.post("/v1/auth/register", {"email": email, "password": password, **names})
