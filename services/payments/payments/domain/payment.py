@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, String, Text, text
@@ -22,30 +22,10 @@ from contracts.payments import (
 from payments.domain import Base
 from payments.domain.charge import Charge
 from payments.domain.ledger import Posting
+from payments.domain.status import RANK, Status, status_of
 
 Told = TypeVar("Told", bound=PaymentEvent)
-Status = Literal[
-    "initiated",
-    "action_required",
-    "authorized",
-    "captured",
-    "failed",
-    "voided",
-    "partially_refunded",
-    "refunded",
-]
 
-# A payment only ever moves to a higher rank, so news may come twice, late and in any order.
-RANK: Final[dict[str, int]] = {
-    "initiated": 0,
-    "action_required": 1,
-    "authorized": 2,
-    "failed": 3,
-    "voided": 3,
-    "captured": 4,
-    "partially_refunded": 4,
-    "refunded": 4,
-}
 LONGEST_CHECK_PAUSE = timedelta(hours=1)
 REASON_LENGTH = 100
 
@@ -182,7 +162,7 @@ class Payment(Stamped, Base):
         if self.provider_reference is None:
             self._meet(charge, now)
             step.changed = True
-        status = _status_of(charge)
+        status = status_of(charge)
         if RANK[status] > RANK[self.status]:
             step.changed = True
             self._move(status, charge, now, step)
@@ -303,10 +283,3 @@ class Payment(Stamped, Base):
             "last_four": self.last_four,
             "reference": self.provider_reference,
         }
-
-
-def _status_of(charge: Charge) -> Status:
-    """Where a charge leaves its payment; pending without anything to do is not a result yet."""
-    if charge.status == "pending":
-        return "action_required" if charge.next_action else "initiated"
-    return charge.status

@@ -11,7 +11,7 @@ from payments import giving_up
 from payments.bus import provider_of, target_of
 from payments.domain.attempt import key_of
 from payments.domain.charge import Charge
-from payments.domain.payment import RANK
+from payments.domain.status import RANK
 from payments.handlers.outcome import take
 from payments.providers.port import Provider, ProviderRefused, Target
 from payments.store import attempts, payments

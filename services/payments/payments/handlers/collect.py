@@ -13,8 +13,9 @@ from payments.bus import bus, provider_of, providers, target_of
 from payments.domain.attempt import key_of
 from payments.domain.card_number import holds_card_number
 from payments.domain.charge import Charge
-from payments.domain.payment import RANK, OrderPayments, Payment
+from payments.domain.payment import OrderPayments, Payment
 from payments.domain.saved_method import has_expired
+from payments.domain.status import RANK
 from payments.handlers.outcome import take
 from payments.providers.port import NewCharge, Provider, ProviderRefused, Target
 from payments.store import attempts, payments, saved_methods
