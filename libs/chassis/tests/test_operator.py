@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
 from chassis.ids import new_id, utcnow
+from chassis.ops import fetching
 from chassis.testing import Harness
 from contracts.inventory import ReserveStock, StockReleased, StockReserved
 from contracts.orders import OrderCancelled
@@ -69,6 +70,13 @@ async def poisoned(line: Line, number: int = 1) -> list[UUID]:
     return sent
 
 
+async def fetched(line: Line, operator: Operator, number: int = 1) -> list[UUID]:
+    """The ids of so many dead letters that are in the table."""
+    sent = await poisoned(line, number)
+    assert await operator.post("/dead-letters/fetch") == {"fetched": number, "in_queue": 0}
+    return sent
+
+
 async def cured(commands: list[ReserveStock], tx: AsyncSession) -> list[StockReserved]:
     """The sample's handler once it minds no number."""
     jars = [Jar(id=command.order_id, coins=command.lines[0].quantity) for command in commands]
@@ -96,13 +104,14 @@ async def test_dead_letters_are_listed_and_grouped_by_what_they_died_of(
 
 
 async def _dead(operator: Operator, number: int) -> bool:
+    await operator.post("/dead-letters/fetch")
     return len((await operator.get("/dead-letters"))["items"]) == number
 
 
 async def test_a_redriven_letter_reaches_its_one_queue_and_keeps_its_id(
     line: Line, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (message_id,) = await poisoned(line)
+    (message_id,) = await fetched(line, operator)
     spy = await line.channel.declare_queue(exclusive=True)
     for exchange in ("commands", "events"):
         await spy.bind(exchange, "#")
@@ -122,7 +131,7 @@ async def test_a_redriven_letter_reaches_its_one_queue_and_keeps_its_id(
 async def test_a_letter_that_dies_again_comes_back_after_all_its_attempts(
     line: Line, operator: Operator
 ) -> None:
-    await poisoned(line)
+    await fetched(line, operator)
     await operator.post("/dead-letters/redrive", everything=True)
     await until(lambda: _dead(operator, 1))
     (letter,) = (await operator.get("/dead-letters"))["items"]
@@ -136,7 +145,7 @@ async def test_a_letter_that_dies_again_comes_back_after_all_its_attempts(
 async def test_every_deed_is_in_the_audit_trail_and_stays_there(
     line: Line, operator: Operator
 ) -> None:
-    (message_id,) = await poisoned(line)
+    (message_id,) = await fetched(line, operator)
     await operator.post("/dead-letters/discard", error="ValueError", reason="nobody needs it")
     (entry,) = (await operator.get("/audit", target=str(message_id)))["items"]
 
@@ -176,6 +185,25 @@ async def test_what_has_no_envelope_can_only_be_discarded(line: Line, operator: 
 
     assert (redriven["redriven"], redriven["unreadable"]) == (0, 1)
     assert discarded == {"discarded": 1}
+
+
+async def test_looking_moves_nothing_and_fetching_moves_a_part(
+    line: Line, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "MOST_FETCHED", 2)
+    monkeypatch.setattr(fetching, "AT_ONCE", 1)
+    ids = await poisoned(line, 3)
+    assert (await operator.get("/dead-letters"))["items"] == []
+    assert (await operator.get("/dead-letters/groups"))["groups"] == []
+    answer = await operator.client.get(f"{OPS}/dead-letters/{ids[0]}", headers=operator.headers)
+    assert answer.status_code == 404
+    (dead,) = [q for q in (await operator.get())["queues"] if q["name"].endswith(".dead")]
+    assert dead["ready"] == 3
+
+    parts = [await operator.post("/dead-letters/fetch") for _ in range(3)]
+    assert [part["fetched"] for part in parts] == [2, 1, 0]
+    assert [part["in_queue"] for part in parts] == [1, 0, 0]
+    assert len((await operator.get("/dead-letters"))["items"]) == 3
 
 
 async def test_a_letter_fetched_twice_is_listed_once(line: Line, operator: Operator) -> None:
@@ -311,6 +339,6 @@ async def test_a_service_tells_how_it_stands(line: Line, operator: Operator) -> 
 
 async def test_without_a_broker_the_operator_is_told_so(sample: Harness[Any]) -> None:
     operator = Operator(sample)
-    answer = await sample.client.get(f"{OPS}/dead-letters", headers=operator.headers)
+    answer = await sample.client.post(f"{OPS}/dead-letters/fetch", headers=operator.headers)
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")
     await asyncio.gather(*(operator.get(path) for path in ("/outbox", "/audit")))

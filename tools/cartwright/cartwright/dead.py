@@ -37,7 +37,7 @@ def list_letters(
 ) -> None:
     """List dead letters, grouped by the error they died of; a filter lists the letters."""
     shop = connected()
-    chosen = chosen_of(service)
+    chosen = fetched(shop, chosen_of(service))
     if letters or error or type or subject:
         query = {"error": error, "type": type, "subject": subject}
         found = [row for name in chosen for row in _letters(shop, name, limit, query)]
@@ -60,7 +60,7 @@ def show(
 ) -> None:
     """Show one dead letter with its headers and body; secrets are hidden."""
     shop = connected()
-    found = _find(shop, letter, chosen_of(service))
+    found = _find(shop, letter, fetched(shop, chosen_of(service)))
     if json:
         output.as_json(found)
         return
@@ -99,7 +99,7 @@ def redrive(
     """Hand dead letters in again: to their one queue alone, with the ids they had."""
     shop = connected()
     wanted = _wanted(ids, error, type, subject, everything=everything)
-    path = f"{path_of(known(service))}/redrive"
+    path = f"{path_of(*fetched(shop, chosen_of(service)))}/redrive"
     body = {**wanted, "reason": reason, "force": force}
     done, last = 0, {"remaining": 0, "too_old": 0, "unreadable": 0}
     with output.progress() as bar:
@@ -148,7 +148,7 @@ def discard(
     wanted = _wanted(ids, error, type, subject, everything=everything)
     output.confirmed(f"Discard these dead letters of {service} for good?", yes=yes)
     shop, done = connected(), 0
-    path = f"{path_of(known(service))}/discard"
+    path = f"{path_of(*fetched(shop, chosen_of(service)))}/discard"
     while done < limit:
         body = {**wanted, "reason": reason, "limit": min(AT_ONCE, limit - done)}
         count = shop.post(path, body)["discarded"]
@@ -176,6 +176,21 @@ def known(service: str) -> str:
 def chosen_of(service: str | None) -> tuple[str, ...]:
     """One service, or all of them."""
     return SERVICES if service is None else (known(service),)
+
+
+def fetched(shop: Shop, services: tuple[str, ...]) -> tuple[str, ...]:
+    """The same services, once their dead-letter queues are in the tables that are searched."""
+    for name in services:
+        with output.progress() as bar:
+            task, done = bar.add_task(f"fetching from {name}", total=None, visible=False), 0
+            while True:
+                part = shop.post(f"{path_of(name)}/fetch", {})
+                done += part["fetched"]
+                total = done + part["in_queue"]
+                bar.update(task, completed=done, total=total, visible=part["in_queue"] > 0)
+                if not part["fetched"] or not part["in_queue"]:
+                    break
+    return services
 
 
 def _batch(rate: float, left: int) -> int:

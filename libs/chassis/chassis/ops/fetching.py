@@ -6,6 +6,7 @@ message in it, and from RabbitMQ 4.0 on a message delivered twenty times is drop
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ from contracts.envelope import BadEnvelope, Envelope
 
 CONNECT_TIMEOUT = 5.0
 AT_ONCE = 200
+MOST_FETCHED = 1000
 Row = dict[str, Any]
 
 
@@ -33,8 +35,16 @@ class BrokerAway(Unavailable):
     code = "broker_unavailable"
 
 
-async def fetch(database: Database, broker_url: str, service: str) -> int:
-    """Move all dead letters of the service into its table; returns how many there were.
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """How many dead letters were moved into the table, and how many their queue still holds."""
+
+    count: int
+    in_queue: int
+
+
+async def fetch(database: Database, broker_url: str, service: str, limit: int) -> Fetched:
+    """Move dead letters of the service into its table, at most `limit` of them.
 
     A letter leaves its queue only after it was committed; one fetched again is known by its digest.
     Raises BrokerAway.
@@ -44,8 +54,9 @@ async def fetch(database: Database, broker_url: str, service: str) -> int:
         connection = await aio_pika.connect(broker_url, timeout=CONNECT_TIMEOUT)
         async with connection:
             channel = await connection.channel(publisher_confirms=False)
-            queue = await channel.get_queue(f"svc.{service}.dead", ensure=True)
-            while letters := await _take(queue):
+            name = f"svc.{service}.dead"
+            queue = await channel.get_queue(name, ensure=True)
+            while letters := await _take(queue, min(AT_ONCE, limit - moved)):
                 async with database.transaction() as tx:
                     rows = [row_of(letter, service) for letter in letters]
                     statement = insert(dead_letters).on_conflict_do_nothing(
@@ -54,14 +65,15 @@ async def fetch(database: Database, broker_url: str, service: str) -> int:
                     await tx.execute(statement, rows)
                 await letters[-1].ack(multiple=True)
                 moved += len(letters)
+            left = await channel.declare_queue(name, passive=True)
+            return Fetched(moved, left.declaration_result.message_count or 0)
     except (AMQPError, OSError, TimeoutError) as error:
         raise BrokerAway from error
-    return moved
 
 
-async def _take(queue: Any) -> Sequence[AbstractIncomingMessage]:
+async def _take(queue: Any, most: int) -> Sequence[AbstractIncomingMessage]:
     letters: list[AbstractIncomingMessage] = []
-    while len(letters) < AT_ONCE:
+    while len(letters) < most:
         letter = await queue.get(fail=False)
         if letter is None:
             break

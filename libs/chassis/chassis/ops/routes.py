@@ -19,6 +19,7 @@ from chassis.ops.views import (
     DeadLetterGroups,
     DeadLetterView,
     DiscardedView,
+    FetchedView,
     LettersBody,
     ReasonBody,
     RedriveBody,
@@ -92,15 +93,6 @@ def _filter(body: LettersBody) -> Filter:
     return Filter(ids=body.ids, error=body.error, type=body.type, subject=body.subject)
 
 
-async def _fetched(own: Own) -> AtHand:
-    """The service, once what lay in its dead-letter queue is in the table that is asked."""
-    await fetching.fetch(own.database, own.broker_url, own.name)
-    return own
-
-
-Fetched = Annotated[AtHand, Depends(_fetched)]
-
-
 @router.get("", dependencies=[READS])
 async def get_standing(own: Own) -> ServiceStanding:
     """How the service stands: outbox, queues, dead letters, inbox and schema."""
@@ -127,13 +119,13 @@ async def list_audit(paging: Paged, tx: Tx, target: Wanted = None) -> Page[Audit
 
 @router.get("/dead-letters", dependencies=[READS])
 async def list_dead_letters(
-    own: Fetched,
+    own: Own,
     paging: Paged,
     error: Wanted = None,
     type: Wanted = None,  # noqa: A002
     subject: Wanted = None,
 ) -> Page[DeadLetterView]:
-    """Messages the service gave up, the latest first."""
+    """Messages the service gave up and whose letters were fetched, the latest first."""
     wanted = Filter(error=error, type=type, subject=subject)
     async with own.database.transaction() as tx:
         rows = await dead_letters.list_letters(
@@ -142,24 +134,34 @@ async def list_dead_letters(
     return paging.page(rows, DeadLetterView.model_validate, lambda row: row.id)
 
 
+@router.post("/dead-letters/fetch", dependencies=[READS])
+async def fetch_dead_letters(own: Own) -> FetchedView:
+    """Move dead letters from their queue into the table, where they are searched and redriven.
+
+    At most 1000; ask again while `in_queue` is not 0. Nothing is lost by it, nor handed in again.
+    """
+    done = await fetching.fetch(own.database, own.broker_url, own.name, fetching.MOST_FETCHED)
+    return FetchedView(fetched=done.count, in_queue=done.in_queue)
+
+
 @router.get("/dead-letters/groups", dependencies=[READS])
-async def group_dead_letters(own: Fetched) -> DeadLetterGroups:
-    """How many messages died of which error, by type."""
+async def group_dead_letters(own: Own) -> DeadLetterGroups:
+    """How many fetched messages died of which error, by type."""
     async with own.database.transaction() as tx:
         rows = await dead_letters.list_groups(tx)
     return DeadLetterGroups(groups=[DeadLetterGroup.model_validate(row) for row in rows])
 
 
 @router.get("/dead-letters/{letter_id}", dependencies=[READS])
-async def get_dead_letter(letter_id: UUID, own: Fetched) -> DeadLetterDetail:
-    """One dead letter with what it carried, by its id or its message's."""
+async def get_dead_letter(letter_id: UUID, own: Own) -> DeadLetterDetail:
+    """One fetched dead letter with what it carried, by its id or its message's."""
     async with own.database.transaction() as tx:
         return DeadLetterDetail.of(await dead_letters.get_letter(tx, letter_id))
 
 
 @router.post("/dead-letters/redrive", dependencies=[WRITES])
-async def redrive_dead_letters(body: RedriveBody, own: Fetched) -> RedrivenView:
-    """Hand dead letters in again, to this service alone and with the ids they had."""
+async def redrive_dead_letters(body: RedriveBody, own: Own) -> RedrivenView:
+    """Hand fetched dead letters in again, to this service alone and with the ids they had."""
     wanted = _filter(body)
     async with own.database.transaction() as tx:
         done = await dead_letters.redrive(
@@ -175,8 +177,8 @@ async def redrive_dead_letters(body: RedriveBody, own: Fetched) -> RedrivenView:
 
 
 @router.post("/dead-letters/discard", dependencies=[WRITES])
-async def discard_dead_letters(body: LettersBody, own: Fetched) -> DiscardedView:
-    """Give dead letters up for good; the audit trail keeps what they were."""
+async def discard_dead_letters(body: LettersBody, own: Own) -> DiscardedView:
+    """Give fetched dead letters up for good; the audit trail keeps what they were."""
     wanted = _filter(body)
     async with own.database.transaction() as tx:
         count = await dead_letters.discard(tx, wanted, limit=body.limit, reason=body.reason)

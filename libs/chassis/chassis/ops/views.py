@@ -103,6 +103,13 @@ class DeadLetterGroups(View):
     groups: list[DeadLetterGroup]
 
 
+class FetchedView(View):
+    """How many dead letters were moved into the table, and how many their queue still holds."""
+
+    fetched: int
+    in_queue: int
+
+
 class RedrivenView(View):
     """How many were handed in, and of what is left of those wanted how many never can be so."""
 
