@@ -1,6 +1,6 @@
 """Who is calling: access tokens checked against identity's keys, permissions, service callers."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 from uuid import UUID
@@ -8,9 +8,10 @@ from uuid import UUID
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from chassis import context
+from chassis import clock, context
 from chassis.errors import Forbidden, Unauthenticated
-from chassis.keys import KeySet
+from chassis.keys import LEEWAY, KeySet
+from chassis.revocations import Revocations, TokenRevoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,9 @@ class Caller:
     roles: frozenset[str]
     permissions: frozenset[str]
     session_id: UUID | None = None
+    may_buy: bool = True
+    generations: Mapping[UUID, int] = field(default_factory=dict, repr=False)
+    expires_at: float = 0.0
 
     def may(self, permission: str) -> bool:
         """Whether the caller has a permission such as `orders:refund`."""
@@ -38,17 +42,24 @@ class Caller:
 def caller_of(claims: dict[str, Any]) -> Caller:
     """The caller an access token speaks of; raises Unauthenticated when its claims are not ours."""
     try:
-        session = claims.get("sid")
+        user_id, session = UUID(claims["sub"]), claims.get("sid")
+        session_id = UUID(session) if session else None
+        # A token of a release before these claims is the oldest there can be.
+        generations = {each: 0 for each in (user_id, session_id) if each is not None}
+        named = {UUID(name): int(number) for name, number in claims.get("gen", {}).items()}
         return Caller(
-            id=UUID(claims["sub"]),
+            id=user_id,
             customer_id=UUID(claims["cid"]),
             email=str(claims["email"]),
             email_verified=claims["email_verified"] is True,
             roles=frozenset(claims["roles"]),
             permissions=frozenset(claims["permissions"]),
-            session_id=UUID(session) if session else None,
+            session_id=session_id,
+            may_buy=claims.get("buys", True) is True,
+            generations=generations | named,
+            expires_at=float(claims["exp"]),
         )
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise Unauthenticated("The access token is not one of ours.", code="bad_token") from None
 
 
@@ -66,10 +77,33 @@ async def _maybe_caller(request: Request, bearer: Bearer) -> Caller | None:
         if "authorization" in request.headers:
             raise Unauthenticated("Authorization must be a bearer token.", code="bad_token")
         return None
-    keys: KeySet = request.app.state.keys
-    caller = caller_of(await keys.claims(bearer.credentials, "access"))
+    caller = await _checked(request, bearer.credentials)
     context.act_as(caller.principal)
     return caller
+
+
+async def _checked(request: Request, token: str) -> Caller:
+    keys: KeySet = request.app.state.keys
+    revocations: Revocations = request.app.state.revocations
+    caller = caller_of(await keys.claims(token, "access"))
+    await revocations.check(caller.generations)
+    return caller
+
+
+async def still_counts(revocations: Revocations, caller: Caller | None) -> bool:
+    """Whether what a caller's token allowed may go on: what streams ask again and again.
+
+    A guest has no token that could end. Raises like `Revocations.check` when it cannot be known.
+    """
+    if caller is None:
+        return True
+    if clock.now() > caller.expires_at + LEEWAY:
+        return False
+    try:
+        await revocations.check(caller.generations)
+    except TokenRevoked:
+        return False
+    return True
 
 
 MaybeCaller = Annotated[Caller | None, Depends(_maybe_caller)]
@@ -135,7 +169,7 @@ async def service_caller(
         raise Unauthenticated("This route is for services.")
     keys: KeySet = request.app.state.keys
     claims = await keys.claims(bearer.credentials, "service")
-    person = caller_of(await keys.claims(token, "access")) if token else None
+    person = await _checked(request, token) if token else None
     context.act_as(person.principal if person else f"service:{claims['sub']}")
     return ServiceCaller(str(claims["sub"]), person)
 

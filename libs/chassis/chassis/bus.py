@@ -1,13 +1,13 @@
 """The bus: which function handles which message, and how a batch becomes one transaction."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import inbox, outbox
+from chassis import inbox, outbox, revocations
 from chassis.context import Context, working_in
 from chassis.crashpoints import Point, reached
 from chassis.db import Database
@@ -15,6 +15,7 @@ from chassis.observed import Batch, Handling
 from chassis.outbox import Answer
 from chassis.settings import ServiceSettings
 from contracts.envelope import Envelope
+from contracts.identity import RoleTokensRevoked, SessionTokensRevoked, UserTokensRevoked
 from contracts.message import Message
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -69,6 +70,14 @@ class ExternalCall(Protocol[M_contra, Plan, Outcome]):
         """Store the outcome and answer."""
 
 
+# What identity publishes of access tokens, every service stores.
+OF_EVERY_SERVICE: Mapping[type[Message], Many] = {
+    UserTokensRevoked: revocations.store,
+    SessionTokensRevoked: revocations.store,
+    RoleTokensRevoked: revocations.store,
+}
+
+
 @dataclass
 class Bus(Generic[S]):
     """The handlers of one service. `settings` and `resources` are filled in by its composition.
@@ -78,7 +87,7 @@ class Bus(Generic[S]):
 
     service: str
     one: dict[type[Message], One] = field(default_factory=dict)
-    many: dict[type[Message], Many] = field(default_factory=dict)
+    many: dict[type[Message], Many] = field(default_factory=lambda: dict(OF_EVERY_SERVICE))
     external: dict[type[Message], ExternalCall[Any, Any, Any]] = field(default_factory=dict)
     unhurried: set[str] = field(default_factory=set)
     resources: SimpleNamespace = field(default_factory=SimpleNamespace)

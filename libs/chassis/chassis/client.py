@@ -83,6 +83,8 @@ class ServiceTokens:
         now = time.monotonic()
         fetch = partial(self._fetch, http)
         if now >= self._good_until:
+            # The first use of a client takes a while, which is not the network's.
+            http.open()
             try:
                 await self._fetching.run(fetch)
             except (Unreached, ValueError, KeyError, TypeError, TimeoutError):

@@ -70,7 +70,7 @@ class Http:
         with Call(method, url) as call:
             sent["traceparent"] = call.traceparent
             try:
-                async with self._open().request(
+                async with self.open().request(
                     method,
                     url,
                     data=_bytes_of(body),
@@ -84,7 +84,7 @@ class Http:
             except self._faults as error:
                 raise Unreached(f"{type(error).__name__}: {error}") from error
 
-    def _open(self) -> "aiohttp.ClientSession":
+    def open(self) -> "aiohttp.ClientSession":
         """The session, made at the first call: it belongs to the loop that runs then."""
         if self._session is None:
             import aiohttp  # noqa: PLC0415

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis import session_limits, tables
+from chassis import revocations, session_limits, tables
 from chassis.ops import tables as operator_tables
 from chassis.revisions import folder_of
 
@@ -113,6 +113,11 @@ def create_message_tables(days: int = 14) -> None:
     )
 
 
+def create_token_cutoffs() -> None:
+    """Make the table of tokens that no longer count: a migration of its own in every service."""
+    revocations.metadata.create_all(op.get_bind())
+
+
 def _config(service: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(folder_of(service)))
@@ -165,7 +170,7 @@ def _grant(connection: Connection, role: str) -> None:
 
 
 def _all_of(metadata: MetaData) -> list[MetaData]:
-    return [metadata, tables.metadata, operator_tables.metadata]
+    return [metadata, tables.metadata, operator_tables.metadata, revocations.metadata]
 
 
 @cache

@@ -25,6 +25,7 @@ from chassis import (
     logs,
     metrics,
     readings,
+    revocations,
     sweep,
     tracing,
 )
@@ -38,6 +39,7 @@ from chassis.keys import KeySet
 from chassis.ops import routes
 from chassis.readings import OF_EVERY_SERVICE, Reading, Readings
 from chassis.relay import Relay
+from chassis.revocations import Revocations
 from chassis.server import Server, server_of
 from chassis.settings import ServiceSettings
 from chassis.sweep import Sweep
@@ -58,6 +60,7 @@ class Running(Generic[S]):
     broker: Broker
     relay: Relay
     keys: KeySet
+    revocations: Revocations
     peers: Peers
     resources: SimpleNamespace
     # Set once the process is asked to stop: it then says so to whoever balances load.
@@ -97,7 +100,16 @@ class Service(Generic[S]):
         keys = KeySet(settings.jwks_url, settings.token_issuer, settings.token_audience)
         self.bus.settings = settings
         crashpoints.turn_on(settings.crash_points, self.name)
-        return Running(settings, database, broker, relay, keys, Peers(tokens), self.bus.resources)
+        return Running(
+            settings,
+            database,
+            broker,
+            relay,
+            keys,
+            Revocations(database),
+            Peers(tokens),
+            self.bus.resources,
+        )
 
     def application(
         self, running: Running[S], consumer: Consumer | None = None
@@ -230,4 +242,5 @@ class Service(Generic[S]):
         return (
             Sweep("inbox partitions", roll, every=3600),
             Sweep("idempotency keys", idempotency.expire, every=300),
+            Sweep("token cutoffs", revocations.forget, every=60),
         )

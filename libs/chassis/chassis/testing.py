@@ -257,6 +257,7 @@ async def running_service(
         composed.peers.http = Answering(answers=answers)
         composed.peers.tokens._token = "service token"  # noqa: S105, SLF001
         composed.peers.tokens._good_until = time.monotonic() + 10**6  # noqa: SLF001
+        composed.peers.tokens._renew_at = time.monotonic() + 10**6  # noqa: SLF001
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_give_back, template, scratch)
         stack.push_async_callback(composed.database.close)

@@ -331,7 +331,7 @@ async def test_a_service_tells_how_it_stands(line: Line, operator: Operator) -> 
     found = await until(counted)
     by_name = {queue["name"]: queue["ready"] for queue in found["queues"]}
 
-    assert found["revision"] == found["newest_revision"] == "0002"
+    assert found["revision"] == found["newest_revision"] == "0003"
     assert by_name["svc.sample.dead"] == 1
     assert found["outbox"] == {"waiting": 0, "parked": 0, "oldest_seconds": None, "keys": []}
     assert found["last_inbox_day"] > utcnow().date().isoformat()

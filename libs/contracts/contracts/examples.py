@@ -37,6 +37,7 @@ VALUES: Mapping[str, Any] = {
     "description": "Green / 100 g",
     "discount_amount": 0,
     "discount_price_amount": 1800,
+    "generation": 4,
     "last_four": "4242",
     "lead_time_days": 2,
     "line1": "12 Analytical Way",

@@ -30,6 +30,35 @@ class UserStatusChanged(UserEvent):
     status: Literal["active", "inactive", "banned"]
 
 
+class UserTokensRevoked(UserEvent):
+    """Access tokens of the user with an earlier generation no longer count.
+
+    Published when what they say became outdated (status, roles, customer), and when a password
+    change, a ban, a block or a logout everywhere ended all sessions. `generation` is the user's in
+    the tokens' `gen` claim.
+    """
+
+    generation: int
+
+
+class SessionTokensRevoked(Event):
+    """A session was ended: its access tokens no longer count."""
+
+    aggregate: ClassVar[str] = "session"
+    subject_field: ClassVar[str] = "session_id"
+    session_id: UUID
+    user_id: UUID
+
+
+class RoleTokensRevoked(Event):
+    """A role was changed: access tokens that name an earlier generation of it no longer count."""
+
+    aggregate: ClassVar[str] = "role"
+    subject_field: ClassVar[str] = "role_id"
+    role_id: UUID
+    generation: int
+
+
 class UserErased(UserEvent):
     """The person asked to be forgotten: whoever keeps something of them must erase it."""
 

@@ -1,4 +1,4 @@
-"""The feed handles no message: it reads the log itself."""
+"""The feed handles no message of its own: it reads the log itself."""
 
 from chassis.bus import Bus
 from feed.settings import FeedSettings

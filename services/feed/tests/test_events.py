@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from chassis.ids import new_id
 from chassis.testing import Harness, model_differences
 from contracts import structured
+from contracts.identity import UserTokensRevoked
 from feed import store
 from feed.domain import covers, pattern_of
 from feed.main import service
@@ -124,6 +126,23 @@ async def test_only_operators_grant(feed: Feed) -> None:
         url = "/v1/admin/subscribers/billing"
         assert (await feed.client.put(url, json={}, headers=headers)).status_code == status
         assert (await feed.client.delete(url, headers=headers)).status_code == status
+
+
+async def test_a_banned_operator_gets_no_token_that_never_expires(feed: Feed) -> None:
+    operator = new_id()
+    headers = feed.signed_in(
+        user_id=operator, permissions=("ops:read", "ops:write"), gen={str(operator): 1}
+    )
+    await feed.hear(UserTokensRevoked(user_id=operator, generation=2))
+    for method, path in (
+        ("PUT", "/v1/admin/subscribers/warehouse"),
+        ("DELETE", "/v1/admin/subscribers/warehouse"),
+        ("GET", "/v1/admin/subscribers"),
+    ):
+        body = {"json": {"types": ["*"]}} if method == "PUT" else {}
+        answer = await feed.client.request(method, path, headers=headers, **body)
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_revoked")
+    assert await feed.sql("select 1 from subscribers") == []
 
 
 @pytest.mark.parametrize(

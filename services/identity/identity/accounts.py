@@ -5,8 +5,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import context, outbox
+from chassis import context, outbox, revocations
 from chassis.ids import new_id
+from chassis.revocations import Revoked
 from contracts.identity import CustomerChanged
 from identity.domain.access import Access
 from identity.domain.customer import Customer
@@ -14,7 +15,7 @@ from identity.domain.role import CUSTOMER
 from identity.domain.session import RefreshToken, Session
 from identity.domain.user import User
 from identity.settings import IdentitySettings
-from identity.store import authority, customers, users
+from identity.store import authority, customers, sessions, users
 
 
 async def open_account(
@@ -63,6 +64,8 @@ async def prove_mailbox(tx: AsyncSession, user: User, now: datetime) -> None:
     waiting = await customers.lock_unclaimed_customer(tx, user.email)
     if waiting is not None and await _may_claim(tx, own, waiting):
         outbox.add(tx, *await _claim(tx, user, own, waiting))
+        # Tokens that name the merged customer would go on to act for it.
+        await revoke(tx, user.revoke_tokens(waiting.id))
         own = waiting
     outbox.add(tx, *user.verify(own.id, now))
 
@@ -112,6 +115,26 @@ async def begin_session(
     tx.add(session)
     await tx.flush()
     return await users.get_access(tx, user_id, session.id), token
+
+
+async def end_session(tx: AsyncSession, user_id: UUID, session_id: UUID, now: datetime) -> bool:
+    """End one session of a user with its access tokens; tells whether it was theirs and open."""
+    ended = await sessions.revoke_session(tx, user_id, session_id, now)
+    if ended:
+        await revoke(tx, Session.revoke_tokens(session_id, user_id))
+    return ended
+
+
+async def end_sessions(tx: AsyncSession, user: User, now: datetime) -> None:
+    """End every session of a locked user with their access tokens."""
+    await sessions.revoke_sessions(tx, user.id, now)
+    await revoke(tx, user.revoke_tokens())
+
+
+async def revoke(tx: AsyncSession, *revoked: Revoked) -> None:
+    """Let access tokens count no more: here from the commit on, in other services soon after."""
+    await revocations.store(revoked, tx)
+    outbox.add(tx, *revoked)
 
 
 async def check_may_come_in(tx: AsyncSession, user: User) -> None:

@@ -17,7 +17,7 @@ from identity.domain.role import ADMIN
 from identity.domain.service_client import ServiceClient
 from identity.passwords import Passwords
 from identity.settings import IdentitySettings
-from identity.store import authority, customers, sessions, users
+from identity.store import authority, customers, users
 
 
 async def bootstrap(settings: IdentitySettings) -> None:
@@ -90,7 +90,7 @@ async def _make_administrator(tx: AsyncSession, email: str, password_hash: str) 
     else:
         # Anybody can have registered this address before; the operator's password shall count.
         user.password_hash = password_hash
-        await sessions.revoke_sessions(tx, user.id, utcnow())
+        await accounts.end_sessions(tx, user, utcnow())
         mail.warn_of_password(tx, user)
     await accounts.prove_mailbox(tx, user, utcnow())
     # A ban or block would otherwise leave the operator without any administrator.

@@ -1,6 +1,6 @@
-"""Identity listens to nobody yet; its bus stands here for the topology."""
+"""Identity handles no message: it publishes the revocations of tokens and stores its own."""
 
 from chassis.bus import Bus
 from identity.settings import IdentitySettings
 
-bus: Bus[IdentitySettings] = Bus("identity")
+bus: Bus[IdentitySettings] = Bus("identity", many={})

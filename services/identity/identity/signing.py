@@ -110,6 +110,8 @@ class Issuer:
             roles=access.roles,
             permissions=access.permissions,
             sid=str(access.session_id),
+            buys=access.may_buy,
+            gen={str(name): number for name, number in access.generations.items()},
         )
 
     def service_token(self, service: str, now: datetime) -> str:

@@ -119,22 +119,6 @@ async def test_a_lost_notification_costs_an_interval(orders: Any, guest: Any) ->
         await moved(stream)
 
 
-async def test_the_streams_of_a_principal_are_ended_at_once(orders: Any, guest: Any) -> None:
-    order_id, _ = await order_of(guest)
-    streams: Streams = orders.running.resources.streams
-    customer = orders.signed_in(permissions=("orders:read",))
-    url = f"/v1/orders/{order_id}/progress"
-    async with streams.follow(order_id, "user:other", HOME) as other:
-        following = asyncio.create_task(orders.client.get(url, headers=customer))
-        async with asyncio.timeout(20):
-            while len(streams._open[order_id]) < 2:  # noqa: ASYNC110  (streams notify nobody)
-                await asyncio.sleep(0.01)
-        (mine,) = streams._open[order_id] - {other}
-        assert streams.end(mine.principal) == 1
-        assert (await following).status_code == 200
-        assert not other.is_over
-
-
 async def test_streams_end_when_the_process_stops(orders: Any, guest: Any) -> None:
     order_id, token = await order_of(guest)
     orders.running.stopping.set()

@@ -199,8 +199,8 @@ def _slug_of(product: Product) -> str:
 async def list_products(
     *,
     paging: Paged,
-    tx: Tx,
     _caller: Editor,
+    tx: Tx,
     status: Literal["draft", "active", "inactive", "deleted"] | None = None,
     category_id: UUID | None = None,
     seller_id: UUID | None = None,

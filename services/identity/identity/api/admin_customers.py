@@ -16,12 +16,13 @@ from chassis.ids import new_id, utcnow
 from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Name, View
+from identity import accounts
 from identity.api.acting import acting
 from identity.api.fields import Email, Phone
 from identity.authority import exercised
 from identity.domain.authority import Actor
 from identity.domain.customer import Customer, CustomerExists, CustomerStatus
-from identity.store import customers, sessions, users
+from identity.store import customers, users
 from identity.store.authority import get_permissions_of_customer
 
 router = APIRouter(prefix="/v1/admin/customers")
@@ -159,7 +160,10 @@ async def set_status(
     tx: Tx,
     response: Response,
 ) -> CustomerView:
-    """Open, pause or block a customer; blocking ends the sessions of their user."""
+    """Open, pause or block a customer: a paused one logs in and cannot buy.
+
+    Blocking ends the sessions of their user; access tokens that say otherwise no longer count.
+    """
     customer = await customers.lock_customer_and_user(tx, customer_id)
     etag.check(customer.version, expected)
     customer.check_is_living()
@@ -169,9 +173,17 @@ async def set_status(
             tx, "customer.status", customer.id, "by hand", before=before, after=after
         )
         outbox.add(tx, *customer.set_status(body.status, actor.principal))
-        if body.status == "blocked" and customer.user_id is not None:
-            await sessions.revoke_sessions(tx, customer.user_id, utcnow())
+        if customer.user_id is not None:
+            await _end_access(tx, customer.user_id, body.status)
     return _shown(response, customer)
+
+
+async def _end_access(tx: AsyncSession, user_id: UUID, status: CustomerStatus) -> None:
+    user = await users.lock_user(tx, user_id)
+    if status == "blocked":
+        await accounts.end_sessions(tx, user, utcnow())
+    else:
+        await accounts.revoke(tx, user.revoke_tokens())
 
 
 async def _check_free(tx: AsyncSession, email: str | None) -> None:

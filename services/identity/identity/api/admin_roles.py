@@ -16,6 +16,7 @@ from chassis.ids import new_id
 from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, SafeText, View
+from identity import accounts
 from identity.api.acting import acting
 from identity.api.fields import RoleName
 from identity.authority import exercised
@@ -126,17 +127,18 @@ async def change_role(
     tx: Tx,
     response: Response,
 ) -> RoleView:
-    """Replace a role; whoever has it gets the new permissions with their next access token."""
+    """Replace a role; access tokens that name it as it was no longer count."""
     role = await roles.lock_role(tx, role_id)
     etag.check(role.version, expected)
     before = await _state(tx, role)
     async with exercised(tx, actor, partial(get_permissions_of_role, tx, role.id)):
-        role.change(
+        revoked = role.change(
             body.name, body.description, before=before["permissions"], after=body.permissions
         )
         await _flush(tx)
         after = await _set_permissions(tx, role, body)
         await audit.record(tx, "role.change", role.id, "by hand", before=before, after=after)
+        await accounts.revoke(tx, *revoked)
     return await _shown(tx, response, role)
 
 

@@ -15,13 +15,14 @@ from chassis.ids import utcnow
 from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body
+from identity import accounts
 from identity.api.acting import acting
 from identity.api.fields import Email, RoleName
 from identity.api.views import UserView
 from identity.authority import exercised
 from identity.domain.authority import Actor
 from identity.domain.user import User, UserStatus
-from identity.store import customers, roles, sessions, users
+from identity.store import customers, roles, users
 from identity.store.authority import get_permissions_of_user
 
 router = APIRouter(prefix="/v1/admin/users")
@@ -86,16 +87,16 @@ async def set_status(
     tx: Tx,
     response: Response,
 ) -> UserView:
-    """Open, pause or ban an account; pausing and banning end its sessions."""
+    """Open, pause or ban an account; pausing and banning end its sessions and access tokens."""
     user = await users.lock_user(tx, user_id)
     etag.check(user.version, expected)
     async with exercised(tx, actor, partial(get_permissions_of_user, tx, user.id)):
-        if body.status != "active":
-            await sessions.revoke_sessions(tx, user.id, utcnow())
         customer = await customers.get_customer_of(tx, user.id)
         before, after = {"status": user.status}, {"status": body.status}
         await audit.record(tx, "user.status", user.id, "by hand", before=before, after=after)
         outbox.add(tx, *user.set_status(body.status, customer.id))
+        if body.status != "active":
+            await accounts.end_sessions(tx, user, utcnow())
     return await _shown(tx, response, user)
 
 
@@ -109,7 +110,7 @@ async def set_roles(
     tx: Tx,
     response: Response,
 ) -> UserView:
-    """Give a user exactly these roles; their next access token says so."""
+    """Give a user exactly these roles; access tokens that say otherwise no longer count."""
     user = await users.lock_user(tx, user_id)
     etag.check(user.version, expected)
     await roles.check_roles_exist(tx, body.roles)
@@ -117,7 +118,7 @@ async def set_roles(
     async with exercised(tx, actor, partial(get_permissions_of_user, tx, user.id)):
         wanted = sorted(set(body.roles))
         await users.set_roles(tx, user.id, wanted)
-        user.touch()
+        await accounts.revoke(tx, user.revoke_tokens())
         before, after = {"roles": theirs}, {"roles": wanted}
         await audit.record(tx, "user.roles", user.id, "by hand", before=before, after=after)
     return await _shown(tx, response, user)

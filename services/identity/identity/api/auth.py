@@ -26,7 +26,7 @@ from identity.api.fields import Email, Password, Token
 from identity.api.views import UserView
 from identity.domain.access import Access
 from identity.domain.attempts import TooManyAttempts
-from identity.domain.session import RefreshToken, RefreshTokenReused, SessionEnded
+from identity.domain.session import RefreshToken, RefreshTokenReused, Session, SessionEnded
 from identity.domain.user import User
 from identity.passwords import Passwords
 from identity.settings import IdentitySettings
@@ -193,6 +193,7 @@ async def refresh(
         security.record(
             "refresh token reused", device.ip_address, user_id=user.id, session_id=session.id
         )
+        await accounts.revoke(tx, Session.revoke_tokens(session.id, session.user_id))
         # Answered, not raised: an exception would roll the end of the session back.
         return problems.answer(RefreshTokenReused())
     await accounts.check_may_come_in(tx, await users.get_user(tx, session.user_id))
@@ -203,12 +204,12 @@ async def refresh(
 
 @router.post("/logout", status_code=204)
 async def log_out(caller: MaybeCaller, tx: Tx, body: LogoutBody | None = None) -> None:
-    """End this session, or with `everywhere` every session of the user."""
+    """End this session, or with `everywhere` every session of the user, and its access tokens."""
     now = utcnow()
     wanted = body or LogoutBody()
     if wanted.refresh_token is not None:
         token = RefreshToken.parse(wanted.refresh_token)
-        session = await sessions.lock_session(tx, token.session_id)
+        session = await sessions.find_session(tx, token.session_id)
         if session is None:
             raise SessionEnded
         session.check_belongs(token)
@@ -218,6 +219,6 @@ async def log_out(caller: MaybeCaller, tx: Tx, body: LogoutBody | None = None) -
     else:
         raise Unauthenticated
     if wanted.everywhere:
-        await sessions.revoke_sessions(tx, user_id, now)
+        await accounts.end_sessions(tx, await users.lock_user(tx, user_id), now)
     else:
-        await sessions.revoke_session(tx, user_id, session_id, now)
+        await accounts.end_session(tx, user_id, session_id, now)

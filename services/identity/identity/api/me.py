@@ -13,6 +13,7 @@ from chassis.errors import NotFound
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Name, View
+from identity import accounts
 from identity.api.fields import Phone
 from identity.api.views import UserView
 from identity.domain.session import Session
@@ -102,5 +103,5 @@ async def list_sessions(caller: SignedIn, paging: Paged, tx: Tx) -> Page[Session
 @router.delete("/sessions/{session_id}", status_code=204)
 async def end_session(session_id: UUID, caller: SignedIn, tx: Tx) -> None:
     """Log out one of your devices."""
-    if not await sessions.revoke_session(tx, caller.id, session_id, utcnow()):
+    if not await accounts.end_session(tx, caller.id, session_id, utcnow()):
         raise NotFound

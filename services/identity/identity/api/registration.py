@@ -24,7 +24,7 @@ from identity.domain.email_token import BadEmailToken, Purpose
 from identity.domain.password import check_length, words_of
 from identity.domain.user import User
 from identity.settings import IdentitySettings
-from identity.store import attempts, email_tokens, sessions, users
+from identity.store import attempts, email_tokens, users
 
 router = APIRouter(prefix="/v1/auth")
 
@@ -183,8 +183,7 @@ async def reset_password(
         user = await _use_token(tx, body.token, "password_reset")
         now = utcnow()
         user.password_hash = password_hash
-        user.touch()
         await accounts.prove_mailbox(tx, user, now)
-        await sessions.revoke_sessions(tx, user.id, now)
+        await accounts.end_sessions(tx, user, now)
         await email_tokens.void_email_tokens(tx, user.id, now)
         mail.warn_of_password(tx, user)

@@ -6,7 +6,10 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who somebody is, which customer they are, and what they may do in every service."""
+    """Who somebody is, which customer they are, and what they may do in every service.
+
+    `generations` are the versions of what this was read from: a token of earlier ones is outdated.
+    """
 
     user_id: UUID
     customer_id: UUID
@@ -15,3 +18,5 @@ class Access:
     email_verified: bool
     roles: list[str]
     permissions: list[str]
+    may_buy: bool
+    generations: dict[UUID, int]

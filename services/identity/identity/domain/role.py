@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Invalid, Refused
 from chassis.model import Aggregate
+from contracts.identity import RoleTokensRevoked
 from identity.domain import Base
 
 ADMIN = "admin"
@@ -71,8 +72,11 @@ class Role(Aggregate, Base):
 
     def change(
         self, name: str, description: str, *, before: Collection[str], after: Collection[str]
-    ) -> None:
-        """Change name, description and permissions, so far as a built-in role may change."""
+    ) -> list[RoleTokensRevoked]:
+        """Change name, description and permissions, so far as a built-in role may change.
+
+        Returns what to publish: access tokens say the name and the permissions as they were.
+        """
         if self.is_built_in and name != self.name:
             raise RoleBuiltIn
         if self.name == ADMIN and set(before) != set(after):
@@ -80,9 +84,13 @@ class Role(Aggregate, Base):
         # Everybody who registers has this role: a permission of it would be everybody's.
         if self.name == CUSTOMER and after:
             raise RoleBuiltIn
+        is_outdated = name != self.name or set(before) != set(after)
         self.name = name
         self.description = description
         self.touch()
+        if not is_outdated:
+            return []
+        return [self.say(RoleTokensRevoked(role_id=self.id, generation=self.version))]
 
     def check_may_go(self) -> None:
         """Refuse to delete a built-in role."""

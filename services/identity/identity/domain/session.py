@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Unauthenticated
 from chassis.model import Stamped
+from contracts.identity import SessionTokensRevoked
 from identity.domain import Base
 
 ID_BYTES = 16
@@ -175,7 +176,12 @@ class Session(Stamped, Base):
         """Whether the session still gives access tokens."""
         return self.revoked_at is None and now < self.expires_at
 
+    @staticmethod
+    def revoke_tokens(session_id: UUID, user_id: UUID) -> SessionTokensRevoked:
+        """Let the access tokens of a session count no more; a session ends once."""
+        return SessionTokensRevoked(session_id=session_id, user_id=user_id).numbered(1)
+
     def revoke(self, now: datetime) -> None:
-        """End the session; access tokens already given out live on for minutes at most."""
+        """End the session; its access tokens end by `revoke_tokens`."""
         if self.revoked_at is None:
             self.revoked_at = now

@@ -9,7 +9,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Forbidden
 from chassis.model import Aggregate
-from contracts.identity import EmailVerified, UserRegistered, UserStatusChanged
+from contracts.identity import (
+    EmailVerified,
+    UserRegistered,
+    UserStatusChanged,
+    UserTokensRevoked,
+)
 from identity.domain import Base
 
 UserStatus = Literal["active", "inactive", "banned"]
@@ -91,6 +96,14 @@ class User(Aggregate, Base):
         self.touch()
         told = UserStatusChanged(user_id=self.id, customer_id=customer_id, status=status)
         return [self.say(told)]
+
+    def revoke_tokens(self, customer_id: UUID | None = None) -> UserTokensRevoked:
+        """Let no access token count that was issued before this; the row must be locked."""
+        self.touch()
+        revoked = UserTokensRevoked(
+            user_id=self.id, customer_id=customer_id, generation=self.version
+        )
+        return self.say(revoked)
 
     def check_may_come_in(self) -> None:
         """Refuse a login or refresh of an account that is not active."""

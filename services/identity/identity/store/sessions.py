@@ -17,6 +17,12 @@ async def lock_session(tx: AsyncSession, session_id: UUID) -> Session | None:
     return found
 
 
+async def find_session(tx: AsyncSession, session_id: UUID) -> Session | None:
+    """Read a session."""
+    found: Session | None = await tx.scalar(select(Session).where(Session.id == session_id))
+    return found
+
+
 async def list_open_sessions(
     tx: AsyncSession, user_id: UUID, *, now: datetime, after: UUID | None, limit: int
 ) -> Sequence[Session]:

@@ -20,7 +20,12 @@ ACCESS = text(
     "where ur.user_id = u.id order by r.name) as roles, "
     "array(select distinct rp.permission from user_roles ur "
     "join role_permissions rp on rp.role_id = ur.role_id "
-    "where ur.user_id = u.id order by rp.permission) as permissions "
+    "where ur.user_id = u.id order by rp.permission) as permissions, "
+    "c.status = 'active' as may_buy, u.version, "
+    "array(select r.id from user_roles ur join roles r on r.id = ur.role_id "
+    "where ur.user_id = u.id order by r.name) as role_ids, "
+    "array(select r.version from user_roles ur join roles r on r.id = ur.role_id "
+    "where ur.user_id = u.id order by r.name) as role_versions "
     "from users u join customers c on c.user_id = u.id where u.id = :user_id"
 )
 ROLES = text(
@@ -99,8 +104,10 @@ async def list_users(
 
 async def get_access(tx: AsyncSession, user_id: UUID, session_id: UUID) -> Access:
     """Read what a user's access token shall say."""
-    row = (await tx.execute(ACCESS, {"user_id": user_id})).one()
-    return Access(session_id=session_id, **row._asdict())
+    row = (await tx.execute(ACCESS, {"user_id": user_id})).one()._asdict()
+    roles = zip(row.pop("role_ids"), row.pop("role_versions"), strict=True)
+    generations = {user_id: row.pop("version"), session_id: 0, **dict(roles)}
+    return Access(session_id=session_id, generations=generations, **row)
 
 
 async def list_roles_of(tx: AsyncSession, user_ids: Sequence[UUID]) -> dict[UUID, list[str]]:

@@ -9,7 +9,7 @@ from fastapi import Depends, Header
 from sqlalchemy import ColumnElement
 
 from chassis.auth import Caller, MaybeCaller, holding
-from chassis.errors import Unauthenticated
+from chassis.errors import Forbidden, Unauthenticated
 from chassis.tokens import hash_of
 from orders.store.orders import owned_by, visible_to
 
@@ -29,9 +29,17 @@ def order_token(secret: str, order_id: UUID) -> str:
     return "ord_" + base64.urlsafe_b64encode(mac).decode().rstrip("=")
 
 
+class CustomerInactive(Forbidden):
+    """You may not buy at present; write to us."""
+
+    code = "customer_inactive"
+
+
 async def checkout_principal(caller: MaybeCaller, cart_token: CartToken = None) -> str:
-    """Whose idempotency keys they are: the user's, or the guest cart's."""
+    """Whose idempotency keys they are: the user's, who may buy, or the guest cart's."""
     if caller is not None:
+        if not caller.may_buy:
+            raise CustomerInactive
         return caller.principal
     if cart_token:
         return f"cart:{hash_of(cart_token)}"

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
-from chassis.auth import MaybeCaller
+from chassis.auth import Caller, MaybeCaller, still_counts
 from chassis.client_address import client_address, site_of
 from chassis.service import Running
 from orders.api.access import OrderToken, Visible, order_principal
@@ -20,6 +20,7 @@ from orders.store import orders as store
 router = APIRouter(prefix="/v1/orders")
 
 PING_AFTER = 10.0
+CHECK_AFTER = 1.0
 LONGEST_STREAM = 3600.0
 SHOWN = {"schema": {"type": "string"}, "example": 'id: 3\nevent: order\ndata: {"version": 3}\n\n'}
 ENDED = (Status.DELIVERED, Status.CANCELLED, Status.RETURNED)
@@ -49,24 +50,27 @@ async def _stream(
     responses={200: {"content": {"text/event-stream": SHOWN}}},
 )
 async def follow_progress(
-    request: Request, stream: Annotated[Stream, Depends(_stream)]
+    request: Request, stream: Annotated[Stream, Depends(_stream)], caller: MaybeCaller
 ) -> StreamingResponse:
     """The order's public state as server-sent events, one for each change until it has ended.
 
     Each process bounds its open streams by principal, client address and order (429), and in all
-    (503); both answers carry Retry-After. A stream ends after an hour, and when its process stops.
+    (503); both answers carry Retry-After. A stream ends after an hour, when its process stops,
+    and with its access token: when that expires, and at a logout, ban or block.
     """
     return StreamingResponse(
-        _events(stream, request.app.state),
+        _events(stream, caller, request.app.state),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
     )
 
 
-async def _events(stream: Stream, state: Running[OrdersSettings]) -> AsyncIterator[str]:
+async def _events(
+    stream: Stream, caller: Caller | None, state: Running[OrdersSettings]
+) -> AsyncIterator[str]:
     began = pinged = time.monotonic()
     shown = None
-    while not stream.is_over and not state.stopping.is_set():
+    while not state.stopping.is_set() and await still_counts(state.revocations, caller):
         view, now = stream.view, time.monotonic()
         if view is not None and view is not shown:
             shown = view
@@ -78,4 +82,4 @@ async def _events(stream: Stream, state: Running[OrdersSettings]) -> AsyncIterat
             yield ": still here\n\n"
         if now - began > LONGEST_STREAM:
             return
-        await stream.wait(PING_AFTER)
+        await stream.wait(CHECK_AFTER)

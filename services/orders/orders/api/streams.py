@@ -1,4 +1,4 @@
-"""The open progress streams of this process: how many there may be, what they show, what ends one.
+"""The open progress streams of this process: how many there may be, and what they show.
 
 All streams of an order share one reading of it. One task reads for all orders that are followed:
 those that moved as soon as this process learns of it, and the versions of all of them, in one
@@ -51,13 +51,12 @@ class StreamsExhausted(Unavailable):
 
 @dataclass(eq=False, slots=True)
 class Stream:
-    """One open stream. `moved` is set when `view` is another one, and when the stream is over."""
+    """One open stream. `moved` is set when `view` is another one."""
 
     order_id: UUID
     principal: str
     address: str
     view: OrderView | None = None
-    is_over: bool = False
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -65,11 +64,6 @@ class Stream:
         """What it counts for; an address that the gateway did not report counts for none."""
         keys = (("principal", self.principal), ("order", self.order_id))
         return (*keys, ("address", self.address)) if self.address else keys
-
-    def end(self) -> None:
-        """Have the stream end at once."""
-        self.is_over = True
-        self.moved.set()
 
     async def wait(self, seconds: float) -> None:
         """Wait until it moved, at most so long."""
@@ -115,16 +109,6 @@ class Streams:
         if order_id in self._open:
             self._woken.add(order_id)
             self._signal.set()
-
-    def end(self, principal: str) -> int:
-        """End every stream of a principal, as after a logout or a ban; returns how many."""
-        ended = [each for each in self._all() if each.principal == principal]
-        for stream in ended:
-            stream.end()
-        return len(ended)
-
-    def _all(self) -> Iterable[Stream]:
-        return (stream for streams in self._open.values() for stream in streams)
 
     def _check(self, stream: Stream) -> None:
         limits = self._limits.model_dump()
