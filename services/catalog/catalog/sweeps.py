@@ -1,9 +1,12 @@
-"""What time brings to the catalogue: discounts that begin and end."""
+"""What time brings to the catalogue: discounts that begin and end, and the rest of long work."""
 
+from functools import partial
 from typing import Final
 from uuid import UUID
 
-from catalog.store import products, stock
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from catalog.store import categories, products, relistings, stock
 from catalog.store.publishing import reprice
 from chassis.bootstrap import ask_while_empty
 from chassis.db import Database
@@ -13,6 +16,8 @@ from contracts.inventory import SendStockLevels
 
 TURNED_AT_ONCE = 100
 BATCH: Final = Batch[UUID]("discount windows")
+CATEGORIES_AT_ONCE = 20
+RELISTING: Final = Batch[UUID]("relisting")
 
 
 async def turn_prices(database: Database) -> int:
@@ -23,11 +28,27 @@ async def turn_prices(database: Database) -> int:
     )
 
 
+async def relist(database: Database) -> int:
+    """List the next products of each category that was changed; returns how many."""
+    waiting = await relistings.list_waiting(database, RELISTING.postponed(), CATEGORIES_AT_ONCE)
+    done = 0
+    for category_id in waiting:
+        with RELISTING.isolated(category_id):
+            done += await database.repeat(partial(_go_on, category_id))
+    return done
+
+
+async def _go_on(category_id: UUID, tx: AsyncSession) -> int:
+    await categories.hold_tree(tx)
+    return await relistings.go_on(tx, category_id, utcnow())
+
+
 def _ask_for_stock() -> SendStockLevels:
     return SendStockLevels(operation_id=new_id(), request_id=new_id(), asker="svc.catalog")
 
 
 sweeps = [
     Sweep(BATCH.name, turn_prices),
+    Sweep(RELISTING.name, relist),
     ask_while_empty("stock", stock.knows_none, _ask_for_stock),
 ]

@@ -10,12 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.api.access import Editor
 from catalog.api.bodies import Changes, OwnSlug, Place
-from catalog.domain import Category
+from catalog.domain import Category, Relisting
 from catalog.domain.refusals import CategoryInUse, UnknownCategory
 from catalog.store import categories as store
-from catalog.store import products
+from catalog.store import relistings
 from catalog.store.conflicts import flush
-from catalog.store.publishing import remake
 from chassis import etag, outbox
 from chassis.db import Tx
 from chassis.errors import Invalid
@@ -24,6 +23,8 @@ from chassis.wire import Body, Id, Name, SafeText, View
 
 router = APIRouter(prefix="/v1/admin/categories")
 
+# What a listing shows of the categories above a product, and whether it is shown at all.
+LISTED = {"name", "slug", "is_active"}
 Text = Annotated[SafeText, Field(max_length=2000)]
 
 
@@ -51,8 +52,15 @@ class CategoryChanges(Changes):
     is_active: bool | None = None
 
 
+class RelistingView(View):
+    """How many products below a changed category are listed again already, of how many."""
+
+    done: int
+    total: int
+
+
 class CategoryView(View):
-    """A category as staff see it."""
+    """A category as staff see it; `relisting` while products below it are still to be listed."""
 
     id: UUID
     parent_id: UUID | None
@@ -63,6 +71,13 @@ class CategoryView(View):
     display_order: int
     is_active: bool
     version: int
+    relisting: RelistingView | None = None
+
+    @classmethod
+    def of(cls, category: Category, job: Relisting | None) -> "CategoryView":
+        """Show a category, and what its last change has left to do."""
+        told = {name: getattr(category, name, None) for name in cls.model_fields}
+        return cls(**told | {"relisting": job and RelistingView.model_validate(job)})
 
 
 class CategoryList(View):
@@ -87,9 +102,9 @@ def _slug_of(name: str) -> str:
     return made
 
 
-def _shown(response: Response, category: Category) -> CategoryView:
+def _shown(response: Response, category: Category, job: Relisting | None = None) -> CategoryView:
     etag.show(response, category.version)
-    return CategoryView.model_validate(category)
+    return CategoryView.of(category, job)
 
 
 @router.post("", status_code=201)
@@ -115,7 +130,8 @@ async def create_category(
 async def list_categories(_caller: Editor, tx: Tx) -> CategoryList:
     """All categories, inactive ones too."""
     rows = await store.list_categories(tx)
-    return CategoryList(items=[CategoryView.model_validate(row) for row in rows])
+    jobs = {job.category_id: job for job in await relistings.list_relistings(tx)}
+    return CategoryList(items=[CategoryView.of(row, jobs.get(row.id)) for row in rows])
 
 
 @router.get("/{category_id}")
@@ -123,7 +139,8 @@ async def get_category(
     category_id: UUID, _caller: Editor, tx: Tx, response: Response
 ) -> CategoryView:
     """One category."""
-    return _shown(response, await store.get_category(tx, category_id))
+    category = await store.get_category(tx, category_id)
+    return _shown(response, category, await relistings.find_relisting(tx, category_id))
 
 
 @router.patch("/{category_id}")
@@ -135,7 +152,10 @@ async def change_category(
     tx: Tx,
     response: Response,
 ) -> CategoryView:
-    """Change or move a category; products below it are shown anew."""
+    """Change or move a category; products below it are listed again.
+
+    The first 200 at once, the rest in the background: `relisting` tells how far that is.
+    """
     category = await store.lock_category(tx, category_id)
     etag.check(category.version, expected)
     given = body.given()
@@ -150,9 +170,10 @@ async def change_category(
     category.touch()
     outbox.add(tx, category.announce(), *(each.announce() for each in below))
     await flush(tx)
-    affected = await products.list_ids_below(tx, category.id)
-    await remake(tx, affected, utcnow(), announced=moves)
-    return _shown(response, category)
+    if not moves and not given.keys() & LISTED:
+        return _shown(response, category, await relistings.find_relisting(tx, category_id))
+    job = await relistings.begin(tx, category.id, utcnow(), announced=moves)
+    return _shown(response, category, job)
 
 
 @router.delete("/{category_id}", status_code=204)

@@ -5,6 +5,7 @@ from catalog.domain.image import ProductImage
 from catalog.domain.listing import Listing, VariantStock
 from catalog.domain.price import PriceHistory, Pricing
 from catalog.domain.product import Product
+from catalog.domain.relisting import Relisting
 from catalog.domain.tables import Base
 from catalog.domain.variant import Option, Variant
 
@@ -17,6 +18,7 @@ __all__ = [
     "Pricing",
     "Product",
     "ProductImage",
+    "Relisting",
     "Variant",
     "VariantStock",
 ]

@@ -59,14 +59,28 @@ async def list_after(tx: AsyncSession, after: UUID | None, limit: int) -> Sequen
     return (await tx.scalars(query)).all()
 
 
-async def list_ids_below(tx: AsyncSession, category_id: UUID) -> Sequence[UUID]:
-    """The products, not retired, of a category and all below it."""
-    query = (
+def _below(category_id: UUID) -> Select[UUID]:
+    """The ids of the products, not retired, of a category and all below it."""
+    return (
         select(Product.id)
         .join(Category, Category.id == Product.category_id)
         .where(Category.path.contains([category_id]), Product.deleted_at.is_(None))
-        .order_by(Product.id)
     )
+
+
+async def count_below(tx: AsyncSession, category_id: UUID) -> int:
+    """How many products there are of a category and all below it."""
+    counted = select(func.count()).select_from(_below(category_id).subquery())
+    return int(await tx.scalar(counted) or 0)
+
+
+async def list_ids_below(
+    tx: AsyncSession, category_id: UUID, after: UUID | None, limit: int
+) -> Sequence[UUID]:
+    """The products of a category and all below it, in the order of their ids."""
+    query = _below(category_id).order_by(Product.id).limit(limit)
+    if after is not None:
+        query = query.where(Product.id > after)
     return (await tx.scalars(query)).all()
 
 

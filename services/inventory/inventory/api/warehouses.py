@@ -6,15 +6,15 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from chassis import etag, outbox
+from chassis import etag
 from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.ids import new_id
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Id, Line, Name, OptionalLine, SafeText, Sku, View
 from inventory.api.access import Reader, Writer
-from inventory.domain.warehouse import Warehouse, WarehouseCodeTaken
-from inventory.store import stock, warehouses
+from inventory.domain.warehouse import Recount, Warehouse, WarehouseCodeTaken
+from inventory.store import recounts, warehouses
 
 router = APIRouter(prefix="/v1/admin/warehouses")
 
@@ -44,8 +44,15 @@ class WarehouseBody(Body):
     seller_id: Id | None = None
 
 
+class RecountView(View):
+    """Of how many variants it is told already that their warehouse opened or closed."""
+
+    done: int
+    total: int
+
+
 class WarehouseView(View):
-    """A warehouse."""
+    """A warehouse; `recount` while the stock of its variants is still to be told."""
 
     id: UUID
     code: str
@@ -55,6 +62,13 @@ class WarehouseView(View):
     is_active: bool
     seller_id: UUID | None
     version: int
+    recount: RecountView | None = None
+
+    @classmethod
+    def of(cls, warehouse: Warehouse, job: Recount | None = None) -> "WarehouseView":
+        """Show a warehouse, and what its last opening or closing has left to do."""
+        told = {name: getattr(warehouse, name, None) for name in cls.model_fields}
+        return cls(**told | {"recount": job and RecountView.model_validate(job)})
 
 
 @router.get("")
@@ -74,7 +88,13 @@ async def list_warehouses(
         after=paging.position(int, str),
         limit=paging.limit + 1,
     )
-    return paging.page(rows, WarehouseView.model_validate, lambda row: (row.priority, row.code))
+    found = await recounts.list_recounts(tx, [row.id for row in rows])
+    jobs = {job.warehouse_id: job for job in found}
+    return paging.page(
+        rows,
+        lambda row: WarehouseView.of(row, jobs.get(row.id)),
+        lambda row: (row.priority, row.code),
+    )
 
 
 @router.post("", status_code=201)
@@ -87,7 +107,7 @@ async def create_warehouse(
     tx.add(warehouse)
     await _flush(tx)
     etag.show(response, warehouse.version)
-    return WarehouseView.model_validate(warehouse)
+    return WarehouseView.of(warehouse)
 
 
 @router.get("/{warehouse_id}")
@@ -97,7 +117,7 @@ async def get_warehouse(
     """Read one warehouse."""
     warehouse = await warehouses.get_warehouse(tx, warehouse_id)
     etag.show(response, warehouse.version)
-    return WarehouseView.model_validate(warehouse)
+    return WarehouseView.of(warehouse, await recounts.find_recount(tx, warehouse_id))
 
 
 @router.put("/{warehouse_id}")
@@ -110,7 +130,11 @@ async def change_warehouse(
     tx: Tx,
     response: Response,
 ) -> WarehouseView:
-    """Change a warehouse; making it inactive takes its stock off sale at once."""
+    """Change a warehouse; making it inactive takes its stock off sale at once.
+
+    What is told of the stock follows: of 200 variants at once, of the rest in the background;
+    `recount` tells how far that is.
+    """
     warehouse = await warehouses.lock_warehouse(tx, warehouse_id)
     etag.check(warehouse.version, expected)
     was_active = warehouse.is_active
@@ -120,9 +144,11 @@ async def change_warehouse(
     warehouse.touch()
     await _flush(tx)
     if warehouse.is_active != was_active:
-        await _tell_levels(tx, warehouse_id)
+        job = await recounts.begin(tx, warehouse_id)
+    else:
+        job = await recounts.find_recount(tx, warehouse_id)
     etag.show(response, warehouse.version)
-    return WarehouseView.model_validate(warehouse)
+    return WarehouseView.of(warehouse, job)
 
 
 @router.delete("/{warehouse_id}", status_code=204)
@@ -138,10 +164,3 @@ async def delete_warehouse(
 async def _flush(tx: Tx) -> None:
     with refusing(uq_warehouses_code=WarehouseCodeTaken):
         await tx.flush()
-
-
-async def _tell_levels(tx: Tx, warehouse_id: UUID) -> None:
-    """Count anew what is for sale of every variant kept in a warehouse that opened or closed."""
-    locked = await stock.lock_stock(tx, await warehouses.list_variants_kept(tx, warehouse_id))
-    for events in (await stock.save_stock(tx, locked)).values():
-        outbox.add(tx, *events)

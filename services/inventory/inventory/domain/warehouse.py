@@ -1,14 +1,22 @@
-"""A warehouse: where pieces lie, and in which order warehouses are emptied."""
+"""A warehouse: where pieces lie, in which order warehouses are emptied, and what closing leaves."""
 
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, CheckConstraint, Index, Integer, String, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import NotFound, Refused
-from chassis.model import Aggregate
+from chassis.model import Aggregate, Stamped
 from inventory.domain.model import Base
 
 
@@ -28,6 +36,23 @@ class WarehouseInUse(Refused):
     """Stock is or was kept in this warehouse; make it inactive instead."""
 
     code = "warehouse_in_use"
+
+
+class Recount(Stamped, Base):
+    """Variants of a warehouse that opened or closed, counted again by their ids up to `after`.
+
+    What may be promised follows the warehouse at once; this is what is told of it. Another change
+    meanwhile starts again from the first variant.
+    """
+
+    __tablename__ = "recounts"
+
+    warehouse_id: Mapped[UUID] = mapped_column(
+        ForeignKey("warehouses.id", ondelete="CASCADE"), primary_key=True
+    )
+    after: Mapped[UUID | None]
+    done: Mapped[int]
+    total: Mapped[int]
 
 
 class Warehouse(Aggregate, Base):

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import BigInteger, delete, literal, select, tuple_
+from sqlalchemy import BigInteger, delete, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory.domain.stock import StockItem
@@ -66,10 +66,20 @@ async def list_warehouses(
     return (await tx.scalars(query)).all()
 
 
-async def list_variants_kept(tx: AsyncSession, warehouse_id: UUID) -> Sequence[UUID]:
-    """Read which variants are or were kept in the warehouse."""
+async def count_variants_kept(tx: AsyncSession, warehouse_id: UUID) -> int:
+    """How many variants are or were kept in the warehouse."""
+    kept = select(func.count()).where(StockItem.warehouse_id == warehouse_id)
+    return int(await tx.scalar(kept) or 0)
+
+
+async def list_variants_kept(
+    tx: AsyncSession, warehouse_id: UUID, after: UUID | None, limit: int
+) -> Sequence[UUID]:
+    """Read which variants are or were kept in the warehouse, in the order of their ids."""
     query = select(StockItem.variant_id).where(StockItem.warehouse_id == warehouse_id)
-    return (await tx.scalars(query)).all()
+    if after is not None:
+        query = query.where(StockItem.variant_id > after)
+    return (await tx.scalars(query.order_by(StockItem.variant_id).limit(limit))).all()
 
 
 async def remove_warehouse(tx: AsyncSession, warehouse: Warehouse) -> None:

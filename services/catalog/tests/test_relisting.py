@@ -1,0 +1,86 @@
+"""A change of a category lists the products below it again, in parts that go on by themselves."""
+
+from typing import Any
+
+import pytest
+
+from catalog.store import relistings
+from catalog.sweeps import relist
+from contracts.catalog import ProductChanged
+
+SHOWN_AT_ONCE = 2
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relistings, "REMADE_AT_ONCE", SHOWN_AT_ONCE)
+
+
+async def filled(shop: Any, count: int) -> dict[str, Any]:
+    category: dict[str, Any] = await shop.category("Shirts")
+    for number in range(count):
+        await shop.product(category, f"Shirt {number}")
+    return category
+
+
+async def paths(shop: Any) -> list[str]:
+    """The name of the category that each product's page shows."""
+    found = (await shop.client.get("/v1/products?limit=100")).json()["items"]
+    pages = [(await shop.client.get(f"/v1/products/{each['id']}")).json() for each in found]
+    return sorted(page["category_path"][-1]["name"] for page in pages)
+
+
+async def test_the_rest_of_a_change_goes_on_in_the_background(shop: Any, catalog: Any) -> None:
+    category = await filled(shop, 5)
+    url = f"/v1/admin/categories/{category['id']}"
+    database = catalog.running.database
+    assert (await shop.patch(url, description="All kinds")).json()["relisting"] is None
+    changed = (await shop.patch(url, name="Blouses")).json()
+    assert changed["relisting"] == {"done": SHOWN_AT_ONCE, "total": 5}
+    assert await paths(shop) == ["Blouses"] * 2 + ["Shirts"] * 3
+    (listed,) = (await shop.client.get("/v1/admin/categories", headers=shop.staff)).json()["items"]
+    assert listed["relisting"] == changed["relisting"]
+
+    assert [await relist(database) for _ in range(3)] == [2, 1, 0]
+    assert await paths(shop) == ["Blouses"] * 5
+    assert (await shop.client.get(url, headers=shop.staff)).json()["relisting"] is None
+
+
+async def test_a_move_is_told_of_each_product_once(shop: Any, catalog: Any) -> None:
+    category = await filled(shop, 5)
+    top = await shop.category("Top")
+    await catalog.forget_said()
+    url = f"/v1/admin/categories/{category['id']}"
+    assert (await shop.patch(url, parent_id=top["id"])).status_code == 200
+    while await relist(catalog.running.database):
+        pass
+    told = await catalog.said(ProductChanged)
+    assert len({each.product_id for each in told}) == len(told) == 5
+    assert {str(each.category_path[0]) for each in told} == {top["id"]}
+
+
+async def test_a_change_amid_another_begins_again(shop: Any, catalog: Any) -> None:
+    category = await filled(shop, 5)
+    top = await shop.category("Top")
+    url = f"/v1/admin/categories/{category['id']}"
+    await shop.patch(url, parent_id=top["id"])
+    await relist(catalog.running.database)
+    again = (await shop.patch(url, name="Blouses")).json()
+    assert again["relisting"] == {"done": SHOWN_AT_ONCE, "total": 5}
+    while await relist(catalog.running.database):
+        pass
+    assert await paths(shop) == ["Blouses"] * 5
+    # The move is still announced for the products that the first run did not reach.
+    assert len({each.product_id for each in await catalog.said(ProductChanged)}) == 5
+
+
+async def test_a_category_that_goes_takes_its_work_along(shop: Any, catalog: Any) -> None:
+    category = await filled(shop, 3)
+    url = f"/v1/admin/categories/{category['id']}"
+    await shop.patch(url, name="Blouses")
+    found = (await shop.client.get("/v1/products")).json()["items"]
+    for product in found:
+        await shop.delete(f"/v1/admin/products/{product['id']}")
+    assert (await shop.delete(url)).status_code == 204
+    assert await relist(catalog.running.database) == 0
+    assert await catalog.sql("select category_id from relistings") == []

@@ -1,0 +1,59 @@
+"""A warehouse that opens or closes is told of in parts, which go on by themselves."""
+
+from typing import Any
+
+import pytest
+
+from contracts.inventory import StockChanged
+from inventory.store import recounts
+from inventory.sweeps import recount
+
+from .shop import Shop, wants
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recounts, "COUNTED_AT_ONCE", 2)
+
+
+async def turn(shop: Shop, *, version: int, is_active: bool) -> Any:
+    answer = await shop.inventory.client.put(
+        f"/v1/admin/warehouses/{shop.second}",
+        json={"code": "W2", "name": "Second", "priority": 1, "is_active": is_active},
+        headers={**shop.staff(), "If-Match": f'"{version}"'},
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_the_rest_of_a_closing_goes_on_in_the_background(inventory: Any) -> None:
+    shop = await Shop.open(inventory)
+    variants = [await shop.variant(None, 5) for _ in range(5)]
+    database = inventory.running.database
+    closed = await turn(shop, version=1, is_active=False)
+    assert closed["recount"] == {"done": 2, "total": 5}
+    url = "/v1/admin/warehouses"
+    listed = (await inventory.client.get(url, headers=shop.staff())).json()["items"]
+    assert [each["recount"] for each in listed] == [None, closed["recount"]]
+
+    # Nothing is promised from it, told or not.
+    await inventory.hear(wants((max(variants), 1)))
+    assert [await recount(database) for _ in range(3)] == [2, 1, 0]
+    one = await inventory.client.get(f"{url}/{shop.second}", headers=shop.staff())
+    assert one.json()["recount"] is None
+    told = [event for event in await inventory.said() if isinstance(event, StockChanged)]
+    assert {event.variant_id for event in told} == set(variants)
+    assert len(told) == 5
+    assert {(event.available, event.availability) for event in told} == {(0, "out_of_stock")}
+
+
+async def test_opening_again_amid_a_closing_ends_as_open(inventory: Any) -> None:
+    shop = await Shop.open(inventory)
+    variants = [await shop.variant(None, 5) for _ in range(5)]
+    await turn(shop, version=1, is_active=False)
+    assert await recount(inventory.running.database) == 2
+    assert (await turn(shop, version=2, is_active=True))["recount"] == {"done": 2, "total": 5}
+    while await recount(inventory.running.database):
+        pass
+    rows = await inventory.sql("select variant_id, on_hand from stock_levels")
+    assert {row.variant_id: row.on_hand for row in rows} == dict.fromkeys(variants, 5)
