@@ -21,6 +21,19 @@ from suite.instance import Instance
 from suite.sdk import Sdk
 
 PATIENT = httpx.Timeout(40.0)
+# Seconds a test may take. One of the whole suite may be the first, which also starts the suite; an
+# attack that only `make faults` runs takes minutes.
+WHOLE_SUITE_LIMIT = 1200
+ATTACK_LIMIT = 3600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests that need more than the usual time limit one of their own."""
+    for item in items:
+        if item.get_closest_marker("full"):
+            item.add_marker(pytest.mark.timeout(ATTACK_LIMIT))
+        elif "instance" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(WHOLE_SUITE_LIMIT))
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,9 @@ from suite.compose import Project
 from suite.environment import ADMIN_EMAIL
 from suite.refusals import Refusal
 
+# Seconds a test may take; the first one also brings the composition or the pods up.
+LIMIT = 3600
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--all` runs what a first look leaves out."""
@@ -30,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is thorough, and have one of pods and composition run at a time."""
+    for item in items:
+        item.add_marker(pytest.mark.timeout(LIMIT))
     if not config.getoption("--all"):
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         config.hook.pytest_deselected(items=left_out)

@@ -1,7 +1,8 @@
 """The proxy that fails as networks do does what its names say."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, closing
 
 import pytest
 import pytest_asyncio
@@ -47,19 +48,33 @@ class Caller:
             await asyncio.wait_for(self.reader.read(1), SILENCE)
 
 
-async def call(wire: Wire) -> Caller:
-    return Caller(*await asyncio.open_connection("127.0.0.1", wire.port))
+Call = Callable[[], Awaitable[Caller]]
 
 
-async def test_a_whole_wire_carries_both_ways(wire: Wire) -> None:
-    caller = await call(wire)
+@pytest_asyncio.fixture
+async def call(wire: Wire) -> AsyncIterator[Call]:
+    """Opens connections through the wire, which end with the test."""
+    with ExitStack() as stack:
+
+        async def opened() -> Caller:
+            reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
+            stack.enter_context(closing(writer))
+            return Caller(reader, writer)
+
+        yield opened
+
+
+async def test_a_whole_wire_carries_both_ways(wire: Wire, call: Call) -> None:
+    caller = await call()
     await caller.says(b"hello")
     assert await caller.hears(5) == b"hello"
 
 
 @pytest.mark.parametrize("fault", [Wire.black_hole, Wire.one_way])
-async def test_what_was_held_arrives_when_the_wire_is_healed(fault: object, wire: Wire) -> None:
-    caller = await call(wire)
+async def test_what_was_held_arrives_when_the_wire_is_healed(
+    fault: object, wire: Wire, call: Call
+) -> None:
+    caller = await call()
     await asyncio.to_thread(fault, wire)  # type: ignore[arg-type]
     await caller.says(b"hello")
     await caller.hears_nothing()
@@ -67,8 +82,8 @@ async def test_what_was_held_arrives_when_the_wire_is_healed(fault: object, wire
     assert await caller.hears(5) == b"hello"
 
 
-async def test_a_slow_wire_keeps_everything_and_takes_its_time(wire: Wire) -> None:
-    caller = await call(wire)
+async def test_a_slow_wire_keeps_everything_and_takes_its_time(wire: Wire, call: Call) -> None:
+    caller = await call()
     wire.delay = SILENCE
     began = asyncio.get_running_loop().time()
     await caller.says(b"hello")
@@ -76,17 +91,17 @@ async def test_a_slow_wire_keeps_everything_and_takes_its_time(wire: Wire) -> No
     assert asyncio.get_running_loop().time() - began >= 2 * SILENCE
 
 
-async def test_a_cut_wire_ends_what_there_was_and_takes_nothing_new(wire: Wire) -> None:
-    caller = await call(wire)
+async def test_a_cut_wire_ends_what_there_was_and_takes_nothing_new(wire: Wire, call: Call) -> None:
+    caller = await call()
     await caller.says(b"hello")
     await caller.hears(5)
     await asyncio.to_thread(wire.cut)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await caller.hears(1)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-        late = await call(wire)
+        late = await call()
         await late.hears(1)
     await asyncio.to_thread(wire.heal)
-    again = await call(wire)
+    again = await call()
     await again.says(b"hello")
     assert await again.hears(5) == b"hello"

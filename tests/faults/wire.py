@@ -114,8 +114,16 @@ def wires(*to_ports: int) -> Iterator[list[Wire]]:
         yield made
     finally:
         for wire, server in zip(made, servers, strict=True):
-            wire.cut()
             loop.call_soon_threadsafe(server.close)
+            wire.cut()
+        asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+async def _cancel_all() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

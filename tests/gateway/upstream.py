@@ -44,7 +44,7 @@ def listening() -> socket.socket:
     return found
 
 
-def until(true: Callable[[], bool], seconds: float = 15) -> None:
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for a condition; an assertion fails when it does not come about in time."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -1,6 +1,8 @@
 """Mails go once, to a real SMTP server that refuses, dies, hangs and comes back."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 
 import pytest
 
@@ -122,12 +124,27 @@ async def test_a_connection_the_server_closed_is_opened_again(shop: Shop) -> Non
     assert {email.attempts for email in emails} == {1}
 
 
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[int]:
+    """The port of a server that takes connections, says nothing and never ends one by itself."""
+    over = asyncio.Event()
+
+    async def listen(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A connection whose writer is dropped is closed from Python 3.12 on.
+        with closing(writer):
+            await over.wait()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            over.set()
+
+
 async def test_a_server_that_hangs_keeps_nothing_waiting_for_ever(shop: Shop) -> None:
-    silent = await asyncio.start_server(lambda _r, _w: asyncio.sleep(60), "127.0.0.1", 0)
-    async with shop.sending_elsewhere(smtp_port=silent.sockets[0].getsockname()[1]):
+    async with silent_server() as port, shop.sending_elsewhere(smtp_port=port):
         await shop.harness.hear(a_notice())
         await shop.email_is("failed")
-    silent.close()
 
     (email,) = await shop.emails()
     assert "Timeout" in email.last_error

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 PACKAGE = Path(__file__).parents[1]
-READY_WITHIN = 20.0
+READY_WITHIN = 120.0
 
 
 def _free_port() -> int:
@@ -44,6 +44,7 @@ class CatcherProcess:
         give_up = time.monotonic() + READY_WITHIN
         while not self._is_ready():
             if self.process.poll() is not None or time.monotonic() > give_up:
+                self.stop()
                 raise RuntimeError("the mail catcher did not start")
             time.sleep(0.05)
 

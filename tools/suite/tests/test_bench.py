@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -197,10 +197,11 @@ Script = Callable[[bytes], bytes | None]
 
 
 @asynccontextmanager
-async def server(script: Script) -> AsyncIterator[tuple[str, list[int]]]:
-    """A server that answers each request with what the script returns; None closes the connection.
+async def connected(script: Script) -> AsyncIterator[tuple[Connection, list[int]]]:
+    """A connection to a server that answers each request with what the script returns.
 
-    Yields its URL and, for each connection, how many requests came on it.
+    None makes the server close the connection. Also yields how many requests came on each
+    connection that the server accepted.
     """
     counts: list[int] = []
 
@@ -224,8 +225,11 @@ async def server(script: Script) -> AsyncIterator[tuple[str, list[int]]]:
             writer.close()
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    # Since Python 3.12 the listener's end awaits the end of every connection.
     async with listener:
-        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", counts
+        with closing(Connection(url)) as connection:
+            yield connection, counts
 
 
 def plain(body: bytes, more: bytes = b"") -> bytes:
@@ -233,13 +237,11 @@ def plain(body: bytes, more: bytes = b"") -> bytes:
 
 
 async def test_requests_share_one_connection() -> None:
-    async with server(lambda _request: plain(b'{"a": 1}')) as (url, counts):
-        connection = Connection(url)
+    async with connected(lambda _request: plain(b'{"a": 1}')) as (connection, counts):
         for _ in range(3):
             got = await connection.request("POST", "/x", {"b": 2}, {"X-Token": "t"})
             assert got.is_success
             assert got.json() == {"a": 1}
-        connection.close()
     assert counts == [3]
 
 
@@ -250,8 +252,8 @@ async def test_a_request_carries_its_path_headers_and_body() -> None:
         seen.append(request)
         return plain(b"")
 
-    async with server(script) as (url, _):
-        await Connection(url).request(
+    async with connected(script) as (connection, _):
+        await connection.request(
             "POST", "/v1/carts", {"email": "a@b.example"}, {"Prefer": "wait=20"}
         )
     assert seen[0].startswith(b"POST /v1/carts HTTP/1.1\r\nHost: 127.0.0.1:")
@@ -262,30 +264,32 @@ async def test_a_request_carries_its_path_headers_and_body() -> None:
 async def test_a_chunked_answer_is_put_together() -> None:
     chunked = b"HTTP/1.1 409 Conflict\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunked += b'8\r\n{"code":\r\n5\r\n "x"}\r\n0\r\n\r\n'
-    async with server(lambda _request: chunked) as (url, _):
-        got = await Connection(url).request("GET", "/")
+    async with connected(lambda _request: chunked) as (connection, _):
+        got = await connection.request("GET", "/")
     assert (got.status, got.problem) == (409, "x")
 
 
 async def test_a_connection_the_server_closes_is_opened_again() -> None:
-    async with server(lambda _request: plain(b"{}", b"Connection: close\r\n")) as (url, counts):
-        connection = Connection(url)
+    async with connected(lambda _request: plain(b"{}", b"Connection: close\r\n")) as (
+        connection,
+        counts,
+    ):
         await connection.request("GET", "/")
         await connection.request("GET", "/")
     assert counts == [1, 1]
 
 
 async def test_a_connection_lost_before_the_answer_is_an_error_and_nothing_is_sent_twice() -> None:
-    async with server(lambda _request: None) as (url, counts):
+    async with connected(lambda _request: None) as (connection, counts):
         with pytest.raises(ConnectionError):
-            await Connection(url).request("POST", "/v1/orders", {})
+            await connection.request("POST", "/v1/orders", {})
     assert counts == [1]
 
 
 async def test_what_is_no_http_is_an_error() -> None:
-    async with server(lambda _request: b"SSH-2.0-server\r\n") as (url, _):
+    async with connected(lambda _request: b"SSH-2.0-server\r\n") as (connection, _):
         with pytest.raises(ConnectionError, match="no HTTP"):
-            await Connection(url).request("GET", "/")
+            await connection.request("GET", "/")
 
 
 # The command line.

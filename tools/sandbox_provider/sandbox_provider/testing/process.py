@@ -52,6 +52,7 @@ class ProviderProcess:
         give_up = time.monotonic() + 120
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > give_up:
+                self.kill()
                 raise AssertionError(self.log())
             time.sleep(0.05)
 
