@@ -12,10 +12,24 @@ from suite.refusals import MissingProgram
 PACKAGED = (
     "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin",
     "/opt/homebrew/opt/rabbitmq/sbin",
+    "/usr/local/opt/rabbitmq/sbin",
     "/opt/rabbitmq/sbin",
 )
-ERLANG = ("/usr/lib/erlang/bin", "/usr/lib/erlang/erts-*/bin", "/opt/homebrew/opt/erlang/bin")
+ERLANG = (
+    "/usr/lib/erlang/bin",
+    "/usr/lib/erlang/erts-*/bin",
+    "/usr/lib64/erlang/bin",
+    "/usr/lib64/erlang/erts-*/bin",
+    "/opt/homebrew/opt/erlang/bin",
+    "/usr/local/opt/erlang/bin",
+)
 INSTALL = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", "rabbitmq-server")
+# What to type, by the package manager that is on the PATH, as the README says.
+TO_TYPE = {
+    "apt-get": "sudo apt-get install --no-install-recommends rabbitmq-server",
+    "dnf": "sudo dnf install rabbitmq-server",
+    "brew": "brew install rabbitmq",
+}
 
 
 def find(report: Callable[[str], None]) -> Path:
@@ -24,11 +38,7 @@ def find(report: Callable[[str], None]) -> Path:
         return found[-1]
     privilege = _privilege()
     if privilege is None or not shutil.which("apt-get"):
-        raise MissingProgram(
-            f"RabbitMQ is needed and may not be installed from here; type:\n"
-            f"    sudo {' '.join(INSTALL)}\n"
-            "(or your system's way to install RabbitMQ 3.10 or newer), then try again."
-        )
+        raise MissingProgram(_request(next(filter(shutil.which, TO_TYPE), "")))
     report(f"RabbitMQ is not on this machine: {' '.join(INSTALL)} (half a minute)")
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     attempt(*privilege, "apt-get", "update", "-qq")
@@ -36,6 +46,14 @@ def find(report: Callable[[str], None]) -> Path:
     if found := folders(*PACKAGED):
         return found[-1]
     raise MissingProgram(f"RabbitMQ could not be installed:\n{installed.stderr.strip()}")
+
+
+def _request(manager: str) -> str:
+    """Return what the person at the keyboard has to install, and with which command if known."""
+    needed = "RabbitMQ 3.10 or newer is needed and cannot be installed from here"
+    if manager not in TO_TYPE:
+        return f"{needed}: install it as your system does, then try again."
+    return f"{needed}; type:\n    {TO_TYPE[manager]}\nthen try again."
 
 
 def erlang(program: str) -> Path:
