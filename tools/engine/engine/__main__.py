@@ -6,17 +6,19 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from engine import images, observers, private, standins
+from engine import bare, images, observers, private, readme, standins
 from suite import repository
 from suite.refusals import Refusal
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 console = Console(highlight=False)
 FOLDER = repository.ROOT / ".run/engine"
+BARE = repository.ROOT / ".run/bare"
 VERSION = "test"
 TESTS = "deploy/tests"
 
@@ -67,6 +69,31 @@ def test(context: typer.Context) -> None:
         pytest = engine.inside(sys.executable, "-m", "pytest", TESTS, *context.args)
         done = subprocess.run(pytest, cwd=repository.ROOT, env=environment(engine), check=False)
     raise typer.Exit(done.returncode)
+
+
+@app.command(name="bare")
+def follow_readme(
+    *,
+    release: Annotated[int, typer.Option(help="Debian 12 or 13; both without.")] = 0,
+    account: Annotated[str, typer.Option(help=f"root or {bare.USER}; both without.")] = "",
+    only: Annotated[str, typer.Option(help="up or test; both without.")] = "",
+) -> None:
+    """Follow the README on bare systems; on the newest, run every test there as root."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    bare.require()
+    BARE.mkdir(parents=True, exist_ok=True)
+    releases = [release] if release else list(bare.CODENAMES)
+    accounts = [account] if account else list(bare.HOMES)
+    runs = [(readme.buy, each, name) for each in releases for name in accounts if only != "test"]
+    if only != "up":
+        runs.append((readme.test, max(releases), "root"))
+    with private.alone(BARE):
+        for follow, each, name in runs:
+            report(f"Debian {each} as {name}")
+            made = bare.base(BARE, each, report)
+            with bare.running(made, BARE / f"{follow.__name__}-{each}-{name}") as system:
+                follow(system, name, report)
+    report("all that the README says holds on bare systems")
 
 
 @app.command()

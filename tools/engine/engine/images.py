@@ -49,6 +49,15 @@ def download(root: Path, folder: Path, report: Callable[[str], None]) -> Path:
 
 def context(root: Path, wheels: Path, folder: Path) -> Path:
     """Lay out what images are built from: the tracked files, with the wheels beside them."""
+    copy_files(root, folder)
+    (folder / "wheels").mkdir()
+    for wheel in wheels.iterdir():
+        (folder / "wheels" / wheel.name).hardlink_to(wheel)
+    return folder
+
+
+def copy_files(root: Path, folder: Path) -> None:
+    """Copy the files of the working tree that git does not ignore into a folder, made new."""
     shutil.rmtree(folder, ignore_errors=True)
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"],  # noqa: S607
@@ -59,10 +68,6 @@ def context(root: Path, wheels: Path, folder: Path) -> Path:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, target)
-    (folder / "wheels").mkdir()
-    for wheel in wheels.iterdir():
-        (folder / "wheels" / wheel.name).hardlink_to(wheel)
-    return folder
 
 
 def build(

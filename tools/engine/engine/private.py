@@ -95,12 +95,12 @@ def running(folder: Path) -> Iterator[Engine]:
     """
     require()
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), _engine(folder) as engine:
+    with alone(folder), _engine(folder) as engine:
         yield engine
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Hold the folder: two daemons on it would ruin each other's images."""
     with (folder / "lock").open("w") as lock:
         try:
