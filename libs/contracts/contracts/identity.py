@@ -66,8 +66,10 @@ class UserErased(UserEvent):
 class CustomerChanged(Event):
     """The state of a customer after a change.
 
-    `merged_into` is the customer that its user has claimed instead: what belonged to this one
-    belongs to that one from now on.
+    `merged_into` is the customer that its user has instead: what belonged to this one belongs to
+    that one from now on. With `reclaimed_by`, the user whose mailbox was proved without the
+    account's password, only orders go along: whatever else was stored for this customer or for that
+    user before this event is deleted.
     """
 
     aggregate: ClassVar[str] = "customer"
@@ -76,3 +78,4 @@ class CustomerChanged(Event):
     user_id: UUID | None = None
     status: Literal["active", "inactive", "blocked"]
     merged_into: UUID | None = None
+    reclaimed_by: UUID | None = None

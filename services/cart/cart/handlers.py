@@ -6,9 +6,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.settings import CartSettings
-from cart.store import locks, products
+from cart.store import locks, owners, products
 from chassis.bus import Bus
 from contracts.catalog import ProductChanged, ProductSnapshot, ProductsSent, ProductState
+from contracts.identity import CustomerChanged
 from contracts.inventory import StockChanged, StockLevelsSent, StockSnapshot, StockState
 from contracts.orders import OrderCancelled, OrderConfirmed
 
@@ -51,3 +52,12 @@ async def reopen_carts(events: Sequence[OrderCancelled], tx: AsyncSession) -> No
     await locks.unlock(
         tx, {event.cart_id: event.order_id for event in events if event.cart_id not in sold}
     )
+
+
+@bus.handles(CustomerChanged)
+async def customer_changed(event: CustomerChanged, tx: AsyncSession) -> None:
+    """Move the carts of a customer who is another now, or delete those a stranger may have left."""
+    if event.reclaimed_by is not None:
+        await owners.delete_carts(tx, event.customer_id)
+    elif event.merged_into is not None:
+        await owners.move_carts(tx, event.customer_id, event.merged_into)

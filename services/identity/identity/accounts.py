@@ -15,7 +15,7 @@ from identity.domain.role import CUSTOMER
 from identity.domain.session import RefreshToken, Session
 from identity.domain.user import User
 from identity.settings import IdentitySettings
-from identity.store import authority, customers, sessions, users
+from identity.store import addresses, authority, customers, sessions, users
 
 
 async def open_account(
@@ -89,6 +89,47 @@ async def _claim(
     taken = waiting.claim(user.id, by)
     await customers.move_addresses(tx, own.id, waiting.id)
     return [gone, taken]
+
+
+async def reclaim_account(tx: AsyncSession, user: User, now: datetime) -> None:
+    """Take a locked user's address as proven by its mailbox alone, without the password.
+
+    Whoever opened the account may be a stranger, so nothing that was stored before stays: the user
+    gets another customer, a fresh one or the one that staff made, and only orders go along. What a
+    straggler still stores for the customer before is the user's no more. Nothing happens where
+    the address was proven before.
+    """
+    if user.is_verified:
+        return
+    by = context.current().actor
+    before = await customers.lock_customer_of(tx, user.id)
+    waiting = await customers.lock_unclaimed_customer(tx, user.email)
+    claims = waiting is not None and await _may_claim(tx, before, waiting)
+    status = before.status
+    before.user_id = before.email = None
+    # The user lets go of one customer before taking the other: each has one.
+    await tx.flush()
+    if waiting is None or not claims:
+        waiting = Customer(
+            id=new_id(),
+            user_id=user.id,
+            email=user.email,
+            first_name="",
+            last_name="",
+            status=status,
+            created_by=by,
+            updated_by=by,
+        )
+        tx.add(waiting)
+        await tx.flush()
+    user.describe(first_name=waiting.first_name, last_name=waiting.last_name, phone=waiting.phone)
+    outbox.add(
+        tx,
+        before.abandon_to(waiting, user.id, by),
+        waiting.claim(user.id, by),
+        *user.verify(waiting.id, now),
+    )
+    await addresses.delete_addresses(tx, before.id)
 
 
 async def begin_session(

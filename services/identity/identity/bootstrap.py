@@ -92,6 +92,7 @@ async def _make_administrator(tx: AsyncSession, email: str, password_hash: str) 
         user.password_hash = password_hash
         await accounts.end_sessions(tx, user, utcnow())
         mail.warn_of_password(tx, user)
+        await accounts.reclaim_account(tx, user, utcnow())
     await accounts.prove_mailbox(tx, user, utcnow())
     # A ban or block would otherwise leave the operator without any administrator.
     customer = await customers.lock_customer_of(tx, user.id)

@@ -129,9 +129,9 @@ class Desk:
         return token
 
     async def verify(self) -> httpx.Response:
-        """Follow the newest verification link."""
+        """Follow the newest verification link, with the password."""
         token = await self.token_of((await self.mails("verification"))[-1])
-        return await self.post("/v1/auth/verify", {"token": token})
+        return await self.post("/v1/auth/verify", {"token": token, "password": PASSWORD})
 
     async def bootstrapped(self, **changes: Any) -> None:
         """Do what `migrate` does after the tables are made."""

@@ -6,7 +6,7 @@ from typing import Any
 from chassis.ids import new_id
 from identity import signing
 
-from .conftest import write_key
+from .conftest import PASSWORD, write_key
 
 OTHER = "nine herons stand in the shallows"
 
@@ -29,7 +29,9 @@ async def test_a_link_requested_again_is_the_same_and_works(desk: Any) -> None:
     [mail] = await desk.mails("verification")
     first, second = [(await desk.link_of(mail)).json() for _ in range(2)]
     assert first == second
-    assert (await desk.post("/v1/auth/verify", {"token": first["token"]})).status_code == 204
+    assert (
+        await desk.post("/v1/auth/verify", {"token": first["token"], "password": PASSWORD})
+    ).status_code == 204
 
 
 async def test_a_link_is_for_notifications_alone(desk: Any) -> None:
@@ -67,7 +69,9 @@ async def test_a_mailed_link_outlives_a_change_of_keys(
     other = signing.load(write_key(tmp_path / "other.pem"))
     identity.running.resources.email_token_key = signing.derived_key(other, b"e-mail tokens")
 
-    assert (await desk.post("/v1/auth/verify", {"token": mailed})).status_code == 204
+    assert (
+        await desk.post("/v1/auth/verify", {"token": mailed, "password": PASSWORD})
+    ).status_code == 204
 
 
 async def test_after_a_change_of_keys_a_mail_written_again_works(
@@ -81,4 +85,6 @@ async def test_after_a_change_of_keys_a_mail_written_again_works(
     after = await desk.token_of(mail)
 
     assert before != after
-    assert (await desk.post("/v1/auth/verify", {"token": after})).status_code == 204
+    assert (
+        await desk.post("/v1/auth/verify", {"token": after, "password": PASSWORD})
+    ).status_code == 204

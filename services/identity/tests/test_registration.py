@@ -48,7 +48,7 @@ async def test_the_mailed_link_proves_the_address_once(identity: Any, desk: Any)
     [mail] = await desk.mails("verification")
     assert mail.recipient == "ada@example.com"
 
-    body = {"token": await desk.token_of(mail)}
+    body = {"token": await desk.token_of(mail), "password": PASSWORD}
     assert (await desk.post("/v1/auth/verify", body)).status_code == 204
     again = await desk.post("/v1/auth/verify", body)
     assert again.json()["code"] == "bad_email_token"
@@ -60,7 +60,7 @@ async def test_a_late_or_foreign_token_is_refused(identity: Any, desk: Any) -> N
     await desk.register()
     token = await desk.token_of((await desk.mails("verification"))[0])
     await identity.sql("update email_tokens set expires_at = now()")
-    late = await desk.post("/v1/auth/verify", {"token": token})
+    late = await desk.post("/v1/auth/verify", {"token": token, "password": PASSWORD})
     assert late.json()["code"] == "bad_email_token"
     body = {"token": token, "password": OTHER}
     answer = await desk.post("/v1/auth/password-reset/confirm", body)

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import context
 from chassis.bus import Bus
 from chassis.ids import new_id, utcnow
+from contracts.identity import CustomerChanged
 from contracts.money import Money
 from contracts.notifications import Notify, WarnAccountOwner
 from notifications.domain import name_of
@@ -62,6 +64,16 @@ async def warn_account_owner(command: WarnAccountOwner, tx: AsyncSession) -> Non
     await emails.add_emails(tx, [_email(command, headline, locale, facts, now)])
     mailroom: Mailroom = bus.resources.mailroom
     mailroom.ring_after_commit(tx)
+
+
+@bus.handles(CustomerChanged)
+async def customer_changed(event: CustomerChanged, tx: AsyncSession) -> None:
+    """Delete what a stranger had stored for the user who proved the mailbox."""
+    if event.reclaimed_by is None:
+        return
+    (envelope,) = context.current().envelopes
+    await notifications.delete_notifications(tx, event.reclaimed_by, before=envelope.time)
+    await preferences.delete_preferences(tx, event.reclaimed_by, before=envelope.time)
 
 
 def _notification(command: Notify, headline: Headline) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from chassis.ids import new_id, utcnow
 from chassis.testing import model_differences
+from contracts.identity import CustomerChanged
 from contracts.notifications import NotificationType, SecurityWarning
 from notifications.domain import TYPES
 from notifications.main import service
@@ -110,6 +111,35 @@ async def test_a_warning_is_mailed_once_and_no_app_shows_it(shop: Shop) -> None:
     first, second = await rows(shop, "email_messages")
     assert (first.subject, first.recipient) == ("Your password was changed", "ada@example.com")
     assert second.subject == "We logged out one of your devices"
+
+
+async def test_a_reclaimed_account_keeps_nothing_of_before(shop: Shop) -> None:
+    user_id, other = new_id(), new_id()
+    for person in (user_id, other):
+        await shop.harness.sql(
+            "insert into preferences (user_id, switched_off, version) values "
+            "(:id, array['order_shipped:email'], 1)",
+            id=person,
+        )
+    await shop.harness.hear(a_notice(user_id=user_id), a_notice(user_id=other))
+    changed = CustomerChanged(customer_id=new_id(), status="inactive", merged_into=new_id())
+    await shop.harness.hear(changed)
+    assert len(await rows(shop, "notifications")) == 2
+
+    await shop.harness.hear(changed.model_copy(update={"reclaimed_by": user_id}))
+
+    assert [row.user_id for row in await rows(shop, "notifications")] == [other]
+    left = await shop.harness.sql("select user_id from preferences")
+    assert [row.user_id for row in left] == [other]
+
+
+async def test_what_came_after_the_account_was_reclaimed_stays(shop: Shop) -> None:
+    user_id = new_id()
+    await shop.harness.hear(a_notice(user_id=user_id))
+    await shop.harness.sql("update notifications set created_at = now() + interval '1 hour'")
+    event = CustomerChanged(customer_id=new_id(), status="inactive", reclaimed_by=user_id)
+    await shop.harness.hear(event)
+    assert len(await rows(shop, "notifications")) == 1
 
 
 def test_models_and_migrations_agree(template: str) -> None:

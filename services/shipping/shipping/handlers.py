@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.bus import Bus
 from chassis.ids import utcnow
+from contracts.identity import CustomerChanged
 from contracts.shipping import (
     CancelShipments,
     CreateShipments,
@@ -111,3 +112,10 @@ async def cancel_shipments(command: CancelShipments, tx: AsyncSession) -> Cancel
         return ShipmentAlreadySent(order_id=order_id).numbered(number)
     unsent = [piece for each in kept for piece in each.pieces()]
     return ShipmentsPartlyCancelled(order_id=order_id, unsent=unsent).numbered(number)
+
+
+@bus.handles(CustomerChanged)
+async def customer_changed(event: CustomerChanged, tx: AsyncSession) -> None:
+    """Let the parcels of a customer who is another now go along with their orders."""
+    if event.merged_into is not None:
+        await store.move_shipments(tx, event.customer_id, event.merged_into)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chassis.ids import new_id, utcnow
 from chassis.testing import Harness, model_differences
+from contracts.identity import CustomerChanged
 from contracts.money import Money
 from contracts.shipping import (
     ShipmentAlreadySent,
@@ -198,3 +199,15 @@ async def test_a_cancel_after_the_last_parcel_is_too_late(
     await shipping.hear(cancel(command.order_id))
 
     assert len(await shipping.said(ShipmentAlreadySent)) == 1
+
+
+async def test_parcels_go_along_with_a_customer_who_was_another(
+    shipping: Harness[Any], method_id: UUID
+) -> None:
+    before, after = new_id(), new_id()
+    await shipping.hear(create(method_id, customer_id=before), create(method_id))
+    event = CustomerChanged(customer_id=before, status="inactive", merged_into=after)
+    await shipping.hear(event)
+    rows = await shipping.sql("select customer_id from shipments")
+    assert after in {row.customer_id for row in rows}
+    assert before not in {row.customer_id for row in rows}

@@ -6,8 +6,9 @@ None of these answers tells whether an address is known: text and time are the s
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.db import Database, Tx
-from chassis.errors import NotFound
+from chassis.auth import MaybeCaller
+from chassis.db import Database
+from chassis.errors import NotFound, Unauthenticated
 from chassis.ids import utcnow
 from chassis.wire import Body, Name, View
 from identity import accounts, mail
@@ -46,9 +47,10 @@ class MailboxBody(Body):
 
 
 class VerifyBody(Body):
-    """The token of the mail."""
+    """The token of the mail; the account's password unless the request is signed in to it."""
 
     token: Token
+    password: Password | None = None
 
 
 class NewPasswordBody(Body):
@@ -56,6 +58,12 @@ class NewPasswordBody(Body):
 
     token: Token
     password: Password
+
+
+class PasswordRequired(Unauthenticated):
+    """Log in or send the account's password: the link alone does not prove who opened it."""
+
+    code = "password_required"
 
 
 class MailedView(View):
@@ -158,10 +166,31 @@ async def _use_token(tx: AsyncSession, text: str, purpose: Purpose) -> User:
 
 
 @router.post("/verify", status_code=204)
-async def verify(body: VerifyBody, tx: Tx) -> None:
-    """Prove the e-mail address by the token mailed to it."""
-    user = await _use_token(tx, body.token, "verification")
-    await accounts.prove_mailbox(tx, user, utcnow())
+async def verify(
+    body: VerifyBody,
+    caller: MaybeCaller,
+    database: DatabaseAtHand,
+    settings: SettingsAtHand,
+    passwords: PasswordsAtHand,
+    device: DeviceAtHand,
+) -> None:
+    """Prove the e-mail address by the token mailed to it, as the person who opened the account.
+
+    Without the password, the way to an account that a stranger opened is a password reset.
+    """
+    async with database.transaction() as tx:
+        known = await email_tokens.get_user_of_token(tx, body.token, "verification", utcnow())
+    if caller is None or caller.id != known.id:
+        if body.password is None:
+            raise PasswordRequired
+        await _count_passwords(database, settings, device)
+        if not await passwords.check(body.password, known.password_hash):
+            raise PasswordRequired
+    async with database.transaction() as tx:
+        user = await _use_token(tx, body.token, "verification")
+        if user.password_hash != known.password_hash:
+            raise PasswordRequired
+        await accounts.prove_mailbox(tx, user, utcnow())
 
 
 @router.post("/password-reset/confirm", status_code=204)
@@ -172,7 +201,10 @@ async def reset_password(
     passwords: PasswordsAtHand,
     device: DeviceAtHand,
 ) -> None:
-    """Choose a new password by the token mailed; every session ends, and the address is proven."""
+    """Choose a new password by the token mailed; every session ends, and the address is proven.
+
+    Where it was not proven before, whatever else the account stored is deleted, orders excepted.
+    """
     check_length(body.password)
     await _count_passwords(database, settings, device)
     async with database.transaction() as tx:
@@ -183,7 +215,7 @@ async def reset_password(
         user = await _use_token(tx, body.token, "password_reset")
         now = utcnow()
         user.password_hash = password_hash
-        await accounts.prove_mailbox(tx, user, now)
+        await accounts.reclaim_account(tx, user, now)
         await accounts.end_sessions(tx, user, now)
         await email_tokens.void_email_tokens(tx, user.id, now)
         mail.warn_of_password(tx, user)

@@ -125,6 +125,16 @@ class Customer(Aggregate, Base):
         self.status = "inactive"
         return self._changed_by(by)
 
+    def abandon_to(self, other: "Customer", user_id: UUID, by: str) -> CustomerChanged:
+        """Give way to the customer of the user who proved the mailbox without the password.
+
+        Nothing that was stored here is the user's, so it goes; only orders go along.
+        """
+        self.first_name = self.last_name = ""
+        self.phone = None
+        event = self.merge_into(other, by)
+        return event.model_copy(update={"reclaimed_by": user_id})
+
     def _changed_by(self, by: str) -> CustomerChanged:
         self.updated_by = by
         self.touch()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.errors import NotFound
@@ -65,3 +65,8 @@ async def drop_default(tx: AsyncSession, customer_id: UUID, kind: str, *, beside
         )
         .values(is_default=False, version=Address.version + 1)
     )
+
+
+async def delete_addresses(tx: AsyncSession, customer_id: UUID) -> None:
+    """Delete every address of a customer, the deleted ones that history showed included."""
+    await tx.execute(delete(Address).where(Address.customer_id == customer_id))

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -58,3 +58,12 @@ async def read_all(tx: AsyncSession, user_id: UUID, now: datetime) -> int:
     )
     assert isinstance(result, CursorResult)  # noqa: S101
     return result.rowcount
+
+
+async def delete_notifications(tx: AsyncSession, user_id: UUID, *, before: datetime) -> None:
+    """Delete what a person was shown up to a moment."""
+    await tx.execute(
+        delete(Notification)
+        .where(Notification.user_id == user_id, Notification.created_at <= before)
+        .execution_options(synchronize_session=False)
+    )

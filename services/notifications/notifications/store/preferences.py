@@ -1,9 +1,10 @@
 """Queries on preferences."""
 
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -31,3 +32,12 @@ async def list_switched_off(tx: AsyncSession, user_ids: Collection[UUID]) -> set
         )
     )
     return {(user_id, name) for user_id, names in rows for name in names}
+
+
+async def delete_preferences(tx: AsyncSession, user_id: UUID, *, before: datetime) -> None:
+    """Delete what a person switched off, unless they changed it after a moment."""
+    await tx.execute(
+        delete(Preferences)
+        .where(Preferences.user_id == user_id, Preferences.updated_at <= before)
+        .execution_options(synchronize_session=False)
+    )

@@ -104,6 +104,9 @@ TO_CHECK: Final = text(
     "select id from payments where check_at < :now order by check_at limit :most "
     "for update skip locked"
 )
+MOVE: Final = text(
+    "update payments set customer_id = :after, updated_at = now() where customer_id = :before"
+)
 SCHEDULE: Final = text("update payments set check_at = :check_at where id = :id")
 PUT_OFF: Final = text(
     "update payments set check_at = :until where id = any(cast(:ids as uuid[])) and check_at < :now"
@@ -249,3 +252,8 @@ def _order(row: Sequence[Any]) -> OrderPayments:
 
 def _payment(row: Sequence[Any]) -> Payment:
     return Payment(**dict(zip(PAYMENT_COLUMNS, row, strict=True)))
+
+
+async def move_payments(tx: AsyncSession, before: UUID, after: UUID) -> None:
+    """Let the payments of one customer belong to another."""
+    await tx.execute(MOVE, {"before": before, "after": after})

@@ -19,6 +19,13 @@ MEANS: Final = text(
 )
 OWNED_LOCK: Final = text("select pg_advisory_xact_lock(hashtextextended(cast(:owner as text), 0))")
 
+MOVE: Final = text(
+    "update saved_payment_methods s set customer_id = :after, updated_at = now(), "
+    "is_default = s.is_default and not exists (select 1 from saved_payment_methods o "
+    "where o.customer_id = :after and o.is_default and o.deleted_at is null) "
+    "where s.customer_id = :before"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Means:
@@ -85,6 +92,22 @@ async def clear_default(tx: AsyncSession, customer_id: UUID) -> None:
         SavedPaymentMethod.customer_id == customer_id, SavedPaymentMethod.is_default
     )
     await tx.execute(statement.values(is_default=False))
+
+
+async def delete_all_saved(tx: AsyncSession, customer_id: UUID) -> None:
+    """Delete a customer's methods; the provider forgets them too, soon after."""
+    await lock_owner(tx, customer_id)
+    statement = update(SavedPaymentMethod).where(
+        SavedPaymentMethod.customer_id == customer_id, SavedPaymentMethod.deleted_at.is_(None)
+    )
+    await tx.execute(statement.values(is_default=False, deleted_at=func.now()))
+
+
+async def move_saved(tx: AsyncSession, before: UUID, after: UUID) -> None:
+    """Let one customer's methods belong to another, whose default stays."""
+    for customer_id in sorted((before, after)):
+        await lock_owner(tx, customer_id)
+    await tx.execute(MOVE, {"before": before, "after": after})
 
 
 async def list_deleted(

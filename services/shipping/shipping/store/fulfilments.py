@@ -172,3 +172,13 @@ async def count_open_others(tx: AsyncSession, shipment: Shipment) -> int:
         )
     )
     return found or 0
+
+
+async def move_shipments(tx: AsyncSession, before: UUID, after: UUID) -> None:
+    """Let the parcels of one customer belong to another."""
+    await tx.execute(
+        update(Shipment)
+        .where(Shipment.customer_id == before)
+        .values(customer_id=after)
+        .execution_options(synchronize_session=False)
+    )

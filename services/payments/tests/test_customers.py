@@ -1,0 +1,59 @@
+"""Payments go along with a customer who is another now; saved methods only with the same person."""
+
+from typing import Any
+from uuid import UUID
+
+from chassis.ids import new_id
+from chassis.testing import Harness
+from contracts.identity import CustomerChanged
+
+from .commands import collect
+from .test_saved_methods import keep, kept
+
+Payments = Harness[Any]
+
+
+def changed(before: UUID, after: UUID, by: UUID | None = None) -> CustomerChanged:
+    return CustomerChanged(
+        customer_id=before, status="inactive", merged_into=after, reclaimed_by=by
+    )
+
+
+async def owners(payments: Payments) -> list[UUID]:
+    return [row.customer_id for row in await payments.sql("select customer_id from payments")]
+
+
+async def test_a_reclaimed_customer_leaves_no_saved_method_behind(payments: Payments) -> None:
+    before, after = new_id(), new_id()
+    stranger = payments.signed_in(customer_id=before)
+    other = payments.signed_in()
+    for headers in (stranger, stranger, other):
+        await keep(payments, headers)
+    await payments.hear(collect(customer_id=before))
+
+    event = changed(before, after, by=new_id())
+    await payments.hear(event)
+    await payments.hear(event)
+
+    assert await kept(payments, stranger) == []
+    assert await kept(payments, payments.signed_in(customer_id=after)) == []
+    assert len(await kept(payments, other)) == 1
+    assert await owners(payments) == [after]
+    # The sweep makes the provider forget what is marked as deleted.
+    marked = await payments.sql(
+        "select customer_id from saved_payment_methods where deleted_at is not null"
+    )
+    assert [row.customer_id for row in marked] == [before, before]
+
+
+async def test_saved_methods_go_along_with_a_customer_who_was_another(payments: Payments) -> None:
+    before, after = new_id(), new_id()
+    mine = await keep(payments, payments.signed_in(customer_id=before))
+    await keep(payments, payments.signed_in(customer_id=after))
+    await payments.hear(collect(customer_id=before))
+    await payments.hear(changed(before, after))
+
+    found = await kept(payments, payments.signed_in(customer_id=after))
+    assert mine["id"] in {method["id"] for method in found}
+    assert sorted(method["is_default"] for method in found) == [False, True]
+    assert await owners(payments) == [after]
