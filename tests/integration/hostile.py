@@ -72,12 +72,26 @@ MALFORMED_IDS = ("x", "0", "-1", "%00", "'", "%25", "..;", "a" * 300, "g" * 36, 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of the document. `schema` is that of its body, or None."""
+    """One operation of the document. `schema` is that of its body, or None.
+
+    security: `required`, `optional` or `ignored` access token. permissions: all are needed.
+    callers: the services that may call an internal operation; empty for any.
+    example: the body that the document shows, or None.
+    """
 
     method: str
     path: str
     parameters: tuple[dict[str, Json], ...]
     schema: dict[str, Json] | None
+    security: str = "ignored"
+    permissions: frozenset[str] = frozenset()
+    callers: frozenset[str] = frozenset()
+    example: Json = None
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether nobody gets in without an access token."""
+        return self.security == "required"
 
     def named(self, place: str) -> list[str]:
         """The names of its parameters in the path, the query or the headers."""
@@ -91,17 +105,30 @@ class Operation:
         return f"{self.method} {self.path}"
 
 
+def security_of(operation: dict[str, Json]) -> str:
+    """Whether an access token is required, optional or ignored."""
+    declared = operation.get("security")
+    if not declared:
+        return "ignored"
+    return "optional" if {} in declared else "required"
+
+
 class Document:
     """The merged OpenAPI document."""
 
     def __init__(self, document: dict[str, Json]) -> None:
         self.schemas = document["components"]["schemas"]
+        self.examples = document["components"].get("examples", {})
         self.operations = [
             Operation(
                 method.upper(),
                 path,
                 tuple(item[method].get("parameters", ())),
                 self._body(item[method]),
+                security_of(item[method]),
+                frozenset(item[method].get("x-permissions", ())),
+                frozenset(item[method].get("x-calling-services", ())),
+                self._example(item[method]),
             )
             for path, item in document["paths"].items()
             for method in METHODS
@@ -111,6 +138,15 @@ class Document:
     def _body(self, operation: dict[str, Json]) -> dict[str, Json] | None:
         content = operation.get("requestBody", {}).get("content", {})
         return self.plain(content["application/json"]["schema"]) if content else None
+
+    def _example(self, operation: dict[str, Json]) -> Json:
+        content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        if "example" in content:
+            return content["example"]
+        for shown in content.get("examples", {}).values():
+            name = shown.get("$ref", "").rpartition("/")[2]
+            return self.examples[name]["value"] if name else shown["value"]
+        return None
 
     def plain(self, schema: dict[str, Json]) -> dict[str, Json]:
         """A schema without references or alternatives at its top."""

@@ -1,4 +1,4 @@
-"""Nobody sees or changes what is not theirs: tokens, roles and owners, over everything the document names."""
+"""Every operation of the API document admits whom it declares: tokens, permissions, owners, services."""
 
 import asyncio
 import base64
@@ -15,62 +15,30 @@ import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from access import (
+    INVALID_BODY,
+    Attempt,
+    Principal,
+    attempt,
+    owner_of_everything,
+    people,
+    refused_with,
+    without_known_ids,
+)
 from chassis.testing import PLAIN
 from hostile import Document, Operation, encoded, faults_of
 from invariants import SERVICES, Books
-from shopfloor import Buyer, Staff, key, ok
+from shopfloor import Buyer, Staff, ok
 from suite.environment import TOKEN_AUDIENCE, TOKEN_ISSUER
 from suite.instance import Instance
 
 AT_ONCE = 16
-FOR_STAFF, FOR_USERS = "/v1/admin/", "/v1/me"
 
 
 @pytest_asyncio.fixture
 async def document(http: httpx.AsyncClient, staff: Staff) -> Document:
     """Everything there is to reach."""
     return Document(ok(await http.get("/docs/openapi.json")))
-
-
-async def answers(
-    http: httpx.AsyncClient,
-    document: Document,
-    chosen: Iterable[Operation],
-    headers: dict[str, str],
-) -> list[tuple[Operation, httpx.Response]]:
-    """Ask every chosen operation with a sound body and these headers."""
-
-    at_once = asyncio.Semaphore(AT_ONCE)
-
-    async def ask(operation: Operation) -> tuple[Operation, httpx.Response]:
-        content = encoded(document.sample(operation.schema)) if operation.schema else None
-        sent = {**key(), "Content-Type": "application/json", "If-Match": '"1"', **headers}
-        async with at_once:
-            url = operation.url({"code": "US", "provider": "sandbox"})
-            return operation, await http.request(
-                operation.method, url, headers=sent, content=content
-            )
-
-    return await asyncio.gather(*(ask(operation) for operation in chosen))
-
-
-def others(told: list[tuple[Operation, httpx.Response]], status: int) -> list[str]:
-    """The answers that are of another status, or no problem documents."""
-    found = [
-        f"{operation}: {answer.status_code} {answer.text[:200]}"
-        for operation, answer in told
-        if answer.status_code != status
-    ]
-    return found + [
-        fault for operation, answer in told for fault in faults_of(answer, str(operation))
-    ]
-
-
-async def customer(http: httpx.AsyncClient, staff: Staff) -> Buyer:
-    """Somebody with an account of their own."""
-    buyer = Buyer(http, staff)
-    await buyer.sign_up()
-    return buyer
 
 
 def signed_by_hand(kid: str, claims: dict[str, Any], secret: bytes) -> str:
@@ -126,13 +94,61 @@ class Forger:
         }
 
 
-async def test_an_expired_or_forged_token_opens_nothing(
+async def attempts(
+    http: httpx.AsyncClient,
+    principal: Principal,
+    operations: Iterable[Operation],
+    ids: dict[str, str],
+) -> list[Attempt]:
+    """Call operations as one principal."""
+    at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def call(operation: Operation) -> Attempt:
+        async with at_once:
+            return await attempt(http, operation, principal, ids)
+
+    return await asyncio.gather(*map(call, operations))
+
+
+def faults(found: Iterable[Attempt]) -> list[str]:
+    """What is wrong with the answers."""
+    found = list(found)
+    wrong = [fault for each in found if (fault := each.fault)]
+    return wrong + [f for each in found for f in faults_of(each.answer, str(each.operation))]
+
+
+def assert_no_faults(found: Iterable[Attempt]) -> None:
+    """Fail with every fault."""
+    wrong = faults(found)
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_every_operation_admits_whom_it_declares_and_nobody_else(
+    http: httpx.AsyncClient,
+    instance: Instance,
+    staff: Staff,
+    document: Document,
+    at_rest: Books,
+) -> None:
+    owner = await owner_of_everything(http, staff)
+    assert without_known_ids(document, owner.ids) == []
+    before = await owner.view()
+    for principal in await people(http, instance, staff):
+        found = await attempts(http, principal, document.operations, owner.ids)
+        assert_no_faults(found)
+        assert await owner.view() == before, principal
+
+
+async def test_no_operation_admits_a_token_that_does_not_count(
     http: httpx.AsyncClient, staff: Staff, instance: Instance, document: Document
 ) -> None:
     bad = Forger(instance, staff.token).all()
     for kind in ("expired", "of another key"):
-        headers = {"Authorization": f"Bearer {bad[kind]}"}
-        assert others(await answers(http, document, document.operations, headers), 401) == []
+        principal = refused_with(kind, bad[kind])
+        assert_no_faults(await attempts(http, principal, document.operations, {}))
+    service = refused_with("a service", await service_token(instance, "orders"))
+    closed = [each for each in document.operations if each.security != "ignored"]
+    assert_no_faults(await attempts(http, service, closed, {}))
     for kind, token in bad.items():
         answer = await http.get("/v1/me", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 401, f"{kind}: {answer.text}"
@@ -143,74 +159,89 @@ async def test_services_check_tokens_themselves(
 ) -> None:
     bad = Forger(instance, staff.token).all()
     for service in SERVICES:
-        async with httpx.AsyncClient(base_url=instance.url(service), verify=PLAIN) as alone:
+        async with direct(instance, service) as alone:
             own = Document((await alone.get("/openapi.json")).json())
-            protected = [o for o in own.operations if o.path.startswith((FOR_STAFF, FOR_USERS))]
-            for kind, token in bad.items():
-                headers = {"Authorization": f"Bearer {token}"}
-                told = await answers(alone, own, protected[:1], headers)
-                assert others(told, 401) == [], kind
-            # Nobody names themselves: who is asking is what the token says.
+            protected = [o for o in own.operations if o.needs_token and o.path.startswith("/v1/")]
+            # A caller's name in a header counts for nothing: the token says who calls.
             named = {"X-User-Id": str(uuid.uuid4()), "X-Principal": "admin", "X-Roles": "admin"}
-            assert others(await answers(alone, own, protected[:1], named), 401) == []
-            internal = [o for o in own.operations if o.path.startswith("/internal/")]
-            asked = [o for o in internal if o.path != "/internal/token"]
-            told = await answers(alone, own, asked, staff.headers)
-            assert others(told, 401) == []
+            refused = [refused_with(kind, token) for kind, token in bad.items()]
+            for principal in (*refused, Principal("named in headers", named, is_refused=True)):
+                assert_no_faults(await attempts(alone, principal, protected[:1], {}))
 
 
-async def test_staff_routes_are_for_staff_and_own_routes_for_users(
+async def test_internal_operations_admit_the_services_they_declare(
+    staff: Staff, instance: Instance
+) -> None:
+    tokens = {name: await service_token(instance, name) for name in SERVICES}
+    count = 0
+    for service in SERVICES:
+        async with direct(instance, service) as alone:
+            own = Document((await alone.get("/openapi.json")).json())
+            internal = [each for each in own.operations if each.path.startswith("/internal/")]
+            closed = [each for each in internal if each.path != "/internal/token"]
+            count += len(closed)
+            for headers in ({}, staff.headers):
+                person = Principal("a person", headers, is_refused=True)
+                assert_no_faults(await attempts(alone, person, closed, {}))
+            for name, token in tokens.items():
+                for each in closed:
+                    sent = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+                    content = encoded(INVALID_BODY) if each.schema else None
+                    answer = await alone.request(
+                        each.method, each.url({}), headers=sent, content=content
+                    )
+                    is_barred = answer.status_code in (401, 403)
+                    is_declared = not each.callers or name in each.callers
+                    assert is_barred is not is_declared, f"{name}: {each}: {answer.text}"
+    assert count
+
+
+async def service_token(instance: Instance, name: str) -> str:
+    """A service's own token, from identity."""
+    body = {"client_id": name, "client_secret": instance.environment.secrets[f"client:{name}"]}
+    async with direct(instance, "identity") as identity:
+        return str(ok(await identity.post("/internal/token", json=body))["access_token"])
+
+
+def direct(instance: Instance, service: str) -> httpx.AsyncClient:
+    """A client of a service, past the gateway."""
+    return httpx.AsyncClient(base_url=instance.url(service), verify=PLAIN, timeout=40)
+
+
+async def test_a_hole_in_the_matrix_is_seen(
     http: httpx.AsyncClient, staff: Staff, document: Document
 ) -> None:
-    for_staff = [o for o in document.operations if o.path.startswith(FOR_STAFF)]
-    for_users = [o for o in document.operations if o.path.startswith(FOR_USERS)]
-    assert for_staff
-    assert for_users
-    someone = await customer(http, staff)
-    assert others(await answers(http, document, for_staff, someone.headers), 403) == []
-    assert others(await answers(http, document, [*for_staff, *for_users], {}), 401) == []
+    nowhere = httpx.Request("GET", "http://shop/")
+    orders = next(each for each in document.operations if str(each) == "GET /v1/orders/{order_id}")
+    roles = next(each for each in document.operations if str(each) == "POST /v1/admin/roles")
+    customer = Principal("customer", {}, frozenset())
+    admin = Principal("admin", {}, frozenset(roles.permissions))
+    barred = {"json": {"code": "forbidden"}, "request": nowhere}
+    seen = [
+        Attempt(orders, customer, True, httpx.Response(200, json={}, request=nowhere)),
+        Attempt(roles, customer, False, httpx.Response(201, json={}, request=nowhere)),
+        Attempt(roles, admin, False, httpx.Response(403, **barred)),
+        Attempt(roles, refused_with("old", "x"), False, httpx.Response(403, **barred)),
+        Attempt(roles, Principal("anonymous", {}), False, httpx.Response(404, **barred)),
+        Attempt(orders, admin, True, httpx.Response(503, **barred)),
+    ]
+    assert all(each.fault for each in seen)
+    assert Attempt(orders, customer, True, httpx.Response(404, **barred)).fault is None
 
 
-async def test_what_belongs_to_one_is_not_there_for_another(
+async def test_lists_show_their_owners_things_alone(
     http: httpx.AsyncClient, staff: Staff, at_rest: Books
 ) -> None:
-    product = await staff.sell(stock=10)
-    owner, other = await customer(http, staff), await customer(http, staff)
-    guest, stranger = Buyer(http, staff), Buyer(http, staff)
-    stranger_order = await stranger.buys(product)
-    owners = [(owner, await owner.buys(product)), (guest, await guest.buys(product))]
-    await staff.ended(stranger_order["id"])
-    nobody = Buyer(http, staff)
-
-    for whose, order in owners:
-        await staff.ended(order["id"])
-        payment = await whose.payment(order["id"])
-        query = {"order_id": order["id"]}
-        (parcel,) = ok(await http.get("/v1/shipments", params=query, headers=whose.headers))[
-            "items"
-        ]
-        urls = [
-            f"/v1/orders/{order['id']}",
-            f"/v1/orders/{order['id']}/history",
-            f"/v1/orders/{order['id']}/progress",
-            f"/v1/carts/{whose.cart_id}",
-            f"/v1/payments/{payment['id']}",
-            f"/v1/shipments/{parcel['id']}",
-        ]
-        for foreign in (other, stranger, nobody):
-            for url in urls:
-                answer = await http.get(url, headers=foreign.headers)
-                # Who shows nothing at all is told that something must be shown.
-                refusals = (401, 404) if foreign is nobody else (404,)
-                assert answer.status_code in refusals, f"{url}: {answer.text}"
-                assert faults_of(answer, url) == []
-            for url in ("/v1/payments", "/v1/shipments"):
-                answer = await http.get(url, params=query, headers=foreign.headers)
-                seen = answer.json().get("items", []) if answer.is_success else []
-                assert seen == []
-            refused = await foreign.cancel(order["id"])
-            assert refused.status_code in (401, 404), refused.text
-            assert (await whose.read(order["id"]))["status"] == "confirmed"
-
-    lists = ok(await http.get("/v1/orders", headers=other.headers))
-    assert lists["items"] == []
+    owner, other = Buyer(http, staff), Buyer(http, staff)
+    await other.sign_up()
+    guest = Buyer(http, staff)
+    order = await owner.buys(await staff.sell(stock=3))
+    await guest.fill((await staff.sell(stock=3), 1))
+    await staff.ended(order["id"])
+    query = {"order_id": order["id"]}
+    for foreign in (other, guest, Buyer(http, staff)):
+        for url in ("/v1/payments", "/v1/shipments"):
+            answer = await http.get(url, params=query, headers=foreign.headers)
+            assert (answer.json().get("items", []) if answer.is_success else []) == []
+    assert ok(await http.get("/v1/orders", headers=other.headers))["items"] == []
+    assert (await other.cancel(order["id"])).status_code == 404
