@@ -143,7 +143,8 @@ async def with_role(
         headers = {**staff.headers, "If-Match": etag}
         body = {"roles": ["customer", role["name"]]}
         ok(await http.put(f"{url}/roles", json=body, headers=headers))
-    body = {"token": await Letterbox(instance, email).token("Confirm your e-mail address")}
+    token = await Letterbox(instance, email).token("Confirm your e-mail address")
+    body = {"token": token, "password": password}
     ok(await http.post("/v1/auth/verify", json=body))
     token = await sign_in(http, email, password)
     permissions = frozenset(role["permissions"])

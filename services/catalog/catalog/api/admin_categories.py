@@ -172,7 +172,7 @@ async def change_category(
     await flush(tx)
     if not moves and not given.keys() & LISTED:
         return _shown(response, category, await relistings.find_relisting(tx, category_id))
-    job = await relistings.begin(tx, category.id, utcnow(), announced=moves)
+    job = await relistings.start_relisting(tx, category.id, utcnow(), announced=moves)
     return _shown(response, category, job)
 
 

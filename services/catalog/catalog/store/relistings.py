@@ -18,7 +18,7 @@ WAITING = text(
 )
 
 
-async def begin(
+async def start_relisting(
     tx: AsyncSession, category_id: UUID, now: datetime, *, announced: bool
 ) -> Relisting | None:
     """List the first products below a locked category; returns what is left, if anything is."""

@@ -144,7 +144,7 @@ async def change_warehouse(
     warehouse.touch()
     await _flush(tx)
     if warehouse.is_active != was_active:
-        job = await recounts.begin(tx, warehouse_id)
+        job = await recounts.start_recount(tx, warehouse_id)
     else:
         job = await recounts.find_recount(tx, warehouse_id)
     etag.show(response, warehouse.version)

@@ -18,7 +18,7 @@ WAITING = text(
 )
 
 
-async def begin(tx: AsyncSession, warehouse_id: UUID) -> Recount | None:
+async def start_recount(tx: AsyncSession, warehouse_id: UUID) -> Recount | None:
     """Count the first variants of a locked warehouse; returns what is left, if anything is."""
     total = await warehouses.count_variants_kept(tx, warehouse_id)
     job = await tx.get(Recount, warehouse_id, with_for_update=True) or Recount(
