@@ -137,18 +137,38 @@ async def with_role(
     names = {"first_name": "Ada", "last_name": "Byron"}
     ok(await http.post("/v1/auth/register", json={"email": email, "password": password, **names}))
     if role["name"] != "customer":
-        (user,) = (await staff.get("/v1/admin/users", email=email))["items"]
-        url = f"/v1/admin/users/{user['id']}"
-        etag = (await http.get(url, headers=staff.headers)).headers["ETag"]
-        headers = {**staff.headers, "If-Match": etag}
-        body = {"roles": ["customer", role["name"]]}
-        ok(await http.put(f"{url}/roles", json=body, headers=headers))
+        path = await path_of_user(staff, email)
+        await change(staff, path, "roles", {"roles": ["customer", role["name"]]})
     token = await Letterbox(instance, email).token("Confirm your e-mail address")
     body = {"token": token, "password": password}
     ok(await http.post("/v1/auth/verify", json=body))
     token = await sign_in(http, email, password)
     permissions = frozenset(role["permissions"])
     return Principal(role["name"], {"Authorization": f"Bearer {token}"}, permissions)
+
+
+async def path_of_user(staff: Staff, email: str) -> str:
+    """The path of a user's account."""
+    (user,) = (await staff.get("/v1/admin/users", email=email))["items"]
+    return f"/v1/admin/users/{user['id']}"
+
+
+async def change(staff: Staff, path: str, what: str, body: dict[str, Any]) -> None:
+    """Change the `status` or the `roles` of a user, which must succeed."""
+    etag = (await staff.http.get(path, headers=staff.headers)).headers["ETag"]
+    headers = {**staff.headers, "If-Match": etag}
+    ok(await staff.http.put(f"{path}/{what}", json=body, headers=headers))
+
+
+async def another_administrator(staff: Staff) -> tuple[str, Staff]:
+    """A person who just became an administrator, signed in; the path of their account."""
+    email, password = f"{secrets.token_hex(5)}@example.com", f"{secrets.token_hex(12)} dandelions"
+    names = {"first_name": "Eve", "last_name": "Second"}
+    body = {"email": email, "password": password, **names}
+    ok(await staff.http.post("/v1/auth/register", json=body))
+    path = await path_of_user(staff, email)
+    await change(staff, path, "roles", {"roles": ["admin", "customer"]})
+    return path, Staff(staff.http, await sign_in(staff.http, email, password))
 
 
 @dataclass(frozen=True)
@@ -222,7 +242,7 @@ async def attempt(
         body = INVALID_BODY
     query = {name: ids[name] for name in operation.named("query") if name in ids and not is_staffs}
     is_foreign = bool(query) or named or any(name in ids for name in operation.named("path"))
-    answer = await http.request(
+    request = http.build_request(
         operation.method,
         operation.url(known),
         params=query,
@@ -234,7 +254,20 @@ async def attempt(
         },
         content=encoded(body) if body is not None else None,
     )
+    answer = await _answered(http, request)
     return Attempt(operation, principal, is_foreign, answer)
+
+
+async def _answered(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    """Send a request; of a stream of events, which may go on for long, only the beginning counts."""
+    answer = await http.send(request, stream=True)
+    try:
+        if answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+            return httpx.Response(answer.status_code, json={"stream": "begun"}, request=request)
+        await answer.aread()
+    finally:
+        await answer.aclose()
+    return answer
 
 
 def _body(operation: Operation, ids: dict[str, str]) -> tuple[dict[str, Any] | None, bool]:

@@ -19,7 +19,9 @@ from access import (
     INVALID_BODY,
     Attempt,
     Principal,
+    another_administrator,
     attempt,
+    change,
     owner_of_everything,
     people,
     refused_with,
@@ -28,7 +30,7 @@ from access import (
 from chassis.testing import PLAIN
 from hostile import Document, Operation, encoded, faults_of
 from invariants import SERVICES, Books
-from shopfloor import Buyer, Staff, ok
+from shopfloor import Buyer, Staff, ok, until
 from suite.environment import TOKEN_AUDIENCE, TOKEN_ISSUER
 from suite.instance import Instance
 
@@ -149,9 +151,21 @@ async def test_no_operation_admits_a_token_that_does_not_count(
     service = refused_with("a service", await service_token(instance, "orders"))
     closed = [each for each in document.operations if each.security != "ignored"]
     assert_no_faults(await attempts(http, service, closed, {}))
+    path, demoted = await another_administrator(staff)
+    await change(staff, path, "roles", {"roles": ["customer"]})
+    await until(lambda: refused_everywhere(demoted))
+    outdated = refused_with("a demoted administrator", demoted.token)
+    assert_no_faults(await attempts(http, outdated, closed, {}))
     for kind, token in bad.items():
         answer = await http.get("/v1/me", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 401, f"{kind}: {answer.text}"
+
+
+async def refused_everywhere(person: Staff) -> bool:
+    """Whether every service refuses the person's token."""
+    paths = [f"/v1/admin/ops/{service}/outbox" for service in SERVICES]
+    answers = [await person.http.get(path, headers=person.headers) for path in paths]
+    return all(answer.status_code == 401 for answer in answers)
 
 
 async def test_services_check_tokens_themselves(

@@ -2,35 +2,14 @@
 
 import asyncio
 import os
-import secrets
 import signal
-from typing import Any
 
 import httpx
 
+from access import another_administrator, change
 from invariants import SERVICES, Books
-from shopfloor import Buyer, Staff, key, ok, sign_in, until
+from shopfloor import Buyer, Staff, key, ok, until
 from suite.instance import Instance
-
-PASSWORD = "four dandelions on a grey pavement"
-
-
-async def another_administrator(staff: Staff) -> tuple[str, Staff]:
-    """Somebody who just became an administrator, signed in; their user's path."""
-    email = f"{secrets.token_hex(5)}@example.com"
-    names = {"first_name": "Eve", "last_name": "Second"}
-    body = {"email": email, "password": PASSWORD, **names}
-    ok(await staff.http.post("/v1/auth/register", json=body))
-    [user] = (await staff.get("/v1/admin/users", email=email))["items"]
-    path = f"/v1/admin/users/{user['id']}"
-    await put(staff, path, "roles", {"roles": ["admin", "customer"]})
-    return path, Staff(staff.http, await sign_in(staff.http, email, PASSWORD))
-
-
-async def put(staff: Staff, path: str, what: str, body: Any) -> None:
-    etag = (await staff.http.get(path, headers=staff.headers)).headers["ETag"]
-    headers = {**staff.headers, "If-Match": etag}
-    ok(await staff.http.put(f"{path}/{what}", json=body, headers=headers))
 
 
 async def test_a_banned_administrator_is_refused_by_every_service(
@@ -43,7 +22,7 @@ async def test_a_banned_administrator_is_refused_by_every_service(
         return [await eve.http.get(each, headers=eve.headers) for each in paths]
 
     assert {answer.status_code for answer in await answers()} == {200}
-    await put(staff, path, "status", {"status": "banned"})
+    await change(staff, path, "status", {"status": "banned"})
 
     async def refused_everywhere() -> bool:
         return all(answer.status_code == 401 for answer in await answers())

@@ -114,7 +114,7 @@ async def claim_order(
     if not caller.email_verified:
         raise Forbidden("Verify your e-mail address first.", code="email_unverified")
     if not await store.claim_order(tx, order_id, caller):
-        rule = store.visible_to(caller, hash_of(token) if token else None)
+        rule = store.owned_by(caller, hash_of(token) if token else None)
         found = await store.get_order(tx, order_id, rule)
         if found.customer_id != caller.customer_id:
             raise AlreadyClaimed
