@@ -181,6 +181,7 @@ def test_what_only_the_gateway_may_say_is_not_taken_from_outside(gateway: Gatewa
         "X-Caller": "admin",
         "X-Caller-Id": "1",
         "X-Principal": "admin",
+        "X-Client-Address": "10.0.0.1",
         "X-Forwarded-For": "10.0.0.1",
         "X-Forwarded-Host": "evil.example",
         "X-Forwarded-Proto": "https",
@@ -199,10 +200,12 @@ def test_what_only_the_gateway_may_say_is_not_taken_from_outside(gateway: Gatewa
     with gateway.client() as client:
         seen = client.delete("/v1/orders/1", headers=spoofed).json()["headers"]
     assert {name for name in seen if name.startswith("x-")} == {
+        "x-client-address",
         "x-forwarded-for",
         "x-forwarded-proto",
         "x-request-id",
     }
+    assert seen["x-client-address"] == "127.0.0.1"
     assert ("10.0.0.1" in seen["x-forwarded-for"], seen["x-forwarded-proto"]) == (False, "http")
     assert seen["x-request-id"] != "chosen-by-the-client"
     assert not {"forwarded", "x_user_id"} & set(seen)
