@@ -68,17 +68,17 @@ class Foreign:
 @pytest_asyncio.fixture
 async def foreign(instance: Instance, staff: Staff) -> AsyncIterator[Foreign]:
     amqp = f"amqp://127.0.0.1:{instance.environment.ports['rabbitmq']}"
-    access = broker(instance.environment.broker.management_url, amqp)
-    granted = await asyncio.to_thread(access.add, "warehouse", ["events"], 10_000)
-    url = "/v1/admin/subscribers/warehouse"
-    token = ok(await staff.http.put(url, json={}, headers=staff.headers))["token"]
-    feed = Feed(instance.url("gateway"), token)
-    system = Foreign(granted.url, feed, access)
-    yield system
-    for connection in system.connections:
-        await connection.close()
-    await feed.close()
-    await asyncio.to_thread(access.remove, "warehouse")
+    with broker(instance.environment.broker.management_url, amqp) as access:
+        granted = await asyncio.to_thread(access.add, "warehouse", ["events"], 10_000)
+        url = "/v1/admin/subscribers/warehouse"
+        token = ok(await staff.http.put(url, json={}, headers=staff.headers))["token"]
+        feed = Feed(instance.url("gateway"), token)
+        system = Foreign(granted.url, feed, access)
+        yield system
+        for connection in system.connections:
+            await connection.close()
+        await feed.close()
+        await asyncio.to_thread(access.remove, "warehouse")
 
 
 async def test_one_checkout_is_the_same_wherever_it_is_read(

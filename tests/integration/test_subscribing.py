@@ -95,14 +95,14 @@ class Foreign:
 @pytest_asyncio.fixture
 async def foreign(instance: Instance, staff: Staff) -> AsyncIterator[Foreign]:
     amqp = f"amqp://127.0.0.1:{instance.environment.ports['rabbitmq']}"
-    access = broker(instance.environment.broker.management_url, amqp)
-    granted = await asyncio.to_thread(access.add, "pricelist", ["events"], 10_000)
-    url = "/v1/admin/subscribers/pricelist"
-    token = ok(await staff.http.put(url, json={}, headers=staff.headers))["token"]
-    feed = Feed(instance.url("gateway"), token)
-    yield Foreign(granted.url, feed)
-    await feed.close()
-    await asyncio.to_thread(access.remove, "pricelist")
+    with broker(instance.environment.broker.management_url, amqp) as access:
+        granted = await asyncio.to_thread(access.add, "pricelist", ["events"], 10_000)
+        url = "/v1/admin/subscribers/pricelist"
+        token = ok(await staff.http.put(url, json={}, headers=staff.headers))["token"]
+        feed = Feed(instance.url("gateway"), token)
+        yield Foreign(granted.url, feed)
+        await feed.close()
+        await asyncio.to_thread(access.remove, "pricelist")
 
 
 async def live(books: Books) -> list[Line]:

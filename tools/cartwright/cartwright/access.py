@@ -6,6 +6,8 @@ own making could refuse messages (`reject-publish`) and so stop the shop for eve
 
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -156,10 +158,11 @@ def permission(system: str) -> dict[str, str]:
 TOPIC_PERMISSION = {"exchange": "events", "write": "^$", "read": ".*"}
 
 
-def broker(management_url: str, amqp: str = "") -> Broker:
-    """The broker at `http://USER:PASSWORD@HOST:PORT`; AMQP is on that host's 5672 by default."""
+@contextmanager
+def broker(management_url: str, amqp: str = "") -> Iterator[Broker]:
+    """Connect to `http://USER:PASSWORD@HOST:PORT`; AMQP is on that host's 5672 by default."""
     parts = urlsplit(management_url)
     if not parts.hostname or not parts.username:
         raise Refusal("the management address has the form http://USER:PASSWORD@HOST:15672.")
-    api = httpx.Client(base_url=management_url, timeout=30, trust_env=False)
-    return Broker(api, amqp or f"amqp://{parts.hostname}:5672")
+    with httpx.Client(base_url=management_url, timeout=30, trust_env=False) as api:
+        yield Broker(api, amqp or f"amqp://{parts.hostname}:5672")

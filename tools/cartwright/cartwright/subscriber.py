@@ -61,7 +61,8 @@ def add(
     Prints both as shell exports, once: they are stored nowhere else. Adding a system again gives it
     a new password and token; what waits in its queues stays.
     """
-    granted = access.broker(api, amqp).add(name, queue or ["events"], max_length)
+    with access.broker(api, amqp) as broker:
+        granted = broker.add(name, queue or ["events"], max_length)
     print(f"export CARTWRIGHT_AMQP_URL={granted.url}")
     told.print(f"[green]✓[/] {name} may hear events on ext.{name}.{granted.queue}")
     if feed:
@@ -77,10 +78,10 @@ def add(
 @app.command("list")
 def show(api: Api) -> None:
     """List the other systems that have a user on the broker, and what waits for them."""
-    broker = access.broker(api)
     table = Table("system", "queue", "waiting", "dead", box=None)
-    for system in broker.systems():
-        counts = broker.waiting(system)
+    with access.broker(api) as broker:
+        waiting = {system: broker.waiting(system) for system in broker.systems()}
+    for system, counts in waiting.items():
         for queue in (name for name in counts if name.count(".") == access.DOTS_OF_A_QUEUE):
             dead = counts.get(f"{queue}.dead", 0)
             table.add_row(system, queue, str(counts[queue]), f"[red]{dead}[/]" if dead else "0")
@@ -90,8 +91,9 @@ def show(api: Api) -> None:
 @app.command()
 def remove(name: Name, api: Api, *, feed: FeedToo = True) -> None:
     """Take a system's user, queues and token away, with all that waits in them."""
-    for queue in access.broker(api).remove(name):
-        told.print(f"  removed {queue}")
+    with access.broker(api) as broker:
+        for queue in broker.remove(name):
+            told.print(f"  removed {queue}")
     if feed:
         connected().ask("DELETE", f"/v1/admin/subscribers/{name}")
     told.print(f"[green]✓[/] {name} hears nothing any more")
