@@ -25,6 +25,7 @@ from cartwright import (
     subscriber,
 )
 from cartwright.refusals import Refusal
+from cartwright.shop import ON_CLOSE
 
 app = typer.Typer(
     help=(__doc__ or "").split("\n", maxsplit=1)[0],
@@ -33,6 +34,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def close_afterwards(context: typer.Context) -> None:
+    """Let what a command opened be closed when it ends."""
+    ON_CLOSE.set(context.call_on_close)
+
 
 # Each group is one line here, in alphabetical order: its module's app, and the name it is typed by.
 app.add_typer(dead.app, name="dead")

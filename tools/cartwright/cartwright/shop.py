@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -21,6 +22,10 @@ SERVICES = (
     "shipping",
     "notifications",
     "feed",
+)
+# Registers what has to run when the command ends; cli.py sets it for each command.
+ON_CLOSE: ContextVar[Callable[[Callable[[], None]], Any]] = ContextVar(
+    "on_close", default=lambda _close: None
 )
 PAGE = 100
 TRIES = 4
@@ -89,9 +94,11 @@ class Shop:
 
 
 def connected() -> Shop:
-    """The shop, as whoever is logged in."""
+    """Return the shop as seen by the logged-in person; its client closes with the command."""
     found = session.current()
-    return Shop(found.url, found.access_token)
+    shop = Shop(found.url, found.access_token)
+    ON_CLOSE.get()(shop.http.close)
+    return shop
 
 
 def _pause(answer: httpx.Response) -> float:
