@@ -186,11 +186,10 @@ async def test_the_feed_goes_on_where_it_was_after_it_was_killed(
     for placed in (order, second):
         await staff.ended(placed["id"])
     instance.wait_ready("feed")
-    logged = await foreign.log()
 
     async def caught_up() -> bool:
         try:
-            return await foreign.fed() == logged
+            return await foreign.fed() == await foreign.log()
         except httpx.HTTPError:
             return False
 

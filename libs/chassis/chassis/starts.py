@@ -45,8 +45,8 @@ class Starts:
         return {row.message_id: row.starts for row in found if row.message_id not in self._ours}
 
     async def begin(self, ids: Sequence[UUID]) -> None:
-        """Write that these are about to be handled."""
-        await self._database.alone(BEGIN, {"ids": sorted(ids)})
+        """Write that these are about to be handled; one that a batch holds twice counts once."""
+        await self._database.alone(BEGIN, {"ids": sorted(set(ids))})
         self._ours.update(ids)
 
     async def end(self, ids: Sequence[UUID]) -> None:
