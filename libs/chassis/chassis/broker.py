@@ -1,6 +1,6 @@
 """The connections to RabbitMQ: one for publishing, one for consuming, replaced when lost.
 
-Nothing is restored behind the back of those that use it. A channel ends once and for all; whoever
+Nothing is restored behind the back of those that use it. A channel ends for good; a caller that
 used it opens another and knows what was not confirmed or acknowledged on the first.
 """
 

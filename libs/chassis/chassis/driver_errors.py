@@ -68,7 +68,7 @@ def classify(error: BaseException) -> ErrorKind:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the database serves no write at all just now, whoever asks."""
+    """Whether the database serves no write at all at present, to any caller."""
     code = sqlstate(error)
     if code is not None:
         return code in OUTAGES or (code.startswith(OUTAGE_CLASSES) and code not in CONFINED)

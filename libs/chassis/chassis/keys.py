@@ -16,7 +16,7 @@ from chassis.single_flight import SingleFlight
 ALGORITHMS = ["ES256"]
 LEEWAY = 5
 REQUIRED = ["exp", "iat", "iss", "aud", "sub", "typ"]
-# Seconds between issue and expiry; a token made to live longer is refused whoever signed it.
+# Seconds between issue and expiry; a token made to live longer is refused, validly signed or not.
 MAX_LIFETIME = 600
 # A withdrawn key stops verifying after this many seconds.
 REFRESH_AFTER = 60.0

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from chassis.db import Database
 
-# So many processes may end while handling a message before it becomes a dead letter.
+# The number of processes that may end while handling a message before it becomes a dead letter.
 MOST = 4
 
 COUNTS = text(

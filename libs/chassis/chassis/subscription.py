@@ -1,4 +1,4 @@
-"""One consumer on one channel, from its start to its end; whoever consumes on opens another."""
+"""One consumer on one channel, from its start to its end; consuming again needs another one."""
 
 import asyncio
 import time
@@ -78,7 +78,7 @@ class Subscription:
         return message
 
     def take_more(self, most: int) -> list[AbstractIncomingMessage]:
-        """What has arrived besides, at most so many messages."""
+        """Return what else has arrived, up to a number of messages."""
         found: list[AbstractIncomingMessage] = []
         while len(found) < most and self.waiting:
             message = self._arrived.get_nowait()

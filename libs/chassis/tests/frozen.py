@@ -19,7 +19,7 @@ from chassis.relay import Relay
 
 
 def freeze() -> None:
-    """Stop this process until somebody continues it."""
+    """Stop this process until another process continues it."""
     os.kill(os.getpid(), signal.SIGSTOP)
 
 

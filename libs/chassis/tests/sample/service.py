@@ -26,7 +26,7 @@ from contracts.inventory import ReleaseStock, ReserveStock, StockReleased, Stock
 from contracts.orders import OrderCancelled, OrderPlaced
 from contracts.payments import CancelPayment, PaymentCancelled
 
-# Of so many coins the handler fails, its process ends, and the handler never returns.
+# With these numbers of coins the handler fails, its process ends, and the handler never returns.
 POISON, DEADLY, ENDLESS = 666, 667, 668
 
 
