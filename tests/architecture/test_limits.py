@@ -28,6 +28,13 @@ async def test_in_a_coroutine():
 """
 LEAKS = """
 import asyncio, socket, subprocess, sys
+import pytest
+
+@pytest.fixture(scope="module")
+def port():
+    # Nothing accepts the connection, and the server outlives the test: the leak is the client's alone.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 def test_of_a_socket():
     socket.socket()
@@ -38,10 +45,8 @@ def test_of_a_process():
 def test_of_a_coroutine():
     asyncio.sleep(0)
 
-async def test_of_a_connection():
-    # Nothing accepts it, so the other side does not close it either.
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        await asyncio.open_connection(*server.getsockname())
+async def test_of_a_connection(port):
+    await asyncio.open_connection("127.0.0.1", port)
 """
 
 

@@ -51,14 +51,14 @@ class Foreign:
         return lambda: heard
 
     async def log(self) -> Told:
-        """Everything the log holds."""
+        """Every event of the log; of one that a relay sent twice, the first copy, as in the feed."""
         log = Log(self.url)
         until = await log.end()
-        return {
-            each.envelope.id: (each.envelope, each.data)
-            async for batch in log.read(until=until)
-            for each in batch
-        }
+        events: Told = {}
+        async for batch in log.read(until=until):
+            for each in batch:
+                events.setdefault(each.envelope.id, (each.envelope, each.data))
+        return events
 
     async def fed(self, **query: Any) -> Told:
         """Everything the feed gives."""

@@ -111,5 +111,8 @@ async def test_connections_that_the_server_closed_are_replaced_unnoticed(
     while await killer.fetchval("select count(*) from pg_stat_activity where pid = $1", pid):  # noqa: ASYNC110  (the server tells nobody)
         await asyncio.sleep(0.01)
     await killer.close()
-    await asyncio.sleep(0)
+    (idle,) = sample.running.database.pool._idle
+    async with asyncio.timeout(10):
+        while not idle.is_closed:  # noqa: ASYNC110  (the event loop has not read the end yet)
+            await asyncio.sleep(0.01)
     assert [tuple(row) for row in await sample.sql("select 1")] == [(1,)]
