@@ -151,7 +151,7 @@ async def test_no_operation_admits_a_token_that_does_not_count(
     service = refused_with("a service", await service_token(instance, "orders"))
     closed = [each for each in document.operations if each.security != "ignored"]
     assert_no_faults(await attempts(http, service, closed, {}))
-    path, demoted = await another_administrator(staff)
+    path, demoted = await another_administrator(instance, staff)
     await change(staff, path, "roles", {"roles": ["customer"]})
     await until(lambda: refused_everywhere(demoted))
     outdated = refused_with("a demoted administrator", demoted.token)

@@ -13,9 +13,9 @@ from suite.instance import Instance
 
 
 async def test_a_banned_administrator_is_refused_by_every_service(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
 ) -> None:
-    path, eve = await another_administrator(staff)
+    path, eve = await another_administrator(instance, staff)
 
     async def answers() -> list[httpx.Response]:
         paths = [f"/v1/admin/ops/{service}/outbox" for service in SERVICES]

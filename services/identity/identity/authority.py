@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.errors import Unauthenticated
-from identity.domain.authority import Actor, LastAdministrator
+from identity.domain.authority import Actor, AddressNotVerified, LastAdministrator
 from identity.domain.customer import CustomerBlocked
 from identity.domain.user import AccountBanned, AccountInactive
 from identity.store import authority as store
@@ -46,12 +46,17 @@ async def exercised(
     """Make a change under the rule: `permissions` reads what the changed person or role permits.
 
     It is read before and after the change, and the actor must have all of both; an active
-    administrator who exists before must exist after. A refusal rolls the transaction back.
+    administrator who exists before must exist after, and no account with an unverified address
+    may have a permission that it did not have before. A refusal rolls the transaction back.
     """
     had_administrator = await store.has_administrator(tx)
+    of_unverified = await store.list_permissions_of_unverified(tx)
     actor.check_covers(await permissions())
     yield
     await tx.flush()
     actor.check_covers(await permissions())
     if had_administrator and not await store.has_administrator(tx):
         raise LastAdministrator
+    # Anybody can register a foreign address: the password would be the stranger's.
+    if not of_unverified.issuperset(await store.list_permissions_of_unverified(tx)):
+        raise AddressNotVerified

@@ -128,6 +128,12 @@ class Desk:
         token: str = (await self.link_of(mail)).json()["token"]
         return token
 
+    async def joins(self, email: str = ADA["email"]) -> dict[str, Any]:
+        """Register, prove the address and log in; returns the answer of the login."""
+        assert (await self.register(email=email)).status_code == 202
+        assert (await self.verify()).status_code == 204
+        return (await self.log_in(email)).json()
+
     async def verify(self) -> httpx.Response:
         """Follow the newest verification link, with the password."""
         token = await self.token_of((await self.mails("verification"))[-1])

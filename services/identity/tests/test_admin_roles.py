@@ -95,11 +95,12 @@ async def test_built_in_roles_keep_their_names_and_the_administrators_theirs(
 
 async def test_a_role_somebody_has_stays(identity: Any, desk: Any, chief: Any) -> None:
     made = await make(identity, chief)
-    user_id = (await desk.comes_in())["user"]["id"]
+    user = f"/v1/admin/users/{(await desk.joins())['user']['id']}"
+    etag = (await identity.client.get(user, headers=chief)).headers["ETag"]
     given = await identity.client.put(
-        f"/v1/admin/users/{user_id}/roles",
+        f"{user}/roles",
         json={"roles": ["customer", "clerk"]},
-        headers={**chief, "If-Match": '"1"'},
+        headers={**chief, "If-Match": etag},
     )
     assert given.status_code == 200, given.text
     headers = {**chief, "If-Match": made.headers["ETag"]}

@@ -101,7 +101,7 @@ async def test_changes_name_the_version_and_the_user_exists(
 async def test_roles_are_given_and_the_next_token_says_so(
     identity: Any, desk: Any, admin: Any
 ) -> None:
-    login = await desk.comes_in()
+    login = await desk.joins()
     body = {"roles": ["customer", "staff"]}
     answer = await put(identity, login["user"]["id"], "roles", body, admin)
     assert answer.json()["roles"] == ["customer", "staff"]
@@ -121,7 +121,7 @@ async def test_roles_are_given_and_the_next_token_says_so(
 async def test_two_last_administrators_cannot_put_each_other_out(
     identity: Any, desk: Any, admin: Any
 ) -> None:
-    other = (await desk.comes_in())["user"]["id"]
+    other = (await desk.joins())["user"]["id"]
     body = {"roles": ["admin", "customer"]}
     assert (await put(identity, other, "roles", body, admin)).status_code == 200
     boss = (await identity.client.get("/v1/me", headers=admin)).json()["id"]

@@ -162,7 +162,7 @@ async def test_no_route_takes_the_last_active_administrator(
 async def test_of_two_administrators_who_shut_each_other_out_one_remains(
     identity: Any, desk: Any, boss: Boss, act: Act
 ) -> None:
-    login = await desk.comes_in()
+    login = await desk.joins()
     user = login["user"]
     headers = {"Authorization": f"Bearer {login['access_token']}"}
     url = f"/v1/admin/users/{user['id']}/roles"
@@ -181,7 +181,7 @@ async def test_of_two_administrators_who_shut_each_other_out_one_remains(
 async def test_who_lost_their_power_does_nothing_more_with_an_old_token(
     identity: Any, desk: Any, boss: Boss, how: Act
 ) -> None:
-    login = await desk.comes_in()
+    login = await desk.joins()
     url = f"/v1/admin/users/{login['user']['id']}/roles"
     assert (await put(identity, boss.headers, url, {"roles": ["admin"]})).status_code == 200
     token = (await desk.refresh(login["refresh_token"])).json()["access_token"]
@@ -224,10 +224,58 @@ async def test_a_claim_does_not_block_somebody_with_authority(
     headers = {**staff, "If-Match": made.headers["ETag"]}
     assert (await identity.client.put(url, json=blocked, headers=headers)).status_code == 200
     user_id = (await desk.comes_in())["user"]["id"]
-    await put(identity, admin, f"/v1/admin/users/{user_id}/roles", {"roles": ["staff"]})
+    await identity.sql(
+        "insert into user_roles (user_id, role_id) select :id, id from roles where name = 'staff'",
+        id=user_id,
+    )
 
     assert (await desk.verify()).status_code == 204
     assert (await desk.log_in()).status_code == 200
+
+
+async def add_to_role(identity: Any, headers: Any, permissions: list[str]) -> Any:
+    """Make the role `crew` permit this."""
+    [(role_id,)] = await identity.sql("select id from roles where name = 'crew'")
+    body = {"name": "crew", "permissions": permissions}
+    return await put(identity, headers, f"/v1/admin/roles/{role_id}", body)
+
+
+async def test_an_account_with_an_unverified_address_receives_no_permission(
+    identity: Any, desk: Any, admin: Any
+) -> None:
+    """Neither by a role, nor by what a role of it permits later, nor more of what it has."""
+    user_id = (await desk.comes_in())["user"]["id"]
+    url = f"/v1/admin/users/{user_id}/roles"
+    crew = {"name": "crew", "permissions": []}
+    assert (await desk.post("/v1/admin/roles", crew, **admin)).status_code == 201
+
+    for role in ("admin", "staff", "support"):
+        refused = await put(identity, admin, url, {"roles": ["customer", role]})
+        assert (refused.status_code, refused.json()["code"]) == (409, "address_not_verified")
+    assert (await put(identity, admin, url, {"roles": ["customer", "crew"]})).status_code == 200
+    refused = await add_to_role(identity, admin, ["orders:read"])
+    assert (refused.status_code, refused.json()["code"]) == (409, "address_not_verified")
+    assert (await desk.log_in()).json()["user"]["roles"] == ["crew", "customer"]
+
+    assert (await desk.verify()).status_code == 204
+    assert (await add_to_role(identity, admin, ["orders:read"])).status_code == 200
+    assert (await put(identity, admin, url, {"roles": ["admin"]})).status_code == 200
+
+
+async def test_an_unverified_account_that_has_permissions_can_lose_them(
+    identity: Any, desk: Any, admin: Any
+) -> None:
+    user_id = (await desk.comes_in())["user"]["id"]
+    await identity.sql(
+        "insert into user_roles (user_id, role_id)"
+        " select :id, id from roles where name = 'support'",
+        id=user_id,
+    )
+    url = f"/v1/admin/users/{user_id}/roles"
+    more = await put(identity, admin, url, {"roles": ["staff", "support"]})
+    assert (more.status_code, more.json()["code"]) == (409, "address_not_verified")
+    for roles in (["support", "customer"], ["customer"]):
+        assert (await put(identity, admin, url, {"roles": roles})).status_code == 200
 
 
 @pytest.mark.parametrize("how", ["users", "customers"])

@@ -109,7 +109,7 @@ async def me(identity: Any, headers: dict[str, str]) -> int:
 async def test_access_tokens_end_with_what_they_were_issued_for(
     identity: Any, desk: Any, admin: Any, act: Act, event: type[Any]
 ) -> None:
-    login = await desk.comes_in()
+    login = await desk.joins()
     assert await me(identity, bearer(login)) == 200
     await identity.forget_said()
     answer = await act(desk, identity, admin, login)
@@ -139,7 +139,7 @@ async def test_other_sessions_outlive_a_logout(identity: Any, desk: Any) -> None
 async def test_a_role_that_changes_counts_for_all_who_have_it(
     identity: Any, desk: Any, admin: Any
 ) -> None:
-    logins = [await desk.comes_in(email=f"{name}@example.com") for name in ("ada", "bob")]
+    logins = [await desk.joins(email=f"{name}@example.com") for name in ("ada", "bob")]
     for login in logins:
         await change_roles(desk, identity, admin, login)
     logins = [(await desk.refresh(login["refresh_token"])).json() for login in logins]
@@ -182,7 +182,7 @@ async def test_an_administrator_undoes_nothing_with_the_old_token(
     identity: Any, desk: Any, admin: Any, act: Act
 ) -> None:
     """Not even in the moment before this process reads which tokens count."""
-    await desk.comes_in("eve@example.com")
+    await desk.joins("eve@example.com")
     user = (await identity.sql("select id from users where email = 'eve@example.com'"))[0].id
     await put(identity, str(user), "roles", {"roles": ["admin"]}, admin)
     eve = (await desk.log_in("eve@example.com")).json()

@@ -57,23 +57,23 @@ def create_admin(
     *,
     json: Json = False,
 ) -> None:
-    """Make an administrator, or make one of somebody who has an account.
+    """Make an administrator of an account whose e-mail address is verified.
+
+    An address without an account is registered first; verify it by the link that is mailed to it,
+    and run the command again.
 
     The very first one is made by `python -m identity migrate`, from BOOTSTRAP_ADMIN_EMAIL and
     BOOTSTRAP_ADMIN_PASSWORD.
     """
     shop = connected()
     user = _find(shop, email)
-    made = user is None
-    if user is not None and not user["email_verified"] and ADMIN not in user["roles"]:
-        # Anybody can register a foreign address; its password would be an administrator's.
-        raise Refusal(f"{email} has an account whose address is not verified; verify it first.")
     if user is None:
         names = {"first_name": first_name, "last_name": last_name}
         shop.post("/v1/auth/register", {"email": email, "password": password, **names})
-        user = _find(shop, email)
-    if user is None:
-        raise Refusal(f"{email} could not be registered.")
+        raise Refusal(
+            f"{email} is registered and no administrator yet: verify the address by the link that"
+            " is mailed to it, then run create-admin again."
+        )
     path = f"/v1/admin/users/{user['id']}"
     answer = shop.ask("GET", path)
     roles = sorted({*answer.json()["roles"], ADMIN})
@@ -83,8 +83,10 @@ def create_admin(
     if json:
         output.as_json(found)
         return
-    how = "is registered and" if made else "(whose password stays as it was)"
-    output.say(f"{email} {how} is an administrator: {output.listed(found['roles'])}.")
+    output.say(
+        f"{email} (whose password stays as it was) is an administrator:"
+        f" {output.listed(found['roles'])}."
+    )
 
 
 def _find(shop: Shop, email: str) -> dict[str, Any] | None:

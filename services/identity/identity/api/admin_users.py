@@ -110,7 +110,10 @@ async def set_roles(
     tx: Tx,
     response: Response,
 ) -> UserView:
-    """Give a user exactly these roles; access tokens that say otherwise no longer count."""
+    """Give a user exactly these roles; access tokens that say otherwise no longer count.
+
+    A user receives permissions only after their e-mail address was verified.
+    """
     user = await users.lock_user(tx, user_id)
     etag.check(user.version, expected)
     await roles.check_roles_exist(tx, body.roles)

@@ -1,4 +1,7 @@
-"""The rule of authority: no change exceeds the actor's permissions; one administrator remains."""
+"""The rule of authority: no change exceeds the actor's permissions; one administrator remains.
+
+No change gives a permission to an account whose e-mail address is not verified.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,6 +20,12 @@ class LastAdministrator(Refused):
     """One active administrator must remain."""
 
     code = "last_administrator"
+
+
+class AddressNotVerified(Refused):
+    """An account receives permissions only after its e-mail address was verified."""
+
+    code = "address_not_verified"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,11 @@ OF_CUSTOMER = text(
     "join role_permissions rp on rp.role_id = ur.role_id where c.id = :id"
 )
 OF_ROLE = text("select permission from role_permissions where role_id = :id")
+OF_UNVERIFIED = text(
+    "select ur.user_id, rp.permission from role_permissions rp "
+    "join user_roles ur on ur.role_id = rp.role_id join users u on u.id = ur.user_id "
+    "where u.email_verified_at is null and u.deleted_at is null"
+)
 HAS_ADMINISTRATOR = text(
     "select exists (select 1 from user_roles ur join roles r on r.id = ur.role_id "
     "join users u on u.id = ur.user_id join customers c on c.user_id = u.id "
@@ -61,6 +66,11 @@ async def get_permissions_of_customer(tx: AsyncSession, customer_id: UUID) -> se
 async def get_permissions_of_role(tx: AsyncSession, role_id: UUID) -> set[str]:
     """Read what a role permits."""
     return set((await tx.execute(OF_ROLE, {"id": role_id})).scalars())
+
+
+async def list_permissions_of_unverified(tx: AsyncSession) -> set[tuple[UUID, str]]:
+    """Read which users with an unverified e-mail address have which permission."""
+    return {(row.user_id, row.permission) for row in await tx.execute(OF_UNVERIFIED)}
 
 
 async def has_administrator(tx: AsyncSession) -> bool:
