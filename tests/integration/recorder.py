@@ -4,16 +4,20 @@ import asyncio
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import ChannelInvalidStateError
 
+from cartwright.access import ORDERED, QUORUM
 from suite.instance import Instance
 
-QUEUE = "ext.recorder"
+QUEUE = "ext.recorder.events"
+# By this name of its connection a test finds it, to close it.
+CONNECTION = "recorder"
 
 
 @dataclass
@@ -88,10 +92,12 @@ def recording(instance: Instance) -> Iterator[Recorder]:
     stop, ready = threading.Event(), threading.Event()
 
     async def listen() -> None:
-        connection = await aio_pika.connect_robust(instance.broker_url())
+        connection = await aio_pika.connect_robust(
+            instance.broker_url(), client_properties={"connection_name": CONNECTION}
+        )
         channel = await connection.channel()
         queue = await channel.declare_queue(
-            QUEUE, durable=True, arguments={"x-queue-type": "quorum"}
+            QUEUE, durable=True, arguments={**QUORUM, ORDERED: True}
         )
         await queue.bind("events", "#")
         # What was said between two runs would look like histories without a beginning.
@@ -99,7 +105,9 @@ def recording(instance: Instance) -> Iterator[Recorder]:
 
         async def note(message: AbstractIncomingMessage) -> None:
             heard.hear(message)
-            await message.ack()
+            # Where the connection is gone, the broker delivers it again.
+            with suppress(ChannelInvalidStateError):
+                await message.ack()
 
         await queue.consume(note)
         ready.set()

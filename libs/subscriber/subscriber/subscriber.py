@@ -238,8 +238,7 @@ class Subscriber:
 
 async def _watch(queue: AbstractQueue, tag: str) -> None:
     """Raise when the broker has taken our consumer away, or the connection is gone."""
-    while True:
-        await asyncio.sleep(CHECK_EVERY)
-        channel = cast("aiormq.Channel", await queue.channel.get_underlay_channel())
-        if channel.is_closed or tag not in channel.consumers:
-            raise ConnectionError(f"the broker took the consumer of {queue.name} away")
+    channel = cast("aiormq.Channel", await queue.channel.get_underlay_channel())
+    while not channel.is_closed and tag in channel.consumers:
+        await asyncio.wait([channel.closing], timeout=CHECK_EVERY)
+    raise ConnectionError(f"the broker took the consumer of {queue.name} away")

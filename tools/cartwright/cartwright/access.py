@@ -24,15 +24,23 @@ USER_LIMITS = {"max-connections": 20, "max-channels": 200}
 # As good as none; RabbitMQ 4 has a limit of 20 where none is set, and 3.10 has no word for none.
 NO_LIMIT = 1_000_000_000
 POLICY_PRIORITY = 10
+QUORUM = {"x-queue-type": "quorum"}
+# Without it a subscriber that connects again gets later events while the broker still counts the
+# earlier ones as delivered to its former connection.
+ORDERED = "x-single-active-consumer"
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What the other system must be told. `url` holds the password; it is shown once."""
+    """What the other system must be told. `url` holds the password; it is shown once.
+
+    unordered: those of its queues that were made without a single active consumer.
+    """
 
     system: str
     queue: str
     url: str = field(repr=False)
+    unordered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +69,14 @@ class Broker:
             self._put(f"user-limits/{user}/{limit}", {"value": value})
         self._put(f"permissions/{self._vhost}/{user}", permission(system))
         self._put(f"topic-permissions/{self._vhost}/{user}", TOPIC_PERMISSION)
-        for queue in queues:
-            self._queue(f"ext.{system}.{queue}", max_length)
+        known = self._arguments(system)
+        works = [f"ext.{system}.{queue}" for queue in queues]
+        for work in works:
+            self._queue(work, max_length, known)
         host = self.amqp.removeprefix("amqp://")
-        return Granted(system, queues[0], f"amqp://{user}:{password}@{host}/{self.vhost}")
+        url = f"amqp://{user}:{password}@{host}/{self.vhost}"
+        unordered = (work for work in works if ORDERED not in known.get(work, {ORDERED: True}))
+        return Granted(system, queues[0], url, tuple(unordered))
 
     def remove(self, system: str) -> list[str]:
         """Take the user and everything of it away; returns the queues. Raises Refusal."""
@@ -87,8 +99,12 @@ class Broker:
 
     def queues(self, system: str) -> list[str]:
         """The names of a system's queues, retries and dead letters included."""
-        found = self._ask("GET", f"queues/{self._vhost}?columns=name").json()
-        return sorted(q["name"] for q in found if q["name"].startswith(f"ext.{system}."))
+        return sorted(self._arguments(system))
+
+    def _arguments(self, system: str) -> dict[str, dict[str, Any]]:
+        """The arguments with which each of a system's queues was declared, by its name."""
+        found = self._ask("GET", f"queues/{self._vhost}?columns=name,arguments").json()
+        return {q["name"]: q["arguments"] for q in found if q["name"].startswith(f"ext.{system}.")}
 
     def waiting(self, system: str) -> dict[str, int]:
         """How many events wait in each of a system's queues, as the broker last counted."""
@@ -100,8 +116,11 @@ class Broker:
     def _vhost(self) -> str:
         return quote(self.vhost, safe="")
 
-    def _queue(self, work: str, max_length: int) -> None:
-        """The queue under its cap, with its retry tiers and dead letters behind an exchange."""
+    def _queue(self, work: str, max_length: int, known: dict[str, dict[str, Any]]) -> None:
+        """The queue under its cap, with its retry tiers and dead letters behind an exchange.
+
+        The arguments of a queue cannot change; one that is known is declared with those it has.
+        """
         cap = {"max-length": max_length, "overflow": "drop-head", "delivery-limit": NO_LIMIT}
         policy = {"pattern": rf"^{re.escape(work)}(\..+)?$", "apply-to": "queues"}
         self._put(
@@ -111,16 +130,14 @@ class Broker:
         retry = f"{work}.retry"
         self._put(f"exchanges/{self._vhost}/{retry}", {"type": "direct", "durable": True})
         back = {"x-dead-letter-exchange": retry, "x-dead-letter-routing-key": "work"}
-        family: list[tuple[str, str, dict[str, str]]] = [
-            (work, "work", {}),
+        family: list[tuple[str, str, dict[str, Any]]] = [
+            (work, "work", {ORDERED: True}),
             (f"{work}.dead", "dead", {}),
         ]
         family += [(f"{work}.retry.{tier}", str(tier), back) for tier in range(1, TIERS + 1)]
         for name, key, arguments in family:
-            kind = {"x-queue-type": "quorum"}
-            self._put(
-                f"queues/{self._vhost}/{name}", {"durable": True, "arguments": kind | arguments}
-            )
+            declared = known.get(name, QUORUM | arguments)
+            self._put(f"queues/{self._vhost}/{name}", {"durable": True, "arguments": declared})
             self._ask("POST", f"bindings/{self._vhost}/e/{retry}/q/{name}", {"routing_key": key})
         # What it asks the owners to tell comes by the name of its queue, to it alone.
         snapshots = f"bindings/{self._vhost}/e/snapshots/q/{work}"

@@ -65,6 +65,11 @@ def add(
         granted = broker.add(name, queue or ["events"], max_length)
     print(f"export CARTWRIGHT_AMQP_URL={granted.url}")
     told.print(f"[green]✓[/] {name} may hear events on ext.{name}.{granted.queue}")
+    for each in granted.unordered:
+        told.print(
+            f"[yellow]![/] {each} was made without a single active consumer and may deliver out of "
+            "order after a lost connection: docs/subscribing.md says how to replace it"
+        )
     if feed:
         body = {"types": type_ or ["*"], "reason": "cartwright subscriber add"}
         shop = connected()
