@@ -10,6 +10,8 @@ from aio_pika.abc import AbstractIncomingMessage
 from chassis import incoming, metrics
 from chassis.broker import Broker, translate_errors
 from chassis.driver_errors import ErrorKind, classify
+from chassis.errors import Unavailable
+from chassis.http import Unreached
 from chassis.incoming import Undeliverable
 from chassis.starts import NeverEnded
 
@@ -17,6 +19,7 @@ log = structlog.get_logger()
 
 PUBLISH_TIMEOUT = 5.0
 FINAL = (Undeliverable, NeverEnded)
+UNAVAILABLE = (Unreached, Unavailable)
 WARNING, ERROR = 30, 40
 
 
@@ -35,9 +38,10 @@ class Retries:
     async def send(self, raw: AbstractIncomingMessage, error: BaseException) -> None:
         """Send a message on; it can be acknowledged then. Raises BrokerLost.
 
-        Only a fault counts as an attempt; after a foreign lock the message waits in the first tier.
+        Only a fault counts as an attempt; after a foreign lock, or while a peer or provider that
+        the handler calls is unavailable, the message waits in the first tier.
         """
-        is_fault = classify(error) is ErrorKind.FAULT
+        is_fault = classify(error) is ErrorKind.FAULT and not isinstance(error, UNAVAILABLE)
         attempt = incoming.attempts_of(raw) + is_fault
         final = isinstance(error, FINAL) or attempt > len(self._tiers)
         tier = attempt if is_fault else 1

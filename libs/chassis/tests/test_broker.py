@@ -8,16 +8,19 @@ from uuid import UUID
 import aio_pika
 import pytest
 from line import TIERS, Line, order, take, until
+from sample.service import bus
 
 from chassis import outbox
 from chassis.broker import TopologyMismatch
 from chassis.company import Company
+from chassis.http import Unreached
 from chassis.ids import new_id, utcnow
 from chassis.relay import LOCK_SPACE, Relay
 from chassis.subscription import subscribe
 from contracts.envelope import Envelope
 from contracts.inventory import ReserveStock, StockReleased, StockReserved
 from contracts.message import Command
+from contracts.payments import CancelPayment
 
 
 async def test_a_command_comes_in_and_its_answer_goes_out(line: Line) -> None:
@@ -72,6 +75,19 @@ async def test_poison_is_retried_then_dead_while_its_batch_is_served(line: Line)
     assert dead.headers["x-error"] == "ValueError"
     assert dead.headers["x-sender"] == "orders"
     assert line.consumer.retried == len(TIERS)
+
+
+async def test_a_peer_that_is_unavailable_costs_no_attempt(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = 2 * len(TIERS)
+    monkeypatch.setattr(bus.resources, "failure", Unreached, raising=False)
+    monkeypatch.setattr(bus.resources, "fails", failures, raising=False)
+    await line.send(CancelPayment(operation_id=new_id(), order_id=new_id()))
+    assert (await take(line.heard)).routing_key == "payments.PaymentCancelled"
+
+    assert line.consumer.retried == failures
+    assert await line.dead.get(fail=False, no_ack=True) is None
 
 
 @pytest.mark.parametrize("fault", ["json", "schema", "type", "sender", "envelope", "age"])

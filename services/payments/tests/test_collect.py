@@ -14,7 +14,7 @@ from contracts.payments import (
     PaymentFailed,
 )
 from payments.main import service
-from payments.providers.port import OutcomeUnknown
+from payments.providers.port import OutcomeUnknown, ProviderUnavailable
 from sandbox_provider.testing import ProviderProcess
 
 from .commands import PRICE, cancel, collect
@@ -107,6 +107,20 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_key(
     await payments.hear(command, message_id=message_id)
     assert len(await payments.said(PaymentCaptured)) == 1
     assert len(provider.charges_of(str(command.order_id))) == 1
+
+
+async def test_a_provider_that_is_unavailable_is_no_fault_of_the_command(
+    payments: Payments, provider: ProviderProcess
+) -> None:
+    command, message_id = collect(), new_id()
+    provider.kill()
+    try:
+        with pytest.raises(ProviderUnavailable):
+            await payments.hear(command, message_id=message_id)
+    finally:
+        provider.start()
+    await payments.hear(command, message_id=message_id)
+    assert len(await payments.said(PaymentCaptured)) == 1
 
 
 async def test_a_slow_provider_is_waited_for(payments: Payments) -> None:

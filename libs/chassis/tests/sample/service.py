@@ -178,7 +178,7 @@ class Cancel:
         bus.resources.calls = getattr(bus.resources, "calls", 0) + 1
         if getattr(bus.resources, "fails", 0):
             bus.resources.fails -= 1
-            raise TimeoutError("the provider did not answer")
+            raise getattr(bus.resources, "failure", TimeoutError)("the provider did not answer")
         return 7
 
     async def finish(

@@ -6,11 +6,16 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from chassis.http import Unreached
 from payments.domain.charge import Charge
 
 
 class OutcomeUnknown(Exception):
     """Nobody can tell whether it happened: ask again with the same key."""
+
+
+class ProviderUnavailable(OutcomeUnknown, Unreached):
+    """The provider serves no one at present: asking again is no attempt that failed."""
 
 
 class ProviderRefused(Exception):

@@ -19,6 +19,7 @@ from payments.providers.port import (
     NewCharge,
     OutcomeUnknown,
     ProviderRefused,
+    ProviderUnavailable,
     SavedMethod,
     Target,
     Webhook,
@@ -36,6 +37,12 @@ STATUSES: Final[dict[str, ChargeStatus]] = {
 SAVED_METHOD_PREFIX: Final = "pm_"
 TRANSFER_TOKEN: Final = "tok_ok"  # noqa: S105
 REFUSALS: Final = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
+UNAVAILABLE: Final = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
 
 A = TypeVar("A", bound=BaseModel)
 Minor = Annotated[int, Field(ge=0, le=10**12)]
@@ -248,12 +255,14 @@ class Sandbox:
                 method, f"{self._url}{path}", headers=headers, **request
             )
         except Unreached as error:
-            raise OutcomeUnknown(f"{method} to the provider: {error}") from None
+            raise ProviderUnavailable(f"{method} to the provider: {error}") from None
         if answer.is_success:
             return answer
         if answer.status in REFUSALS:
             raise ProviderRefused(_code_of(answer))
-        # Server faults, limits, a wrong key: nothing here proves that nothing happened.
+        if answer.status in UNAVAILABLE:
+            raise ProviderUnavailable(f"{method} to the provider: status {answer.status}")
+        # Server faults, a wrong key: nothing here proves that nothing happened.
         raise OutcomeUnknown(f"{method} to the provider: status {answer.status}")
 
 
