@@ -40,17 +40,19 @@ def runs(rows: list[dict[str, Any]]) -> list[str]:
     """The counters, run by run, and their sum."""
     found = latest(rows, "run")
     lines = [
-        "| Run | Counted | Seed | Orders | Faults | Lost | Unexpected | Duplicated | Recovered | s |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| Run | Counted | Seed | Orders | Faults | Lost | Unexpected | Duplicated | Recovered | s | At rest after, s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in found:
         # A count that was not taken is no zero.
         counted = " | ".join("-" if row[name] is None else str(row[name]) for name in COUNTS)
+        rest = row.get("rest_after")
         told = f"{row['run']} | {row['at']} | {row['seed']}"
-        lines.append(f"| {told} | {counted} | {row['seconds']:.0f} |")
+        ended = f"{row['seconds']:.0f} | {'-' if rest is None else f'{rest:.0f}'}"
+        lines.append(f"| {told} | {counted} | {ended} |")
     total = " | ".join(str(sum(row[name] or 0 for row in found)) for name in COUNTS)
     seconds = sum(row["seconds"] for row in found)
-    return [*lines, f"| **all {len(found)}** | | | {total} | {seconds:.0f} |"]
+    return [*lines, f"| **all {len(found)}** | | | {total} | {seconds:.0f} | |"]
 
 
 def caught(rows: list[dict[str, Any]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +21,10 @@ DUPLICATED = ("I6",)
 
 @dataclass
 class Tally:
-    """One run. `recovered` counts requests sent again, events heard again and processes restarted."""
+    """One run. `recovered` counts requests sent again, events heard again and processes restarted.
+
+    rest_after: seconds from the end of the last fault until all is at rest, where that is measured.
+    """
 
     run: str
     seed: int
@@ -31,6 +35,7 @@ class Tally:
     recovered: int = 0
     seconds: float = 0.0
     injected: int = 0
+    rest_after: float | None = None
     found: list[str] = field(default_factory=list)
 
     def count(self, violations: Sequence[str]) -> None:
@@ -49,16 +54,20 @@ class Tally:
         return self.lost == self.unexpected == self.duplicated == 0
 
     def __str__(self) -> str:
+        rest = "" if self.rest_after is None else f"; at rest after {self.rest_after:.1f} s"
         return (
             f"{self.run} (seed {self.seed}): {self.orders} orders, {self.injected} faults; "
             f"lost {self.lost}, unexpected {self.unexpected}, duplicated {self.duplicated}, "
-            f"recovered {self.recovered}; {self.seconds:.0f} s"
+            f"recovered {self.recovered}; {self.seconds:.0f} s{rest}"
         )
 
 
 @dataclass
 class Watch:
-    """Counts from its making to its tally."""
+    """Counts from its making to its tally.
+
+    calm_since: when the last fault ended, on the monotonic clock, where the time to rest is measured.
+    """
 
     books: Books
     run: str
@@ -66,6 +75,7 @@ class Watch:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     repeats: int = 0
     restarts: int = 0
+    calm_since: float | None = None
 
     def __post_init__(self) -> None:
         self.repeats = self.books.recorder.repeats
@@ -77,8 +87,9 @@ class Watch:
     async def tally(self, crowd: Crowd | None = None, *, injected: int, dead: int = 0) -> Tally:
         """Wait for rest, check everything, count, report."""
         await self.books.settle(300)
+        rest_after = None if self.calm_since is None else time.monotonic() - self.calm_since
         found = await self.books.violations(dead_letters=dead)
-        tally = Tally(self.run, self.seed, injected=injected)
+        tally = Tally(self.run, self.seed, injected=injected, rest_after=rest_after)
         if crowd is not None:
             found += await missing(self.books, crowd)
             found += crowd.client.faults

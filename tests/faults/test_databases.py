@@ -9,8 +9,8 @@ import pytest
 
 from crowd import Crowd
 from invariants import Books
+from schedules import strikes
 from suite.instance import Instance
-from test_outages import strikes
 
 TROUBLED = 15.0
 LOCKED = 30.0

@@ -3,18 +3,17 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import pytest
 import pytest_asyncio
 
-from crowd import LONG_STAGES, Crowd, visits
+from crowd import LONG_STAGES, Crowd
 from invariants import SERVICES, Books
+from schedules import PATIENT, strikes
 from shopfloor import until
 from suite.instance import Instance
-from tally import Watch
-from test_crowd import VISITS, everything_holds
 from wire import Wire, wires
 
 WIRED = ("orders", "payments", "inventory")
@@ -28,24 +27,8 @@ ALARMS = (
     ("disk", ("set_disk_free_limit", "1000000GB"), ("200MB",)),
 )
 ALARMED = 8.0
-# How long whatever was killed may take to come back, in seconds.
-PATIENT = 240
 
 pytestmark = pytest.mark.full
-Strike = Callable[[], Awaitable[int]]
-
-
-async def strikes(
-    strike: Strike, run: str, crowd: Crowd, books: Books, seed: int, watch: Watch | None = None
-) -> None:
-    """Let the crowd shop, strike once the first order is in, and find everything in order."""
-    watch = watch or Watch(books, run, seed)
-    shopping = asyncio.create_task(crowd.shop(visits(seed, VISITS)))
-    await asyncio.wait_for(crowd.first.wait(), 60)
-    injected = await strike()
-    await shopping
-    await asyncio.to_thread(books.instance.wait_ready, deadline=PATIENT)
-    await everything_holds(crowd, await watch.tally(crowd, injected=injected))
 
 
 @pytest.mark.parametrize("seconds", [2, 10, 60])

@@ -16,15 +16,16 @@ ROWS = [
     RUN,
     {"servers": "PostgreSQL 15, RabbitMQ 3.10"},
     {**RUN, "lost": 0},
-    {**RUN, "run": "b", "orders": 5},
+    {**RUN, "run": "b", "orders": 5, "rest_after": 7.2},
     {"defect": "no inbox", "where": "inventory", "attack": "repeated", "caught": ["I6"]},
 ]
 
 
 def test_the_last_of_each_run_counts_and_the_sum_is_theirs() -> None:
     told = page.counted(ROWS, NOW)
-    assert "| a | 2026-11-21 12:00 | 1 | 10 | 2 | 0 | 0 | 0 | 3 | 4 |" in told
-    assert "| **all 2** | | | 15 | 4 | 1 | 0 | 0 | 6 | 9 |" in told
+    assert "| a | 2026-11-21 12:00 | 1 | 10 | 2 | 0 | 0 | 0 | 3 | 4 | - |" in told
+    assert "| **all 2** | | | 15 | 4 | 1 | 0 | 0 | 6 | 9 | |" in told
+    assert "| b | 2026-11-21 12:00 | 1 | 5 | 2 | 1 | 0 | 0 | 3 | 4 | 7 |" in told
     assert "PostgreSQL 15, RabbitMQ 3.10" in told
 
 
