@@ -82,9 +82,11 @@ def serving(app: FastAPI, sock: socket.socket) -> Iterator[None]:
     thread = threading.Thread(target=server.run, args=[[sock]], daemon=True)
     thread.start()
     until(lambda: server.started)
-    yield
-    server.should_exit = True
-    thread.join(10)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(10)
 
 
 @contextmanager

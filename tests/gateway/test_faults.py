@@ -46,10 +46,12 @@ class CartHandler(BaseHTTPRequestHandler):
 def running(cart: Cart) -> Iterator[Cart]:
     thread = threading.Thread(target=cart.serve_forever, args=[0.02], daemon=True)
     thread.start()
-    yield cart
-    cart.shutdown()
-    thread.join(10)
-    cart.server_close()
+    try:
+        yield cart
+    finally:
+        cart.shutdown()
+        thread.join(10)
+        cart.server_close()
 
 
 def gateway_to(port: int, start_gateway: StartGateway, upstream: Upstream) -> Gateway:

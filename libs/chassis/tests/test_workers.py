@@ -35,9 +35,12 @@ async def worker(line: Line) -> AsyncIterator[Process]:
         sys.executable, WORKER, url, address("sample"),
         cwd=WORKER.parent, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    yield process
-    process.terminate()
-    await process.wait()
+    try:
+        yield process
+    finally:
+        # What a failed test left would consume the messages of the next.
+        process.terminate()
+        await process.wait()
 
 
 async def processes(worker: Process) -> AsyncIterator[int]:
@@ -115,9 +118,11 @@ async def another(line: Line, database: Database, **settings: Any) -> AsyncItera
     await line.consumer.drain()
     consumer = Consumer(bus, database, line.broker, TIERS, **settings)
     running = asyncio.create_task(consumer.run())
-    yield consumer
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    try:
+        yield consumer
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_handler_that_never_returns_is_stopped_and_its_message_dead_in_the_end(

@@ -131,9 +131,11 @@ async def running(subscriber: Subscriber) -> AsyncIterator[None]:
     listening.cancel()
     if task.done():
         await task
-    yield
-    stop.set()
-    await asyncio.wait_for(task, PATIENCE)
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, PATIENCE)
 
 
 @pytest.fixture(scope="session")

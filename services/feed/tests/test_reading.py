@@ -32,10 +32,12 @@ async def positions(feed: Feed) -> list[int]:
 @contextlib.asynccontextmanager
 async def following(feed: Feed, shop: Shop, times: int = 1) -> Any:
     tasks = [asyncio.create_task(follow_log(over(feed, shop))) for _ in range(times)]
-    yield tasks
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_the_log_is_kept_and_gone_on_with_after_a_stop(feed: Feed, shop: Shop) -> None:

@@ -59,6 +59,8 @@ async def running_owner() -> AsyncIterator[LinkOwner]:
         config = uvicorn.Config(owner.application(), log_level="error", ws="none", lifespan="off")
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        yield owner
-        server.should_exit = True
-        await serving
+        try:
+            yield owner
+        finally:
+            server.should_exit = True
+            await serving

@@ -150,18 +150,21 @@ class System:
     log: Path
 
     def run(self, account: str, script: str) -> subprocess.CompletedProcess[str]:
-        """Run a script of bash in the account's home; what it printed is also in the log."""
+        """Run a script of bash in the account's home; the log shows what it prints as it runs."""
         enter = ["nsenter", f"--target={self.first}", "--mount", "--pid", "--root"]
         become = [] if account == "root" else ["runuser", "-u", account, "--"]
         shell = ["bash", "-euo", "pipefail", "-c", f"cd\n{script}"]
-        done = subprocess.run(
-            [*enter, f"--wdns={HOMES[account]}", *become, *shell],
-            env=environment(account), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-        )  # fmt: skip
-        with self.log.open("a") as log:
-            log.write(f"# {account}\n{script}\n{done.stdout}\n")
-        return done
+        with self.log.open("a+") as log:
+            log.write(f"# {account}\n{script}\n")
+            log.flush()
+            start = log.tell()
+            done = subprocess.run(
+                [*enter, f"--wdns={HOMES[account]}", *become, *shell],
+                env=environment(account), stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT, text=True, check=False,
+            )  # fmt: skip
+            log.seek(start)
+            return subprocess.CompletedProcess(done.args, done.returncode, log.read())
 
     def must(self, account: str, script: str) -> str:
         """Run as `run` does and return what was printed; raises Refusal when it fails."""
@@ -203,9 +206,6 @@ def running(made: Path, root: Path) -> Iterator[System]:
         if not holder.stdout.readline():
             raise Refusal(f"the system in {root} could not be started")
         (first,) = psutil.Process(holder.pid).children()
-        try:
-            yield System(root, first.pid, log)
-        finally:
-            # Its end ends everything in it.
-            first.kill()
+        # The context's end closes the first process's input; its end ends everything in the system.
+        yield System(root, first.pid, log)
     shutil.rmtree(root)
