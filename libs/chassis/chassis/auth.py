@@ -11,6 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from chassis import clock, context
 from chassis.errors import Forbidden, Unauthenticated
 from chassis.keys import LEEWAY, KeySet
+from chassis.ops import operations
 from chassis.revocations import Revocations, TokenRevoked
 
 
@@ -126,12 +127,16 @@ CONDITIONAL_PERMISSIONS: dict[Callable[..., Any], str] = {}
 CALLING_SERVICES: dict[Callable[..., Any], tuple[str, ...]] = {}
 
 
-def permitted(permission: str) -> Callable[[Caller], Coroutine[Any, Any, Caller]]:
-    """A dependency only callers with the permission pass: `Depends(permitted("stock:write"))`."""
+def permitted(permission: str) -> Callable[..., Coroutine[Any, Any, Caller]]:
+    """A dependency only callers with the permission pass: `Depends(permitted("stock:write"))`.
 
-    async def check(caller: SignedIn) -> Caller:
+    What they change by the request is recorded in the audit trail.
+    """
+
+    async def check(request: Request, caller: SignedIn) -> Caller:
         if not caller.may(permission):
             raise Forbidden(f"You need the permission {permission}.")
+        await operations.mark(request)
         return caller
 
     PERMISSIONS[check] = permission

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from contracts.envelope import Envelope
@@ -42,11 +43,25 @@ def trace_of(traceparent: str) -> str | None:
     return traceparent.split("-")[1] if TRACEPARENT.fullmatch(traceparent) else None
 
 
+@dataclass(kw_only=True, slots=True)
+class StaffOperation:
+    """A request that changes something by a permission, as the audit trail records it.
+
+    target: the id that its path names first, None for an operation that creates something.
+    """
+
+    action: str
+    target: str | None
+    after: dict[str, Any]
+    is_recorded: bool = False
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
     """What the work at hand belongs to; the outbox writes it into each message's envelope.
 
     envelopes: those of the messages that are handled together, in their order.
+    operation: what staff changes by this request; its transaction leaves an audit entry.
     """
 
     actor: str = "system"
@@ -55,6 +70,7 @@ class Context:
     causation_id: UUID | None = None
     request_id: str | None = None
     envelopes: tuple[Envelope, ...] = ()
+    operation: StaffOperation | None = None
 
     @classmethod
     def of(cls, envelope: Envelope, *others: Envelope) -> "Context":
@@ -90,6 +106,11 @@ def working_in(context: Context) -> Iterator[None]:
 def act_as(actor: str) -> None:
     """Name the actor once authentication knows them."""
     _current.set(replace(_current.get(), actor=actor))
+
+
+def operate(operation: StaffOperation) -> None:
+    """Mark the work as a staff operation."""
+    _current.set(replace(_current.get(), operation=operation))
 
 
 def belong_to(process: str) -> None:

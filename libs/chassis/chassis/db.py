@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool
 from chassis import outbox, session_limits
 from chassis.driver import translated
 from chassis.driver_errors import ErrorKind, classify, ends_session
+from chassis.ops import operations
 from chassis.pool import Open, Pool, Remembering
 from chassis.statements import Parameters, Statements
 from chassis.together import Together
@@ -128,12 +129,15 @@ class Database:
             try:
                 yield tx
                 said = await outbox.write(tx)
+                operation = await operations.record(tx, said)
                 await tx.finish()
                 with translated("commit"):
                     await taken.driver.commit()
             except BaseException as error:
                 await _undo(tx, taken, error)
                 raise
+        if operation is not None:
+            operation.is_recorded = True
         if said:
             self.on_commit({outbox.shard_of(message.subject()) for message in said})
             for listener in self.listeners:

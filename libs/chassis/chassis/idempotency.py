@@ -144,14 +144,12 @@ async def claim(
 
 async def release(database: Database, held: Claim) -> None:
     """Let go of a key whose request was refused: refusals are not stored."""
-    async with database.transaction() as tx:
-        await tx.execute(FORGET, {"principal": held.principal, "key": held.key})
+    await database.alone(FORGET, {"principal": held.principal, "key": held.key})
 
 
 async def lapse(database: Database, held: Claim) -> None:
     """End the lease of a key: the next repeat takes it over, with the same resource id."""
-    async with database.transaction() as tx:
-        await tx.execute(LAPSE, {"principal": held.principal, "key": held.key})
+    await database.alone(LAPSE, {"principal": held.principal, "key": held.key})
 
 
 async def expire(database: Database) -> None:

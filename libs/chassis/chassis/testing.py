@@ -26,6 +26,7 @@ from chassis.bus import Delivery
 from chassis.context import new_traceparent
 from chassis.http import Http, Reply
 from chassis.ids import new_id, utcnow
+from chassis.openapi import audited
 from chassis.openapi.declared import Declared, watch
 from chassis.scratch import FREE, Scratch
 from chassis.service import Running, Service
@@ -266,12 +267,13 @@ async def running_service(
             await service.on_start(composed, stack)
         if service.name not in DECLARED:
             DECLARED[service.name] = Declared(service.document())
+        declared = DECLARED[service.name]
         app = edge.wrap(service.application(composed), composed.settings.max_body_bytes)
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app),
             base_url="http://service",
             headers={client_address.HEADER: CLIENT_ADDRESS},
-            event_hooks={"response": [watch(DECLARED[service.name])]},
+            event_hooks={"response": [watch(declared), audited.watch(declared, composed.database)]},
         )
         await stack.enter_async_context(client)
         yield Harness(service, composed, client)

@@ -30,7 +30,7 @@ async def test_a_stray_hold_goes_back_on_sale_and_orders_hears_nothing(shop: Sho
     assert await held(shop) == {str(stray.order_id): 2, str(sound.order_id): 1}
 
     answer = await release(shop, stray.order_id)
-    (entry,) = await shop.inventory.sql("select * from audit_entries")
+    (entry,) = await shop.inventory.sql("select * from audit_entries where action = 'hold.release'")
 
     assert (answer.json()["state"], answer.json()["pieces"]) == ("released", 0)
     assert await shop.pieces(mug) == [(5, 1)]

@@ -18,7 +18,7 @@ class Declared:
 
     def __init__(self, document: Document) -> None:
         """Take a document as `describe` completes it."""
-        self.operations = [
+        self.operations: list[tuple[str, re.Pattern[str], Document]] = [
             (
                 method,
                 re.compile(re.sub(r"\\{[^}]+\\}", lambda _: SEGMENT, re.escape(path))),
@@ -35,15 +35,21 @@ class Declared:
 
         A path or method of no operation is not judged: nobody offered it.
         """
-        for offered, form, operation in self.operations:
-            if offered != method.lower() or not form.fullmatch(path):
-                continue
-            name, answer = operation["operationId"], operation["responses"].get(str(status))
-            if answer is None:
-                return f"{name} answered {status} ({code}), which it does not declare"
-            if status >= FAILURE and code not in _codes(answer):
-                return f"{name} refused with {status} {code}, which it does not declare"
+        operation = self.find(method, path)
+        if operation is None:
             return None
+        name, answer = operation["operationId"], operation["responses"].get(str(status))
+        if answer is None:
+            return f"{name} answered {status} ({code}), which it does not declare"
+        if status >= FAILURE and code not in _codes(answer):
+            return f"{name} refused with {status} {code}, which it does not declare"
+        return None
+
+    def find(self, method: str, path: str) -> Document | None:
+        """Return the operation that serves a request, None where none is offered."""
+        for offered, form, operation in self.operations:
+            if offered == method.lower() and form.fullmatch(path):
+                return operation
         return None
 
 

@@ -14,6 +14,8 @@ from chassis.ops.tables import audit_entries
 from chassis.wire import View
 
 State = dict[str, Any]
+RECORDED = "audit_recorded"
+CREATED = "audit_created"
 
 
 class AuditView(View):
@@ -66,6 +68,23 @@ async def record_all(
         for target, before, after in deeds
     ]
     await tx.execute(insert(audit_entries), rows)
+    tx.info[RECORDED] = True
+
+
+def name_created(tx: AsyncSession, *targets: object) -> None:
+    """Name what a staff operation creates or changes, where neither path nor messages name it."""
+    tx.info.setdefault(CREATED, []).extend(str(target) for target in targets)
+
+
+def created(tx: AsyncSession) -> list[str]:
+    """Return what `name_created` named in this transaction."""
+    named: list[str] = tx.info.get(CREATED, [])
+    return named
+
+
+def has_recorded(tx: AsyncSession) -> bool:
+    """Tell whether this transaction has an entry already."""
+    return RECORDED in tx.info
 
 
 async def list_entries(

@@ -10,6 +10,7 @@ from chassis import etag, outbox
 from chassis.db import Tx
 from chassis.errors import Changed
 from chassis.idempotency import Claim, idempotent
+from chassis.ops import audit
 from chassis.wire import Body, Id, Note, Pieces, Sku
 from inventory.api.access import Reader, Writer, principal
 from inventory.api.views import MovementView, StockItemsView, StockItemView
@@ -94,6 +95,7 @@ async def count_many(
         shelf = _shelf(locked, row.variant_id, places[row.warehouse_id])
         _count(locked, shelf, row, because)
     await _save(tx, locked)
+    audit.name_created(tx, *dict.fromkeys(row.variant_id for row in body.items))
     items = await stock_views.list_items(tx, {row.variant_id for row in body.items})
     asked = {(row.variant_id, row.warehouse_id) for row in body.items}
     view = StockItemsView(

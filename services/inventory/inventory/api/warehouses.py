@@ -10,6 +10,7 @@ from chassis import etag
 from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.ids import new_id
+from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Id, Line, Name, OptionalLine, SafeText, Sku, View
 from inventory.api.access import Reader, Writer
@@ -106,6 +107,7 @@ async def create_warehouse(
     warehouse.seller_id = body.seller_id
     tx.add(warehouse)
     await _flush(tx)
+    audit.name_created(tx, warehouse.id)
     etag.show(response, warehouse.version)
     return WarehouseView.of(warehouse)
 

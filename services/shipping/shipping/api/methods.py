@@ -14,6 +14,7 @@ from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.errors import Invalid, NotFound, Refused
 from chassis.ids import new_id
+from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Amount, Body, Id, Name, SafeText, View
 from contracts.money import MAX_AMOUNT, Currency
@@ -112,6 +113,7 @@ async def create_method(body: MethodBody, tx: Tx, response: Response) -> MethodV
     """Offer a new way of sending parcels."""
     method = ShippingMethod(id=new_id(), version=1)
     await _keep(tx, method, body)
+    audit.name_created(tx, method.id)
     etag.show(response, method.version)
     return MethodView.model_validate(method)
 

@@ -12,6 +12,7 @@ from chassis.constraints import refusing
 from chassis.db import Tx
 from chassis.errors import Refused
 from chassis.ids import new_id
+from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Name, SafeText, Slug, Url, View
 from shipping.domain import ShippingProvider
@@ -70,6 +71,7 @@ async def create_provider(body: NewProviderBody, tx: Tx, response: Response) -> 
     tx.add(provider)
     with refusing(uq_shipping_providers_code=CodeTaken):
         await tx.flush()
+    audit.name_created(tx, provider.id)
     etag.show(response, provider.version)
     return ProviderView.model_validate(provider)
 
