@@ -5,7 +5,7 @@ PYTHON := $(shell for name in python3.13 python3.12 python3.11 python3; do \
 SUITE := .venv/bin/python -m suite
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs restart test faults check fmt bench topology sdk openapi migration lock check-lock clean check-deploy test-deploy test-bare secrets
+.PHONY: help install up down status logs restart test faults check fmt hops bench topology sdk openapi migration lock check-lock clean check-deploy test-deploy test-bare secrets
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -72,6 +72,9 @@ test-deploy: install ## build the images, buy from compose and from the Kubernet
 
 test-bare: install ## follow the README on Debian 12 and 13 without anything, as root and as a user, and run every test on 13; as root, an hour (A="--release 13 --only up")
 	@.venv/bin/python -m engine bare $(A)
+
+hops: install ## files that a reader opens to follow a feature
+	@.venv/bin/python tests/architecture/hops.py
 
 bench: install ## orders per second through the gateway, and what they cost
 	@$(SUITE) bench $(A)

@@ -13,7 +13,7 @@ import pytest_asyncio
 from chassis.openapi.declared import Declared, watch
 from chassis.testing import PLAIN
 from failures import may_fail
-from invariants import Books
+from invariants import InvariantChecker
 from recorder import Recorder, recording
 from shopfloor import Buyer, Staff, staff_of
 from suite import repository
@@ -63,9 +63,9 @@ def recorder(instance: Instance) -> Iterator[Recorder]:
 
 
 @pytest.fixture(scope="session")
-def books(instance: Instance, recorder: Recorder) -> Books:
+def books(instance: Instance, recorder: Recorder) -> InvariantChecker:
     """Everything there is to check."""
-    return Books(instance, recorder)
+    return InvariantChecker(instance, recorder)
 
 
 @pytest.fixture(scope="session")
@@ -123,7 +123,7 @@ def buyer(http: httpx.AsyncClient, staff: Staff) -> Buyer:
 
 
 @pytest_asyncio.fixture
-async def at_rest(books: Books) -> AsyncIterator[Books]:
+async def at_rest(books: InvariantChecker) -> AsyncIterator[InvariantChecker]:
     """After the test: wait until all is at rest, and find every invariant holding."""
     yield books
     await books.settle()

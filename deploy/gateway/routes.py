@@ -118,13 +118,13 @@ def all_routes(services: list[str], pages: list[str], durations: dict[str, str])
 def strange_credentials() -> Json:
     """Refuse what a service might take for a token although the gateway did not look at it."""
     name = "authorization"
-    looked_at = {"safe_regex": {"regex": "[Bb]earer [^, ]+"}}
+    sampled_at = {"safe_regex": {"regex": "[Bb]earer [^, ]+"}}
     return {
         "match": {
             "path_separated_prefix": "/v1",
             "headers": [
                 {"name": name, "present_match": True},
-                {"name": name, "string_match": looked_at, "invert_match": True},
+                {"name": name, "string_match": sampled_at, "invert_match": True},
             ],
         },
         "direct_response": {"status": 401},

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from composition import Composition, buys, docker, inspected
 
+from chaos_buyers import Persistent
 from shopfloor import Buyer, Staff, key, ok, until
-from storm import Persistent
 
 SERVERS = {"postgres", "rabbitmq"}
 # The official images of both run as nobody.

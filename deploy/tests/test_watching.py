@@ -9,7 +9,7 @@ import pytest
 from composition import Composition, buys, docker
 from expressions import silent
 from pasting import Operator, blocks
-from watching import Desk, Watch, listening, queries, text
+from watching import OperatorCli, Watch, listening, queries, text
 
 from checkout_trace import Trace
 from shopfloor import Buyer, Staff, until
@@ -44,7 +44,7 @@ def watch(composition: Composition) -> Watch:
 
 
 @pytest.fixture(scope="module")
-def desk(composition: Composition) -> Iterator[Desk]:
+def desk(composition: Composition) -> Iterator[OperatorCli]:
     with listening() as found:
         yield found
 
@@ -126,7 +126,7 @@ def test_a_wrong_name_in_a_rule_is_seen(watch: Watch, name: str) -> None:
 
 
 async def test_who_is_on_call_is_paged_when_a_service_dies(
-    composition: Composition, watch: Watch, desk: Desk
+    composition: Composition, watch: Watch, desk: OperatorCli
 ) -> None:
     def paged(action: str) -> list[str]:
         return [
@@ -171,7 +171,7 @@ async def test_who_is_on_call_is_paged_when_a_service_dies(
 
 
 async def test_a_dead_letter_is_a_ticket_until_it_is_discarded(
-    composition: Composition, watch: Watch, desk: Desk, operator: Operator
+    composition: Composition, watch: Watch, desk: OperatorCli, operator: Operator
 ) -> None:
     def tickets(state: str) -> list[str]:
         titles = [told["attachments"][0]["title"] for told in desk.of("/tickets")]

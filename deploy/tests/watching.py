@@ -99,7 +99,7 @@ def settings(folder: Path) -> dict[str, str]:
 
 
 @dataclass
-class Desk:
+class OperatorCli:
     """Who is told of alerts: every message that came, by the path it came on."""
 
     told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -110,9 +110,9 @@ class Desk:
 
 
 @contextmanager
-def listening() -> Iterator[Desk]:
+def listening() -> Iterator[OperatorCli]:
     """A desk that takes what Alertmanager sends to PagerDuty and to Slack."""
-    desk = Desk()
+    desk = OperatorCli()
 
     class Taking(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

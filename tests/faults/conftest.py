@@ -8,10 +8,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from crowd import LONG_STAGES, SCARCE_PIECES, Crowd, gather_crowd
+from chaos_buyers import Persistent
 from failures import CrashPoints
+from load import LONG_STAGES, SCARCE_PIECES, Load, gather_load
 from shopfloor import Staff
-from storm import Persistent
 from suite.instance import Instance
 
 SEED = 20261121
@@ -71,6 +71,6 @@ async def long_stages(instance: Instance, staff: Staff) -> AsyncIterator[None]:
 
 
 @pytest_asyncio.fixture
-async def crowd(long_stages: None, staff: Staff, client: Persistent) -> Crowd:
+async def crowd(long_stages: None, staff: Staff, client: Persistent) -> Load:
     """Buyers about to come."""
-    return await gather_crowd(staff, client, scarce=SCARCE_PIECES)
+    return await gather_load(staff, client, scarce=SCARCE_PIECES)

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from bank import transfer
-from invariants import Books
+from bank_transfer import transfer
+from invariants import InvariantChecker
 from shopfloor import ENDED, Buyer, Product, Staff, until
 
 PAYPAL = {"method": "paypal", "token": "tok_ok"}
@@ -33,7 +33,7 @@ class Journeys:
     staff: Staff
     http: httpx.AsyncClient
     product: Product
-    books: Books
+    books: InvariantChecker
 
     def buyer(self) -> Buyer:
         """Another guest."""

@@ -12,8 +12,8 @@ from aio_pika.abc import AbstractIncomingMessage
 from chassis.ids import new_id
 from contracts import registry
 from contracts.inventory import StockReserved
+from queue_proxy import copy_of
 from suite.instance import Instance
-from tap import copy_of
 
 KINDS = ("bad JSON", "wrong schema", "unknown version", "five megabytes", "handler raises")
 TIERS = 4

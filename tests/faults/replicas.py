@@ -12,7 +12,7 @@ import httpx
 from shopfloor import until
 from suite import repository
 from suite.instance import Instance
-from suite.strays import MARK
+from suite.orphans import MARK
 
 
 def free_port() -> int:

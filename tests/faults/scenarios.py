@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import aio_pika
 import httpx
 
+from chaos_buyers import Persistent
 from chassis.crashpoints import Point
-from crowd import gather_crowd, visits
 from failures import RAISE, CrashPoints, Failure
-from invariants import Books
+from invariants import InvariantChecker
 from journeys import Journeys, card
+from load import gather_load, visits
+from queue_proxy import tapped
 from replicas import replica
 from shopfloor import Buyer, Product, Staff, until
-from storm import Persistent
 from suite.instance import Instance
-from tap import tapped
 
 PIECES = 10
 
@@ -30,7 +30,7 @@ class Attack:
     instance: Instance
     staff: Staff
     http: httpx.AsyncClient
-    books: Books
+    books: InvariantChecker
     seed: int
 
     async def rush(self) -> None:
@@ -44,7 +44,7 @@ class Attack:
 
     async def repeated(self) -> None:
         """Everything orders and inventory hear comes two to ten times."""
-        crowd = await gather_crowd(self.staff, Persistent(self.http), scarce=PIECES)
+        crowd = await gather_load(self.staff, Persistent(self.http), scarce=PIECES)
         async with (
             tapped(self.instance, "orders", self.seed, (2, 10)),
             tapped(self.instance, "inventory", self.seed, (2, 10)),

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import psutil
 
-from crowd import PER_SECOND, Crowd, visits
-from invariants import Books
+from invariants import InvariantChecker
+from load import PER_SECOND, Load, visits
 from suite.instance import Instance
-from tally import Watch
+from summary import Watch
 from test_crowd import VISITS, everything_holds
 
 # The target is 20 s, and the page shows the seconds measured. What is asserted leaves room for a
@@ -25,8 +25,8 @@ Strike = Callable[[], Awaitable[int]]
 async def strikes(
     strike: Strike,
     run: str,
-    crowd: Crowd,
-    books: Books,
+    crowd: Load,
+    books: InvariantChecker,
     seed: int,
     watch: Watch | None = None,
     *,

@@ -8,13 +8,13 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from chassis.scraped import Samples
-from crowd import SCARCE_PIECES, Crowd, gather_crowd, visits
-from invariants import Books
+from chaos_buyers import Persistent
+from chassis.metrics_page import MetricsPage
+from invariants import InvariantChecker
+from load import SCARCE_PIECES, Load, gather_load, visits
 from shopfloor import Staff
-from storm import Persistent
 from suite.instance import Instance
-from tally import Watch
+from summary import Watch
 from test_crowd import VISITS, everything_holds
 
 pytestmark = pytest.mark.full
@@ -34,13 +34,18 @@ async def late(instance: Instance, staff: Staff) -> AsyncIterator[str]:
 
 
 async def test_a_crowd_shops_while_the_clock_of_orders_is_two_hours_behind(
-    late: str, instance: Instance, staff: Staff, client: Persistent, books: Books, seed: int
+    late: str,
+    instance: Instance,
+    staff: Staff,
+    client: Persistent,
+    books: InvariantChecker,
+    seed: int,
 ) -> None:
-    crowd: Crowd = await gather_crowd(staff, client, scarce=SCARCE_PIECES)
+    crowd: Load = await gather_load(staff, client, scarce=SCARCE_PIECES)
     watch = Watch(books, "the clock of orders two hours behind", seed)
     await crowd.shop(visits(seed, VISITS))
     async with httpx.AsyncClient(base_url=instance.url(late)) as http:
-        shown = Samples.of(await http.get("/metrics"))
+        shown = MetricsPage.of(await http.get("/metrics"))
     assert abs(shown("cartwright_clock_skew_seconds") + HOURS) < 60
     await everything_holds(crowd, await watch.tally(crowd, injected=1))
     late_orders = "select cancellation_reason, count(*) from orders where placed_at > $1 group by 1"

@@ -9,14 +9,14 @@ import pytest
 import pytest_asyncio
 
 import steps
+from chaos_buyers import AWAY
 from failures import CRASH, RAISE, CrashPoints, Failure, pairwise
-from invariants import Books
+from invariants import InvariantChecker
 from journeys import Journeys
-from patience import Patient
+from retrying_transport import RetryingTransport
 from shopfloor import Staff, until
-from storm import AWAY
 from suite.instance import Instance
-from tally import Watch
+from summary import Watch
 
 PARTS = 6
 TOGETHER = 3
@@ -27,10 +27,12 @@ _found: dict[str, list[Failure]] = {}
 
 
 @pytest_asyncio.fixture
-async def journeys(instance: Instance, staff: Staff, books: Books) -> AsyncIterator[Journeys]:
+async def journeys(
+    instance: Instance, staff: Staff, books: InvariantChecker
+) -> AsyncIterator[Journeys]:
     """Journeys whose every request is repeated until it is answered."""
     async with httpx.AsyncClient(
-        base_url=instance.url("gateway"), transport=Patient(AGAIN), timeout=90
+        base_url=instance.url("gateway"), transport=RetryingTransport(AGAIN), timeout=90
     ) as http:
         patient = Staff(http, staff.token, staff.category_id, staff.warehouses)
         patient.shipping_method_id = staff.shipping_method_id
@@ -38,7 +40,7 @@ async def journeys(instance: Instance, staff: Staff, books: Books) -> AsyncItera
 
 
 async def passes(
-    journeys: Journeys, crash_points: CrashPoints, books: Books
+    journeys: Journeys, crash_points: CrashPoints, books: InvariantChecker
 ) -> dict[str, list[Failure]]:
     """Which points each journey passes when nothing fails; found once, journey by journey."""
     if not _found:
@@ -76,7 +78,7 @@ async def suffer(
 @pytest.mark.full
 @pytest.mark.parametrize("part", range(PARTS))
 async def test_every_step_of_every_service_crashes_at_each_of_its_points(
-    part: int, instance: Instance, journeys: Journeys, crash_points: CrashPoints, books: Books,
+    part: int, instance: Instance, journeys: Journeys, crash_points: CrashPoints, books: InvariantChecker,
     seed: int,
 ) -> None:  # fmt: skip
     reached = chosen(await passes(journeys, crash_points, books))
@@ -97,7 +99,7 @@ async def test_every_step_of_every_service_crashes_at_each_of_its_points(
 
 @pytest.mark.full
 async def test_the_journeys_pass_most_of_the_steps_there_are(
-    journeys: Journeys, crash_points: CrashPoints, books: Books
+    journeys: Journeys, crash_points: CrashPoints, books: InvariantChecker
 ) -> None:
     reached = chosen(await passes(journeys, crash_points, books))
     missed = sorted(set(steps.points()) - set(reached))
@@ -109,7 +111,7 @@ async def test_the_journeys_pass_most_of_the_steps_there_are(
 @pytest.mark.full
 @pytest.mark.parametrize("how", [RAISE, CRASH])
 async def test_the_nth_side_effect_of_a_checkout_fails_for_every_n(
-    how: str, instance: Instance, journeys: Journeys, crash_points: CrashPoints, books: Books,
+    how: str, instance: Instance, journeys: Journeys, crash_points: CrashPoints, books: InvariantChecker,
     seed: int,
 ) -> None:  # fmt: skip
     since = crash_points.position()
@@ -127,7 +129,11 @@ async def test_the_nth_side_effect_of_a_checkout_fails_for_every_n(
 
 
 async def test_a_charge_whose_answer_was_never_recorded_is_made_once(
-    instance: Instance, staff: Staff, journeys: Journeys, crash_points: CrashPoints, books: Books
+    instance: Instance,
+    staff: Staff,
+    journeys: Journeys,
+    crash_points: CrashPoints,
+    books: InvariantChecker,
 ) -> None:
     """The costliest moment of all: the provider has the money and we died before we knew."""
     worst = Failure("payments", "after_call", "payments.CollectPayment")

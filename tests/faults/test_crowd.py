@@ -6,16 +6,16 @@ from collections import Counter
 
 import pytest
 
+from chaos_buyers import Persistent
 from chassis.crashpoints import Point
-from crowd import SCARCE_PIECES, Crowd, gather_crowd, read_all, visits
 from failures import CrashPoints, Failure
-from invariants import Books
+from invariants import InvariantChecker
+from load import SCARCE_PIECES, Load, gather_load, read_all, visits
+from queue_proxy import tapped
 from shopfloor import Staff
 from steps import points
-from storm import Persistent
 from suite.instance import Instance
-from tally import Tally, Watch
-from tap import tapped
+from summary import Summary, Watch
 
 # A quarter finds its scarce product gone and places no order: of these, over 200 do.
 VISITS = 260
@@ -58,7 +58,7 @@ async def crash_one_after_another(
 
 
 async def shops_under(
-    crowd: Crowd, seed: int, instance: Instance, crash_points: CrashPoints, *, size: int = 1
+    crowd: Load, seed: int, instance: Instance, crash_points: CrashPoints, *, size: int = 1
 ) -> int:
     """Let the crowd shop while crashes follow one another; returns how many there were.
 
@@ -74,7 +74,7 @@ async def shops_under(
     return sum(str(each) not in left for each in planned)
 
 
-async def everything_holds(crowd: Crowd, tally: Tally) -> Counter[str]:
+async def everything_holds(crowd: Load, tally: Summary) -> Counter[str]:
     """Nothing is wrong, and every buyer can read how their order ended; returns the ends."""
     assert tally.is_clean(), "\n".join(tally.found)
     ended = Counter(order["status"] for order in await read_all(crowd))
@@ -88,10 +88,10 @@ def is_a_shop(ended: Counter[str]) -> bool:
 
 
 async def test_a_crowd_shops_while_services_crash_and_messages_come_twice_in_any_order(
-    instance: Instance, staff: Staff, client: Persistent, books: Books,
+    instance: Instance, staff: Staff, client: Persistent, books: InvariantChecker,
     crash_points: CrashPoints, seed: int,
 ) -> None:  # fmt: skip
-    crowd = await gather_crowd(staff, client, scarce=SCARCE_PIECES // HALF)
+    crowd = await gather_load(staff, client, scarce=SCARCE_PIECES // HALF)
     watch = Watch(books, "crashes, repeats and disorder", seed)
     async with (
         tapped(instance, "orders", seed, (1, 3)) as orders,
@@ -109,10 +109,10 @@ async def test_a_crowd_shops_while_services_crash_and_messages_come_twice_in_any
 @pytest.mark.full
 @pytest.mark.parametrize("run", range(3))
 async def test_other_crowds_shop_while_services_crash(
-    run: int, instance: Instance, staff: Staff, client: Persistent, books: Books,
+    run: int, instance: Instance, staff: Staff, client: Persistent, books: InvariantChecker,
     crash_points: CrashPoints, seed: int,
 ) -> None:  # fmt: skip
-    crowd = await gather_crowd(staff, client, scarce=SCARCE_PIECES)
+    crowd = await gather_load(staff, client, scarce=SCARCE_PIECES)
     watch = Watch(books, f"crashes, crowd {run}", seed + run)
     crashed = await shops_under(crowd, seed + run, instance, crash_points)
     tally = await watch.tally(crowd, injected=crashed)

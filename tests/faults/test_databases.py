@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from crowd import Crowd
-from invariants import Books
+from invariants import InvariantChecker
+from load import Load
 from schedules import strikes
 from suite.instance import Instance
 
@@ -35,8 +35,8 @@ async def superuser(instance: Instance, database: str) -> AsyncIterator[asyncpg.
 
 async def test_databases_become_read_only_as_after_a_failover(
     instance: Instance,
-    crowd: Crowd,
-    books: Books,
+    crowd: Load,
+    books: InvariantChecker,
     seed: int,
 ) -> None:
     async def strike() -> int:
@@ -58,8 +58,8 @@ async def test_databases_become_read_only_as_after_a_failover(
 
 async def test_somebody_locks_a_table_that_every_checkout_needs(
     instance: Instance,
-    crowd: Crowd,
-    books: Books,
+    crowd: Load,
+    books: InvariantChecker,
     seed: int,
 ) -> None:
     async def strike() -> int:

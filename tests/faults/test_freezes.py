@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from chassis.crashpoints import Point
-from crowd import Crowd, visits
 from failures import FREEZE, CrashPoints, Failure
-from invariants import Books
+from invariants import InvariantChecker
+from load import Load, visits
 from replicas import replica_process
 from shopfloor import until
 from suite.instance import Instance
-from tally import Watch
+from summary import Watch
 from test_crowd import VISITS, everything_holds
 
 pytestmark = pytest.mark.full
@@ -23,8 +23,8 @@ AMID_A_PASS = Failure("orders", Point.BEFORE_PUBLISH, "orders.OrderConfirmed", F
 
 async def test_a_replica_freezes_amid_a_pass_of_its_relay(
     instance: Instance,
-    crowd: Crowd,
-    books: Books,
+    crowd: Load,
+    books: InvariantChecker,
     seed: int,
     tmp_path: Path,
 ) -> None:
@@ -47,11 +47,11 @@ async def has_happened(points: CrashPoints) -> bool:
     return not points.ordered()
 
 
-async def waiting(books: Books) -> set[int]:
+async def waiting(books: InvariantChecker) -> set[int]:
     """The messages that orders has committed and not sent; some are in the frozen batch."""
     return {row["seq"] for row in await books.rows("orders", "select seq from outbox")}
 
 
-async def all_sent(books: Books, before: set[int]) -> bool:
+async def all_sent(books: InvariantChecker, before: set[int]) -> bool:
     """Whether none of those messages waits any more."""
     return not before & await waiting(books)

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from invariants import Books
+from chaos_buyers import Persistent
+from invariants import InvariantChecker
 from shopfloor import Buyer, Staff, key, ok
-from storm import Persistent
 from suite.instance import Instance
 
 BUYERS = 20
@@ -54,7 +54,13 @@ async def buyers_at_the_till(staff: Staff, http: httpx.AsyncClient) -> list[Buye
     ("peer", "is_cold"), [("identity", True), *((peer, False) for peer in PEERS)]
 )
 async def test_a_frozen_peer_keeps_no_checkout_waiting(
-    peer: str, *, is_cold: bool, instance: Instance, staff: Staff, client: Persistent, books: Books
+    peer: str,
+    *,
+    is_cold: bool,
+    instance: Instance,
+    staff: Staff,
+    client: Persistent,
+    books: InvariantChecker,
 ) -> None:
     buyers = await buyers_at_the_till(staff, client.http)
     keys = [key() for _ in buyers]

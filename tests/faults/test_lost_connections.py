@@ -8,8 +8,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from crowd import Crowd
-from invariants import SERVICES, Books
+from invariants import SERVICES, InvariantChecker
+from load import Load
 from recorder import CONNECTION
 from replicas import replica
 from schedules import family, strikes, suspended
@@ -53,14 +53,14 @@ async def in_order(instance: Instance) -> list[str]:
     ]
 
 
-async def repeated_in_the_feed(books: Books) -> int:
+async def repeated_in_the_feed(books: InvariantChecker) -> int:
     """How many events the feed shows more than once."""
     rows = await books.rows("feed", "select count(*) - count(distinct event_id) as n from events")
     return int(rows[0]["n"])
 
 
 async def test_all_connections_are_closed_every_two_seconds(
-    instance: Instance, crowd: Crowd, books: Books, seed: int
+    instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     async def strike() -> int:
         closed = 0
@@ -79,7 +79,7 @@ async def test_all_connections_are_closed_every_two_seconds(
 
 
 async def test_every_process_freezes_beside_a_replica_and_goes_on(
-    instance: Instance, crowd: Crowd, books: Books, seed: int
+    instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     async def strike() -> int:
         for name in FROZEN:

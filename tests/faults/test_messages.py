@@ -8,18 +8,18 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 
-from crowd import SCARCE_PIECES, gather_crowd, visits
-from held_back import HeldBack, hold_back
+from chaos_buyers import Persistent
+from delayed_messages import DelayedMessages, delay_messages
 from impersonation import allow_any_name
-from invariants import SERVICES, Books
+from invariants import SERVICES, InvariantChecker
 from journeys import Journeys
+from load import SCARCE_PIECES, gather_load, visits
 from poison import KINDS, aged, attempts_of, dead_letters, poison, send
+from queue_proxy import tapped
 from scenarios import Attack, unbound
 from shopfloor import Buyer, Product, Staff, until
-from storm import Persistent
 from suite.instance import Instance
-from tally import Watch
-from tap import tapped
+from summary import Watch
 from test_crowd import VISITS, everything_holds
 
 HEARING = [name for name in SERVICES if name != "identity"]
@@ -30,9 +30,9 @@ SAMPLES = 40
 
 @pytest.mark.full
 async def test_every_message_comes_two_to_ten_times_in_any_order(
-    instance: Instance, staff: Staff, client: Persistent, books: Books, seed: int
+    instance: Instance, staff: Staff, client: Persistent, books: InvariantChecker, seed: int
 ) -> None:
-    crowd = await gather_crowd(staff, client, scarce=SCARCE_PIECES)
+    crowd = await gather_load(staff, client, scarce=SCARCE_PIECES)
     watch = Watch(books, "every message 2 to 10 times, shuffled in windows of 50", seed)
     async with AsyncExitStack() as stack:
         taps = [
@@ -46,7 +46,7 @@ async def test_every_message_comes_two_to_ten_times_in_any_order(
     await everything_holds(crowd, await watch.tally(crowd, injected=injected))
 
 
-async def is_given_back(books: Books, order_id: str) -> bool:
+async def is_given_back(books: InvariantChecker, order_id: str) -> bool:
     """Whether the order was cancelled."""
     found = await books.rows("orders", "select status from orders where id = $1", order_id)
     return bool(found[0]["status"] == "cancelled")
@@ -59,14 +59,14 @@ async def is_given_back(books: Books, order_id: str) -> bool:
 )
 async def test_a_command_that_comes_an_hour_late_has_no_effect(
     service: str, kind: str, instance: Instance, staff: Staff, http: httpx.AsyncClient,
-    books: Books, seed: int,
+    books: InvariantChecker, seed: int,
 ) -> None:  # fmt: skip
     await allow_any_name(instance)
     watch = Watch(books, f"{kind} an hour late", seed)
     journeys = Journeys(staff, http, await staff.sell(stock=5), books)
     await asyncio.to_thread(instance.stop_process, service)
     _, order_id = await journeys.place()
-    held = await hold_back(instance, service, kind)
+    held = await delay_messages(instance, service, kind)
     await asyncio.to_thread(instance.start_process, service)
     await until(lambda: is_given_back(books, order_id))
     await send(instance, service, [aged(message) for message in held.messages])
@@ -80,7 +80,7 @@ async def test_a_command_that_comes_an_hour_late_has_no_effect(
 
 @pytest.mark.full
 async def test_an_answer_that_comes_an_hour_late_is_heard(
-    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books, seed: int
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: InvariantChecker, seed: int
 ) -> None:
     """The money was taken; the order it was for is over by the time orders hears of it."""
     await allow_any_name(instance)
@@ -93,14 +93,14 @@ async def test_an_answer_that_comes_an_hour_late_is_heard(
     assert tally.is_clean(), "\n".join(tally.found)
 
 
-async def captured_and_held(instance: Instance, journeys: Journeys) -> tuple[str, HeldBack]:
+async def captured_and_held(instance: Instance, journeys: Journeys) -> tuple[str, DelayedMessages]:
     """Buy, and keep from orders that the money was captured."""
     await asyncio.to_thread(instance.stop_process, "payments")
     _, order_id = await journeys.place()
     await journeys.stage(order_id, "collecting")
     await asyncio.to_thread(instance.stop_process, "orders")
     await asyncio.to_thread(instance.start_process, "payments")
-    held = await hold_back(instance, "orders", "payments.PaymentCaptured")
+    held = await delay_messages(instance, "orders", "payments.PaymentCaptured")
     await asyncio.to_thread(instance.start_process, "orders")
     return order_id, held
 
@@ -135,7 +135,7 @@ async def poisoned(instance: Instance, stop: asyncio.Event) -> Counter[str]:
 
 @pytest.mark.full
 async def test_poison_hardly_slows_the_others(
-    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books, seed: int
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: InvariantChecker, seed: int
 ) -> None:
     """Compared within one run, between a calm before, and the poisoned time after it."""
     await allow_any_name(instance)
@@ -156,13 +156,13 @@ async def test_poison_hardly_slows_the_others(
     assert ill < 2 * calm
 
 
-async def all_dead(books: Books, count: int) -> bool:
+async def all_dead(books: InvariantChecker, count: int) -> bool:
     """Whether so many dead letters of orders are there."""
     return (await books.queues())["svc.orders.dead"] == count
 
 
 async def test_poison_is_set_aside_after_the_declared_attempts(
-    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: InvariantChecker
 ) -> None:
     await allow_any_name(instance)
     product = await staff.sell(stock=BUYERS)
@@ -186,7 +186,7 @@ async def test_poison_is_set_aside_after_the_declared_attempts(
 
 @pytest.mark.full
 async def test_a_missing_binding_keeps_the_message_until_it_is_back(
-    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books, seed: int
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: InvariantChecker, seed: int
 ) -> None:
     watch = Watch(books, "a missing binding", seed)
     parked = await unbound(Attack(instance, staff, http, books, seed))

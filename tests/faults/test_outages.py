@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 import pytest_asyncio
 
-from crowd import LONG_STAGES, Crowd
-from invariants import SERVICES, Books
+from invariants import SERVICES, InvariantChecker
+from load import LONG_STAGES, Load
 from schedules import PATIENT, strikes
 from shopfloor import until
 from suite.instance import Instance
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.full
 
 @pytest.mark.parametrize("seconds", [2, 10, 60])
 async def test_the_broker_is_killed_and_away_for_a_while(
-    seconds: int, instance: Instance, crowd: Crowd, books: Books, seed: int
+    seconds: int, instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     async def strike() -> int:
         await asyncio.to_thread(instance.fell, "rabbitmq")
@@ -45,7 +45,7 @@ async def test_the_broker_is_killed_and_away_for_a_while(
 
 
 async def test_the_databases_stop_without_warning_twice(
-    instance: Instance, crowd: Crowd, books: Books, seed: int
+    instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     """PostgreSQL's immediate shutdown: every connection ends, and the log is replayed at start."""
 
@@ -66,7 +66,7 @@ async def replaced(instance: Instance, name: str, pid: int) -> bool:
 
 
 async def test_two_workers_and_then_everybody_die_at_once(
-    instance: Instance, crowd: Crowd, books: Books, seed: int
+    instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     async def strike() -> int:
         await asyncio.gather(*(asyncio.to_thread(instance.kill, n) for n in WIRED[:2]))
@@ -131,8 +131,8 @@ def harm(wire: Wire, fault: str) -> None:
 
 @pytest.mark.parametrize("fault", ["slow", "one way", "black hole", "cut"])
 async def test_the_network_fails_towards_the_broker_and_then_towards_the_databases(
-    fault: str, lines: tuple[list[Wire], list[Wire]], instance: Instance, crowd: Crowd,
-    books: Books, seed: int,
+    fault: str, lines: tuple[list[Wire], list[Wire]], instance: Instance, crowd: Load,
+    books: InvariantChecker, seed: int,
 ) -> None:  # fmt: skip
     async def strike() -> int:
         for side, seconds in zip(lines, (SILENCE, BRIEFLY), strict=True):
@@ -147,7 +147,7 @@ async def test_the_network_fails_towards_the_broker_and_then_towards_the_databas
 
 
 async def test_the_broker_runs_out_of_memory_and_then_of_disk(
-    instance: Instance, crowd: Crowd, books: Books, seed: int
+    instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     """Its alarms block every publisher; what is committed waits in the outbox."""
     broker = instance.environment.broker

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 import page
-from tally import Tally
+from summary import Summary
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 RUN = {
@@ -44,7 +44,7 @@ def test_only_the_part_between_the_marks_is_written() -> None:
 
 
 def test_violations_are_counted_as_what_they_are() -> None:
-    tally = Tally("a", 1)
+    tally = Summary("a", 1)
     tally.count(["I5 x: heard 1 of 2", "I8 unsent in orders", "I6 sent twice", "I2 x", "I8 locked"])
     assert (tally.lost, tally.duplicated, tally.unexpected) == (2, 1, 2)
     assert not tally.is_clean()

@@ -6,12 +6,12 @@ from collections import Counter
 import httpx
 import pytest
 
-from invariants import Books
+from invariants import InvariantChecker
 from replicas import replica
 from scenarios import PIECES, rush, some_key
 from shopfloor import Buyer, Product, Staff, key, until
 from suite.instance import Instance
-from tally import Watch
+from summary import Watch
 
 pytestmark = pytest.mark.full
 TWENTY = 20
@@ -25,7 +25,7 @@ async def all_is_well(watch: Watch) -> None:
 
 
 async def test_ten_pieces_and_thirty_buyers_on_two_replicas(
-    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books, seed: int
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: InvariantChecker, seed: int
 ) -> None:
     watch = Watch(books, "10 pieces, 30 buyers, two replicas", seed)
     async with replica(instance, "inventory"), replica(instance, "orders"):
@@ -38,7 +38,7 @@ async def test_ten_pieces_and_thirty_buyers_on_two_replicas(
 
 
 async def test_one_key_and_one_cart_on_two_replicas_are_one_order(
-    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books, seed: int
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: InvariantChecker, seed: int
 ) -> None:
     """Twenty times under one key, then twenty keys for one cart, half of them at each replica."""
     watch = Watch(books, "one key 20 times, 20 keys for one cart, two replicas", seed)
@@ -76,7 +76,7 @@ async def ordered(client: httpx.AsyncClient, buyer: Buyer, same: str | None) -> 
 
 
 async def test_cancelling_capturing_and_shipping_meet(
-    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books, seed: int
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: InvariantChecker, seed: int
 ) -> None:
     """Cash on delivery, so that the capture comes with the delivery; every order has all three."""
     watch = Watch(books, "cancel against capture against ship, two replicas", seed)
@@ -113,7 +113,7 @@ async def delivered(staff: Staff, order_id: str) -> None:
 
 
 async def test_refunds_meet_and_give_back_no_more_than_was_paid(
-    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books, seed: int
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: InvariantChecker, seed: int
 ) -> None:
     watch = Watch(books, "refund against refund, two replicas", seed)
     product = await staff.sell(stock=10)
@@ -142,7 +142,7 @@ async def test_refunds_meet_and_give_back_no_more_than_was_paid(
 
 
 async def test_a_coupon_for_one_and_fifty_who_show_it(
-    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: Books, seed: int
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, books: InvariantChecker, seed: int
 ) -> None:
     watch = Watch(books, "one single-use coupon, 50 buyers, two replicas", seed)
     product: Product = await staff.sell(stock=200)

@@ -8,8 +8,8 @@ import time
 import psutil
 import pytest
 
-from crowd import Crowd
-from invariants import SERVICES, Books
+from invariants import SERVICES, InvariantChecker
+from load import Load
 from schedules import PATIENT, family, strikes, suspended
 from shopfloor import until
 from suite.instance import Instance
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.full
 
 
 async def test_the_services_database_sessions_are_terminated_every_two_seconds(
-    instance: Instance, crowd: Crowd, books: Books, seed: int
+    instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     async def strike() -> int:
         terminated, until_then = 0, time.monotonic() + TERMINATING
@@ -44,7 +44,7 @@ async def test_the_services_database_sessions_are_terminated_every_two_seconds(
 
 
 async def test_every_process_freezes_in_turn_and_goes_on(
-    instance: Instance, crowd: Crowd, books: Books, seed: int
+    instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     """PostgreSQL freezes with all of its sessions."""
     names = sorted(instance.pids)
@@ -60,7 +60,7 @@ async def test_every_process_freezes_in_turn_and_goes_on(
 
 
 async def test_the_database_sessions_of_each_service_freeze_in_turn_and_go_on(
-    instance: Instance, crowd: Crowd, books: Books, seed: int
+    instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     async def strike() -> int:
         for name in SERVICES:
@@ -74,7 +74,7 @@ async def test_the_database_sessions_of_each_service_freeze_in_turn_and_go_on(
 
 
 async def test_every_process_that_is_no_server_is_killed_in_turn(
-    instance: Instance, crowd: Crowd, books: Books, seed: int
+    instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     """The time to rest begins when the last is ready again."""
     names = sorted(each.name for each in instance.processes().values() if each.tier > Tier.SERVER)
@@ -91,7 +91,7 @@ async def test_every_process_that_is_no_server_is_killed_in_turn(
 
 
 async def test_all_services_are_killed_at_once(
-    instance: Instance, crowd: Crowd, books: Books, seed: int
+    instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     """The supervisor starts them; the time to rest begins when the last is ready again."""
 
@@ -104,7 +104,7 @@ async def test_all_services_are_killed_at_once(
 
 
 async def test_the_servers_restart_in_good_order_and_then_without_warning(
-    instance: Instance, crowd: Crowd, books: Books, seed: int
+    instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     async def strike() -> int:
         for name in SERVERS:

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from fleet import Fleet
-from invariants import Books
+from invariants import InvariantChecker
 from shopfloor import Buyer, Product, Staff, key, until
 from suite.instance import Instance
 
@@ -90,7 +90,7 @@ async def fleet(instance: Instance, tmp_path: Path) -> AsyncIterator[Fleet]:
 
 
 async def test_nobody_notices_that_everything_is_restarted(
-    fleet: Fleet, staff: Staff, at_rest: Books
+    fleet: Fleet, staff: Staff, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=100_000)
     async with httpx.AsyncClient(base_url=fleet.url, timeout=40) as http:
@@ -125,10 +125,10 @@ async def more_answers(load: Load) -> None:
     """Wait until the load has seen some more of the shop."""
     before = load.answered
 
-    async def came() -> bool:
+    async def record_arrival() -> bool:
         return load.answered >= before + 40 or bool(load.failures)
 
-    await until(came)
+    await until(record_arrival)
 
 
 async def is_taken_over(http: httpx.AsyncClient) -> bool:

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from chassis.scraped import Samples
+from chassis.metrics_page import MetricsPage
 
 from .conftest import Gateway, StartGateway
 from .upstream import Upstream, listening
@@ -30,11 +30,11 @@ def lonely(start_gateway: StartGateway, upstream: Upstream, numbers: str) -> Gat
     return start_gateway(services=services, metrics_port=httpx.URL(numbers).port)
 
 
-def scraped(numbers: str) -> Samples:
-    return Samples.of(httpx.get(f"{numbers}/metrics"))
+def scraped(numbers: str) -> MetricsPage:
+    return MetricsPage.of(httpx.get(f"{numbers}/metrics"))
 
 
-def answered(samples: Samples, kind: str) -> float:
+def answered(samples: MetricsPage, kind: str) -> float:
     return samples(ANSWERS, envoy_http_conn_manager_prefix="public", envoy_response_code_class=kind)
 
 

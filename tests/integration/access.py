@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from hostile import Document, Operation, encoded
-from letters import Letterbox
+from mailboxes import Mailbox
 from shopfloor import ADDRESS, Buyer, Staff, key, ok, sign_in, until
 from suite.instance import Instance
 
@@ -147,7 +147,7 @@ async def with_role(
 
 async def verify(http: httpx.AsyncClient, instance: Instance, email: str, password: str) -> None:
     """Prove an address by the link mailed to it, as the person who registered it."""
-    token = await Letterbox(instance, email).token("Confirm your e-mail address")
+    token = await Mailbox(instance, email).token("Confirm your e-mail address")
     ok(await http.post("/v1/auth/verify", json={"token": token, "password": password}))
 
 

@@ -50,7 +50,7 @@ async def ready_in(channel: AbstractChannel, queue: str) -> int:
 
 
 @dataclass
-class Books:
+class InvariantChecker:
     """Read access to everything, as only tests have it."""
 
     instance: Instance

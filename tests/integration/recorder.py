@@ -104,7 +104,7 @@ def recording(instance: Instance) -> Iterator[Recorder]:
         await queue.purge()
 
         async def note(message: AbstractIncomingMessage) -> None:
-            heard.hear(message)
+            heard.deliver(message)
             # Where the connection is gone, the broker delivers it again.
             with suppress(ChannelInvalidStateError):
                 await message.ack()

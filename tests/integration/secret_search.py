@@ -8,7 +8,7 @@ from pathlib import Path
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
-from invariants import SERVICES, Books
+from invariants import SERVICES, InvariantChecker
 from suite.instance import Instance
 
 Secrets = Mapping[str, str]
@@ -28,7 +28,7 @@ COLUMNS = (
 )
 
 
-async def in_databases(books: Books, secrets: Secrets) -> set[str]:
+async def in_databases(books: InvariantChecker, secrets: Secrets) -> set[str]:
     """Every column of every table of every service that holds a secret."""
     found = set()
     for service in SERVICES:
@@ -78,7 +78,7 @@ async def in_dead_letter_queues(instance: Instance, secrets: Secrets) -> set[str
 
 
 @dataclass
-class Tap:
+class QueueProxy:
     """Copies of all messages of an exchange since the tap was opened."""
 
     bodies: list[bytes] = field(default_factory=list)
@@ -89,9 +89,9 @@ class Tap:
 
 
 @asynccontextmanager
-async def tapping(instance: Instance, exchange: str) -> AsyncIterator[Tap]:
+async def tapping(instance: Instance, exchange: str) -> AsyncIterator[QueueProxy]:
     """Receive a copy of every message of an exchange while the block lasts."""
-    tap = Tap()
+    tap = QueueProxy()
     connection = await aio_pika.connect(instance.broker_url())
     async with connection:
         channel = await connection.channel()

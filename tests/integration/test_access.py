@@ -29,7 +29,7 @@ from access import (
 )
 from chassis.testing import PLAIN
 from hostile import Document, Operation, encoded, faults_of
-from invariants import SERVICES, Books
+from invariants import SERVICES, InvariantChecker
 from shopfloor import Buyer, Staff, ok, until
 from suite.environment import TOKEN_AUDIENCE, TOKEN_ISSUER
 from suite.instance import Instance
@@ -130,7 +130,7 @@ async def test_every_operation_admits_whom_it_declares_and_nobody_else(
     instance: Instance,
     staff: Staff,
     document: Document,
-    at_rest: Books,
+    at_rest: InvariantChecker,
 ) -> None:
     owner = await owner_of_everything(http, staff)
     assert without_known_ids(document, owner.ids) == []
@@ -244,7 +244,7 @@ async def test_a_hole_in_the_matrix_is_seen(
 
 
 async def test_lists_show_their_owners_things_alone(
-    http: httpx.AsyncClient, staff: Staff, at_rest: Books
+    http: httpx.AsyncClient, staff: Staff, at_rest: InvariantChecker
 ) -> None:
     owner, other = Buyer(http, staff), Buyer(http, staff)
     await other.sign_up()

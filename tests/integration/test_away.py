@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
+from chaos_buyers import Persistent
 from chassis.testing import PLAIN
-from invariants import SERVICES, Books
+from invariants import SERVICES, InvariantChecker
 from provision import broker
 from shopfloor import ENDED, Buyer, Staff, key, ok, until
-from storm import Persistent
 from suite import definitions, repository
 from suite.instance import Instance
 
@@ -58,7 +58,7 @@ async def without(instance: Instance) -> AsyncIterator[Any]:
 
 
 async def test_without_a_broker_orders_are_taken_and_proceed_when_it_comes(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books, without: Any
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker, without: Any
 ) -> None:
     product = await staff.sell(stock=10)
     await buyer.fill((product, 1))
@@ -81,7 +81,7 @@ async def test_without_a_broker_orders_are_taken_and_proceed_when_it_comes(
 
 
 async def test_without_databases_everything_says_so_and_goes_on_afterwards(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books, without: Any
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker, without: Any
 ) -> None:
     product = await staff.sell(stock=10)
     await buyer.fill((product, 1))
@@ -106,7 +106,7 @@ async def test_without_databases_everything_says_so_and_goes_on_afterwards(
 
 
 async def test_a_service_whose_queue_is_gone_says_so_and_does_not_start_without_it(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     management = instance.environment.broker.management_url
     before = instance.log("promotions").stat().st_size

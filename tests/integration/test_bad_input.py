@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest_asyncio
 
+from fast_client import FastClient
 from hostile import (
     MALFORMED_IDS,
     PARAMETERS,
@@ -23,8 +24,7 @@ from hostile import (
     encoded,
     faults_of,
 )
-from invariants import Books
-from quick import Quick
+from invariants import InvariantChecker
 from shopfloor import Buyer, Staff, key, ok
 from suite.instance import Instance
 
@@ -54,7 +54,7 @@ class Attack:
     hostile: the client of what is sent by the thousand. http: the client of single requests.
     """
 
-    hostile: Quick
+    hostile: FastClient
     http: httpx.AsyncClient
     document: Document
     known: dict[str, str]
@@ -103,7 +103,7 @@ async def beside_the_shop(staff: Staff) -> Staff:
 
 @pytest_asyncio.fixture
 async def attack(
-    instance: Instance, http: httpx.AsyncClient, staff: Staff, at_rest: Books
+    instance: Instance, http: httpx.AsyncClient, staff: Staff, at_rest: InvariantChecker
 ) -> AsyncIterator[Attack]:
     """Everything there is to attack, with things of its own that may be spoilt."""
     document = Document(ok(await http.get("/docs/openapi.json")))
@@ -126,7 +126,7 @@ async def attack(
         "provider": "sandbox",
         "code": "US",
     }
-    async with Quick(instance.url("gateway"), SECONDS, AT_ONCE) as hostile:
+    async with FastClient(instance.url("gateway"), SECONDS, AT_ONCE) as hostile:
         yield Attack(hostile, http, document, known, staff)
     # The shop must go on selling what it sold before.
     sound = await staff.sell(stock=1)

@@ -7,29 +7,29 @@ from dataclasses import dataclass
 import asyncpg
 import pytest_asyncio
 
-from invariants import Books
+from invariants import InvariantChecker
 from recorder import Recorder
 from shopfloor import Buyer, Staff
 
 
-async def of_money(books: Books) -> list[str]:
+async def of_money(books: InvariantChecker) -> list[str]:
     """I2, on our side and on the provider's."""
     return [*await books.money(), *await books.ledger()]
 
 
-async def of_stock(books: Books) -> list[str]:
+async def of_stock(books: InvariantChecker) -> list[str]:
     """I1, by what is promised and by what has moved."""
     return [*await books.oversold(), *await books.movements()]
 
 
 # What `violations` asks, by invariant, so that one damage need not ask it all.
-CHECKS: dict[str, Callable[[Books], Awaitable[list[str]]]] = {
+CHECKS: dict[str, Callable[[InvariantChecker], Awaitable[list[str]]]] = {
     "I1": of_stock,
     "I2": of_money,
-    "I3": Books.unfinished,
-    "I4": Books.leaks,
-    "I6": Books.repeated_effects,
-    "I7": Books.stale_copies,
+    "I3": InvariantChecker.unfinished,
+    "I4": InvariantChecker.leaks,
+    "I6": InvariantChecker.repeated_effects,
+    "I7": InvariantChecker.stale_copies,
     "I8": lambda books: books.zombies(0),
 }
 
@@ -45,7 +45,7 @@ class Damage:
 
 
 @pytest_asyncio.fixture
-async def order_id(staff: Staff, buyer: Buyer, books: Books) -> str:
+async def order_id(staff: Staff, buyer: Buyer, books: InvariantChecker) -> str:
     """A confirmed order with a coupon, its parcel not yet handed over."""
     product = await staff.sell(stock=10)
     code = await staff.coupon()
@@ -57,7 +57,7 @@ async def order_id(staff: Staff, buyer: Buyer, books: Books) -> str:
 
 
 @asynccontextmanager
-async def done(books: Books, damage: Damage) -> AsyncIterator[None]:
+async def done(books: InvariantChecker, damage: Damage) -> AsyncIterator[None]:
     """Do the damage, past triggers and foreign keys, and undo it whatever happens."""
     connection = await asyncpg.connect(books.instance.dsn(damage.database, "postgres"))
     try:
@@ -168,7 +168,7 @@ def damages(order: str) -> list[Damage]:
     ]
 
 
-async def test_the_books_notice_what_they_look_for(order_id: str, books: Books) -> None:
+async def test_the_books_notice_what_they_look_for(order_id: str, books: InvariantChecker) -> None:
     for damage in damages(order_id):
         async with done(books, damage):
             found = await CHECKS[damage.invariant[:2]](books)

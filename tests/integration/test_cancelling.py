@@ -4,14 +4,14 @@ import asyncio
 
 import httpx
 
-from invariants import Books
-from letters import Letterbox
+from invariants import InvariantChecker
+from mailboxes import Mailbox
 from shopfloor import Buyer, Staff, key, ok, until
 from suite.instance import Instance
 
 
 async def test_a_guest_reads_and_cancels_the_order_by_its_token_alone(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)
     order = await buyer.buys(product)
@@ -37,7 +37,7 @@ async def test_a_guest_reads_and_cancels_the_order_by_its_token_alone(
     assert [parcel["status"] for parcel in ended["shipments"]] == ["cancelled"]
     assert await staff.level(product) == (1, 0)
 
-    letters = Letterbox(instance, buyer.email)
+    letters = Mailbox(instance, buyer.email)
     assert "You asked for it." in await letters.expect("is cancelled")
     assert "$25.00" in await letters.expect("refund")
     again = await buyer.cancel(order["id"])
@@ -45,7 +45,7 @@ async def test_a_guest_reads_and_cancels_the_order_by_its_token_alone(
 
 
 async def test_an_order_is_cancelled_in_whatever_stage_its_checkout_is(
-    staff: Staff, http: httpx.AsyncClient, at_rest: Books
+    staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
     """Cancelled at once, while the answer is slow, while the customer is asked, and once paid."""
     product = await staff.sell(stock=9)
@@ -71,7 +71,7 @@ async def test_an_order_is_cancelled_in_whatever_stage_its_checkout_is(
 
 
 async def test_what_was_refunded_before_the_cancellation_is_not_refunded_again(
-    staff: Staff, http: httpx.AsyncClient, at_rest: Books
+    staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=3)
 
@@ -101,7 +101,7 @@ async def test_what_was_refunded_before_the_cancellation_is_not_refunded_again(
 
 
 async def test_an_order_to_be_paid_at_the_door_is_cancelled_before_it_leaves_and_not_after(
-    staff: Staff, http: httpx.AsyncClient, at_rest: Books
+    staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=2)
 
@@ -133,7 +133,7 @@ async def test_an_order_to_be_paid_at_the_door_is_cancelled_before_it_leaves_and
 
 
 async def test_a_coupon_that_was_used_up_meanwhile_ends_the_order_cleanly(
-    staff: Staff, http: httpx.AsyncClient, at_rest: Books
+    staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=10)
     code = await staff.coupon(max_uses=1)

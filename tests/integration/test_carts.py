@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from invariants import Books
+from invariants import InvariantChecker
 from shopfloor import Buyer, Product, Staff, ok, until
 
 
@@ -19,7 +19,7 @@ async def current(buyer: Buyer) -> Any:
 
 
 async def test_a_cart_given_back_is_merged_into_the_one_begun_meanwhile(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     tea, pot = await staff.sell(stock=5), await staff.sell(stock=5)
     await buyer.sign_up()
@@ -53,7 +53,7 @@ async def test_a_cart_given_back_is_merged_into_the_one_begun_meanwhile(
 
 
 async def test_a_total_that_changed_is_told_before_anything_is_promised(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)
     await buyer.fill((product, 1))
@@ -70,7 +70,7 @@ async def test_a_total_that_changed_is_told_before_anything_is_promised(
 
 
 async def test_what_another_bought_is_refused_with_what_is_left(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=3)
     await buyer.fill((product, 2))

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from invariants import Books
+from invariants import InvariantChecker
 from shopfloor import Buyer, Staff, ok
 
 
 async def test_a_guest_buys_and_the_order_is_confirmed(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=10)
     order = await buyer.buys(product, 2)
@@ -24,7 +24,9 @@ async def test_a_guest_buys_and_the_order_is_confirmed(
     ]
 
 
-async def test_two_warehouses_make_two_parcels(staff: Staff, buyer: Buyer, at_rest: Books) -> None:
+async def test_two_warehouses_make_two_parcels(
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
+) -> None:
     product = await staff.sell(stock=1, second=1)
     order = await buyer.buys(product, 2)
     await staff.ended(order["id"])
@@ -32,7 +34,7 @@ async def test_two_warehouses_make_two_parcels(staff: Staff, buyer: Buyer, at_re
 
 
 async def test_a_coupon_lowers_the_price_and_is_used_once(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=5)
     code = await staff.coupon(max_uses=1)

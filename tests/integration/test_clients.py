@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from invariants import Books
+from invariants import InvariantChecker
 from shopfloor import Staff
 from suite.instance import Instance
 from suite.sdk import Sdk
@@ -12,7 +12,7 @@ from suite.sdk import Sdk
 
 @pytest.mark.parametrize("language", ["python", "typescript"])
 async def test_a_generated_client_plays_the_whole_checkout(
-    language: str, clients: Sdk, instance: Instance, staff: Staff, at_rest: Books
+    language: str, clients: Sdk, instance: Instance, staff: Staff, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=5)
     slug = (await staff.get(f"/v1/admin/products/{product.id}"))["slug"]

@@ -15,7 +15,7 @@ import pytest_asyncio
 from cartwright.access import Broker, broker
 from contracts import catalogue, expectations, structured
 from contracts.envelope import Envelope
-from invariants import Books
+from invariants import InvariantChecker
 from shopfloor import Buyer, Staff, ok, until
 from subscriber import Feed, Log
 from suite.instance import Instance
@@ -82,7 +82,7 @@ async def foreign(instance: Instance, staff: Staff) -> AsyncIterator[Foreign]:
 
 
 async def test_one_checkout_is_the_same_wherever_it_is_read(
-    staff: Staff, buyer: Buyer, foreign: Foreign, at_rest: Books, tmp_path: Path
+    staff: Staff, buyer: Buyer, foreign: Foreign, at_rest: InvariantChecker, tmp_path: Path
 ) -> None:
     queue = await foreign.queue()
     product = await staff.sell(stock=10)
@@ -153,7 +153,7 @@ def golden(heard: Told) -> None:
 
 
 async def test_the_feed_heals_a_gap_of_the_queue(
-    staff: Staff, buyer: Buyer, foreign: Foreign, at_rest: Books
+    staff: Staff, buyer: Buyer, foreign: Foreign, at_rest: InvariantChecker
 ) -> None:
     """Bound to one type alone, the queue lacks the order's other events; the feed has them."""
     queue = await foreign.queue("orders.OrderShipped")
@@ -178,7 +178,7 @@ async def test_the_feed_heals_a_gap_of_the_queue(
 
 
 async def test_the_feed_goes_on_where_it_was_after_it_was_killed(
-    instance: Instance, staff: Staff, buyer: Buyer, foreign: Foreign, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, foreign: Foreign, at_rest: InvariantChecker
 ) -> None:
     order = await buyer.buys(await staff.sell(stock=5))
     instance.kill("feed")

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from invariants import Books, Recorder
-from letters import Letterbox
+from invariants import InvariantChecker, Recorder
+from mailboxes import Mailbox
 from shopfloor import ADDRESS, Buyer, Staff, ok, until
 from suite.instance import Instance
 
@@ -23,11 +23,11 @@ TOLD = [
 
 
 async def test_a_guest_becomes_a_customer_buys_and_gets_the_parcel(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     await tax(staff)
     tea, pot, cup = [await staff.sell(stock=9, price_amount=price) for price in (1250, 4999, 333)]
-    letters = Letterbox(instance, buyer.email)
+    letters = Mailbox(instance, buyer.email)
 
     # A guest's cart, two items and a coupon.
     await buyer.fill((tea, 2))
@@ -141,7 +141,7 @@ def adds_up(order: Any, cart: Any) -> None:
     assert whole == order["total"]["amount"]
 
 
-async def was_told(buyer: Buyer, letters: Letterbox, order: Any) -> None:
+async def was_told(buyer: Buyer, letters: Mailbox, order: Any) -> None:
     """Each step was mailed once and shown in the app once."""
     for words in ("is confirmed", "on its way", "in transit", "arrives today", "was delivered"):
         assert order["order_number"] in await letters.expect(words)
@@ -179,7 +179,7 @@ def keeps_secrets(recorder: Recorder, buyer: Buyer) -> None:
 
 
 async def test_a_guest_follows_the_order_live_from_pending_to_delivered(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)
     order = await buyer.buys(product, wait=0, payment={"method": "card", "token": "tok_action"})
@@ -211,7 +211,7 @@ async def events(stream: httpx.Response) -> AsyncIterator[Any]:
 
 
 async def test_a_client_may_wait_for_the_outcome_or_not(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=3)
     await buyer.fill((product, 1))

@@ -3,9 +3,9 @@
 import httpx
 import pytest
 
-from invariants import SERVICES, Books
+from chaos_buyers import ChaosBuyers, Persistent
+from invariants import SERVICES, InvariantChecker
 from shopfloor import Staff
-from storm import Persistent, Storm
 from suite.instance import Instance
 
 BUYERS = 4
@@ -14,12 +14,12 @@ ENDINGS = {"confirmed", "cancelled"}
 
 
 @pytest.fixture
-def storm(instance: Instance, staff: Staff, http: httpx.AsyncClient) -> Storm:
+def storm(instance: Instance, staff: Staff, http: httpx.AsyncClient) -> ChaosBuyers:
     """Buyers about to come."""
-    return Storm(instance, staff, Persistent(http))
+    return ChaosBuyers(instance, staff, Persistent(http))
 
 
-async def weather(storm: Storm, *victims: str) -> None:
+async def weather(storm: ChaosBuyers, *victims: str) -> None:
     """Kill while orders are under way; each ends, each is found, and each was made once."""
     product = await storm.staff.sell(stock=100)
     sagas = await storm.rages(product, BUYERS, lambda: storm.kill(*victims))
@@ -29,20 +29,24 @@ async def weather(storm: Storm, *victims: str) -> None:
 
 @pytest.mark.parametrize("victim", [*SERVICES, "sandbox_provider", "gateway"])
 async def test_a_process_is_killed_in_the_midst_of_checkouts(
-    storm: Storm, at_rest: Books, victim: str
+    storm: ChaosBuyers, at_rest: InvariantChecker, victim: str
 ) -> None:
     await weather(storm, victim)
 
 
-async def test_the_broker_is_killed_in_the_midst_of_checkouts(storm: Storm, at_rest: Books) -> None:
+async def test_the_broker_is_killed_in_the_midst_of_checkouts(
+    storm: ChaosBuyers, at_rest: InvariantChecker
+) -> None:
     await weather(storm, "rabbitmq")
 
 
 async def test_the_databases_are_killed_in_the_midst_of_checkouts(
-    storm: Storm, at_rest: Books
+    storm: ChaosBuyers, at_rest: InvariantChecker
 ) -> None:
     await weather(storm, "postgres")
 
 
-async def test_two_participants_are_killed_at_once(storm: Storm, at_rest: Books) -> None:
+async def test_two_participants_are_killed_at_once(
+    storm: ChaosBuyers, at_rest: InvariantChecker
+) -> None:
     await weather(storm, "orders", "payments")

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from invariants import Books
+from invariants import InvariantChecker
 from secret_search import in_logs
 from shopfloor import Buyer, Staff, key, ok, until
 from suite.instance import Instance
@@ -22,7 +22,11 @@ def with_check_digit(digits: str) -> str:
 
 
 async def test_what_is_a_persons_own_is_in_no_log(
-    instance: Instance, http: httpx.AsyncClient, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance,
+    http: httpx.AsyncClient,
+    staff: Staff,
+    buyer: Buyer,
+    at_rest: InvariantChecker,
 ) -> None:
     mark = secrets.token_hex(6)
     sent = {

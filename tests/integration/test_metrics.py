@@ -8,8 +8,8 @@ import httpx
 import pytest
 import yaml
 
-from chassis.scraped import Samples
-from invariants import SERVICES, Books
+from chassis.metrics_page import MetricsPage
+from invariants import SERVICES, InvariantChecker
 from shopfloor import Buyer, Staff
 from suite import repository
 from suite.instance import Instance
@@ -44,11 +44,11 @@ async def exported(instance: Instance) -> set[str]:
     page = f"http://127.0.0.1:{instance.environment.ports['rabbitmq_metrics']}/metrics/detailed"
     families = {"family": ["queue_coarse_metrics", "queue_consumer_count"], "vhost": "cartwright"}
     async with httpx.AsyncClient(timeout=30) as client:
-        found = Samples.of(await client.get(page, params=families)).names
+        found = MetricsPage.of(await client.get(page, params=families)).names
         gateway = f"http://127.0.0.1:{instance.environment.ports['gateway_metrics']}/metrics"
-        found |= Samples.of(await client.get(gateway)).names
+        found |= MetricsPage.of(await client.get(gateway)).names
         for service in SERVICES:
-            found |= Samples.of(await client.get(f"{instance.url(service)}/metrics")).names
+            found |= MetricsPage.of(await client.get(f"{instance.url(service)}/metrics")).names
     return found
 
 
@@ -67,12 +67,12 @@ def test_the_metrics_of_a_query_are_known(expression: str, names: str) -> None:
 
 
 async def test_after_a_checkout_the_numbers_say_so_and_nothing_that_is_asked_for_is_absent(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     async with httpx.AsyncClient(timeout=30) as client:
 
-        async def scrape(service: str) -> Samples:
-            return Samples.of(await client.get(f"{instance.url(service)}/metrics"))
+        async def scrape(service: str) -> MetricsPage:
+            return MetricsPage.of(await client.get(f"{instance.url(service)}/metrics"))
 
         product = await staff.sell(stock=5)
         before = await scrape("orders")

@@ -11,8 +11,8 @@ import pytest
 from access import verify
 from chassis.ids import new_id
 from impersonation import allow_any_name
-from invariants import Books
-from operator_desk import Desk, damage
+from invariants import InvariantChecker
+from operator_cli import OperatorCli, damage
 from shopfloor import Buyer, Staff, sign_in, until
 from suite.instance import Instance
 from test_strange_messages import send
@@ -21,9 +21,9 @@ WHY = ("--reason", "the test wants it")
 
 
 @pytest.fixture
-def desk(instance: Instance, staff: Staff) -> Desk:
+def desk(instance: Instance, staff: Staff) -> OperatorCli:
     """The administrator at the keyboard."""
-    return Desk(instance.url("gateway"), staff.token)
+    return OperatorCli(instance.url("gateway"), staff.token)
 
 
 async def waiting_order(buyer: Buyer, staff: Staff) -> str:
@@ -39,7 +39,7 @@ async def waiting_order(buyer: Buyer, staff: Staff) -> str:
 
 
 async def test_the_timeline_tells_where_an_order_is_and_why(
-    desk: Desk, staff: Staff, buyer: Buyer, books: Books
+    desk: OperatorCli, staff: Staff, buyer: Buyer, books: InvariantChecker
 ) -> None:
     order = await buyer.buys(await staff.sell(stock=3))
     await staff.ended(order["id"])
@@ -59,7 +59,7 @@ async def test_the_timeline_tells_where_an_order_is_and_why(
 
 
 async def test_a_saga_that_lost_its_deadline_is_found_resumed_and_compensated(
-    instance: Instance, desk: Desk, staff: Staff, buyer: Buyer, books: Books
+    instance: Instance, desk: OperatorCli, staff: Staff, buyer: Buyer, books: InvariantChecker
 ) -> None:
     order_id = await waiting_order(buyer, staff)
     lost = f"update checkout_sagas set deadline_at = null where order_id = '{order_id}'"
@@ -86,7 +86,7 @@ async def test_a_saga_that_lost_its_deadline_is_found_resumed_and_compensated(
 
 
 async def test_what_staff_settled_by_hand_is_skipped(
-    instance: Instance, desk: Desk, staff: Staff, buyer: Buyer, books: Books
+    instance: Instance, desk: OperatorCli, staff: Staff, buyer: Buyer, books: InvariantChecker
 ) -> None:
     order = await buyer.buys(await staff.sell(stock=3))
     await staff.ended(order["id"])
@@ -100,7 +100,7 @@ async def test_what_staff_settled_by_hand_is_skipped(
 
 
 async def test_mail_that_died_of_a_broken_table_is_handed_in_again_once(
-    instance: Instance, desk: Desk, staff: Staff, buyer: Buyer, books: Books
+    instance: Instance, desk: OperatorCli, staff: Staff, buyer: Buyer, books: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=3)
     await damage(instance, "notifications", "alter table email_messages rename to email_away")
@@ -132,7 +132,7 @@ async def test_mail_that_died_of_a_broken_table_is_handed_in_again_once(
 
 
 async def test_poison_is_discarded_and_the_trail_keeps_what_it_was(
-    instance: Instance, desk: Desk, books: Books
+    instance: Instance, desk: OperatorCli, books: InvariantChecker
 ) -> None:
     await allow_any_name(instance)
     poison = aio_pika.Message(b"not for you", message_id=str(new_id()), user_id="cart")
@@ -153,7 +153,7 @@ async def test_poison_is_discarded_and_the_trail_keeps_what_it_was(
 
 
 async def test_a_lost_read_model_is_replayed_from_the_log(
-    instance: Instance, desk: Desk, staff: Staff, books: Books
+    instance: Instance, desk: OperatorCli, staff: Staff, books: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=7)
     where = f"where variant_id = '{product.variant_id}'"
@@ -176,7 +176,7 @@ async def test_a_lost_read_model_is_replayed_from_the_log(
 
 
 async def test_the_doctor_sees_a_parked_message_and_the_operator_sends_it(
-    instance: Instance, desk: Desk, staff: Staff, buyer: Buyer, books: Books
+    instance: Instance, desk: OperatorCli, staff: Staff, buyer: Buyer, books: InvariantChecker
 ) -> None:
     assert {f["level"] for f in await desk.json("doctor")} <= {"ok", "warning"}
     order = await buyer.buys(await staff.sell(stock=3))
@@ -203,7 +203,7 @@ async def test_the_doctor_sees_a_parked_message_and_the_operator_sends_it(
     await until(gone)
 
 
-async def park_a_repeat(instance: Instance, books: Books, order_id: str) -> None:
+async def park_a_repeat(instance: Instance, books: InvariantChecker, order_id: str) -> None:
     """Let the outbox hold an event once more, parked; everybody knows its id already."""
     async with await aio_pika.connect(instance.broker_url()) as connection:
         channel = await connection.channel()
@@ -233,7 +233,11 @@ async def park_a_repeat(instance: Instance, books: Books, order_id: str) -> None
 
 
 async def test_an_administrator_makes_another_and_customers_may_do_nothing(
-    instance: Instance, desk: Desk, http: httpx.AsyncClient, buyer: Buyer, at_rest: Books
+    instance: Instance,
+    desk: OperatorCli,
+    http: httpx.AsyncClient,
+    buyer: Buyer,
+    at_rest: InvariantChecker,
 ) -> None:
     email, password = f"{secrets.token_hex(5)}@example.com", f"{secrets.token_hex(12)} dandelions"
     registered = await desk.refused("create-admin", email, "--password", password)
@@ -241,12 +245,12 @@ async def test_an_administrator_makes_another_and_customers_may_do_nothing(
     await verify(http, instance, email, password)
     made = await desk.json("create-admin", email, "--password", password)
     await buyer.sign_up()
-    customer = Desk(instance.url("gateway"), buyer.access_token)
+    customer = OperatorCli(instance.url("gateway"), buyer.access_token)
 
     (deed,) = await desk.json("audit", "--service", "identity", "--target", made["id"])
     assert made["roles"] == ["admin", "customer"]
     assert (deed["action"], deed["before"]) == ("user.roles", {"roles": ["customer"]})
-    again = Desk(instance.url("gateway"), await sign_in(http, email, password))
+    again = OperatorCli(instance.url("gateway"), await sign_in(http, email, password))
     assert await again.json("saga", "list", "--limit", "1") is not None
     assert "ops:read" in await customer.refused("dead", "list")
     assert "orders:read" in await customer.refused("saga", "list")

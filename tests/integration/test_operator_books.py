@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from invariants import Books
-from operator_desk import Desk, damage
+from invariants import InvariantChecker
+from operator_cli import OperatorCli, damage
 from shopfloor import Buyer, Product, Staff, until
 from suite.instance import Instance
 
@@ -19,9 +19,9 @@ DECLINED = {"payment": {"method": "card", "token": "tok_declined"}}
 
 
 @pytest.fixture
-def desk(instance: Instance, staff: Staff) -> Desk:
+def desk(instance: Instance, staff: Staff) -> OperatorCli:
     """The administrator at the keyboard."""
-    return Desk(instance.url("gateway"), staff.token)
+    return OperatorCli(instance.url("gateway"), staff.token)
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Damaged:
 
 
 @pytest_asyncio.fixture
-async def damaged(instance: Instance, staff: Staff, books: Books) -> Damaged:
+async def damaged(instance: Instance, staff: Staff, books: InvariantChecker) -> Damaged:
     """Five orders, at rest and then damaged behind everybody's back."""
     product = await staff.sell(stock=9)
 
@@ -119,7 +119,7 @@ def _inventory(found: Damaged) -> list[str]:
     ]
 
 
-async def reconciled(desk: Desk, damaged: Damaged) -> dict[str, list[Any]]:
+async def reconciled(desk: OperatorCli, damaged: Damaged) -> dict[str, list[Any]]:
     """The findings of the damaged orders, by order; of others there may be some."""
     wanted = damaged.kinds
     found = await desk.findings(*NOW)
@@ -131,7 +131,7 @@ async def reconciled(desk: Desk, damaged: Damaged) -> dict[str, list[Any]]:
 
 
 async def test_every_kind_of_damage_is_found_proposed_and_mended(
-    desk: Desk, staff: Staff, damaged: Damaged, at_rest: Books
+    desk: OperatorCli, staff: Staff, damaged: Damaged, at_rest: InvariantChecker
 ) -> None:
     assert (await staff.level(damaged.product)) == (9, 4)
     found = await reconciled(desk, damaged)
@@ -157,12 +157,12 @@ async def test_every_kind_of_damage_is_found_proposed_and_mended(
     assert done >= {"hold.release", "payment.restate", "payment.refund", "saga.compensate"}
 
 
-async def no_findings(desk: Desk, damaged: Damaged) -> bool:
+async def no_findings(desk: OperatorCli, damaged: Damaged) -> bool:
     """Whether the books of all of them agree."""
     return not await reconciled(desk, damaged)
 
 
-async def give_up_the_refund_of_nothing(desk: Desk, order_id: str) -> None:
+async def give_up_the_refund_of_nothing(desk: OperatorCli, order_id: str) -> None:
     """Orders is told of the refund of an order it does not have; what it cannot handle must go."""
 
     async def given_up() -> Any:
@@ -175,7 +175,7 @@ async def give_up_the_refund_of_nothing(desk: Desk, order_id: str) -> None:
 
 
 async def test_what_was_never_sent_is_found_and_sent(
-    instance: Instance, desk: Desk, at_rest: Books
+    instance: Instance, desk: OperatorCli, at_rest: InvariantChecker
 ) -> None:
     stray = (
         "insert into outbox (message_id, shard, subject, exchange, routing_key, headers, body, "

@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
-from held_back import hold_back
-from invariants import Books
+from delayed_messages import delay_messages
+from invariants import InvariantChecker
 from shopfloor import Buyer, Staff, ok, until
 from suite.instance import Instance
 
@@ -33,13 +33,13 @@ async def at_stage(staff: Staff, order_id: str, stage: str) -> None:
 
 
 async def test_a_release_that_overtakes_its_reservation_leaves_nothing_held(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=3)
     instance.stop_process("inventory")
     order = await buyer.buys(product, 2, wait=0)
     ok(await buyer.cancel(order["id"]))
-    reserve = await hold_back(instance, "inventory", "inventory.ReserveStock")
+    reserve = await delay_messages(instance, "inventory", "inventory.ReserveStock")
     instance.start_process("inventory")
     await buyer.reaches(order["id"], "cancelled")
     await reserve.send_on()
@@ -48,14 +48,14 @@ async def test_a_release_that_overtakes_its_reservation_leaves_nothing_held(
 
 
 async def test_a_cancellation_that_overtakes_its_collection_leaves_nothing_charged(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)
     instance.stop_process("payments")
     order = await buyer.buys(product, wait=0)
     await at_stage(staff, order["id"], "collecting")
     ok(await buyer.cancel(order["id"]))
-    collect = await hold_back(instance, "payments", "payments.CollectPayment")
+    collect = await delay_messages(instance, "payments", "payments.CollectPayment")
     instance.start_process("payments")
     await buyer.reaches(order["id"], "cancelled")
     await collect.send_on()
@@ -65,7 +65,7 @@ async def test_a_cancellation_that_overtakes_its_collection_leaves_nothing_charg
 
 
 async def test_a_release_that_overtakes_its_redemption_leaves_the_coupon_unused(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)
     code = await staff.coupon(max_uses=1)
@@ -76,7 +76,7 @@ async def test_a_release_that_overtakes_its_redemption_leaves_the_coupon_unused(
     instance.start_process("inventory")
     await at_stage(staff, order["id"], "redeeming")
     ok(await buyer.cancel(order["id"]))
-    redeem = await hold_back(instance, "promotions", "promotions.RedeemPromotions")
+    redeem = await delay_messages(instance, "promotions", "promotions.RedeemPromotions")
     instance.start_process("promotions")
     await buyer.reaches(order["id"], "cancelled")
     await redeem.send_on()
@@ -89,7 +89,7 @@ async def test_a_release_that_overtakes_its_redemption_leaves_the_coupon_unused(
 
 
 async def test_a_recall_that_overtakes_its_parcels_leaves_none_to_send(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)
     order = await buyer.buys(product, payment={"method": "paypal", "token": "tok_ok"})
@@ -97,7 +97,7 @@ async def test_a_recall_that_overtakes_its_parcels_leaves_none_to_send(
     await buyer.answers_provider(order["id"], "confirm")
     await buyer.reaches(order["id"], "confirmed")
     ok(await buyer.cancel(order["id"]))
-    create = await hold_back(instance, "shipping", "shipping.CreateShipments")
+    create = await delay_messages(instance, "shipping", "shipping.CreateShipments")
     instance.start_process("shipping")
     ended = await buyer.reaches(order["id"], "cancelled")
     assert ended["payment"]["refunded_amount"] == 2500
@@ -109,7 +109,7 @@ async def test_a_recall_that_overtakes_its_parcels_leaves_none_to_send(
 
 
 async def test_a_parcel_that_left_before_the_recall_stays_sold_and_the_rest_is_refunded(
-    instance: Instance, staff: Staff, http: httpx.AsyncClient, at_rest: Books
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
     """Orders hears of the hand-over only after it asked for the parcels to be kept back."""
     two_houses = await staff.sell(stock=1, second=1)
@@ -133,8 +133,8 @@ async def test_a_parcel_that_left_before_the_recall_stays_sold_and_the_rest_is_r
         return not await at_rest.rows("shipping", "select 1 from outbox")
 
     await until(both_told)
-    left = await hold_back(instance, "orders", "shipping.ShipmentHandedOver")
-    moved = await hold_back(instance, "orders", "shipping.ShipmentUpdated")
+    left = await delay_messages(instance, "orders", "shipping.ShipmentHandedOver")
+    moved = await delay_messages(instance, "orders", "shipping.ShipmentUpdated")
     instance.start_process("orders")
     ok(await partly.cancel(split["id"]))
     ok(await wholly.cancel(whole["id"]))
@@ -160,7 +160,7 @@ async def test_a_parcel_that_left_before_the_recall_stays_sold_and_the_rest_is_r
 
 
 async def test_orders_that_meet_in_an_absent_warehouse_are_decided_when_it_is_back(
-    instance: Instance, staff: Staff, http: httpx.AsyncClient, at_rest: Books
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
     """Both carts allowed the last piece; one order gets it, the other's cart is given back."""
     product = await staff.sell(stock=1)

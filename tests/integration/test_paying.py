@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from bank import transfer
-from invariants import Books
-from letters import Letterbox
+from bank_transfer import transfer
+from invariants import InvariantChecker
+from mailboxes import Mailbox
 from shopfloor import ADDRESS, Buyer, Product, Staff, key, ok, until
 from suite.instance import Instance
 
@@ -18,7 +18,7 @@ def card(token: str) -> dict[str, str]:
     return {"method": "card", "token": token}
 
 
-async def charged(books: Books, order_id: str) -> list[tuple[str, int]]:
+async def charged(books: InvariantChecker, order_id: str) -> list[tuple[str, int]]:
     """The provider's charges for an order: status, and what was captured and not given back."""
     rows = await books.rows(
         "sandbox",
@@ -45,7 +45,7 @@ async def cart_comes_back(buyer: Buyer) -> None:
 
 
 async def test_a_declined_card_gives_stock_and_cart_back_and_another_card_buys_it(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)
     refused = await buyer.buys(product, payment=card("tok_declined"))
@@ -61,7 +61,7 @@ async def test_a_declined_card_gives_stock_and_cart_back_and_another_card_buys_i
 
 
 async def test_every_refusal_of_the_provider_ends_its_order_with_the_reason(
-    staff: Staff, http: httpx.AsyncClient, at_rest: Books
+    staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=4)
     refusals = {
@@ -100,7 +100,7 @@ async def test_every_refusal_of_the_provider_ends_its_order_with_the_reason(
     ],
 )
 async def test_whatever_happens_to_the_providers_answer_the_order_is_charged_once(
-    tokens: tuple[str, ...], staff: Staff, http: httpx.AsyncClient, at_rest: Books
+    tokens: tuple[str, ...], staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=len(tokens))
 
@@ -115,7 +115,7 @@ async def test_whatever_happens_to_the_providers_answer_the_order_is_charged_onc
 
 
 async def test_a_customers_word_is_awaited_then_taken_or_the_order_expires(
-    staff: Staff, http: httpx.AsyncClient, at_rest: Books
+    staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=4)
 
@@ -157,7 +157,7 @@ async def test_a_customers_word_is_awaited_then_taken_or_the_order_expires(
 
 
 async def test_money_that_comes_after_the_cancellation_goes_back(
-    instance: Instance, staff: Staff, http: httpx.AsyncClient, at_rest: Books
+    instance: Instance, staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=2)
 
@@ -198,7 +198,7 @@ async def test_money_that_comes_after_the_cancellation_goes_back(
 
 
 async def test_a_bank_transfer_confirms_the_order_when_the_money_arrives(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)
     order = await buyer.buys(product, payment={"method": "bank_transfer"})
@@ -208,7 +208,7 @@ async def test_a_bank_transfer_confirms_the_order_when_the_money_arrives(
 
 
 async def test_cash_is_taken_at_the_door_or_the_refused_parcel_comes_back(
-    staff: Staff, http: httpx.AsyncClient, at_rest: Books
+    staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=2)
 
@@ -248,7 +248,7 @@ async def test_cash_is_taken_at_the_door_or_the_refused_parcel_comes_back(
 
 
 async def test_an_order_with_nothing_to_pay_asks_no_provider(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)
     free = await staff.free_shipping("WA")
@@ -271,7 +271,7 @@ async def test_an_order_with_nothing_to_pay_asks_no_provider(
 
 
 async def test_a_saved_card_pays_and_belongs_to_its_customer_alone(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=2)
     await buyer.sign_up()
@@ -294,7 +294,7 @@ async def test_a_saved_card_pays_and_belongs_to_its_customer_alone(
 
 
 async def test_staff_give_back_a_part_and_never_more_than_was_taken(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)
     order = await buyer.buys(product, payment=card("tok_ok"))
@@ -319,7 +319,7 @@ async def test_staff_give_back_a_part_and_never_more_than_was_taken(
     assert await charged(at_rest, order["id"]) == [("succeeded", 0)]
 
     async def three_letters() -> bool:
-        subjects = await Letterbox(instance, buyer.email).subjects()
+        subjects = await Mailbox(instance, buyer.email).subjects()
         return sum("refund" in subject for subject in subjects) == 3
 
     await until(three_letters)
@@ -336,7 +336,7 @@ async def refund_shows(buyer: Buyer, order_id: str, amount: int, status: str) ->
 
 
 async def test_a_refund_that_fails_is_asked_for_again_until_it_works(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product: Product = await staff.sell(stock=1)
     order = await buyer.buys(product, payment=card("tok_refund_fails_once"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from invariants import Books
+from invariants import InvariantChecker
 from shopfloor import Buyer, Product, Staff, key, ok, until
 
 N = 10
@@ -21,7 +21,7 @@ def outcome(answer: httpx.Response) -> str:
     return " ".join(filter(None, (body["status"], body["cancellation"]["reason"])))
 
 
-async def nothing_taken_from_the_cancelled(books: Books, product: Product) -> None:
+async def nothing_taken_from_the_cancelled(books: InvariantChecker, product: Product) -> None:
     """No buyer was charged for an order that was then cancelled."""
     orders = await books.rows(
         "orders",
@@ -38,7 +38,7 @@ async def nothing_taken_from_the_cancelled(books: Books, product: Product) -> No
 
 
 async def test_the_same_checkout_sent_twenty_times_at_once_is_one_order(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=5)
     await buyer.fill((product, 1))
@@ -62,7 +62,7 @@ async def test_the_same_checkout_sent_twenty_times_at_once_is_one_order(
 
 
 async def test_one_cart_checked_out_under_twenty_keys_is_one_order(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=5)
     await buyer.fill((product, 1))
@@ -74,7 +74,7 @@ async def test_one_cart_checked_out_under_twenty_keys_is_one_order(
 
 
 async def test_thirty_buyers_for_the_last_ten_pieces_get_exactly_ten(
-    staff: Staff, http: httpx.AsyncClient, at_rest: Books
+    staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
     """In carts of one line and of two, whose lines stand in both orders."""
     tea, pot, cup = await asyncio.gather(*(staff.sell(stock=N) for _ in range(3)))
@@ -97,7 +97,7 @@ async def test_thirty_buyers_for_the_last_ten_pieces_get_exactly_ten(
 
 
 async def test_a_buyer_with_two_devices_has_one_cart_and_one_order(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     """Pieces put in at once from two places are all there, and so are they in the order."""
     product = await staff.sell(stock=50)

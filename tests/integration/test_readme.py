@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from invariants import Books
+from invariants import InvariantChecker
 from shopfloor import Staff
 from suite.instance import Instance
 
@@ -23,7 +23,7 @@ def story(url: str) -> str:
 
 
 async def test_the_story_of_the_readme_ends_with_a_confirmed_order(
-    instance: Instance, staff: Staff, at_rest: Books
+    instance: Instance, staff: Staff, at_rest: InvariantChecker
 ) -> None:
     await staff.sell(stock=5)
     told = subprocess.run(

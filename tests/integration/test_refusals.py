@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from chassis.openapi.declared import Declared, watch
-from invariants import Books
+from invariants import InvariantChecker
 from shopfloor import ADDRESS, Buyer, Product, Staff, key, ok, until
 from suite.instance import Instance
 
@@ -40,7 +40,7 @@ async def test_an_answer_that_is_not_declared_is_seen(
 
 
 async def test_carts_that_cannot_be_bought(
-    http: httpx.AsyncClient, staff: Staff, at_rest: Books
+    http: httpx.AsyncClient, staff: Staff, at_rest: InvariantChecker
 ) -> None:
     product, withdrawn = await staff.sell(stock=5), await staff.sell(stock=5)
 
@@ -93,7 +93,7 @@ async def knows(buyer: Buyer, problem: str) -> bool:
 
 
 async def test_quantities_and_headers_out_of_bounds(
-    http: httpx.AsyncClient, staff: Staff, buyer: Buyer, at_rest: Books
+    http: httpx.AsyncClient, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=500)
     await buyer.fill((product, 1))
@@ -125,7 +125,7 @@ async def test_quantities_and_headers_out_of_bounds(
 
 
 async def test_money_and_orders_move_once(
-    http: httpx.AsyncClient, staff: Staff, at_rest: Books
+    http: httpx.AsyncClient, staff: Staff, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=20)
     owner, thief = Buyer(http, staff), Buyer(http, staff)
@@ -163,7 +163,7 @@ async def test_money_and_orders_move_once(
 
 
 async def test_the_catalogue_refuses_doubles_and_cycles(
-    http: httpx.AsyncClient, staff: Staff, at_rest: Books
+    http: httpx.AsyncClient, staff: Staff, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)
     double = {
@@ -237,7 +237,11 @@ async def charged(instance: Instance, order_id: str) -> dict[str, Any] | None:
 
 
 async def test_what_the_provider_says_amiss_confirms_nothing(
-    http: httpx.AsyncClient, instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    http: httpx.AsyncClient,
+    instance: Instance,
+    staff: Staff,
+    buyer: Buyer,
+    at_rest: InvariantChecker,
 ) -> None:
     product = await staff.sell(stock=5)
     await buyer.fill((product, 1))

@@ -7,13 +7,13 @@ import signal
 import httpx
 
 from access import another_administrator, change
-from invariants import SERVICES, Books
+from invariants import SERVICES, InvariantChecker
 from shopfloor import Buyer, Staff, key, ok, until
 from suite.instance import Instance
 
 
 async def test_a_banned_administrator_is_refused_by_every_service(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     path, eve = await another_administrator(instance, staff)
 
@@ -40,7 +40,7 @@ async def test_a_banned_administrator_is_refused_by_every_service(
 
 
 async def test_a_stream_ends_with_the_session_that_opened_it(
-    staff: Staff, buyer: Buyer, at_rest: Books
+    staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     await buyer.sign_up()
     product = await staff.sell(stock=1)
@@ -61,7 +61,7 @@ async def test_a_stream_ends_with_the_session_that_opened_it(
 
 
 async def test_people_check_out_while_identity_is_frozen(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     await buyer.sign_up()
     product = await staff.sell(stock=2)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from invariants import Books
-from operator_desk import Desk
+from invariants import InvariantChecker
+from operator_cli import OperatorCli
 from shopfloor import Buyer, Staff
 from suite import repository
 from suite.instance import Instance
@@ -22,13 +22,13 @@ def commands(page: Path) -> list[str]:
 
 
 @pytest.fixture
-def desk(instance: Instance, staff: Staff) -> Desk:
+def desk(instance: Instance, staff: Staff) -> OperatorCli:
     """The administrator at the keyboard."""
-    return Desk(instance.url("gateway"), staff.token)
+    return OperatorCli(instance.url("gateway"), staff.token)
 
 
 async def test_what_the_runbooks_say_can_be_typed(
-    desk: Desk, staff: Staff, buyer: Buyer, at_rest: Books
+    desk: OperatorCli, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     order = await buyer.buys(await staff.sell(stock=3))
     await staff.ended(order["id"])
@@ -40,6 +40,6 @@ async def test_what_the_runbooks_say_can_be_typed(
         await desk.understood(*words)
 
 
-async def test_a_command_that_does_not_exist_is_seen(desk: Desk) -> None:
+async def test_a_command_that_does_not_exist_is_seen(desk: OperatorCli) -> None:
     with pytest.raises(AssertionError, match="No such"):
         await desk.understood("saga", "mend", "2026-000001")

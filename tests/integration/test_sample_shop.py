@@ -4,8 +4,8 @@ from typing import Any
 
 import httpx
 
-from invariants import Books
-from operator_desk import Desk
+from invariants import InvariantChecker
+from operator_cli import OperatorCli
 from shopfloor import Staff
 from suite.environment import ADMIN_EMAIL
 from suite.instance import Instance
@@ -30,13 +30,13 @@ async def contents(staff: Staff) -> dict[str, Any]:
 
 
 async def test_the_sample_shop_is_made_once_and_sells(
-    instance: Instance, http: httpx.AsyncClient, staff: Staff, at_rest: Books
+    instance: Instance, http: httpx.AsyncClient, staff: Staff, at_rest: InvariantChecker
 ) -> None:
     shop = await seeded(instance)
     before = await contents(staff)
     assert len(shop.product_ids) == 300
 
-    desk = Desk(instance.url("gateway"), staff.token)
+    desk = OperatorCli(instance.url("gateway"), staff.token)
     password = shop.admin.password
     login = ("--url", desk.url, "--email", ADMIN_EMAIL, "--password", password)
     again = await desk.json("seed", *login)

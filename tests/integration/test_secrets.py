@@ -9,8 +9,8 @@ import aio_pika
 import asyncpg
 import httpx
 
-from invariants import Books
-from letters import Letterbox
+from invariants import InvariantChecker
+from mailboxes import Mailbox
 from secret_search import (
     Secrets,
     in_bodies,
@@ -29,7 +29,7 @@ PLANTED = (
 )
 
 
-async def searched(instance: Instance, books: Books, values: Secrets) -> set[str]:
+async def searched(instance: Instance, books: InvariantChecker, values: Secrets) -> set[str]:
     """Everywhere that something is stored."""
     found = await in_databases(books, values)
     found |= in_logs(instance.logs, values)
@@ -38,10 +38,14 @@ async def searched(instance: Instance, books: Books, values: Secrets) -> set[str
 
 
 async def test_no_secret_is_stored_or_sent(
-    instance: Instance, http: httpx.AsyncClient, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance,
+    http: httpx.AsyncClient,
+    staff: Staff,
+    buyer: Buyer,
+    at_rest: InvariantChecker,
 ) -> None:
     product = await staff.sell(stock=5)
-    letters = Letterbox(instance, buyer.email)
+    letters = Mailbox(instance, buyer.email)
     kept: dict[str, str] = {"the payment token": PAYMENT_TOKEN}
     async with tapping(instance, "commands") as commands:
         await checked_out_and_refunded(staff, buyer, product, kept)
@@ -69,7 +73,7 @@ async def checked_out_and_refunded(
 
 
 async def registered_and_reset(
-    http: httpx.AsyncClient, letters: Letterbox, kept: dict[str, str]
+    http: httpx.AsyncClient, letters: Mailbox, kept: dict[str, str]
 ) -> None:
     """An account whose address is verified and whose password is reset by mail."""
     first, second = (f"{secrets.token_hex(8)} herons in the shallows" for _ in range(2))
@@ -127,7 +131,9 @@ async def planted(instance: Instance, canary: str) -> AsyncIterator[None]:
         await broker.close()
 
 
-async def test_the_search_finds_a_planted_secret(instance: Instance, books: Books) -> None:
+async def test_the_search_finds_a_planted_secret(
+    instance: Instance, books: InvariantChecker
+) -> None:
     canary = f"canary-{secrets.token_hex(12)}"
     values = {"the canary": canary}
     async with planted(instance, canary), tapping(instance, "commands") as commands:

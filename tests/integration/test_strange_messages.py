@@ -9,7 +9,7 @@ from chassis.ids import new_id
 from contracts import registry
 from contracts.message import Command
 from impersonation import allow_any_name
-from invariants import SERVICES, Books
+from invariants import SERVICES, InvariantChecker
 from shopfloor import Buyer, Staff, until
 from suite.instance import Instance
 
@@ -83,7 +83,7 @@ async def send(instance: Instance, queue: str, message: aio_pika.Message) -> Non
 
 
 async def test_strange_messages_are_set_aside_and_the_others_served(
-    instance: Instance, staff: Staff, buyer: Buyer, books: Books
+    instance: Instance, staff: Staff, buyer: Buyer, books: InvariantChecker
 ) -> None:
     await allow_any_name(instance)
     sent = {service: strange(service) for service in HANDLERS}

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from cartwright.access import broker
-from invariants import Books
+from invariants import InvariantChecker
 from pricelist import Line, compose, lines
 from shopfloor import Buyer, Staff, ok, until
 from subscriber import Feed
@@ -44,7 +44,7 @@ def guide(instance: Instance) -> str:
 
 
 async def test_the_guide_for_other_systems_does_what_it_says(
-    instance: Instance, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     order = await buyer.buys(await staff.sell(stock=5))
     await staff.ended(order["id"])
@@ -105,7 +105,7 @@ async def foreign(instance: Instance, staff: Staff) -> AsyncIterator[Foreign]:
         await asyncio.to_thread(access.remove, "pricelist")
 
 
-async def live(books: Books) -> list[Line]:
+async def live(books: InvariantChecker) -> list[Line]:
     """The shop's own read model, as the cart keeps it."""
     return [tuple(row) for row in await books.rows("cart", ON_SALE)]
 
@@ -122,7 +122,7 @@ async def beside(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> AsyncI
 
 
 async def test_a_foreign_system_starts_cold_and_ends_equal_to_the_shop(
-    foreign: Foreign, staff: Staff, buyer: Buyer, at_rest: Books, engine: AsyncEngine
+    foreign: Foreign, staff: Staff, buyer: Buyer, at_rest: InvariantChecker, engine: AsyncEngine
 ) -> None:
     before = await staff.sell(stock=7)
     prices = await compose(engine, foreign.url, foreign.feed)
@@ -145,7 +145,7 @@ async def test_a_log_shorter_than_history_is_made_up_for_by_snapshots(
     foreign: Foreign,
     staff: Staff,
     buyer: Buyer,
-    at_rest: Books,
+    at_rest: InvariantChecker,
     engine: AsyncEngine,
 ) -> None:
     """The log of this newcomer begins after its first products were made."""
@@ -179,7 +179,7 @@ async def test_a_log_shorter_than_history_is_made_up_for_by_snapshots(
 
 
 async def test_the_shops_own_copies_fill_themselves_again(
-    instance: Instance, staff: Staff, at_rest: Books
+    instance: Instance, staff: Staff, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=7)
     await at_rest.settle()

@@ -8,7 +8,7 @@ import pytest
 
 from checkout_trace import Trace
 from collector import Collector, collecting
-from invariants import Books
+from invariants import InvariantChecker
 from shopfloor import Buyer, Staff, until
 from suite.instance import Instance
 
@@ -31,7 +31,7 @@ def collector(instance: Instance) -> Iterator[Collector]:
 
 
 async def test_a_checkout_is_one_connected_trace(
-    instance: Instance, collector: Collector, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, collector: Collector, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=5)
     trace = Trace(collector, buyer)
@@ -76,7 +76,7 @@ async def test_a_checkout_is_one_connected_trace(
 
 
 async def test_a_trace_that_is_cut_at_the_outbox_is_seen(
-    instance: Instance, collector: Collector, staff: Staff, buyer: Buyer, at_rest: Books
+    instance: Instance, collector: Collector, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=5)
     trace = Trace(collector, buyer)

@@ -79,7 +79,7 @@ async def _maybe_caller(request: Request, bearer: Bearer) -> Caller | None:
             raise Unauthenticated("Authorization must be a bearer token.", code="bad_token")
         return None
     caller = await _checked(request, bearer.credentials)
-    context.act_as(caller.principal)
+    context.set_actor(caller.principal)
     return caller
 
 
@@ -175,7 +175,7 @@ async def service_caller(
     keys: KeySet = request.app.state.keys
     claims = await keys.claims(bearer.credentials, "service")
     person = await _checked(request, token) if token else None
-    context.act_as(person.principal if person else f"service:{claims['sub']}")
+    context.set_actor(person.principal if person else f"service:{claims['sub']}")
     return ServiceCaller(str(claims["sub"]), person)
 
 

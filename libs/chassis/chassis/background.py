@@ -15,7 +15,7 @@ log = structlog.get_logger()
 Running = TypeVar("Running")
 
 
-def calm_garbage_collector() -> None:
+def freeze_gc() -> None:
     """Leave what the start built out of every later collection, and collect less often.
 
     Requests and messages free nearly all they make by reference counts alone; with the default
@@ -27,7 +27,7 @@ def calm_garbage_collector() -> None:
     gc.enable()
 
 
-async def kept(work: Callable[[Running], Awaitable[None]], running: Running) -> None:
+async def restart_on_failure(work: Callable[[Running], Awaitable[None]], running: Running) -> None:
     """Run background work, and start it again after a fault."""
     while True:
         try:

@@ -9,10 +9,10 @@ from chassis.db import Database
 from chassis.sweep import Sweep
 from contracts.message import Command
 
-ASK_EVERY = 60.0
+REQUEST_INTERVAL = 60.0
 
 
-def ask_while_empty(
+def request_snapshots_while_empty(
     name: str, is_empty: Callable[[AsyncSession], Awaitable[bool]], ask: Callable[[], Command]
 ) -> Sweep:
     """A sweep that sends `ask()` at the start, and every minute, for as long as nothing is known.
@@ -27,4 +27,4 @@ def ask_while_empty(
                 outbox.add(tx, ask())
         return 0
 
-    return Sweep(f"bootstrap of {name}", look, every=ASK_EVERY)
+    return Sweep(f"bootstrap of {name}", look, every=REQUEST_INTERVAL)

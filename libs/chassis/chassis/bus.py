@@ -8,10 +8,10 @@ from typing import Any, Generic, Protocol, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import inbox, outbox, revocations
-from chassis.context import Context, working_in
+from chassis.context import Context, use_context
 from chassis.crashpoints import Point, reached
 from chassis.db import Database
-from chassis.observed import Batch, Handling
+from chassis.instrumentation import Batch, Handling
 from chassis.outbox import Answer
 from chassis.settings import ServiceSettings
 from contracts.envelope import Envelope
@@ -43,7 +43,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Replied:
     """Returned by `record` when there is nothing to call: the answer is known already."""
 
     answer: Answer
@@ -58,7 +58,7 @@ class ExternalCall(Protocol[M_contra, Plan, Outcome]):
     send the same key.
     """
 
-    async def record(self, command: M_contra, tx: AsyncSession) -> Plan | Answered:
+    async def record(self, command: M_contra, tx: AsyncSession) -> Plan | Replied:
         """Store what is about to be done, or answer at once."""
 
     async def call(self, plan: Plan) -> Outcome:
@@ -82,14 +82,14 @@ OF_EVERY_SERVICE: Mapping[type[Message], Many] = {
 class Bus(Generic[S]):
     """The handlers of one service. `settings` and `resources` are filled in by its composition.
 
-    `unhurried` are the types of messages for which nobody waits.
+    `low_priority` are the types of messages for which nobody waits.
     """
 
     service: str
     one: dict[type[Message], One] = field(default_factory=dict)
     many: dict[type[Message], Many] = field(default_factory=lambda: dict(OF_EVERY_SERVICE))
     external: dict[type[Message], ExternalCall[Any, Any, Any]] = field(default_factory=dict)
-    unhurried: set[str] = field(default_factory=set)
+    low_priority: set[str] = field(default_factory=set)
     resources: SimpleNamespace = field(default_factory=SimpleNamespace)
     _settings: S | None = None
 
@@ -121,20 +121,20 @@ class Bus(Generic[S]):
         return register
 
     def handles_many(
-        self, message: type[Message], *, unhurried: bool = False
+        self, message: type[Message], *, low_priority: bool = False
     ) -> Callable[[ManyFunction], ManyFunction]:
         """Handle a run of messages with set-based statements.
 
         `async (messages, tx) -> answers`, one entry per message in the same order, or None.
-        An `unhurried` message waits a moment for company, since nobody waits for what it does; one
-        that is waited for takes those before it along.
+        A `low_priority` message waits up to `max_batch_delay` for others to share its transaction,
+        since no client waits for its effect; any other message takes those before it along.
         """
 
         def register(function: ManyFunction) -> ManyFunction:
             self._claim(message)
             self.many[message] = function
-            if unhurried:
-                self.unhurried.add(message.type_name())
+            if low_priority:
+                self.low_priority.add(message.type_name())
             return function
 
         return register
@@ -170,7 +170,7 @@ class Bus(Generic[S]):
             reached(Point.BEFORE_COMMIT, (delivery.key for delivery in wanted.values()))
 
         with Batch(self.service, deliveries) as batch:
-            await database.repeat(work)
+            await database.retry(work)
         reached(Point.BEFORE_ACK, (delivery.key for delivery in deliveries))
 
     async def _handle(self, run: Sequence[Delivery], tx: AsyncSession, batch: str) -> None:
@@ -178,39 +178,39 @@ class Bus(Generic[S]):
         contexts = [Context.of(delivery.envelope) for delivery in run]
         if kind in self.many:
             together = Context.of(*(delivery.envelope for delivery in run))
-            with working_in(together), Handling(self.service, run, contexts, batch):
+            with use_context(together), Handling(self.service, run, contexts, batch):
                 answers = await self.many[kind]([d.message for d in run], tx)
             if answers is not None:
                 for answer, own in zip(answers, contexts, strict=True):
-                    with working_in(own):
+                    with use_context(own):
                         outbox.add(tx, *outbox.listed(answer))
             return
         for delivery, own in zip(run, contexts, strict=True):
-            with working_in(own), Handling(self.service, [delivery], [own], batch):
+            with use_context(own), Handling(self.service, [delivery], [own], batch):
                 answer = await self.one[kind](delivery.message, tx)
                 outbox.add(tx, *outbox.listed(answer))
 
-    async def receive_by_calling(self, database: Database, delivery: Delivery) -> None:
+    async def receive_external(self, database: Database, delivery: Delivery) -> None:
         """Handle one delivery by record → call → finish."""
         shape = self.external[type(delivery.message)]
         own = Context.of(delivery.envelope)
-        with working_in(own), Handling(self.service, [delivery], [own]):
-            plan = await database.repeat(lambda tx: self._record(shape, delivery, tx))
-            if isinstance(plan, Answered):
+        with use_context(own), Handling(self.service, [delivery], [own]):
+            plan = await database.retry(lambda tx: self._record(shape, delivery, tx))
+            if isinstance(plan, Replied):
                 return
             reached(Point.BEFORE_CALL, [delivery.key])
             outcome = await shape.call(plan)
             reached(Point.AFTER_CALL, [delivery.key])
-            await database.repeat(lambda tx: self._finish(shape, delivery, plan, outcome, tx))
+            await database.retry(lambda tx: self._finish(shape, delivery, plan, outcome, tx))
         reached(Point.BEFORE_ACK, [delivery.key])
 
     async def _record(
         self, shape: ExternalCall[Any, Any, Any], delivery: Delivery, tx: AsyncSession
     ) -> Any:
         if await inbox.knows(tx, self.service, delivery.envelope.id):
-            return Answered(None)
+            return Replied(None)
         plan = await shape.record(delivery.message, tx)
-        if isinstance(plan, Answered):
+        if isinstance(plan, Replied):
             await inbox.remember(tx, self.service, [delivery.envelope.id])
             outbox.add(tx, *outbox.listed(plan.answer))
         return plan

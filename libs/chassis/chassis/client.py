@@ -17,7 +17,7 @@ from tenacity import (
 
 from chassis import context
 from chassis.errors import Problem, Unavailable
-from chassis.http import Http, Reply, Unreached
+from chassis.http import Http, Reply, Unreachable
 from chassis.single_flight import SingleFlight
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ FAILURE_PAUSE = 1.0
 EXPIRY_MARGIN = 10.0
 
 
-class PeerAway(Unavailable):
+class PeerUnavailable(Unavailable):
     """A service this answer depends on is away; try again soon."""
 
     code = "dependency_unavailable"
@@ -49,7 +49,7 @@ class Breaker:
         """Refuse at once while the peer is left alone; afterwards one call probes it."""
         now = time.monotonic()
         if now < self.open_until:
-            raise PeerAway(f"{peer} is away; try again soon.")
+            raise PeerUnavailable(f"{peer} is away; try again soon.")
         if self.failures >= BREAK_AFTER:
             self.open_until = now + CALL_LIMIT
 
@@ -78,7 +78,7 @@ class ServiceTokens:
     async def get(self, http: Http) -> str:
         """Return a valid token.
 
-        Raises PeerAway within TOKEN_LIMIT seconds when there is none and identity is unavailable.
+        Raises PeerUnavailable within TOKEN_LIMIT seconds when identity gives none.
         """
         now = time.monotonic()
         fetch = partial(self._fetch, http)
@@ -87,8 +87,8 @@ class ServiceTokens:
             http.open()
             try:
                 await self._fetching.run(fetch)
-            except (Unreached, ValueError, KeyError, TypeError, TimeoutError):
-                raise PeerAway("identity is away; try again soon.") from None
+            except (Unreachable, ValueError, KeyError, TypeError, TimeoutError):
+                raise PeerUnavailable("identity is away; try again soon.") from None
         elif now >= self._renew_at:
             self._fetching.start(fetch)
         return self._token
@@ -100,7 +100,7 @@ class ServiceTokens:
             body={"client_id": self.client_id, "client_secret": self.secret},
         )
         if not answer.is_success:
-            raise Unreached(f"identity answered with status {answer.status}")
+            raise Unreachable(f"identity answered with status {answer.status}")
         found = answer.json()
         self._token, lifetime = found["access_token"], float(found["expires_in"])
         now = time.monotonic()
@@ -115,7 +115,7 @@ class Peers:
     http: Http = field(default_factory=Http)
     _breakers: dict[str, Breaker] = field(default_factory=dict)
 
-    async def ask(
+    async def request(
         self,
         method: str,
         url: str,
@@ -128,7 +128,7 @@ class Peers:
 
         The call must be idempotent: it is repeated when the peer is away, with jitter. A refusal
         (4xx) is raised as the same problem; a peer that gives no answer within CALL_LIMIT seconds,
-        repeats included, as PeerAway (503).
+        repeats included, as PeerUnavailable (503).
         """
         token = await self.tokens.get(self.http)
         peer = urlsplit(url).netloc
@@ -143,10 +143,10 @@ class Peers:
         try:
             async with asyncio.timeout(CALL_LIMIT):
                 answer = await self._send(method, url, body, sent)
-        except (Unreached, PeerAway, TimeoutError) as error:
+        except (Unreachable, PeerUnavailable, TimeoutError) as error:
             breaker.note(failed=True)
             log.warning("peer away", url=url, error=repr(error))
-            raise PeerAway from None
+            raise PeerUnavailable from None
         breaker.note(failed=False)
         if answer.is_success:
             return answer.json() if answer.content else None
@@ -156,13 +156,13 @@ class Peers:
         async for attempt in AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential_jitter(multiplier=0.05, max=0.5, jitter=0.05),
-            retry=retry_if_exception_type((Unreached, PeerAway)),
+            retry=retry_if_exception_type((Unreachable, PeerUnavailable)),
             reraise=True,
         ):
             with attempt:
                 answer = await self.http.request(method, url, body=body, headers=headers)
                 if answer.status >= 500:  # noqa: PLR2004
-                    raise PeerAway
+                    raise PeerUnavailable
                 return answer
         raise AssertionError("the last attempt either returned or raised")
 
@@ -179,6 +179,6 @@ def refusal(answer: Reply) -> Problem:
         extra = {key: value for key, value in told.items() if key not in known}
         problem = Problem(told["detail"], code=told["code"], **extra)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return PeerAway()
+        return PeerUnavailable()
     problem.status = answer.status
     return problem

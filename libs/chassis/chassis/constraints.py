@@ -12,7 +12,7 @@ from chassis.errors import Problem
 
 
 @contextmanager
-def refusing(**refusals: type[Problem]) -> Iterator[None]:
+def violations_as(**refusals: type[Problem]) -> Iterator[None]:
     """Raise the refusal that is given for a broken constraint, by the constraint's name.
 
     As in `with refusing(uq_coupons_code=CodeTaken): await tx.flush()`. A constraint that is not
@@ -39,7 +39,7 @@ def constraint_of(error: IntegrityError) -> str | None:
 
 
 def named_in(package: str) -> set[str]:
-    """The constraints that the code of a package names in its calls of `refusing`."""
+    """The constraints that the code of a package names in its calls of `violations_as`."""
     spec = importlib.util.find_spec(package)
     places = (spec.submodule_search_locations or ()) if spec is not None else ()
     return {
@@ -53,5 +53,5 @@ def named_in(package: str) -> set[str]:
 def named_by(source: str) -> Iterator[str]:
     """The constraints that one module names."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "refusing":
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "violations_as":
             yield from (word.arg or "(not spelt out)" for word in node.keywords)

@@ -17,13 +17,13 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
 from chassis import clock, inbox, incoming, metrics
+from chassis.backoff import DatabaseUnavailable, with_backoff
 from chassis.broker import Broker, BrokerLost
 from chassis.bus import Bus, Delivery
-from chassis.company import Company
 from chassis.db import Database
 from chassis.incoming import Undeliverable
 from chassis.lanes import Lanes
-from chassis.patience import DatabaseUnavailable, patiently
+from chassis.linger import AdaptiveLinger
 from chassis.retries import Retries
 from chassis.starts import MOST, NeverEnded, Starts
 from chassis.subscription import Subscription, SubscriptionEnded, subscribe
@@ -62,11 +62,11 @@ class Consumer:
     retry_tiers: Sequence[float]
     batch_size: int = 50
     batch_linger: float = 0.005
-    unhurried_linger: float = 0.2
+    max_batch_delay: float = 0.2
     prefetch: int = 200
     delivery_timeout: float = 300.0
     handled: int = 0
-    _company: Company = field(default_factory=Company)
+    _linger: AdaptiveLinger = field(default_factory=AdaptiveLinger)
     _lanes: Lanes = field(default_factory=lambda: Lanes(EXTERNAL_AT_ONCE))
     _subscription: Subscription | None = None
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -119,12 +119,12 @@ class Consumer:
             await self._starts.end_all()
             await self._forget_old()
 
-        await patiently(serves)
+        await with_backoff(serves)
 
     async def _consume(self) -> None:
         """Consume on one channel until it ends; it is closed then."""
         queue = f"svc.{self.bus.service}"
-        async with subscribe(self.broker, queue, self.prefetch, self._company) as subscription:
+        async with subscribe(self.broker, queue, self.prefetch, self._linger) as subscription:
             self._subscription = subscription
             log.info("consuming", queue=queue)
             working = asyncio.create_task(self._work(subscription), name="consumer work")
@@ -177,18 +177,18 @@ class Consumer:
         """The first message and what arrives within the linger, up to a batch."""
         batch = [first]
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.unhurried_linger):
-                while batch[-1].type in self.bus.unhurried and len(batch) < self.batch_size:
+            async with asyncio.timeout(self.max_batch_delay):
+                while batch[-1].type in self.bus.low_priority and len(batch) < self.batch_size:
                     batch.append(await subscription.take())
-        if self._is_worth_waiting(batch, subscription.waiting):
+        if self._should_linger(batch, subscription.waiting):
             await asyncio.sleep(self.batch_linger)
         return batch + subscription.take_more(self.batch_size - len(batch))
 
-    def _is_worth_waiting(self, batch: Sequence[AbstractIncomingMessage], waiting: int) -> bool:
+    def _should_linger(self, batch: Sequence[AbstractIncomingMessage], waiting: int) -> bool:
         """Whether a batch ends with a message that is waited for, has room, and may get more."""
         has_room = len(batch) + waiting < self.batch_size
-        is_waited_for = batch[-1].type not in self.bus.unhurried
-        return is_waited_for and has_room and self._company.is_worth_waiting_for()
+        is_waited_for = batch[-1].type not in self.bus.low_priority
+        return is_waited_for and has_room and self._linger.should_linger()
 
     async def _take(
         self, subscription: Subscription, batch: Sequence[AbstractIncomingMessage]
@@ -214,7 +214,7 @@ class Consumer:
         delivery = incoming.read(raw, self.bus)
         if self._is_too_old(delivery):
             # An operator may have let older ones in since this was last asked.
-            await patiently(self._forget_old)
+            await with_backoff(self._forget_old)
         if self._is_too_old(delivery):
             raise Undeliverable(f"the message is older than the inbox: {delivery.envelope.id}")
         return delivery
@@ -230,25 +230,25 @@ class Consumer:
         Where a process ended amid the handling of one of them, each is handled alone.
         """
         again = [arrival.id for arrival in batch if arrival.raw.redelivered]
-        counts = await patiently(self._starts.counts, again) if again else {}
+        counts = await with_backoff(self._starts.counts, again) if again else {}
         for part in [[each] for each in batch] if counts else [batch]:
             noted = [arrival.id for arrival in part if arrival.raw.redelivered]
             ended = counts.get(part[0].id, 0)
             if noted and ended < MOST:
-                await patiently(self._starts.begin, noted)
+                await with_backoff(self._starts.begin, noted)
             if ended < MOST:
                 await handle(part)
             else:
                 error = NeverEnded(f"{ended} processes ended while they handled it")
                 await self._retries.send(part[0].raw, error)
             if noted:
-                await patiently(self._starts.end, noted)
+                await with_backoff(self._starts.end, noted)
 
     async def _together(self, batch: Sequence[Arrival]) -> None:
         """Handle a batch in one transaction; if it fails, each alone: one poison fails alone."""
         try:
             deliveries = [arrival.delivery for arrival in batch]
-            await patiently(self.bus.receive, self.database, deliveries)
+            await with_backoff(self.bus.receive, self.database, deliveries)
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001
@@ -264,21 +264,21 @@ class Consumer:
 
     async def _external(self, subscription: Subscription, arrival: Arrival) -> None:
         try:
-            await self._guarded([arrival], self._by_calling)
+            await self._guarded([arrival], self._handle_external)
         except Exception as error:  # noqa: BLE001
             subscription.end(str(error) or repr(error))
         else:
             await subscription.acknowledge([arrival.raw])
 
-    async def _by_calling(self, batch: Sequence[Arrival]) -> None:
+    async def _handle_external(self, batch: Sequence[Arrival]) -> None:
         (arrival,) = batch
         delivery = arrival.delivery
         try:
-            await patiently(self.bus.receive_by_calling, self.database, delivery)
+            await with_backoff(self.bus.receive_external, self.database, delivery)
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001
             await self._retries.send(arrival.raw, error)
         else:
             self.handled += 1
-            metrics.took_effect(delivery.key, delivery.envelope, clock.now())
+            metrics.record_processed(delivery.key, delivery.envelope, clock.now())

@@ -84,8 +84,8 @@ class Context:
         )
 
 
-OWN_ACCORD = Context()
-_current: ContextVar[Context] = ContextVar("context", default=OWN_ACCORD)
+SYSTEM = Context()
+_current: ContextVar[Context] = ContextVar("context", default=SYSTEM)
 
 
 def current() -> Context:
@@ -94,7 +94,7 @@ def current() -> Context:
 
 
 @contextmanager
-def working_in(context: Context) -> Iterator[None]:
+def use_context(context: Context) -> Iterator[None]:
     """Do a piece of work in a context, and leave it again."""
     token = _current.set(context)
     try:
@@ -103,7 +103,7 @@ def working_in(context: Context) -> Iterator[None]:
         _current.reset(token)
 
 
-def act_as(actor: str) -> None:
+def set_actor(actor: str) -> None:
     """Name the actor once authentication knows them."""
     _current.set(replace(_current.get(), actor=actor))
 
@@ -113,6 +113,6 @@ def operate(operation: StaffOperation) -> None:
     _current.set(replace(_current.get(), operation=operation))
 
 
-def belong_to(process: str) -> None:
+def set_correlation_id(process: str) -> None:
     """Name the order, or other process, that the work turned out to be about; logs then say so."""
     _current.set(replace(_current.get(), correlation_id=process))

@@ -20,12 +20,12 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.pool import NullPool
 
 from chassis import outbox, session_limits
-from chassis.driver import translated
+from chassis.batch_loader import BatchLoader
+from chassis.driver import translate_errors
 from chassis.driver_errors import ErrorKind, classify, ends_session
 from chassis.ops import operations
-from chassis.pool import Open, Pool, Remembering
+from chassis.pool import Pool, PooledConnection, TypeCachingConnection
 from chassis.statements import Parameters, Statements
-from chassis.together import Together
 from contracts.message import Message
 
 Outcome = TypeVar("Outcome")
@@ -44,7 +44,7 @@ AFTER_COMMIT = "after_commit"
 class Session(AsyncSession):
     """The session of one transaction; what is plain goes straight to the driver."""
 
-    def __init__(self, taken: Open, statements: Statements) -> None:
+    def __init__(self, taken: PooledConnection, statements: Statements) -> None:
         super().__init__(taken.shared, expire_on_commit=False)
         self._driver = taken.driver
         self._statements = statements
@@ -106,7 +106,7 @@ class Database:
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             connect_args={
-                "connection_class": Remembering,
+                "connection_class": TypeCachingConnection,
                 "timeout": 5,
                 "command_timeout": command_timeout,
                 "server_settings": SESSION_SETTINGS | {"application_name": application_name},
@@ -117,21 +117,21 @@ class Database:
         self._statements = Statements(self.engine.dialect)
         self.on_commit: Callable[[set[int]], None] = lambda _shards: None
         self.listeners: list[Callable[[Message], None]] = []
-        self._together: dict[str, Together[Hashable, Row[Any]]] = {}
+        self._together: dict[str, BatchLoader[Hashable, Row[Any]]] = {}
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """One transaction: what is added to the outbox is written at its end, and sent after it."""
         async with self.pool.take() as taken:
             tx = Session(taken, self._statements)
-            with translated("begin"), unspoilt(taken):
+            with translate_errors("begin"), invalidate_on_error(taken):
                 await taken.driver.begin()
             try:
                 yield tx
                 said = await outbox.write(tx)
                 operation = await operations.record(tx, said)
                 await tx.finish()
-                with translated("commit"):
+                with translate_errors("commit"):
                     await taken.driver.commit()
             except BaseException as error:
                 await _undo(tx, taken, error)
@@ -146,27 +146,27 @@ class Database:
         for call in tx.info.get(AFTER_COMMIT, ()):
             call()
 
-    async def alone(self, statement: Executable, params: Parameters = None) -> Result[Any]:
+    async def execute_once(self, statement: Executable, params: Parameters = None) -> Result[Any]:
         """The answer of one statement that is its own transaction."""
         async with self.pool.take() as taken:
             plain = self._statements.plain(statement, params)
-            with unspoilt(taken):
+            with invalidate_on_error(taken):
                 if plain is not None:
                     return await taken.driver.run(plain, params)
                 return await taken.shared.execute(statement, params)
 
-    async def one_of(self, statement: TextClause, key: Hashable) -> Row[Any] | None:
+    async def load_one(self, statement: TextClause, key: Hashable) -> Row[Any] | None:
         """The row that begins with `key`, of a statement that selects the rows of all `:keys`.
 
         Keys that are asked for at the same time are read in one statement.
         """
 
         async def read(keys: Sequence[Hashable]) -> dict[Hashable, Row[Any]]:
-            return {row[0]: row for row in await self.alone(statement, {"keys": keys})}
+            return {row[0]: row for row in await self.execute_once(statement, {"keys": keys})}
 
         together = self._together.get(statement.text)
         if together is None:
-            together = self._together[statement.text] = Together(read)
+            together = self._together[statement.text] = BatchLoader(read)
         return await together.get(key)
 
     @asynccontextmanager
@@ -176,10 +176,10 @@ class Database:
         Whoever uses it owns its transaction wholly: SQLAlchemy begins none on it.
         """
         async with self.pool.take() as taken:
-            with unspoilt(taken):
+            with invalidate_on_error(taken):
                 yield taken.driver.connection
 
-    async def repeat(self, work: Callable[[Session], Awaitable[Outcome]]) -> Outcome:
+    async def retry(self, work: Callable[[Session], Awaitable[Outcome]]) -> Outcome:
         """Run `work` in a transaction, again at once on a conflict with another one."""
         for attempt in range(1, MAX_REPEATS + 1):
             try:
@@ -197,7 +197,7 @@ class Database:
 
 
 @contextmanager
-def unspoilt(taken: Open) -> Iterator[None]:
+def invalidate_on_error(taken: PooledConnection) -> Iterator[None]:
     """Throw a connection away whose operation did not come to its end.
 
     The driver may wait for a word that never comes, and not call itself closed yet.
@@ -206,20 +206,20 @@ def unspoilt(taken: Open) -> Iterator[None]:
         yield
     except BaseException as error:
         if ends_session(error):
-            taken.throw_away()
+            taken.invalidate()
         raise
 
 
-async def _undo(tx: Session, taken: Open, reason: BaseException) -> None:
+async def _undo(tx: Session, taken: PooledConnection, reason: BaseException) -> None:
     """Roll back; a connection that cannot even do that is thrown away."""
     try:
         if not taken.is_closed:
             await taken.driver.rollback()
         await tx.close()
         if isinstance(reason, DBAPIError) and ends_session(reason):
-            taken.throw_away()
+            taken.invalidate()
     except BaseException as error:
-        taken.throw_away()
+        taken.invalidate()
         if not isinstance(error, Exception):
             raise
 
@@ -227,7 +227,7 @@ async def _undo(tx: Session, taken: Open, reason: BaseException) -> None:
 def _translate_lost_connection(context: ExceptionContext) -> None:
     """Raise as SQLAlchemy's what it passes on: a time limit of asyncpg, an error of the socket."""
     if context.statement is not None and isinstance(context.original_exception, OSError):
-        with translated(context.statement):
+        with translate_errors(context.statement):
             raise context.original_exception
 
 

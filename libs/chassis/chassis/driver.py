@@ -24,7 +24,7 @@ DRIVERS_OWN = (
 NO_COLUMNS = SimpleResultMetaData(())
 
 
-class NothingCommitted(Exception):
+class TransactionAborted(Exception):
     """A statement of the transaction had failed, and whoever ran it went on as if it had not."""
 
 
@@ -50,9 +50,9 @@ class Driver:
         await self.connection.execute("begin")
 
     async def commit(self) -> None:
-        """Commit. Raises NothingCommitted where a failed statement was passed over."""
+        """Commit. Raises TransactionAborted where a failed statement was passed over."""
         if await self.connection.execute("commit") != "COMMIT":
-            raise NothingCommitted
+            raise TransactionAborted
 
     async def rollback(self) -> None:
         """Undo all since `begin`."""
@@ -72,7 +72,7 @@ class Driver:
 
     async def run(self, plain: Plain, parameters: Parameters) -> Result[Any]:
         """Run a statement. Raises SQLAlchemy's errors, with the driver's as their `orig`."""
-        with translated(plain.sql):
+        with translate_errors(plain.sql):
             if parameters is None or isinstance(parameters, Mapping):
                 return await self._run(plain, plain.values(parameters or {}))
             if len(parameters) == 1:
@@ -105,7 +105,7 @@ class Driver:
         return prepared, shape
 
 
-class translated:  # noqa: N801
+class translate_errors:  # noqa: N801
     """Raises a driver's errors as callers of SQLAlchemy know them; parameters are never shown.
 
     A class, because a generator's context costs as much as the statement's own bookkeeping.

@@ -1,7 +1,7 @@
 """The HTTP client of calls that stand in somebody's way: bounded in time, kept alive, cheap.
 
 aiohttp underneath: one call costs about a tenth of what it costs through httpx (0.11 against
-1.1 ms on one core), and a checkout makes three. Whoever calls sees `Reply` and `Unreached` only.
+1.1 ms on one core), and a checkout makes three. Whoever calls sees `Reply` and `Unreachable` only.
 aiohttp is loaded at the first call: it takes seven megabytes, and most services ask nobody.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from chassis.observed import Call
+from chassis.instrumentation import Call
 
 if TYPE_CHECKING:
     import aiohttp
@@ -19,7 +19,7 @@ CONNECTIONS = 100
 JSON_TYPE = {"content-type": "application/json"}
 
 
-class Unreached(Exception):
+class Unreachable(Exception):
     """No whole answer came: whether the call had an effect is not known."""
 
 
@@ -82,7 +82,7 @@ class Http:
                     call.status = answer.status
                     return Reply(answer.status, content)
             except self._faults as error:
-                raise Unreached(f"{type(error).__name__}: {error}") from error
+                raise Unreachable(f"{type(error).__name__}: {error}") from error
 
     def open(self) -> "aiohttp.ClientSession":
         """The session, made at the first call: it belongs to the loop that runs then."""

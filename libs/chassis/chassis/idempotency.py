@@ -28,7 +28,7 @@ from chassis.ids import new_id
 
 log = structlog.get_logger()
 
-KEPT_HOURS = 24
+RETENTION_HOURS = 24
 FORM = re.compile(r"[A-Za-z0-9._:+/=-]{1,255}")
 
 CLAIM = text(
@@ -65,7 +65,7 @@ EXPIRE = text(
 )
 
 
-class StillRunning(Refused):
+class RequestInProgress(Refused):
     """A request with this Idempotency-Key is still being served; ask again in a moment."""
 
     code = "idempotency_key_running"
@@ -104,14 +104,15 @@ class Claim:
     async def store(self, tx: AsyncSession, status: int, answer: BaseModel) -> Response:
         """Keep the answer in the transaction of the effect, and send exactly the same bytes.
 
-        Raises StillRunning, which undoes the effect, when the lease ran out and another was faster.
+        Raises RequestInProgress, which rolls the effect back, when the lease expired and another
+        request took it.
         """
         body = answer.model_dump_json().encode()
         kept = await tx.execute(
             STORE, {"principal": self.principal, "key": self.key, "status": status, "answer": body}
         )
         if not cast("CursorResult[Any]", kept).rowcount:
-            raise StillRunning(headers={"Retry-After": "1"})
+            raise RequestInProgress(headers={"Retry-After": "1"})
         self.stored = True
         return Response(body, status_code=status, media_type="application/json")
 
@@ -119,7 +120,7 @@ class Claim:
 async def claim(
     database: Database, principal: str, key: str, route: str, body: bytes, lease: float
 ) -> Claim:
-    """Claim a key for `lease` seconds. Raises Replayed, StillRunning or KeyReused."""
+    """Claim a key for `lease` seconds. Raises Replayed, RequestInProgress or KeyReused."""
     wanted = {
         "principal": principal,
         "key": key,
@@ -128,38 +129,38 @@ async def claim(
         "lease": lease,
         "resource_id": new_id(),
     }
-    resource_id = (await database.alone(CLAIM, wanted)).scalar_one_or_none()
+    resource_id = (await database.execute_once(CLAIM, wanted)).scalar_one_or_none()
     if resource_id is not None:
         return Claim(principal, key, resource_id)
-    found = (await database.alone(READ, {"principal": principal, "key": key})).one_or_none()
+    found = (await database.execute_once(READ, {"principal": principal, "key": key})).one_or_none()
     if found is None:
         # It was let go between the two looks.
-        raise StillRunning(headers={"Retry-After": "1"})
+        raise RequestInProgress(headers={"Retry-After": "1"})
     if found.route != route or found.body_hash != wanted["body_hash"]:
         raise KeyReused
     if found.state == "running":
-        raise StillRunning(headers={"Retry-After": "1"})
+        raise RequestInProgress(headers={"Retry-After": "1"})
     raise Replayed(found.status, found.answer)
 
 
 async def release(database: Database, held: Claim) -> None:
     """Let go of a key whose request was refused: refusals are not stored."""
-    await database.alone(FORGET, {"principal": held.principal, "key": held.key})
+    await database.execute_once(FORGET, {"principal": held.principal, "key": held.key})
 
 
 async def lapse(database: Database, held: Claim) -> None:
     """End the lease of a key: the next repeat takes it over, with the same resource id."""
-    await database.alone(LAPSE, {"principal": held.principal, "key": held.key})
+    await database.execute_once(LAPSE, {"principal": held.principal, "key": held.key})
 
 
 async def expire(database: Database) -> None:
     """Forget keys older than their retention."""
     async with database.transaction() as tx:
-        await tx.execute(EXPIRE, {"hours": KEPT_HOURS})
+        await tx.execute(EXPIRE, {"hours": RETENTION_HOURS})
 
 
 @asynccontextmanager
-async def _let_go(database: Database, held: Claim) -> AsyncIterator[None]:
+async def _release_lease(database: Database, held: Claim) -> AsyncIterator[None]:
     """Free a key whose request left no answer, unless a repeat must come with the same id."""
     try:
         yield
@@ -228,7 +229,7 @@ def idempotent(
             if revise is not None:
                 replayed.answer = revise(request, bytes(replayed.answer))
             raise
-        async with _let_go(database, held):
+        async with _release_lease(database, held):
             yield held
 
     return Depends(hold, scope="function")

@@ -1,7 +1,7 @@
 """What this process counts and measures, by the names Prometheus and OpenTelemetry agree on.
 
 Times are in seconds. An observation costs about two microseconds; whatever depends on a label is
-looked up once and kept. What is read from the database instead stands in `readings.py`.
+looked up once and kept. What is read from the database instead stands in `gauges.py`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -144,7 +144,7 @@ def _age(name: str) -> Any:
     return AGE.labels(name)
 
 
-def took_effect(name: str, envelope: Envelope, now: float) -> None:
+def record_processed(name: str, envelope: Envelope, now: float) -> None:
     """A message's effect was committed; `now` in seconds since 1970."""
     _consumed(name, "handled").inc()
     # Clocks of two databases may differ a little.
@@ -158,7 +158,7 @@ def repeated(name: str, count: int = 1) -> None:
     _consumed(name, "repeated").inc(count)
 
 
-def not_handled(name: str, *, final: bool) -> None:
+def record_failed(name: str, *, final: bool) -> None:
     """A message will be tried again, or became a dead letter."""
     _consumed(name, "dead" if final else "retried").inc()
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from contracts.message import Event
 
-Said = TypeVar("Said", bound=Event)
+RecordedEvent = TypeVar("RecordedEvent", bound=Event)
 
 NAMING = {
     "ix": "ix_%(column_0_N_label)s",
@@ -47,7 +47,7 @@ class Aggregate(Stamped):
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     sequence: Mapped[int] = mapped_column(server_default="0", default=0)
 
-    def say(self, event: Said) -> Said:
+    def record(self, event: RecordedEvent) -> RecordedEvent:
         """Number an event of this aggregate; the row must be locked or new."""
         self.sequence = (self.sequence or 0) + 1
         return event.numbered(self.sequence)

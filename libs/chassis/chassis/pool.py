@@ -25,7 +25,7 @@ FIRST_TYPE_OF_A_DATABASE = 16_384
 NAMED = SimpleNamespace(name="remembered")
 
 
-class Remembering(asyncpg.Connection):  # type: ignore[misc]
+class TypeCachingConnection(asyncpg.Connection):  # type: ignore[misc]
     """Watches for a lost server, and asks once in a process what a built-in type is made of.
 
     asyncpg asks the server at each connection's first `uuid[]`, first `text[]` and so on, with a
@@ -51,7 +51,7 @@ class Remembering(asyncpg.Connection):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class PooledConnection:
     """An open connection, as SQLAlchemy sees it and as the driver does."""
 
     connection: Connection
@@ -63,7 +63,7 @@ class Open:
         """Whether it can be used no more; known without asking the server."""
         return bool(self.driver.connection.is_closed())
 
-    def throw_away(self) -> None:
+    def invalidate(self) -> None:
         """End a connection whose state is not known; the pool will not keep it."""
         self.driver.connection.terminate()
 
@@ -80,12 +80,12 @@ class Pool:
         self._engine = engine
         self.size = size
         self._timeout = timeout
-        self._idle: list[Open] = []
+        self._idle: list[PooledConnection] = []
         self._free = asyncio.Semaphore(size)
         self.in_use = 0
 
     @asynccontextmanager
-    async def take(self) -> AsyncIterator[Open]:
+    async def take(self) -> AsyncIterator[PooledConnection]:
         """A connection to oneself. Raises SQLAlchemy's TimeoutError when none comes free in time.
 
         One that is given back amid a transaction is thrown away: the next one's BEGIN and COMMIT
@@ -108,7 +108,7 @@ class Pool:
                 yield taken
             finally:
                 if not taken.is_closed and taken.driver.connection.is_in_transaction():
-                    taken.throw_away()
+                    taken.invalidate()
                 if taken.is_closed:
                     await taken.discard()
                 else:
@@ -117,7 +117,7 @@ class Pool:
             self.in_use -= 1
             self._free.release()
 
-    async def _usable(self) -> Open:
+    async def _usable(self) -> PooledConnection:
         while self._idle:
             taken = self._idle.pop()
             if not taken.is_closed:
@@ -128,7 +128,7 @@ class Pool:
         except OSError as error:
             # A silent server and an unknown host name are as good as a refused connection.
             raise ConnectionError(f"the database cannot be reached: {error!r}") from error
-        opened = Open(
+        opened = PooledConnection(
             connection,
             AsyncConnection(self._engine, connection),
             Driver(connection.connection.driver_connection),
@@ -136,7 +136,7 @@ class Pool:
         try:
             await clock.measure(opened.driver.connection)
         except BaseException:
-            opened.throw_away()
+            opened.invalidate()
             await opened.discard()
             raise
         return opened

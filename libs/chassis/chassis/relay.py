@@ -25,10 +25,10 @@ from aiormq.exceptions import PublishError
 
 from chassis import metrics, outbox
 from chassis.broker import Broker, translate_errors
-from chassis.company import Company
 from chassis.crashpoints import Point, reached
 from chassis.db import Database
-from chassis.observed import Sending
+from chassis.instrumentation import Sending
+from chassis.linger import AdaptiveLinger
 
 log = structlog.get_logger()
 
@@ -68,11 +68,11 @@ class Relay:
     linger: float = 0.005
     _due: set[int] = field(default_factory=lambda: set(ALL_SHARDS))
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
-    _company: Company = field(default_factory=Company)
+    _linger: AdaptiveLinger = field(default_factory=AdaptiveLinger)
 
     def wake(self, shards: set[int]) -> None:
         """Called right after each commit that wrote messages."""
-        self._company.came(time.monotonic())
+        self._linger.record_arrival(time.monotonic())
         self._due |= shards
         self._woken.set()
 
@@ -88,7 +88,7 @@ class Relay:
                 self._due |= ALL_SHARDS
                 continue
             if await self._rest(self.sweep_interval * random.uniform(0.75, 1.25)):  # noqa: S311
-                if self._company.is_worth_waiting_for():
+                if self._linger.should_linger():
                     # Commits come in flocks: a moment's wait makes one batch of them.
                     await asyncio.sleep(self.linger)
                 continue

@@ -11,7 +11,7 @@ from chassis import incoming, metrics
 from chassis.broker import Broker, translate_errors
 from chassis.driver_errors import ErrorKind, classify
 from chassis.errors import Unavailable
-from chassis.http import Unreached
+from chassis.http import Unreachable
 from chassis.incoming import Undeliverable
 from chassis.starts import NeverEnded
 
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 PUBLISH_TIMEOUT = 5.0
 FINAL = (Undeliverable, NeverEnded)
-UNAVAILABLE = (Unreached, Unavailable)
+UNAVAILABLE = (Unreachable, Unavailable)
 WARNING, ERROR = 30, 40
 
 
@@ -66,7 +66,7 @@ class Retries:
                 timeout=PUBLISH_TIMEOUT,
             )
         self.count += not final
-        metrics.not_handled(incoming.name_of(raw), final=final)
+        metrics.record_failed(incoming.name_of(raw), final=final)
         log.log(
             ERROR if final else WARNING,
             "message dead-lettered" if final else "message will be retried",

@@ -150,7 +150,7 @@ class Revocations:
         began = time.monotonic()
         reload = began - self._loaded_at > RELOAD_AFTER
         since = 0 if reload else self._horizon
-        changed = await self._database.alone(CHANGED, {"horizon": since})
+        changed = await self._database.execute_once(CHANGED, {"horizon": since})
         rows: list[Row[Any]] = list(changed.all())
         if reload:
             self._generations, self._loaded_at = {}, began

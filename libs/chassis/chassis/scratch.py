@@ -49,7 +49,7 @@ RESET = "set lock_timeout = '2s'; select seed.reset()"
 
 
 @dataclass
-class Scratch:
+class TestDatabase:
     """One database at `url` (`postgresql://…`), with the schema it had when it was made."""
 
     name: str
@@ -83,5 +83,5 @@ class Scratch:
             await connection.close()
 
 
-FREE: dict[str, list[Scratch]] = {}
+FREE: dict[str, list[TestDatabase]] = {}
 """The clean databases of this process, by the name of their template."""

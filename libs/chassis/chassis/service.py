@@ -18,26 +18,26 @@ from chassis import app as factory
 from chassis import (
     clock,
     crashpoints,
-    edge,
+    gauges,
     hugepages,
     idempotency,
     inbox,
     logs,
     metrics,
-    readings,
+    middleware,
     revocations,
     sweep,
     tracing,
 )
-from chassis.background import calm_garbage_collector, consume, kept
+from chassis.background import consume, freeze_gc, restart_on_failure
 from chassis.broker import Broker
 from chassis.bus import Bus
 from chassis.client import Peers, ServiceTokens
 from chassis.consumer import Consumer
 from chassis.db import Database
+from chassis.gauges import OF_EVERY_SERVICE, DatabaseGauge, DatabaseGauges
 from chassis.keys import KeySet
 from chassis.ops import routes
-from chassis.readings import OF_EVERY_SERVICE, Reading, Readings
 from chassis.relay import Relay
 from chassis.revocations import Revocations
 from chassis.server import Server, server_of
@@ -84,7 +84,7 @@ class Service(Generic[S]):
     sweeps: Sequence[Sweep] = ()
     on_start: Callable[[Running[S], AsyncExitStack], Awaitable[None]] | None = None
     background: Sequence[Callable[[Running[S]], Awaitable[None]]] = field(default_factory=tuple)
-    readings: Sequence[Reading] = ()
+    gauges: Sequence[DatabaseGauge] = ()
 
     def compose(self, settings: S) -> Running[S]:
         """Wire the parts together; nothing connects before it is used."""
@@ -120,17 +120,15 @@ class Service(Generic[S]):
             wrong: dict[str, str] = {"process": "stopping"} if running.stopping.is_set() else {}
             try:
                 async with asyncio.timeout(CHECK_TIMEOUT):
-                    await running.database.alone(text("select 1"))
+                    await running.database.execute_once(text("select 1"))
             except Exception as error:  # noqa: BLE001
                 wrong["database"] = type(error).__name__
             if consumer is not None and (problem := consumer.problem()):
                 wrong["broker"] = problem
             return wrong
 
-        read = Readings(running.database, [*OF_EVERY_SERVICE, *self.readings])
-        return self._routed.on(
-            {**vars(running), "bus": self.bus, "checks": checks, "readings": read}
-        )
+        read = DatabaseGauges(running.database, [*OF_EVERY_SERVICE, *self.gauges])
+        return self._routed.on({**vars(running), "bus": self.bus, "checks": checks, "gauges": read})
 
     def document(self) -> dict[str, Any]:
         """The OpenAPI document of the routes; nothing behind them is needed for it."""
@@ -139,7 +137,7 @@ class Service(Generic[S]):
     @cached_property
     def _routed(self) -> factory.Application:
         app = factory.create_app(self.name, [*self.routers, routes.router_of(self.name)])
-        readings.serve(app)
+        gauges.serve(app)
         return app
 
     def run(self, settings: S, kind: str) -> int:
@@ -154,7 +152,7 @@ class Service(Generic[S]):
         stopping = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)
-        calm_garbage_collector()
+        freeze_gc()
         hugepages.gather_later()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, tracing.close)
@@ -176,14 +174,16 @@ class Service(Generic[S]):
                 settings.retry_tiers,
                 batch_size=settings.batch_size,
                 batch_linger=settings.batch_linger,
-                unhurried_linger=settings.unhurried_linger,
+                max_batch_delay=settings.max_batch_delay,
                 delivery_timeout=settings.delivery_timeout,
             )
         tasks = [
             asyncio.create_task(running.relay.run(), name="relay"),
             asyncio.create_task(clock.watch(running.database), name="clock"),
         ]
-        tasks += [asyncio.create_task(kept(work, running)) for work in self.background]
+        tasks += [
+            asyncio.create_task(restart_on_failure(work, running)) for work in self.background
+        ]
         if consumer is not None:
             tasks.append(asyncio.create_task(consume(consumer), name="consumer"))
             tasks += [
@@ -191,7 +191,7 @@ class Service(Generic[S]):
                 for each in (*self.sweeps, *self._own_sweeps(settings))
             ]
         application = self.application(running, consumer)
-        edged = edge.wrap(application, settings.max_body_bytes, running.stopping.is_set)
+        edged = middleware.wrap(application, settings.max_body_bytes, running.stopping.is_set)
         server = server_of(edged, settings)
         serving = asyncio.create_task(server.serve(), name="server")
         stopped = asyncio.create_task(stopping.wait(), name="stop signal")

@@ -111,7 +111,7 @@ class ServiceSettings(BaseSettings):
         description="seconds to wait for a batch to fill, while messages come often",
         examples=["0.015"],
     )
-    unhurried_linger: float = Field(
+    max_batch_delay: float = Field(
         0.2,
         ge=0,
         le=5,

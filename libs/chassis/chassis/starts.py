@@ -41,17 +41,17 @@ class Starts:
 
     async def counts(self, ids: Sequence[UUID]) -> dict[UUID, int]:
         """How often each was begun without coming to an end; those never begun are left out."""
-        found = await self._database.alone(COUNTS, {"ids": ids})
+        found = await self._database.execute_once(COUNTS, {"ids": ids})
         return {row.message_id: row.starts for row in found if row.message_id not in self._ours}
 
     async def begin(self, ids: Sequence[UUID]) -> None:
         """Write that these are about to be handled; one that a batch holds twice counts once."""
-        await self._database.alone(BEGIN, {"ids": sorted(set(ids))})
+        await self._database.execute_once(BEGIN, {"ids": sorted(set(ids))})
         self._ours.update(ids)
 
     async def end(self, ids: Sequence[UUID]) -> None:
         """Delete these: their handling has ended, whichever way."""
-        await self._database.alone(END, {"ids": sorted(ids)})
+        await self._database.execute_once(END, {"ids": sorted(ids)})
         self._ours.difference_update(ids)
 
     async def end_all(self) -> None:

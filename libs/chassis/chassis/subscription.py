@@ -18,7 +18,7 @@ from chassis.broker import (
     holds_queue,
     translate_errors,
 )
-from chassis.company import Company
+from chassis.linger import AdaptiveLinger
 
 log = structlog.get_logger()
 
@@ -33,9 +33,9 @@ class Subscription:
     What arrived and was not taken when it ends is dropped, since the broker delivers it again.
     """
 
-    def __init__(self, channel: aiormq.Channel, company: Company) -> None:
+    def __init__(self, channel: aiormq.Channel, company: AdaptiveLinger) -> None:
         self._channel = channel
-        self._company = company
+        self._linger = company
         self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         # By delivery tag, in their order: when it arrived, on the monotonic clock.
         self._in_flight: dict[int, float] = {}
@@ -57,7 +57,7 @@ class Subscription:
     async def _arrive(self, delivered: aiormq.abc.DeliveredMessage) -> None:
         if self.reason is None:
             message, now = IncomingMessage(delivered), time.monotonic()
-            self._company.came(now)
+            self._linger.record_arrival(now)
             self._in_flight[message.delivery_tag or 0] = now
             self._arrived.put_nowait(message)
 
@@ -140,7 +140,7 @@ class Subscription:
 
 @asynccontextmanager
 async def subscribe(
-    broker: Broker, queue: str, prefetch: int, company: Company
+    broker: Broker, queue: str, prefetch: int, company: AdaptiveLinger
 ) -> AsyncIterator[Subscription]:
     """Consume a queue; the channel is closed at the end, so that no consumer is left behind.
 

@@ -21,14 +21,14 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis import client_address, clock, constraints, edge, migrations
+from chassis import client_address, clock, constraints, middleware, migrations
 from chassis.bus import Delivery
 from chassis.context import new_traceparent
 from chassis.http import Http, Reply
 from chassis.ids import new_id, utcnow
 from chassis.openapi import audited
 from chassis.openapi.declared import Declared, watch
-from chassis.scratch import FREE, Scratch
+from chassis.scratch import FREE, TestDatabase
 from chassis.service import Running, Service
 from chassis.settings import ServiceSettings
 from contracts import registry
@@ -141,7 +141,7 @@ class Harness(Generic[S]):
         """A transaction on the service's database: `async with harness.transaction() as tx`."""
         return self.running.database.transaction()
 
-    async def hear(self, *messages: Message, message_id: UUID | None = None) -> None:
+    async def deliver(self, *messages: Message, message_id: UUID | None = None) -> None:
         """Deliver messages as one batch; events without a number get the next one."""
         deliveries = [Delivery(self._numbered(m), self._envelope(m, message_id)) for m in messages]
         external = [d for d in deliveries if type(d.message) in self.service.bus.external]
@@ -149,7 +149,7 @@ class Harness(Generic[S]):
         if together:
             await self.service.bus.receive(self.running.database, together)
         for delivery in external:
-            await self.service.bus.receive_by_calling(self.running.database, delivery)
+            await self.service.bus.receive_external(self.running.database, delivery)
 
     def _numbered(self, message: Message) -> Message:
         if isinstance(message, Event) and message.sequence == 0:
@@ -171,7 +171,7 @@ class Harness(Generic[S]):
             traceparent=new_traceparent(),
         )
 
-    async def said(self, *kinds: type[Message]) -> list[Any]:
+    async def published(self, *kinds: type[Message]) -> list[Any]:
         """The messages in the outbox, oldest first; only those of the given classes, if any."""
         async with self.transaction() as tx:
             rows = await tx.execute(text("select headers, body from outbox order by seq"))
@@ -185,7 +185,7 @@ class Harness(Generic[S]):
                 found.append(message)
         return [message for message in found if not kinds or isinstance(message, kinds)]
 
-    async def forget_said(self) -> None:
+    async def clear_outbox(self) -> None:
         """Empty the outbox, as the relay would."""
         async with self.transaction() as tx:
             await tx.execute(text("delete from outbox"))
@@ -204,19 +204,19 @@ class Harness(Generic[S]):
         await engine.dispose()
 
 
-async def _clean_database(template: str) -> Scratch:
+async def _clean_database(template: str) -> TestDatabase:
     """A copy of the template: one that an earlier test gave back, or a new one."""
     if FREE.get(template):
         return FREE[template].pop()
     name = f"test_{new_id().hex}"
     await _admin(f"create database {name} template {template}")
     found = make_url(database_url(name)).set(drivername="postgresql")
-    scratch = Scratch(name, found.render_as_string(hide_password=False))
+    scratch = TestDatabase(name, found.render_as_string(hide_password=False))
     await scratch.prepare()
     return scratch
 
 
-async def _give_back(template: str, scratch: Scratch) -> None:
+async def _give_back(template: str, scratch: TestDatabase) -> None:
     if await scratch.reset():
         FREE.setdefault(template, []).append(scratch)
     else:
@@ -224,7 +224,7 @@ async def _give_back(template: str, scratch: Scratch) -> None:
 
 
 @dataclass(kw_only=True)
-class Answering(Http):
+class FakeHttp(Http):
     """In the place of the network: a function that answers what the service asks its peers."""
 
     answers: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
@@ -255,7 +255,7 @@ async def running_service(
     composed = service.compose(service.settings(**everything_away | settings))
     composed.keys.pin({KEY_ID: KEY.public_key()})
     if answers is not None:
-        composed.peers.http = Answering(answers=answers)
+        composed.peers.http = FakeHttp(answers=answers)
         composed.peers.tokens._token = "service token"  # noqa: S105, SLF001
         composed.peers.tokens._good_until = time.monotonic() + 10**6  # noqa: SLF001
         composed.peers.tokens._renew_at = time.monotonic() + 10**6  # noqa: SLF001
@@ -268,7 +268,7 @@ async def running_service(
         if service.name not in DECLARED:
             DECLARED[service.name] = Declared(service.document())
         declared = DECLARED[service.name]
-        app = edge.wrap(service.application(composed), composed.settings.max_body_bytes)
+        app = middleware.wrap(service.application(composed), composed.settings.max_body_bytes)
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app),
             base_url="http://service",

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from line import line  # noqa: F401 - a fixture
+from broker_harness import line  # noqa: F401 - a fixture
 from sample.service import service
 
 from chassis.settings import ServiceSettings

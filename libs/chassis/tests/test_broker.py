@@ -7,14 +7,14 @@ from uuid import UUID
 
 import aio_pika
 import pytest
-from line import TIERS, Line, order, take, until
+from broker_harness import TIERS, BrokerHarness, order, take, until
 from sample.service import bus
 
 from chassis import outbox
 from chassis.broker import TopologyMismatch
-from chassis.company import Company
-from chassis.http import Unreached
+from chassis.http import Unreachable
 from chassis.ids import new_id, utcnow
+from chassis.linger import AdaptiveLinger
 from chassis.relay import LOCK_SPACE, Relay
 from chassis.subscription import subscribe
 from contracts.envelope import Envelope
@@ -23,7 +23,7 @@ from contracts.message import Command
 from contracts.payments import CancelPayment
 
 
-async def test_a_command_comes_in_and_its_answer_goes_out(line: Line) -> None:
+async def test_a_command_comes_in_and_its_answer_goes_out(line: BrokerHarness) -> None:
     command = order()
     sent = await line.send(command)
     answer = await take(line.heard)
@@ -40,7 +40,7 @@ async def test_a_command_comes_in_and_its_answer_goes_out(line: Line) -> None:
     await until(nothing_waits)
 
 
-async def test_a_hundred_commands_are_answered_once_each(line: Line) -> None:
+async def test_a_hundred_commands_are_answered_once_each(line: BrokerHarness) -> None:
     commands = [order() for _ in range(100)]
     exchange = await line.as_user("orders")
     await asyncio.gather(*(line.send(c) for c in commands[:3]))
@@ -62,7 +62,7 @@ async def test_a_hundred_commands_are_answered_once_each(line: Line) -> None:
     assert {a.order_id for a in answered} == {c.order_id for c in commands}
 
 
-async def test_poison_is_retried_then_dead_while_its_batch_is_served(line: Line) -> None:
+async def test_poison_is_retried_then_dead_while_its_batch_is_served(line: BrokerHarness) -> None:
     good = [order() for _ in range(5)]
     bad = order(666)
     for command in (*good[:2], bad, *good[2:]):
@@ -78,10 +78,10 @@ async def test_poison_is_retried_then_dead_while_its_batch_is_served(line: Line)
 
 
 async def test_a_peer_that_is_unavailable_costs_no_attempt(
-    line: Line, monkeypatch: pytest.MonkeyPatch
+    line: BrokerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = 2 * len(TIERS)
-    monkeypatch.setattr(bus.resources, "failure", Unreached, raising=False)
+    monkeypatch.setattr(bus.resources, "failure", Unreachable, raising=False)
     monkeypatch.setattr(bus.resources, "fails", failures, raising=False)
     await line.send(CancelPayment(operation_id=new_id(), order_id=new_id()))
     assert (await take(line.heard)).routing_key == "payments.PaymentCancelled"
@@ -91,7 +91,7 @@ async def test_a_peer_that_is_unavailable_costs_no_attempt(
 
 
 @pytest.mark.parametrize("fault", ["json", "schema", "type", "sender", "envelope", "age"])
-async def test_what_can_never_be_handled_is_dead_at_once(line: Line, fault: str) -> None:
+async def test_what_can_never_be_handled_is_dead_at_once(line: BrokerHarness, fault: str) -> None:
     command = order()
     match fault:
         case "json":
@@ -113,7 +113,7 @@ async def test_what_can_never_be_handled_is_dead_at_once(line: Line, fault: str)
     assert await line.harness.sql("select * from jars") == []
 
 
-async def test_an_unroutable_message_is_parked_and_stops_nobody(line: Line) -> None:
+async def test_an_unroutable_message_is_parked_and_stops_nobody(line: BrokerHarness) -> None:
     await line.heard.unbind("events", "#")
     async with line.harness.transaction() as tx:
         outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
@@ -129,7 +129,7 @@ async def test_an_unroutable_message_is_parked_and_stops_nobody(line: Line) -> N
     assert (await take(line.heard)).routing_key == "inventory.StockReleased"
 
 
-async def test_four_relays_keep_the_order_of_every_aggregate(line: Line) -> None:
+async def test_four_relays_keep_the_order_of_every_aggregate(line: BrokerHarness) -> None:
     relays = [
         Relay(line.harness.running.database, line.broker, "sample", batch=20, sweep_interval=0.1)
         for _ in range(3)
@@ -155,7 +155,7 @@ async def test_four_relays_keep_the_order_of_every_aggregate(line: Line) -> None
     assert all(numbers == list(range(1, 31)) for numbers in seen.values())
 
 
-async def test_draining_finishes_what_is_in_flight(line: Line) -> None:
+async def test_draining_finishes_what_is_in_flight(line: BrokerHarness) -> None:
     for _ in range(10):
         await line.send(order())
     await line.consumer.drain()
@@ -166,9 +166,9 @@ async def test_draining_finishes_what_is_in_flight(line: Line) -> None:
     assert not line.consumer.is_consuming()
 
 
-async def test_a_missing_queue_is_named(line: Line) -> None:
+async def test_a_missing_queue_is_named(line: BrokerHarness) -> None:
     with pytest.raises(TopologyMismatch, match=r"svc\.nowhere"):
-        async with subscribe(line.broker, "svc.nowhere", 1, Company()):
+        async with subscribe(line.broker, "svc.nowhere", 1, AdaptiveLinger()):
             pass
 
 
@@ -178,7 +178,7 @@ def test_commands_know_their_senders() -> None:
 
 
 async def test_a_relay_that_finds_every_shard_taken_waits_on_the_connection_it_has(
-    line: Line, monkeypatch: pytest.MonkeyPatch
+    line: BrokerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = line.harness.running.database
     passes: list[int | BaseException] = []

@@ -22,17 +22,17 @@ def order(quantity: int = 1) -> ReserveStock:
 async def test_a_message_delivered_thrice_has_one_effect(sample: Harness[Any]) -> None:
     command, message_id = order(), new_id()
     for _ in range(3):
-        await sample.hear(command, message_id=message_id)
+        await sample.deliver(command, message_id=message_id)
 
-    assert len(await sample.said(StockReserved)) == 1
+    assert len(await sample.published(StockReserved)) == 1
     assert len(await sample.sql("select * from jars")) == 1
 
 
 async def test_a_batch_is_one_transaction_with_an_answer_each(sample: Harness[Any]) -> None:
     commands = [order(), order(), order()]
-    await sample.hear(*commands)
+    await sample.deliver(*commands)
 
-    answers = await sample.said(StockReserved)
+    answers = await sample.published(StockReserved)
     assert [a.order_id for a in answers] == [c.order_id for c in commands]
     rows = await sample.sql(
         "select headers->>'cloudEvents:correlationid', headers->>'cloudEvents:causationid' "
@@ -44,9 +44,9 @@ async def test_a_batch_is_one_transaction_with_an_answer_each(sample: Harness[An
 
 async def test_a_poisoned_batch_leaves_nothing(sample: Harness[Any]) -> None:
     with pytest.raises(ValueError, match="poison"):
-        await sample.hear(order(), order(666))
+        await sample.deliver(order(), order(666))
 
-    assert await sample.said() == []
+    assert await sample.published() == []
     assert await sample.sql("select * from inbox") == []
 
 
@@ -54,13 +54,13 @@ async def test_an_external_call_is_repeated_until_it_is_recorded(sample: Harness
     sample.running.resources.calls, sample.running.resources.fails = 0, 1
     command, message_id = CancelPayment(operation_id=new_id(), order_id=new_id()), new_id()
     with pytest.raises(TimeoutError):
-        await sample.hear(command, message_id=message_id)
-    assert await sample.said() == []
+        await sample.deliver(command, message_id=message_id)
+    assert await sample.published() == []
 
-    await sample.hear(command, message_id=message_id)
-    await sample.hear(command, message_id=message_id)
+    await sample.deliver(command, message_id=message_id)
+    await sample.deliver(command, message_id=message_id)
 
-    assert len(await sample.said(PaymentCancelled)) == 1
+    assert len(await sample.published(PaymentCancelled)) == 1
     assert sample.running.resources.calls == 2
 
 
@@ -69,7 +69,7 @@ async def test_an_answer_known_already_needs_no_call(sample: Harness[Any]) -> No
     order_id = new_id()
     async with sample.transaction() as tx:
         await tx.execute(text("insert into jars (id, coins) values (:id, -1)"), {"id": order_id})
-    await sample.hear(CancelPayment(operation_id=new_id(), order_id=order_id))
+    await sample.deliver(CancelPayment(operation_id=new_id(), order_id=order_id))
     assert sample.running.resources.calls == 0
 
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from chassis import client, context
-from chassis.client import BREAK_AFTER, Breaker, PeerAway, Peers, ServiceTokens
+from chassis.client import BREAK_AFTER, Breaker, Peers, PeerUnavailable, ServiceTokens
 from chassis.errors import Problem
 
 REFUSAL = {
@@ -91,8 +91,10 @@ async def peers(peer: Peer) -> AsyncIterator[Peers]:
 
 async def test_both_tokens_the_trace_and_the_request_id_go_along(peer: Peer, peers: Peers) -> None:
     trace = context.new_traceparent()
-    with context.working_in(context.Context(traceparent=trace, request_id="r1")):
-        answer = await peers.ask("POST", f"{peer.url}/ask", body={"a": 1}, caller_token="theirs")
+    with context.use_context(context.Context(traceparent=trace, request_id="r1")):
+        answer = await peers.request(
+            "POST", f"{peer.url}/ask", body={"a": 1}, caller_token="theirs"
+        )
 
     assert answer == {"ok": True}
     sent = peer.heard[0].headers
@@ -106,13 +108,13 @@ async def test_both_tokens_the_trace_and_the_request_id_go_along(peer: Peer, pee
 async def test_one_token_serves_many_questions_until_it_is_about_to_expire(
     peer: Peer, peers: Peers
 ) -> None:
-    await asyncio.gather(*(peers.ask("GET", f"{peer.url}/ask") for _ in range(8)))
+    await asyncio.gather(*(peers.request("GET", f"{peer.url}/ask") for _ in range(8)))
     assert peer.tokens_given == 1
 
     peers.tokens._good_until = time.monotonic() - 1
     peer.expires_in = 9
-    await peers.ask("GET", f"{peer.url}/ask")
-    await peers.ask("GET", f"{peer.url}/ask")
+    await peers.request("GET", f"{peer.url}/ask")
+    await peers.request("GET", f"{peer.url}/ask")
     assert peer.tokens_given == 3
 
 
@@ -123,41 +125,43 @@ async def test_requests_do_not_queue_behind_each_other_while_identity_is_frozen(
     peers.tokens._fetching.time_limit = 0.2
     async with asyncio.timeout(5):
         answers = await asyncio.gather(
-            *(peers.ask("GET", f"{peer.url}/ask") for _ in range(50)), return_exceptions=True
+            *(peers.request("GET", f"{peer.url}/ask") for _ in range(50)), return_exceptions=True
         )
-    assert all(isinstance(answer, PeerAway) for answer in answers)
-    assert all(answer.headers["Retry-After"] for answer in answers if isinstance(answer, PeerAway))
+    assert all(isinstance(answer, PeerUnavailable) for answer in answers)
+    assert all(
+        answer.headers["Retry-After"] for answer in answers if isinstance(answer, PeerUnavailable)
+    )
     assert peer.tokens_wanted == 1
 
     # The failure is remembered: what comes next does not wait at all.
     peers.tokens._fetching.time_limit = 60
-    with pytest.raises(PeerAway):
-        await asyncio.wait_for(peers.ask("GET", f"{peer.url}/ask"), 5)
+    with pytest.raises(PeerUnavailable):
+        await asyncio.wait_for(peers.request("GET", f"{peer.url}/ask"), 5)
     assert peer.tokens_wanted == 1
 
     peer.answers_again.set()
     peers.tokens._fetching._paused_until = 0
-    assert await peers.ask("GET", f"{peer.url}/ask") == {"ok": True}
+    assert await peers.request("GET", f"{peer.url}/ask") == {"ok": True}
 
 
 async def test_a_valid_token_is_used_while_identity_is_frozen(peer: Peer, peers: Peers) -> None:
-    await peers.ask("GET", f"{peer.url}/ask")
+    await peers.request("GET", f"{peer.url}/ask")
     peers.tokens._renew_at = 0
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         peers.tokens.identity_url = f"http://127.0.0.1:{frozen.getsockname()[1]}"
-        answer = await asyncio.wait_for(peers.ask("GET", f"{peer.url}/ask"), 5)
+        answer = await asyncio.wait_for(peers.request("GET", f"{peer.url}/ask"), 5)
     assert answer == {"ok": True}
     assert peer.heard[-1].headers["authorization"] == "Bearer t1"
 
 
 async def test_an_empty_answer_is_none(peer: Peer, peers: Peers) -> None:
     peer.answers = [(204, None)]
-    assert await peers.ask("POST", f"{peer.url}/ask") is None
+    assert await peers.request("POST", f"{peer.url}/ask") is None
 
 
 async def test_a_faltering_peer_is_asked_again(peer: Peer, peers: Peers) -> None:
     peer.answers = [(503, {}), (500, None)]
-    assert await peers.ask("GET", f"{peer.url}/ask") == {"ok": True}
+    assert await peers.request("GET", f"{peer.url}/ask") == {"ok": True}
     assert len(peer.heard) == 3
 
 
@@ -166,7 +170,7 @@ async def test_a_refusal_is_passed_on_as_it_is_and_not_asked_again(
 ) -> None:
     peer.answers = [(409, REFUSAL)]
     with pytest.raises(Problem) as refused:
-        await peers.ask("POST", f"{peer.url}/ask")
+        await peers.request("POST", f"{peer.url}/ask")
 
     assert (refused.value.status, refused.value.code) == (409, "total_changed")
     assert refused.value.detail == "The total changed."
@@ -179,8 +183,8 @@ async def test_a_refusal_nobody_understands_counts_as_away(
     peer: Peer, peers: Peers, body: Any
 ) -> None:
     peer.answers = [(404, body)]
-    with pytest.raises(PeerAway):
-        await peers.ask("GET", f"{peer.url}/ask")
+    with pytest.raises(PeerUnavailable):
+        await peers.request("GET", f"{peer.url}/ask")
 
 
 async def test_a_peer_that_keeps_failing_is_left_alone_for_a_moment(
@@ -188,11 +192,11 @@ async def test_a_peer_that_keeps_failing_is_left_alone_for_a_moment(
 ) -> None:
     peer.answers = [(500, None)] * 3 * BREAK_AFTER
     for _ in range(BREAK_AFTER):
-        with pytest.raises(PeerAway):
-            await peers.ask("GET", f"{peer.url}/ask")
+        with pytest.raises(PeerUnavailable):
+            await peers.request("GET", f"{peer.url}/ask")
     asked = len(peer.heard)
-    with pytest.raises(PeerAway):
-        await peers.ask("GET", f"{peer.url}/ask")
+    with pytest.raises(PeerUnavailable):
+        await peers.request("GET", f"{peer.url}/ask")
 
     assert asked == len(peer.heard) == 3 * BREAK_AFTER
 
@@ -200,20 +204,20 @@ async def test_a_peer_that_keeps_failing_is_left_alone_for_a_moment(
 async def test_a_frozen_peer_costs_a_request_no_more_than_the_limit(
     peer: Peer, peers: Peers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await peers.ask("GET", f"{peer.url}/ask")
+    await peers.request("GET", f"{peer.url}/ask")
     peer.freeze()
     monkeypatch.setattr(client, "CALL_LIMIT", 0.2)
     async with asyncio.timeout(5):
         answers = await asyncio.gather(
-            *(peers.ask("GET", f"{peer.url}/ask") for _ in range(20)), return_exceptions=True
+            *(peers.request("GET", f"{peer.url}/ask") for _ in range(20)), return_exceptions=True
         )
-    assert all(isinstance(answer, PeerAway) for answer in answers)
+    assert all(isinstance(answer, PeerUnavailable) for answer in answers)
 
 
 def test_one_request_probes_a_peer_that_failed_before() -> None:
     breaker = Breaker(BREAK_AFTER, open_until=time.monotonic() - 1)
     breaker.check("peer")
-    with pytest.raises(PeerAway):
+    with pytest.raises(PeerUnavailable):
         breaker.check("peer")
     breaker.note(failed=False)
     breaker.check("peer")
@@ -227,19 +231,19 @@ def test_a_success_forgets_failures_and_a_pause_ends() -> None:
     breaker.note(failed=True)
     breaker.check("peer")
     Breaker(BREAK_AFTER, open_until=time.monotonic() - 1).check("peer")
-    with pytest.raises(PeerAway):
+    with pytest.raises(PeerUnavailable):
         Breaker(BREAK_AFTER, open_until=time.monotonic() + 60).check("peer")
 
 
 async def test_nobody_listening_is_a_peer_away(peers: Peers) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    with pytest.raises(PeerAway):
-        await peers.ask("GET", f"{nowhere}/ask")
+    with pytest.raises(PeerUnavailable):
+        await peers.request("GET", f"{nowhere}/ask")
 
 
 async def test_without_a_token_of_ones_own_nobody_is_asked(peer: Peer, peers: Peers) -> None:
     peers.tokens.secret = "another"
-    with pytest.raises(PeerAway):
-        await peers.ask("GET", f"{peer.url}/ask")
+    with pytest.raises(PeerUnavailable):
+        await peers.request("GET", f"{peer.url}/ask")
     assert peer.heard == []

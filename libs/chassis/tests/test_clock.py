@@ -8,13 +8,13 @@ from typing import Any
 
 import jwt
 import pytest
-from line import Line, order, take, until
+from broker_harness import BrokerHarness, order, take, until
 
 from chassis import clock
 from chassis.clock import Clock, machine_time
 from chassis.ids import lowest_id, new_id, utcnow
 from chassis.keys import LEEWAY, _check_times
-from chassis.scraped import Samples
+from chassis.metrics_page import MetricsPage
 from chassis.testing import Harness
 from contracts.inventory import StockReserved
 
@@ -30,8 +30,8 @@ def wrong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     clock.clock.correction = 0.0
 
 
-async def metrics(sample: Harness[Any]) -> Samples:
-    return Samples.of(await sample.client.get("/metrics"))
+async def metrics(sample: Harness[Any]) -> MetricsPage:
+    return MetricsPage.of(await sample.client.get("/metrics"))
 
 
 async def test_a_process_goes_by_the_database_s_clock(sample: Harness[Any], wrong: float) -> None:
@@ -51,7 +51,9 @@ async def test_a_process_goes_by_the_database_s_clock(sample: Harness[Any], wron
     assert abs(shown - wrong) < 60
 
 
-async def test_a_command_is_judged_by_the_same_clock_everywhere(line: Line, wrong: float) -> None:
+async def test_a_command_is_judged_by_the_same_clock_everywhere(
+    line: BrokerHarness, wrong: float
+) -> None:
     """The sender's clock was right, and the command has a minute left."""
     await line.harness.running.database.pool.close()
     await line.harness.sql("select 1")
@@ -112,7 +114,7 @@ def test_a_correction_stays_as_it_is_while_it_is_good_enough() -> None:
     assert made.correction == 0.0
 
 
-async def test_a_sender_whose_clock_is_ahead_is_named(line: Line) -> None:
+async def test_a_sender_whose_clock_is_ahead_is_named(line: BrokerHarness) -> None:
     """Services may have databases on servers whose clocks differ."""
     late = (utcnow() + timedelta(seconds=30)).isoformat()
     await line.send(order(), headers={"cloudEvents:time": late})

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from chassis import constraints
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 from chassis.errors import Refused
 from chassis.ids import new_id
 from chassis.testing import model_differences
@@ -23,8 +23,8 @@ class JarExists(Refused):
 @pytest.mark.parametrize("way", ["plain", "mapped"])
 async def test_a_named_constraint_is_the_refusal(sample: Any, way: str) -> None:
     database, mine = sample.running.database, new_id()
-    await database.alone(ADD, {"id": mine, "coins": 1})
-    with pytest.raises(JarExists), refusing(pk_jars=JarExists):
+    await database.execute_once(ADD, {"id": mine, "coins": 1})
+    with pytest.raises(JarExists), violations_as(pk_jars=JarExists):
         async with database.transaction() as tx:
             if way == "plain":
                 await tx.execute(ADD, {"id": mine, "coins": 1})
@@ -35,9 +35,9 @@ async def test_a_named_constraint_is_the_refusal(sample: Any, way: str) -> None:
 
 async def test_any_other_constraint_stays_a_fault(sample: Any) -> None:
     database, mine = sample.running.database, new_id()
-    await database.alone(ADD, {"id": mine, "coins": 1})
+    await database.execute_once(ADD, {"id": mine, "coins": 1})
     for added in ({"id": mine, "coins": 1}, {"id": new_id(), "coins": None}):
-        with pytest.raises(IntegrityError), refusing(uq_jars_coins=JarExists):
+        with pytest.raises(IntegrityError), violations_as(uq_jars_coins=JarExists):
             async with database.transaction() as tx:
                 await tx.execute(ADD, added)
 

@@ -80,10 +80,10 @@ async def test_a_failure_before_the_commit_undoes_everything(
     order_failure(folder, Point.BEFORE_COMMIT, f"{RESERVE}.raise")
     command, message_id = order(), new_id()
     with pytest.raises(Failed):
-        await sample.hear(command, message_id=message_id)
+        await sample.deliver(command, message_id=message_id)
     assert await sample.sql("select 1 from jars") == []
     assert await sample.sql("select 1 from inbox") == []
-    await sample.hear(command, message_id=message_id)
+    await sample.deliver(command, message_id=message_id)
     assert len(await sample.sql("select 1 from jars")) == 1
 
 
@@ -93,8 +93,8 @@ async def test_a_failure_after_the_commit_is_a_repeat_without_effect(
     order_failure(folder, Point.BEFORE_ACK, f"{RESERVE}.raise")
     command, message_id = order(), new_id()
     with pytest.raises(Failed):
-        await sample.hear(command, message_id=message_id)
-    await sample.hear(command, message_id=message_id)
+        await sample.deliver(command, message_id=message_id)
+    await sample.deliver(command, message_id=message_id)
     assert len(await sample.sql("select 1 from jars")) == 1
     assert passed(folder).count(f"sample before_ack {RESERVE}") == 2
 
@@ -107,7 +107,7 @@ async def test_what_is_said_without_a_cause_fails_before_its_commit_too(
     with pytest.raises(Failed):
         async with sample.transaction() as tx:
             outbox.add(tx, released)
-    assert await sample.said() == []
+    assert await sample.published() == []
 
 
 async def test_a_failure_around_a_call_repeats_it(sample: Harness[Any], folder: Path) -> None:
@@ -116,8 +116,8 @@ async def test_a_failure_around_a_call_repeats_it(sample: Harness[Any], folder: 
     for point in (Point.BEFORE_CALL, Point.AFTER_CALL, Point.BEFORE_COMMIT):
         order_failure(folder, point, f"{command.routing_key()}.raise")
         with pytest.raises(Failed):
-            await sample.hear(command, message_id=message_id)
-        assert await sample.said() == []
-    await sample.hear(command, message_id=message_id)
-    assert len(await sample.said(PaymentCancelled)) == 1
+            await sample.deliver(command, message_id=message_id)
+        assert await sample.published() == []
+    await sample.deliver(command, message_id=message_id)
+    assert len(await sample.published(PaymentCancelled)) == 1
     assert sample.running.resources.calls == 3

@@ -10,9 +10,9 @@ from sqlalchemy import bindparam, insert, text
 from sqlalchemy.exc import IntegrityError
 
 from chassis.db import Database, after_commit
-from chassis.driver import NothingCommitted
+from chassis.driver import TransactionAborted
 from chassis.ids import new_id
-from chassis.pool import Remembering
+from chassis.pool import TypeCachingConnection
 from chassis.settings import ServiceSettings
 from chassis.testing import Harness
 
@@ -22,7 +22,7 @@ COUNT = text("select count(*) from jars")
 
 async def jars(database: Database) -> int:
     """How many jars others see."""
-    return int((await database.alone(COUNT)).scalar_one())
+    return int((await database.execute_once(COUNT)).scalar_one())
 
 
 @pytest.mark.parametrize("coins", [1, 2])
@@ -117,7 +117,7 @@ async def test_every_way_to_the_server_stands_in_the_transaction(
         assert await jars(database) == 0
         async with database.transaction() as tx:
             await tx.execute(ADD, {"id": new_id()})
-        await database.alone(text("delete from jars"))
+        await database.execute_once(text("delete from jars"))
 
 
 async def test_a_failure_that_was_passed_over_is_told_at_the_end(
@@ -125,8 +125,8 @@ async def test_a_failure_that_was_passed_over_is_told_at_the_end(
 ) -> None:
     """PostgreSQL answers such a COMMIT with a rollback and no error."""
     database, mine = sample.running.database, new_id()
-    await database.alone(ADD, {"id": mine})
-    with pytest.raises(NothingCommitted):
+    await database.execute_once(ADD, {"id": mine})
+    with pytest.raises(TransactionAborted):
         async with database.transaction() as tx:
             with suppress(IntegrityError):
                 await tx.execute(ADD, {"id": mine})
@@ -165,7 +165,7 @@ async def test_a_second_connection_knows_what_the_first_one_asked(
         return await ask(self, types, limit)
 
     monkeypatch.setattr(asyncpg.Connection, "_introspect_types", watched)
-    monkeypatch.setattr(Remembering, "_known", {})
+    monkeypatch.setattr(TypeCachingConnection, "_known", {})
     ids = [new_id(), new_id()]
     database = sample.running.database
     async with database.driver() as first, database.driver() as second:

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from line import TIERS, Line, order, take, until
+from broker_harness import TIERS, BrokerHarness, order, take, until
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -92,7 +92,7 @@ async def test_a_code_means_the_same_on_every_way_to_the_server(
     for code in KINDS[kind]:
         statement = text(RAISE.format(code))
         with pytest.raises(DBAPIError) as plain:
-            await database.alone(statement)
+            await database.execute_once(statement)
         with pytest.raises(DBAPIError) as through_sqlalchemy:
             async with database.pool.take() as taken:
                 await taken.shared.execute(statement)
@@ -111,7 +111,7 @@ async def test_a_value_that_does_not_fit_is_a_fault_and_no_outage(
     """asyncpg finds it out itself, without asking the server."""
     statement = text("select cast(:number as integer)")
     with pytest.raises(DBAPIError) as plain:
-        await sample.running.database.alone(statement, {"number": 2**40})
+        await sample.running.database.execute_once(statement, {"number": 2**40})
     with pytest.raises(DBAPIError) as through_sqlalchemy:
         async with sample.running.database.pool.take() as taken:
             await taken.shared.execute(statement, {"number": 2**40})
@@ -123,7 +123,7 @@ async def test_a_value_that_does_not_fit_is_a_fault_and_no_outage(
 async def test_a_host_that_cannot_be_found_is_an_outage() -> None:
     database = db.Database("postgresql+asyncpg://somebody@no-such-host.invalid/nowhere")
     with pytest.raises(ConnectionError) as found:
-        await database.alone(text("select 1"))
+        await database.execute_once(text("select 1"))
     assert isinstance(found.value.__cause__, socket.gaierror)
     assert is_outage(found.value)
     await database.close()
@@ -177,9 +177,9 @@ async def test_a_statement_prepared_before_a_migration_is_repeated_at_once(
     async def look(tx: db.Session) -> int:
         return len((await tx.execute(statement)).keys())
 
-    before = await database.repeat(look)
-    await database.alone(text("alter table jars add column lid text"))
-    assert await database.repeat(look) == before + 1
+    before = await database.retry(look)
+    await database.execute_once(text("alter table jars add column lid text"))
+    assert await database.retry(look) == before + 1
 
 
 async def post(sample: Harness[Any], user: Any, key: str = "k") -> Any:
@@ -206,7 +206,9 @@ async def test_a_request_is_answered_503_and_its_repeat_is_served(
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_a_message_outlasts_the_trouble_without_an_attempt(line: Line, trouble: str) -> None:
+async def test_a_message_outlasts_the_trouble_without_an_attempt(
+    line: BrokerHarness, trouble: str
+) -> None:
     """However often it meets it: more often than a message that fails by its own fault may."""
     command = order()
     met = 0

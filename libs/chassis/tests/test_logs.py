@@ -16,7 +16,7 @@ log = structlog.get_logger()
 place = context.Context(
     actor="user:1", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01", correlation_id="order 1"
 )
-with context.working_in(place):
+with context.use_context(place):
     log.info("plain", shelf=3)
     log.debug("too quiet to hear")
     log.warning(

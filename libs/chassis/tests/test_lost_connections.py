@@ -6,8 +6,8 @@ from functools import partial
 
 import aiormq
 from aio_pika.abc import AbstractQueue
+from broker_harness import TIERS, BrokerHarness, address, order, take, until
 from connections import closed_again_and_again
-from line import TIERS, Line, address, order, take, until
 from sample.service import bus
 
 from chassis import outbox
@@ -32,7 +32,9 @@ async def first_seen(queue: AbstractQueue, wanted: int) -> dict[str, list[int]]:
     return seen
 
 
-async def test_three_relays_keep_the_order_while_their_connections_are_closed(line: Line) -> None:
+async def test_three_relays_keep_the_order_while_their_connections_are_closed(
+    line: BrokerHarness,
+) -> None:
     aggregates, events = [new_id() for _ in range(20)], 40
     database = line.harness.running.database
     async with AsyncExitStack() as stack:
@@ -61,7 +63,7 @@ async def test_three_relays_keep_the_order_while_their_connections_are_closed(li
 
 
 async def test_what_was_delivered_often_and_never_handled_is_handled_in_the_end(
-    line: Line,
+    line: BrokerHarness,
 ) -> None:
     """A connection that is lost says nothing of the messages that were delivered on it."""
     await line.consumer.drain()

@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from line import TIERS, Line, order, take, until
+from broker_harness import TIERS, BrokerHarness, order, take, until
 from sqlalchemy import text
 
 from chassis import outbox
+from chassis.gauges import DatabaseGauge, DatabaseGauges
 from chassis.ids import new_id
-from chassis.readings import Reading, Readings
-from chassis.scraped import Samples
+from chassis.metrics_page import MetricsPage
 from chassis.testing import Harness
 from contracts.inventory import StockReleased
 
 
-async def scrape(sample: Harness[Any]) -> Samples:
-    return Samples.of(await sample.client.get("/metrics"))
+async def scrape(sample: Harness[Any]) -> MetricsPage:
+    return MetricsPage.of(await sample.client.get("/metrics"))
 
 
 async def test_requests_are_counted_by_the_template_of_their_route(sample: Harness[Any]) -> None:
@@ -40,7 +40,7 @@ async def test_requests_are_counted_by_the_template_of_their_route(sample: Harne
     assert more({"http_request_method": "GET", "http_route": "/metrics"}, "200") == 0
 
 
-async def test_every_end_of_a_message_is_counted(line: Line) -> None:
+async def test_every_end_of_a_message_is_counted(line: BrokerHarness) -> None:
     name, message = "messaging_client_consumed_messages_total", "inventory.ReserveStock"
     before = await scrape(line.harness)
     command = order()
@@ -72,7 +72,7 @@ async def test_every_end_of_a_message_is_counted(line: Line) -> None:
         assert after(counted, **labels) > before(counted, **labels), counted
 
 
-async def test_a_stranger_cannot_add_names(line: Line) -> None:
+async def test_a_stranger_cannot_add_names(line: BrokerHarness) -> None:
     before = await scrape(line.harness)
     await line.send(order(), headers={"cloudEvents:type": "cartwright.inventory.Made_up.v9"})
     await take(line.dead)
@@ -102,11 +102,11 @@ async def test_the_outbox_is_seen_to_grow_old(sample: Harness[Any]) -> None:
 
 
 async def test_what_cannot_be_read_is_counted_and_hides_nothing_else(sample: Harness[Any]) -> None:
-    fine = Reading("fine", "It works.", text("select 'b' as side, 2 as value"), ("side",))
-    broken = Reading("broken", "It does not.", text("select 1 / 0 as value"))
-    readings = Readings(sample.running.database, [fine, broken])
+    fine = DatabaseGauge("fine", "It works.", text("select 'b' as side, 2 as value"), ("side",))
+    broken = DatabaseGauge("broken", "It does not.", text("select 1 / 0 as value"))
+    gauges = DatabaseGauges(sample.running.database, [fine, broken])
     before = (await scrape(sample))("cartwright_reading_failures_total", reading="broken")
-    found = await readings.families()
+    found = await gauges.families()
     after = (await scrape(sample))("cartwright_reading_failures_total", reading="broken")
     assert [(each.name, each.samples[0].labels, each.samples[0].value) for each in found] == [
         ("fine", {"side": "b"}, 2.0)
@@ -117,8 +117,10 @@ async def test_what_cannot_be_read_is_counted_and_hides_nothing_else(sample: Har
 async def test_a_costly_answer_is_believed_for_its_time(sample: Harness[Any]) -> None:
     counted = text("select nextval('counted') as value")
     await sample.sql("create sequence counted")
-    costly = Readings(sample.running.database, [Reading("a", "A.", counted, every=3600)])
-    eager = Readings(sample.running.database, [Reading("a", "A.", counted)])
+    costly = DatabaseGauges(
+        sample.running.database, [DatabaseGauge("a", "A.", counted, every=3600)]
+    )
+    eager = DatabaseGauges(sample.running.database, [DatabaseGauge("a", "A.", counted)])
     assert [(await costly.families())[0].samples[0].value for _ in range(3)] == [1, 1, 1]
     assert [(await eager.families())[0].samples[0].value for _ in range(2)] == [2, 3]
     await sample.sql("drop sequence counted")

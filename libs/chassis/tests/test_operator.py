@@ -9,7 +9,7 @@ import aio_pika
 import pytest
 import pytest_asyncio
 import topology
-from line import TIERS, Line, order, take, until
+from broker_harness import TIERS, BrokerHarness, order, take, until
 from sample.service import Jar, bus
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -46,19 +46,19 @@ class Operator:
 
 
 @pytest.fixture
-def operator(line: Line) -> Operator:
+def operator(line: BrokerHarness) -> Operator:
     return Operator(line.harness)
 
 
 @pytest_asyncio.fixture
-async def log(line: Line) -> AsyncIterator[None]:
+async def log(line: BrokerHarness) -> AsyncIterator[None]:
     """The log of events, gone after the test."""
     stream = await topology.declare_log(line.channel)
     yield
     await stream.delete(if_unused=False, if_empty=False)
 
 
-async def poisoned(line: Line, number: int = 1) -> list[UUID]:
+async def poisoned(line: BrokerHarness, number: int = 1) -> list[UUID]:
     """The ids of so many commands that end as dead letters."""
     sent = [await line.send(order(666)) for _ in range(number)]
 
@@ -70,7 +70,7 @@ async def poisoned(line: Line, number: int = 1) -> list[UUID]:
     return sent
 
 
-async def fetched(line: Line, operator: Operator, number: int = 1) -> list[UUID]:
+async def fetched(line: BrokerHarness, operator: Operator, number: int = 1) -> list[UUID]:
     """The ids of so many dead letters that are in the table."""
     sent = await poisoned(line, number)
     assert await operator.post("/dead-letters/fetch") == {"fetched": number, "in_queue": 0}
@@ -81,11 +81,11 @@ async def cured(commands: list[ReserveStock], tx: AsyncSession) -> list[StockRes
     """The sample's handler once it minds no number."""
     jars = [Jar(id=command.order_id, coins=command.lines[0].quantity) for command in commands]
     tx.add_all(jars)
-    return [jar.say(StockReserved(order_id=jar.id, allocations=[])) for jar in jars]
+    return [jar.record(StockReserved(order_id=jar.id, allocations=[])) for jar in jars]
 
 
 async def test_dead_letters_are_listed_and_grouped_by_what_they_died_of(
-    line: Line, operator: Operator
+    line: BrokerHarness, operator: Operator
 ) -> None:
     ids = await poisoned(line, 2)
     await line.send(order(), body=b"{not json")
@@ -109,7 +109,7 @@ async def _dead(operator: Operator, number: int) -> bool:
 
 
 async def test_a_redriven_letter_reaches_its_one_queue_and_keeps_its_id(
-    line: Line, operator: Operator, monkeypatch: pytest.MonkeyPatch
+    line: BrokerHarness, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (message_id,) = await fetched(line, operator)
     spy = await line.channel.declare_queue(exclusive=True)
@@ -129,7 +129,7 @@ async def test_a_redriven_letter_reaches_its_one_queue_and_keeps_its_id(
 
 
 async def test_a_letter_that_dies_again_comes_back_after_all_its_attempts(
-    line: Line, operator: Operator
+    line: BrokerHarness, operator: Operator
 ) -> None:
     await fetched(line, operator)
     await operator.post("/dead-letters/redrive", everything=True)
@@ -143,7 +143,7 @@ async def test_a_letter_that_dies_again_comes_back_after_all_its_attempts(
 
 
 async def test_every_deed_is_in_the_audit_trail_and_stays_there(
-    line: Line, operator: Operator
+    line: BrokerHarness, operator: Operator
 ) -> None:
     (message_id,) = await fetched(line, operator)
     await operator.post("/dead-letters/discard", error="ValueError", reason="nobody needs it")
@@ -160,7 +160,7 @@ async def test_every_deed_is_in_the_audit_trail_and_stays_there(
 
 
 async def test_what_is_older_than_the_inbox_is_left_unless_forced(
-    line: Line, operator: Operator
+    line: BrokerHarness, operator: Operator
 ) -> None:
     command = order()
     await line.send(command, message_id=LONG_AGO)
@@ -176,7 +176,9 @@ async def test_what_is_older_than_the_inbox_is_left_unless_forced(
     assert await line.harness.sql("select message_id from inbox") == [(LONG_AGO,)]
 
 
-async def test_what_has_no_envelope_can_only_be_discarded(line: Line, operator: Operator) -> None:
+async def test_what_has_no_envelope_can_only_be_discarded(
+    line: BrokerHarness, operator: Operator
+) -> None:
     await line.send(order(), headers={"cloudEvents:id": "not an id"})
     await until(lambda: _dead(operator, 1))
 
@@ -188,7 +190,7 @@ async def test_what_has_no_envelope_can_only_be_discarded(line: Line, operator: 
 
 
 async def test_looking_moves_nothing_and_fetching_moves_a_part(
-    line: Line, operator: Operator, monkeypatch: pytest.MonkeyPatch
+    line: BrokerHarness, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching, "MOST_FETCHED", 2)
     monkeypatch.setattr(fetching, "AT_ONCE", 1)
@@ -206,7 +208,9 @@ async def test_looking_moves_nothing_and_fetching_moves_a_part(
     assert len((await operator.get("/dead-letters"))["items"]) == 3
 
 
-async def test_a_letter_fetched_twice_is_listed_once(line: Line, operator: Operator) -> None:
+async def test_a_letter_fetched_twice_is_listed_once(
+    line: BrokerHarness, operator: Operator
+) -> None:
     await poisoned(line)
     letter = await take(line.dead)
     for _ in range(2):
@@ -216,7 +220,7 @@ async def test_a_letter_fetched_twice_is_listed_once(line: Line, operator: Opera
     assert await _dead(operator, 1)
 
 
-async def test_a_redrive_says_which(line: Line, operator: Operator) -> None:
+async def test_a_redrive_says_which(line: BrokerHarness, operator: Operator) -> None:
     body = {"reason": WHY}
     answer = await line.harness.client.post(
         f"{OPS}/dead-letters/redrive", json=body, headers=operator.headers
@@ -224,7 +228,7 @@ async def test_a_redrive_says_which(line: Line, operator: Operator) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "filter_missing")
 
 
-async def test_seeing_and_mending_need_their_permissions(line: Line) -> None:
+async def test_seeing_and_mending_need_their_permissions(line: BrokerHarness) -> None:
     client, body = line.harness.client, {"reason": WHY, "everything": True}
     reads = line.harness.signed_in(permissions=("ops:read",))
     nobody = line.harness.signed_in()
@@ -238,7 +242,7 @@ async def test_seeing_and_mending_need_their_permissions(line: Line) -> None:
         assert answer.status_code == 403
 
 
-async def ended(line: Line, number: int) -> list[UUID]:
+async def ended(line: BrokerHarness, number: int) -> list[UUID]:
     """The orders of so many OrderCancelled that the sample has heard."""
     orders = [new_id() for _ in range(number)]
     for order_id in orders:
@@ -255,13 +259,13 @@ async def ended(line: Line, number: int) -> list[UUID]:
     return orders
 
 
-async def _coins(line: Line, wanted: dict[UUID, int]) -> bool:
+async def _coins(line: BrokerHarness, wanted: dict[UUID, int]) -> bool:
     rows = await line.harness.sql("select id, coins from jars")
     return {row.id: row.coins for row in rows} == wanted
 
 
 async def test_a_replay_brings_back_what_was_lost_and_repeats_nothing(
-    line: Line, operator: Operator, log: None
+    line: BrokerHarness, operator: Operator, log: None
 ) -> None:
     began = utcnow()
     orders = await ended(line, 3)
@@ -279,7 +283,9 @@ async def test_a_replay_brings_back_what_was_lost_and_repeats_nothing(
 
 
 @pytest.mark.parametrize("moment", ["1969-12-31T23:59:59Z", "0001-01-01T00:00:00+01:00"])
-async def test_a_replay_from_before_any_message_is_refused(line: Line, moment: str) -> None:
+async def test_a_replay_from_before_any_message_is_refused(
+    line: BrokerHarness, moment: str
+) -> None:
     """AMQP counts the seconds of a time from 1970 on."""
     answer = await line.harness.client.post(
         f"{OPS}/replay",
@@ -290,7 +296,7 @@ async def test_a_replay_from_before_any_message_is_refused(line: Line, moment: s
 
 
 async def test_a_forced_replay_lets_handlers_run_again_and_goes_on_where_it_stopped(
-    line: Line, operator: Operator, log: None
+    line: BrokerHarness, operator: Operator, log: None
 ) -> None:
     orders = await ended(line, 3)
     first = await operator.post("/replay", from_offset=0, limit=2, force=True)
@@ -302,7 +308,7 @@ async def test_a_forced_replay_lets_handlers_run_again_and_goes_on_where_it_stop
 
 
 async def test_the_outbox_shows_what_found_no_queue_and_sends_it_when_told(
-    line: Line, operator: Operator
+    line: BrokerHarness, operator: Operator
 ) -> None:
     await line.heard.unbind("events", "#")
     async with line.harness.transaction() as tx:
@@ -321,7 +327,7 @@ async def test_the_outbox_shows_what_found_no_queue_and_sends_it_when_told(
     assert (await take(line.heard)).routing_key == "inventory.StockReleased"
 
 
-async def test_a_service_tells_how_it_stands(line: Line, operator: Operator) -> None:
+async def test_a_service_tells_how_it_stands(line: BrokerHarness, operator: Operator) -> None:
     await poisoned(line)
 
     async def counted() -> Any:

@@ -51,7 +51,7 @@ async def check(known: Revocations, generation: int, subject: UUID = ADA) -> boo
 
 async def test_older_tokens_are_refused_and_newer_ones_are_not(sample: Harness[Any]) -> None:
     assert (await make(sample, bearer(3))).status_code == 201
-    await sample.hear(revoked(4))
+    await sample.deliver(revoked(4))
     for outdated in (bearer(3), bearer()):
         refused = await make(sample, outdated)
         assert (refused.status_code, refused.json()["code"]) == (401, "token_revoked")
@@ -63,7 +63,7 @@ async def test_older_tokens_are_refused_and_newer_ones_are_not(sample: Harness[A
 async def test_a_service_is_not_let_in_for_somebody_whose_token_is_revoked(
     sample: Harness[Any],
 ) -> None:
-    await sample.hear(revoked(4))
+    await sample.deliver(revoked(4))
     headers = {
         "Authorization": f"Bearer {service_token('orders')}",
         "X-Caller-Token": access_token(user_id=ADA, gen={str(ADA): 3}),
@@ -73,7 +73,7 @@ async def test_a_service_is_not_let_in_for_somebody_whose_token_is_revoked(
 
 
 async def test_a_permission_does_not_outlive_its_token(sample: Harness[Any]) -> None:
-    await sample.hear(revoked(4))
+    await sample.deliver(revoked(4))
     headers = bearer(3, permissions=("jars:write", "ops:write", "ops:read"))
     for method, url in (
         ("DELETE", f"/v1/jars/{new_id()}"),
@@ -85,14 +85,14 @@ async def test_a_permission_does_not_outlive_its_token(sample: Harness[Any]) -> 
 
 async def test_one_session_ends_and_the_others_go_on(sample: Harness[Any]) -> None:
     ended, other = new_id(), new_id()
-    await sample.hear(SessionTokensRevoked(session_id=ended, user_id=ADA))
+    await sample.deliver(SessionTokensRevoked(session_id=ended, user_id=ADA))
     assert (await make(sample, bearer(sid=str(ended)))).status_code == 401
     assert (await make(sample, bearer(sid=str(other)))).status_code == 201
 
 
 async def test_a_changed_role_counts_for_all_who_have_it(sample: Harness[Any]) -> None:
     role = new_id()
-    await sample.hear(RoleTokensRevoked(role_id=role, generation=2))
+    await sample.deliver(RoleTokensRevoked(role_id=role, generation=2))
     for _ in range(2):
         holder = {"user_id": new_id(), "gen": {str(role): 1}}
         assert (await make(sample, sample.signed_in(**holder))).status_code == 401
@@ -100,8 +100,8 @@ async def test_a_changed_role_counts_for_all_who_have_it(sample: Harness[Any]) -
 
 
 async def test_events_may_come_in_any_order_and_twice(sample: Harness[Any]) -> None:
-    await sample.hear(revoked(5), revoked(3), revoked(4))
-    await sample.hear(revoked(4))
+    await sample.deliver(revoked(5), revoked(3), revoked(4))
+    await sample.deliver(revoked(4))
     known = Revocations(sample.running.database)
     assert not await check(known, 4)
     assert await check(known, 5)
@@ -124,17 +124,17 @@ async def test_what_another_process_stored_is_seen_though_it_commits_late(
 
 
 async def test_requests_share_one_reading(sample: Harness[Any]) -> None:
-    known, readings = Revocations(sample.running.database), 0
+    known, gauges = Revocations(sample.running.database), 0
     read = known._read
 
     async def counted() -> None:
-        nonlocal readings
-        readings += 1
+        nonlocal gauges
+        gauges += 1
         await read()
 
     known._read = counted  # type: ignore[method-assign]
     await asyncio.gather(*(check(known, 3) for _ in range(50)))
-    assert readings == 1
+    assert gauges == 1
 
 
 async def test_no_token_counts_while_it_cannot_be_known(sample: Harness[Any]) -> None:
@@ -164,7 +164,7 @@ async def test_a_database_that_says_nothing_is_not_waited_for(sample: Harness[An
 
 async def test_what_concerns_only_expired_tokens_is_forgotten(sample: Harness[Any]) -> None:
     recent = new_id()
-    await sample.hear(revoked(4), UserTokensRevoked(user_id=recent, generation=2))
+    await sample.deliver(revoked(4), UserTokensRevoked(user_id=recent, generation=2))
     await sample.sql(
         "update token_cutoffs set created_at = now() - interval '12 minutes' where subject = :id",
         id=ADA,
@@ -176,7 +176,7 @@ async def test_what_concerns_only_expired_tokens_is_forgotten(sample: Harness[An
 
 async def test_memory_forgets_with_the_database(sample: Harness[Any]) -> None:
     known = Revocations(sample.running.database)
-    await sample.hear(revoked(4))
+    await sample.deliver(revoked(4))
     assert not await check(known, 3)
     await sample.sql("delete from token_cutoffs")
     known._loaded_at = float("-inf")
@@ -199,7 +199,7 @@ async def test_a_stream_goes_on_only_while_its_token_counts(sample: Harness[Any]
     assert await still_counts(known, None)
     assert await still_counts(known, person(gen={str(ADA): 3}))
     assert not await still_counts(known, person(exp=int(time.time()) - LEEWAY - 1))
-    await sample.hear(revoked(4))
+    await sample.deliver(revoked(4))
     expire(known)
     assert not await still_counts(known, person(gen={str(ADA): 3}))
     assert await still_counts(known, person(gen={str(ADA): 4}))

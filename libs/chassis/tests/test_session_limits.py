@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from line import Line, address, order, take, until
+from broker_harness import BrokerHarness, address, order, take, until
 from sqlalchemy import text
 
 from chassis import migrations, outbox, session_limits
@@ -54,7 +54,9 @@ async def passes(output: asyncio.StreamReader) -> AsyncIterator[str]:
             return
 
 
-async def test_a_frozen_relay_loses_its_shards_and_goes_on_when_it_wakes(line: Line) -> None:
+async def test_a_frozen_relay_loses_its_shards_and_goes_on_when_it_wakes(
+    line: BrokerHarness,
+) -> None:
     command = order()
     shard = outbox.shard_of(str(command.order_id))
     url = line.harness.running.settings.database_url
@@ -80,7 +82,7 @@ async def test_a_frozen_relay_loses_its_shards_and_goes_on_when_it_wakes(line: L
         assert said[-1] == "passed"
 
 
-async def test_a_shard_s_limit_ends_with_the_pass(line: Line) -> None:
+async def test_a_shard_s_limit_ends_with_the_pass(line: BrokerHarness) -> None:
     """An idle connection of the pool is left alone."""
     await line.send(order())
     await take(line.heard)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from sample.service import service
 
-from chassis import edge
+from chassis import middleware
 from chassis.migrated import is_migrated
 from chassis.testing import Harness, database_url
 
@@ -49,7 +49,7 @@ async def test_a_stopping_process_is_not_ready_and_ends_its_connections(
     assert answer.status_code == 503
     assert answer.json()["checks"] == {"process": "stopping"}
     assert (await sample.client.get("/livez")).status_code == 200
-    app = edge.wrap(service.application(sample.running), 1024, sample.running.stopping.is_set)
+    app = middleware.wrap(service.application(sample.running), 1024, sample.running.stopping.is_set)
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://service")
     async with client:
         assert (await client.get("/livez")).headers["connection"] == "close"

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from chassis.db import Database
-from chassis.scraped import Samples
+from chassis.metrics_page import MetricsPage
 from chassis.sweep import LONGEST_PAUSE, Batch, Sweep, run
 from chassis.testing import Harness
 
@@ -70,7 +70,7 @@ async def test_its_own_interval_goes_before_the_services(sample: Harness[Any]) -
 
 
 async def failures(sample: Harness[Any], sweep: str) -> float:
-    page = Samples.of(await sample.client.get("/metrics"))
+    page = MetricsPage.of(await sample.client.get("/metrics"))
     return page("cartwright_sweep_failures_total", sweep=sweep)
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from line import Line, order, take, until
+from broker_harness import BrokerHarness, order, take, until
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from chassis import context, outbox, tracing
 from chassis.context import Context
-from chassis.http import Http, Unreached
+from chassis.http import Http, Unreachable
 from chassis.ids import new_id
-from chassis.observed import Sending
+from chassis.instrumentation import Sending
 from chassis.testing import Harness
 from chassis.tracing import Kind, Span
 from contracts.inventory import ReleaseStock, StockReleased
@@ -51,7 +51,7 @@ async def test_a_batch_links_its_messages_and_each_has_a_span_of_its_own(
     sample: Harness[Any], kept: Kept
 ) -> None:
     commands = [order(), order(), order()]
-    await sample.hear(*commands, ReleaseStock(operation_id=new_id(), order_id=new_id()))
+    await sample.deliver(*commands, ReleaseStock(operation_id=new_id(), order_id=new_id()))
     [batch] = kept.named("process svc.sample")
     handled = kept.named(PROCESS_RESERVE)
 
@@ -68,7 +68,7 @@ async def test_a_batch_links_its_messages_and_each_has_a_span_of_its_own(
 
 
 async def test_what_was_sent_hangs_between_who_said_it_and_who_heard_it(
-    line: Line, kept: Kept
+    line: BrokerHarness, kept: Kept
 ) -> None:
     await line.send(order())
     answer = await take(line.heard)
@@ -99,18 +99,18 @@ async def test_a_request_is_a_span_with_its_route_and_actor(
 
 async def test_a_fault_is_told(sample: Harness[Any], kept: Kept) -> None:
     with pytest.raises(ValueError, match="poison"):
-        await sample.hear(order(666))
+        await sample.deliver(order(666))
     assert [span.error for span in kept.spans] == ["ValueError", "ValueError"]
 
 
 async def test_a_call_that_reaches_nobody_is_a_span_too(kept: Kept) -> None:
     parent = context.new_traceparent()
     client = Http(timeout=1)
-    with context.working_in(Context(traceparent=parent)), pytest.raises(Unreached):
+    with context.use_context(Context(traceparent=parent)), pytest.raises(Unreachable):
         await client.request("GET", "http://127.0.0.1:9/a?secret=canary")
     await client.close()
     [span] = kept.spans
-    assert (span.kind, span.parent, span.error) == (Kind.CLIENT, parent, "Unreached")
+    assert (span.kind, span.parent, span.error) == (Kind.CLIENT, parent, "Unreachable")
     assert span.attributes["url.path"] == "/a"
     assert "canary" not in repr(span)
 
@@ -140,7 +140,7 @@ async def test_a_trace_that_is_not_sampled_is_carried_on_and_not_recorded(
     unsampled = context.new_traceparent()[:-2] + "00"
     await sample.client.get("/v1/jars", headers={"traceparent": unsampled})
     assert kept.spans == []
-    with context.working_in(Context(traceparent=unsampled)):
+    with context.use_context(Context(traceparent=unsampled)):
         async with sample.transaction() as tx:
             outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
     [(said,)] = await sample.sql("select headers->>'cloudEvents:traceparent' from outbox")

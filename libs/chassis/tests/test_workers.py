@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import topology
-from line import TIERS, Line, address, order, take, until
+from broker_harness import TIERS, BrokerHarness, address, order, take, until
 from sample.service import DEADLY, ENDLESS, bus
 
 from chassis.consumer import Consumer
@@ -27,7 +27,7 @@ FREEZES = 3
 
 
 @asynccontextmanager
-async def worker(line: Line) -> AsyncIterator[Process]:
+async def worker(line: BrokerHarness) -> AsyncIterator[Process]:
     """A consumer of its own process, in the place of the line's; `stdout` tells who it is now."""
     await line.consumer.drain()
     url = line.harness.running.settings.database_url
@@ -51,12 +51,12 @@ async def processes(worker: Process) -> AsyncIterator[int]:
             yield int(line.split()[1])
 
 
-async def jars(line: Line) -> set[UUID]:
+async def jars(line: BrokerHarness) -> set[UUID]:
     """Of which orders coins are held."""
     return {row.id for row in await line.harness.sql("select id from jars")}
 
 
-async def all_handled(line: Line, commands: list[ReserveStock]) -> None:
+async def all_handled(line: BrokerHarness, commands: list[ReserveStock]) -> None:
     """Wait until coins are held for each of them."""
 
     async def done() -> bool:
@@ -65,14 +65,14 @@ async def all_handled(line: Line, commands: list[ReserveStock]) -> None:
     await until(done)
 
 
-async def state(line: Line) -> Any:
+async def state(line: BrokerHarness) -> Any:
     """What the broker tells of the work queue."""
     async with topology.channel(address()) as channel:
         return (await channel.declare_queue("svc.sample", passive=True)).declaration_result
 
 
 async def test_a_message_that_ends_its_process_each_time_is_dead_and_the_others_are_handled(
-    line: Line,
+    line: BrokerHarness,
 ) -> None:
     good = [order() for _ in range(6)]
     async with worker(line) as process:
@@ -87,7 +87,9 @@ async def test_a_message_that_ends_its_process_each_time_is_dead_and_the_others_
     assert await line.dead.get(fail=False, no_ack=True) is None
 
 
-async def test_a_frozen_process_leaves_one_consumer_and_nothing_in_flight(line: Line) -> None:
+async def test_a_frozen_process_leaves_one_consumer_and_nothing_in_flight(
+    line: BrokerHarness,
+) -> None:
     commands = []
     async with worker(line) as process:
         pid = await anext(processes(process))
@@ -107,13 +109,15 @@ async def test_a_frozen_process_leaves_one_consumer_and_nothing_in_flight(line: 
     assert await line.dead.get(fail=False, no_ack=True) is None
 
 
-async def consumers(line: Line, number: int) -> bool:
+async def consumers(line: BrokerHarness, number: int) -> bool:
     """Whether the work queue has so many."""
     return int((await state(line)).consumer_count) == number
 
 
 @asynccontextmanager
-async def another(line: Line, database: Database, **settings: Any) -> AsyncIterator[Consumer]:
+async def another(
+    line: BrokerHarness, database: Database, **settings: Any
+) -> AsyncIterator[Consumer]:
     """A consumer in the place of the line's."""
     await line.consumer.drain()
     consumer = Consumer(bus, database, line.broker, TIERS, **settings)
@@ -126,7 +130,7 @@ async def another(line: Line, database: Database, **settings: Any) -> AsyncItera
 
 
 async def test_a_handler_that_never_returns_is_stopped_and_its_message_dead_in_the_end(
-    line: Line,
+    line: BrokerHarness,
 ) -> None:
     stopped = STOPPED.labels("SubscriptionEnded")._value.get()
     good = [order() for _ in range(3)]
@@ -147,7 +151,7 @@ async def test_a_handler_that_never_returns_is_stopped_and_its_message_dead_in_t
 
 
 async def test_while_the_database_is_unavailable_nothing_is_consumed_and_nothing_counts(
-    line: Line,
+    line: BrokerHarness,
 ) -> None:
     url = line.harness.running.settings.database_url
     port = line.harness.running.database.engine.url.port

@@ -37,17 +37,18 @@ class ProductVariant(Part):
     lead_time_days: int = 0
 
 
-class SendProducts(Command):
+class RequestProductSnapshots(Command):
     """Tell one asker the present state of every product, page by page.
 
-    Answered by a ProductSnapshot each, and a ProductsSent at the end, into the queue `asker`.
+    The answer is a ProductSnapshot for each and a ProductSnapshotsCompleted at the end, in the
+    queue `reply_to`.
     `after` is the last product of the page before; the catalogue asks itself for the next page.
     """
 
     senders: ClassVar[tuple[str, ...]] = ("cart", "catalog", "feed", "inventory")
     subject_field: ClassVar[str] = "request_id"
     request_id: UUID
-    asker: str
+    reply_to: str
     after: UUID | None = None
     sent: int = 0
 
@@ -78,7 +79,7 @@ class ProductSnapshot(Snapshot, ProductState):
     """The whole state of a product as it is now, for one asker."""
 
 
-class ProductsSent(Snapshot):
+class ProductSnapshotsCompleted(Snapshot):
     """Every product there was at the time of the request has been told."""
 
     aggregate: ClassVar[str] = "snapshot"

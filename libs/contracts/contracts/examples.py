@@ -58,7 +58,7 @@ VALUES: Mapping[str, Any] = {
     "redeemer": "customer:0195942c-1d68-7c8e-9b1a-6d2f3c4b5a69",
     "reference": "ch_000042",
     "reserved": 2,
-    "asker": "svc.cart",
+    "reply_to": "svc.cart",
     "sent": 200,
     "sku": "TEA-GREEN-100",
     "slug": "green-tea",

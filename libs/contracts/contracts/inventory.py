@@ -56,17 +56,18 @@ class RestockUnits(Command):
     reason: str
 
 
-class SendStockLevels(Command):
+class RequestStockSnapshots(Command):
     """Tell one asker the present stock of every variant, page by page.
 
-    Answered by a StockSnapshot each, and a StockLevelsSent at the end, into the queue `asker`.
+    The answer is a StockSnapshot for each and a StockSnapshotsCompleted at the end, in the queue
+    `reply_to`.
     `after` is the last variant of the page before; inventory asks itself for the next page.
     """
 
     senders: ClassVar[tuple[str, ...]] = ("cart", "catalog", "feed", "inventory")
     subject_field: ClassVar[str] = "request_id"
     request_id: UUID
-    asker: str
+    reply_to: str
     after: UUID | None = None
     sent: int = 0
 
@@ -126,7 +127,7 @@ class StockSnapshot(Snapshot, StockState):
     """The pieces of one variant as they are now, for one asker."""
 
 
-class StockLevelsSent(Snapshot):
+class StockSnapshotsCompleted(Snapshot):
     """The stock of every variant there was at the time of the request has been told."""
 
     aggregate: ClassVar[str] = "snapshot"

@@ -126,16 +126,16 @@ class Snapshot(Event):
 
     kind: ClassVar[Kind] = "snapshot"
 
-    _asker: str = PrivateAttr(default="")
+    _reply_to: str = PrivateAttr(default="")
 
-    def told_to(self, queue: str, sequence: int) -> Self:
+    def addressed_to(self, queue: str, sequence: int) -> Self:
         """Address it to the asker's own queue, with the aggregate's present number."""
-        self._asker = queue
+        self._reply_to = queue
         return self.numbered(sequence)
 
     def address(self) -> str:
         """The asker's queue; the exchange `snapshots` is direct."""
-        return self._asker
+        return self._reply_to
 
 
 class Command(Message):

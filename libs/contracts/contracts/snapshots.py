@@ -57,13 +57,18 @@ def faults(message: type[Message], folder: Path = FOLDER) -> list[str]:
 
 
 def write(message: type[Message], folder: Path = FOLDER, golden: Path = examples.FOLDER) -> bool:
-    """Write snapshot and example if the schema changed; tells if it did.
+    """Write snapshot and example if the schema changed; return whether it did.
 
+    Changed titles and descriptions are written into the newest snapshot: they are no new schema.
     Raises ValueError on a break.
     """
     now, kept = schema_of(message), snapshots(message, folder)
     if kept and kept[-1] == now:
         return False
+    if kept and _undocumented(kept[-1]) == _undocumented(now):
+        newest = _folder(message, folder) / f"{len(kept):04d}.json"
+        newest.write_text(json.dumps(now, indent=2) + "\n")
+        return True
     broken = [reason for old in kept for reason in breaks(old, now)]
     if broken:
         raise ValueError(f"{message.type_name()}: {broken[0]}; make it a new class instead")
@@ -75,6 +80,19 @@ def write(message: type[Message], folder: Path = FOLDER, golden: Path = examples
     example.parent.mkdir(parents=True, exist_ok=True)
     example.write_bytes(examples.newest(message))
     return True
+
+
+def _undocumented(schema: Any) -> Any:
+    """The schema without its titles and descriptions; a property of such a name is a dict."""
+    if isinstance(schema, list):
+        return [_undocumented(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _undocumented(value)
+        for key, value in schema.items()
+        if key not in ("title", "description") or not isinstance(value, str)
+    }
 
 
 def main() -> None:

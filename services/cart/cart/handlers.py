@@ -8,9 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from cart.settings import CartSettings
 from cart.store import locks, owners, products
 from chassis.bus import Bus
-from contracts.catalog import ProductChanged, ProductSnapshot, ProductsSent, ProductState
+from contracts.catalog import (
+    ProductChanged,
+    ProductSnapshot,
+    ProductSnapshotsCompleted,
+    ProductState,
+)
 from contracts.identity import CustomerChanged
-from contracts.inventory import StockChanged, StockLevelsSent, StockSnapshot, StockState
+from contracts.inventory import StockChanged, StockSnapshot, StockSnapshotsCompleted, StockState
 from contracts.orders import OrderCancelled, OrderConfirmed
 
 log = structlog.get_logger()
@@ -19,26 +24,28 @@ bus: Bus[CartSettings] = Bus("cart")
 
 
 @bus.handles_many(StockSnapshot)
-@bus.handles_many(StockChanged, unhurried=True)
+@bus.handles_many(StockChanged, low_priority=True)
 async def keep_stock(events: Sequence[StockState], tx: AsyncSession) -> None:
     """Know how many pieces can be promised."""
     await products.keep_stock(tx, events)
 
 
 @bus.handles_many(ProductSnapshot)
-@bus.handles_many(ProductChanged, unhurried=True)
+@bus.handles_many(ProductChanged, low_priority=True)
 async def keep_products(events: Sequence[ProductState], tx: AsyncSession) -> None:
     """Know what is sold, and for how much."""
     await products.keep_products(tx, events)
 
 
-@bus.handles(ProductsSent, StockLevelsSent)
-async def note_filled(told: ProductsSent | StockLevelsSent, tx: AsyncSession) -> None:
+@bus.handles(ProductSnapshotsCompleted, StockSnapshotsCompleted)
+async def log_bootstrap_completed(
+    told: ProductSnapshotsCompleted | StockSnapshotsCompleted, tx: AsyncSession
+) -> None:
     """The copy that was empty holds all there was."""
     log.info("copy filled", source=told.source(), told=told.sent)
 
 
-@bus.handles_many(OrderConfirmed, unhurried=True)
+@bus.handles_many(OrderConfirmed, low_priority=True)
 async def convert_carts(events: Sequence[OrderConfirmed], tx: AsyncSession) -> None:
     """Close for good what was bought."""
     await locks.convert(tx, {event.cart_id: event.order_id for event in events})

@@ -13,7 +13,7 @@ from cart.domain.questions import CouponQuestion, CouponWorth, Method, RateQuest
 from cart.domain.tax import Taxes, TaxTable
 from cart.settings import CartSettings
 from cart.store import tax_rates
-from chassis.client import PeerAway, Peers
+from chassis.client import Peers, PeerUnavailable
 from chassis.errors import Problem, Unavailable
 from chassis.openapi import refuses
 
@@ -142,8 +142,8 @@ class Quotes:
         between services, which the customer cannot mend.
         """
         try:
-            return await self._peers.ask("POST", url, body=body)
-        except PeerAway:
+            return await self._peers.request("POST", url, body=body)
+        except PeerUnavailable:
             raise PricingUnavailable from None
         except Problem as refusal:
             if refusal.code.startswith("coupon_") or refusal.code == "currency_mismatch":

@@ -7,13 +7,13 @@ import structlog
 
 from cart.handlers import bus
 from cart.store import locks, products
-from chassis.bootstrap import ask_while_empty
+from chassis.bootstrap import request_snapshots_while_empty
 from chassis.db import Database
 from chassis.errors import Problem
 from chassis.ids import new_id
 from chassis.sweep import Batch, Sweep
-from contracts.catalog import SendProducts
-from contracts.inventory import SendStockLevels
+from contracts.catalog import RequestProductSnapshots
+from contracts.inventory import RequestStockSnapshots
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ async def _status_of(order_id: UUID) -> str | None:
     """
     url = f"{bus.settings.orders_url}/internal/orders/{order_id}"
     try:
-        told: dict[str, Any] = await bus.resources.peers.ask("GET", url)
+        told: dict[str, Any] = await bus.resources.peers.request("GET", url)
     except Problem as refusal:
         if refusal.status == NOT_FOUND:
             return None
@@ -64,17 +64,17 @@ async def abandon_carts(database: Database) -> int:
         return await locks.abandon(tx, bus.settings.abandon_after)
 
 
-def _ask_for_products() -> SendProducts:
-    return SendProducts(operation_id=new_id(), request_id=new_id(), asker="svc.cart")
+def _ask_for_products() -> RequestProductSnapshots:
+    return RequestProductSnapshots(operation_id=new_id(), request_id=new_id(), reply_to="svc.cart")
 
 
-def _ask_for_stock() -> SendStockLevels:
-    return SendStockLevels(operation_id=new_id(), request_id=new_id(), asker="svc.cart")
+def _ask_for_stock() -> RequestStockSnapshots:
+    return RequestStockSnapshots(operation_id=new_id(), request_id=new_id(), reply_to="svc.cart")
 
 
 sweeps = (
     Sweep(LOCKS.name, check_locks),
     Sweep("abandoned carts", abandon_carts, every=60),
-    ask_while_empty("products", products.knows_no_product, _ask_for_products),
-    ask_while_empty("stock", products.knows_no_stock, _ask_for_stock),
+    request_snapshots_while_empty("products", products.knows_no_product, _ask_for_products),
+    request_snapshots_while_empty("stock", products.knows_no_stock, _ask_for_stock),
 )

@@ -94,7 +94,7 @@ class Shop:
             variants=[variant],
             **{"status": "active", "currency": "USD", **product},
         )
-        await self.harness.hear(told, self.stock(variant.variant_id, told.product_id, stock))
+        await self.harness.deliver(told, self.stock(variant.variant_id, told.product_id, stock))
         return variant.variant_id
 
     def stock(self, variant_id: UUID, product_id: UUID, available: int) -> StockChanged:
@@ -133,13 +133,13 @@ class Cart:
         self.headers = headers
         self.id = body["id"]
 
-    async def ask(self, method: str, path: str = "", body: Any = None, **headers: str) -> Any:
+    async def request(self, method: str, path: str = "", body: Any = None, **headers: str) -> Any:
         return await self.shop.client.request(
             method, f"/v1/carts/{self.id}{path}", json=body, headers={**self.headers, **headers}
         )
 
     async def read(self) -> dict[str, Any]:
-        answer = await self.ask("GET")
+        answer = await self.request("GET")
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 

@@ -17,7 +17,7 @@ def test_the_models_are_what_the_migrations_make(template: str) -> None:
 async def test_a_guest_fills_a_cart(shop: Shop) -> None:
     shirt, hat = await shop.sells(price=1000), await shop.sells(price=250)
     cart = await shop.guest_cart((shirt, 2), email="ada@example.com")
-    answer = await cart.ask("POST", "/items", {"variant_id": str(hat), "quantity": 4})
+    answer = await cart.request("POST", "/items", {"variant_id": str(hat), "quantity": 4})
 
     assert answer.status_code == 201, answer.text
     assert answer.headers["ETag"] == '"2"'
@@ -40,11 +40,11 @@ async def test_the_token_is_kept_only_as_a_hash(shop: Shop) -> None:
 async def test_lines_are_changed_and_removed(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 2))
     item = cart.body["items"][0]["id"]
-    assert (await cart.ask("PATCH", f"/items/{item}", {"quantity": 5})).json()["subtotal"][
+    assert (await cart.request("PATCH", f"/items/{item}", {"quantity": 5})).json()["subtotal"][
         "amount"
     ] == 5000
-    assert (await cart.ask("DELETE", f"/items/{item}")).json()["items"] == []
-    assert (await cart.ask("DELETE", f"/items/{item}")).status_code == 404
+    assert (await cart.request("DELETE", f"/items/{item}")).json()["items"] == []
+    assert (await cart.request("DELETE", f"/items/{item}")).status_code == 404
 
 
 async def test_a_changed_price_is_shown_until_the_customer_accepts_it(shop: Shop) -> None:
@@ -55,7 +55,7 @@ async def test_a_changed_price_is_shown_until_the_customer_accepts_it(shop: Shop
     [line] = (await cart.read())["items"]
     assert line["unit_price"]["amount"] == 1200
     assert line["price_change"] == {"previous": {"amount": 1000, "currency": "USD"}}
-    await cart.ask("PATCH", f"/items/{line['id']}", {"quantity": 2})
+    await cart.request("PATCH", f"/items/{line['id']}", {"quantity": 2})
     assert (await cart.read())["items"][0]["price_change"] is None
 
 
@@ -91,7 +91,7 @@ async def test_many_additions_at_once_are_all_counted(shop: Shop) -> None:
     shirt = await shop.sells()
     cart = await shop.guest_cart()
     body = {"variant_id": str(shirt), "quantity": 1}
-    answers = await asyncio.gather(*(cart.ask("POST", "/items", body) for _ in range(20)))
+    answers = await asyncio.gather(*(cart.request("POST", "/items", body) for _ in range(20)))
     assert {answer.status_code for answer in answers} == {201}
     assert (await cart.read())["items"][0]["quantity"] == 20
 
@@ -125,23 +125,23 @@ async def test_nobody_reaches_the_cart_of_another(shop: Shop) -> None:
 async def test_an_item_is_reached_through_its_own_cart_alone(shop: Shop) -> None:
     mine = await shop.guest_cart((await shop.sells(), 1))
     other = await shop.guest_cart()
-    answer = await other.ask("DELETE", f"/items/{mine.body['items'][0]['id']}")
+    answer = await other.request("DELETE", f"/items/{mine.body['items'][0]['id']}")
     assert answer.status_code == 404
     assert len((await mine.read())["items"]) == 1
 
 
 async def test_address_method_and_email_are_set_and_emptied(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(price=1000), 1))
-    told = (await cart.ask("PATCH", "", {**READY, "billing_address": ADDRESS})).json()
+    told = (await cart.request("PATCH", "", {**READY, "billing_address": ADDRESS})).json()
     assert told["total"] == {"amount": 1500, "currency": "USD"}
     assert told["shipping"] == {"amount": 500, "currency": "USD"}
     assert told["is_final"], told["problems"]
     assert told["shipping_address"]["line2"] == ""
-    told = (await cart.ask("PATCH", "", {"shipping_method_id": None, "email": None})).json()
+    told = (await cart.request("PATCH", "", {"shipping_method_id": None, "email": None})).json()
     assert told["shipping"] is None
     assert told["problems"] == ["email_missing"]
     assert (await cart.read())["shipping_address"]["city"] == "Springfield"
-    told = (await cart.ask("PATCH", "", {"shipping_address": None})).json()
+    told = (await cart.request("PATCH", "", {"shipping_address": None})).json()
     assert told["shipping_address"] is None
     assert told["tax"] is None
 
@@ -149,10 +149,10 @@ async def test_address_method_and_email_are_set_and_emptied(shop: Shop) -> None:
 async def test_a_stale_version_is_refused_when_one_is_named(shop: Shop) -> None:
     cart = await shop.guest_cart()
     change = {"email": "ada@example.com"}
-    assert (await cart.ask("PATCH", "", change, **{"If-Match": '"1"'})).status_code == 200
-    assert (await cart.ask("PATCH", "", change, **{"If-Match": '"1"'})).status_code == 412
-    assert (await cart.ask("PATCH", "", change, **{"If-Match": "x"})).status_code == 400
-    assert (await cart.ask("PATCH", "", change)).status_code == 200
+    assert (await cart.request("PATCH", "", change, **{"If-Match": '"1"'})).status_code == 200
+    assert (await cart.request("PATCH", "", change, **{"If-Match": '"1"'})).status_code == 412
+    assert (await cart.request("PATCH", "", change, **{"If-Match": "x"})).status_code == 400
+    assert (await cart.request("PATCH", "", change)).status_code == 200
 
 
 async def test_a_required_customization_is_asked_for(shop: Shop) -> None:
@@ -163,9 +163,9 @@ async def test_a_required_customization_is_asked_for(shop: Shop) -> None:
     )
     cart = await shop.guest_cart()
     wanted = {"variant_id": str(ring), "quantity": 1}
-    refused = await cart.ask("POST", "/items", wanted)
+    refused = await cart.request("POST", "/items", wanted)
     assert (refused.status_code, refused.json()["code"]) == (422, "customization_invalid")
-    added = await cart.ask("POST", "/items", {**wanted, "customization": {"engraving": "Ada"}})
+    added = await cart.request("POST", "/items", {**wanted, "customization": {"engraving": "Ada"}})
     assert added.json()["items"][0]["customization"] == {"engraving": "Ada"}
 
 
@@ -192,7 +192,7 @@ BAD_ITEMS = [
 async def test_a_bad_item_is_refused(shop: Shop) -> None:
     cart = await shop.guest_cart()
     for body, status, code in BAD_ITEMS:
-        answer = await cart.ask("POST", "/items", {"variant_id": str(new_id()), **body})
+        answer = await cart.request("POST", "/items", {"variant_id": str(new_id()), **body})
         assert (answer.status_code, answer.json()["code"]) == (status, code), body
 
 
@@ -228,13 +228,13 @@ BAD_ADDRESSES = [
 async def test_a_bad_address_is_refused(shop: Shop) -> None:
     cart = await shop.guest_cart()
     for change in BAD_ADDRESSES:
-        answer = await cart.ask("PATCH", "", {"shipping_address": {**ADDRESS, **change}})
+        answer = await cart.request("PATCH", "", {"shipping_address": {**ADDRESS, **change}})
         assert answer.status_code == 422, change
 
 
 async def test_everything_is_in_one_currency(shop: Shop) -> None:
     euro = await shop.sells(currency="EUR")
     cart = await shop.guest_cart()
-    answer = await cart.ask("POST", "/items", {"variant_id": str(euro), "quantity": 1})
+    answer = await cart.request("POST", "/items", {"variant_id": str(euro), "quantity": 1})
     assert (answer.status_code, answer.json()["code"]) == (409, "currency_mismatch")
     assert (await shop.guest_cart((euro, 1), currency="EUR")).body["currency"] == "EUR"

@@ -10,7 +10,7 @@ from contracts.catalog import (
     ProductChanged,
     ProductSnapshot,
     ProductVariant,
-    SendProducts,
+    RequestProductSnapshots,
 )
 from contracts.money import Money
 from contracts.orders import OrderCancelled, OrderConfirmed
@@ -53,41 +53,41 @@ async def offered(shop: Shop, variant: UUID) -> tuple[str, int, bool]:
 
 async def test_newer_products_are_kept_and_older_ones_ignored(shop: Shop) -> None:
     known, variant = new_id(), new_id()
-    await shop.harness.hear(product(known, 2, variant))
-    await shop.harness.hear(product(known, 1, variant))
+    await shop.harness.deliver(product(known, 2, variant))
+    await shop.harness.deliver(product(known, 1, variant))
     assert await offered(shop, variant) == ("Shirt 2", 1002, True)
-    await shop.harness.hear(product(known, 4, variant), product(known, 3, variant))
+    await shop.harness.deliver(product(known, 4, variant), product(known, 3, variant))
     assert await offered(shop, variant) == ("Shirt 4", 1004, True)
 
 
 async def test_a_variant_no_longer_listed_is_unavailable_for_good(shop: Shop) -> None:
     known, first, second = new_id(), new_id(), new_id()
-    await shop.harness.hear(product(known, 1, first, second))
-    await shop.harness.hear(product(known, 3, second))
-    await shop.harness.hear(product(known, 2, first, second))
+    await shop.harness.deliver(product(known, 1, first, second))
+    await shop.harness.deliver(product(known, 3, second))
+    await shop.harness.deliver(product(known, 2, first, second))
     assert (await offered(shop, first))[2] is False
     assert (await offered(shop, second))[2] is True
-    await shop.harness.hear(product(known, 4, first, second))
+    await shop.harness.deliver(product(known, 4, first, second))
     assert (await offered(shop, first))[2] is True
 
 
 async def test_one_batch_keeps_many_products(shop: Shop) -> None:
     products = {new_id(): (new_id(), new_id()) for _ in range(10)}
-    await shop.harness.hear(*(product(known, 1, *pair) for known, pair in products.items()))
+    await shop.harness.deliver(*(product(known, 1, *pair) for known, pair in products.items()))
     [(count,)] = await shop.harness.sql("select count(*) from variant_snapshots")
     assert count == 20
 
 
 async def test_stock_is_kept_by_its_newest_number_even_before_the_product(shop: Shop) -> None:
     known, variant = new_id(), new_id()
-    await shop.harness.hear(
+    await shop.harness.deliver(
         shop.stock(variant, known, 7).numbered(2), shop.stock(variant, known, 9).numbered(1)
     )
-    await shop.harness.hear(shop.stock(variant, known, 8).numbered(1))
+    await shop.harness.deliver(shop.stock(variant, known, 8).numbered(1))
     assert await shop.harness.sql("select available from stock_snapshots") == [(7,)]
-    await shop.harness.hear(product(known, 1, variant))
+    await shop.harness.deliver(product(known, 1, variant))
     cart = await shop.guest_cart((variant, 7))
-    refused = await cart.ask("POST", "/items", {"variant_id": str(variant), "quantity": 1})
+    refused = await cart.request("POST", "/items", {"variant_id": str(variant), "quantity": 1})
     assert refused.json()["code"] == "insufficient_stock"
 
 
@@ -105,14 +105,14 @@ async def test_a_confirmed_order_closes_its_cart(shop: Shop) -> None:
         confirmed_at=utcnow(),
     )
     other = bought.model_copy(update={"order_id": new_id()})
-    await shop.harness.hear(other)
+    await shop.harness.deliver(other)
     assert (await cart.read())["status"] == "locked"
     for _ in range(2):
-        await shop.harness.hear(bought)
+        await shop.harness.deliver(bought)
     told = await cart.read()
     assert told["status"] == "converted"
     assert told["total"]["amount"] == 1500
-    refused = await cart.ask("PATCH", "", {"email": None})
+    refused = await cart.request("PATCH", "", {"email": None})
     assert (refused.status_code, refused.json()["code"]) == (409, "cart_converted")
     assert (await cart.lock(order)).status_code == 200
     assert (await cart.lock(new_id())).json()["code"] == "cart_converted"
@@ -123,11 +123,11 @@ async def test_a_confirmed_order_closes_its_cart(shop: Shop) -> None:
 async def test_a_snapshot_fills_an_empty_copy_and_never_undoes_what_is_newer(shop: Shop) -> None:
     known, variant = new_id(), new_id()
     told = ProductSnapshot(**product(known, 3, variant).model_dump())
-    await shop.harness.hear(told.told_to("svc.cart", 3))
+    await shop.harness.deliver(told.addressed_to("svc.cart", 3))
     assert await offered(shop, variant) == ("Shirt 3", 1003, True)
-    await shop.harness.hear(product(known, 5, variant))
+    await shop.harness.deliver(product(known, 5, variant))
     old = ProductSnapshot(**product(known, 4, variant).model_dump())
-    await shop.harness.hear(old.told_to("svc.cart", 4))
+    await shop.harness.deliver(old.addressed_to("svc.cart", 4))
     assert await offered(shop, variant) == ("Shirt 5", 1005, True)
 
 
@@ -136,12 +136,12 @@ async def test_an_empty_copy_is_asked_for_and_a_full_one_is_not(shop: Shop) -> N
     await shop.harness.sql("delete from variant_snapshots")
     await shop.harness.sql("delete from product_snapshots")
     await products.work(shop.harness.running.database)
-    (asked,) = await shop.harness.said(SendProducts)
-    assert asked.asker == "svc.cart"
-    await shop.harness.forget_said()
-    await shop.harness.hear(product(new_id(), 1, new_id()))
+    (asked,) = await shop.harness.published(RequestProductSnapshots)
+    assert asked.reply_to == "svc.cart"
+    await shop.harness.clear_outbox()
+    await shop.harness.deliver(product(new_id(), 1, new_id()))
     await products.work(shop.harness.running.database)
-    assert await shop.harness.said(SendProducts) == []
+    assert await shop.harness.published(RequestProductSnapshots) == []
 
 
 async def test_a_bought_cart_stays_closed_in_whatever_order_the_end_is_received(
@@ -161,5 +161,5 @@ async def test_a_bought_cart_stays_closed_in_whatever_order_the_end_is_received(
         bought = OrderConfirmed(**facts, lines=[], total=total, payment_method="card").numbered(2)
         recalled = OrderCancelled(**facts, reason="customer_request", cancelled_at=now).numbered(3)
         for event in (recalled, bought) if is_late else (bought, recalled):
-            await shop.harness.hear(event)
+            await shop.harness.deliver(event)
         assert (await cart.read())["status"] == "converted", is_late

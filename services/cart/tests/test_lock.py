@@ -68,10 +68,10 @@ async def test_a_locked_cart_can_not_be_changed(shop: Shop) -> None:
     cart = await shop.guest_cart((shirt, 1))
     await cart.lock(**READY)
     for answer in (
-        await cart.ask("POST", "/items", {"variant_id": str(shirt), "quantity": 1}),
-        await cart.ask("PATCH", "", {"email": "eve@example.com"}),
-        await cart.ask("PUT", "/coupon", {"code": "X"}),
-        await cart.ask("DELETE", "/coupon"),
+        await cart.request("POST", "/items", {"variant_id": str(shirt), "quantity": 1}),
+        await cart.request("PATCH", "", {"email": "eve@example.com"}),
+        await cart.request("PUT", "/coupon", {"code": "X"}),
+        await cart.request("DELETE", "/coupon"),
         await cart.lock(new_id()),
     ):
         assert refusal(answer) == (409, "cart_locked")
@@ -157,8 +157,8 @@ async def test_an_old_rate_is_asked_for_again(shop: Shop) -> None:
 
 async def test_promotions_is_asked_at_every_lock(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(price=1000), 2))
-    await cart.ask("PATCH", "", READY)
-    told = (await cart.ask("PUT", "/coupon", {"code": "save"})).json()
+    await cart.request("PATCH", "", READY)
+    told = (await cart.request("PUT", "/coupon", {"code": "save"})).json()
     assert told["total"]["amount"] == 2200
     asked = shop.neighbours.count("/evaluate")
     locked = (await cart.lock(expected_total={"amount": 2200, "currency": "USD"})).json()
@@ -174,7 +174,7 @@ async def test_promotions_is_asked_at_every_lock(shop: Shop) -> None:
 
 async def test_a_coupon_that_ended_since_is_refused(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 2))
-    await cart.ask("PUT", "/coupon", {"code": "save"})
+    await cart.request("PUT", "/coupon", {"code": "save"})
     shop.neighbours.refusal = (409, "coupon_ended")
     assert refusal(await cart.lock(**READY)) == (409, "coupon_ended")
 
@@ -216,7 +216,7 @@ async def test_of_twenty_orders_one_gets_the_cart(shop: Shop) -> None:
 async def test_a_cart_that_changes_while_it_is_locked_is_priced_as_it_is(shop: Shop) -> None:
     shirt = await shop.sells(price=1000)
     cart = await shop.guest_cart((shirt, 1))
-    more = cart.ask("POST", "/items", {"variant_id": str(shirt), "quantity": 1})
+    more = cart.request("POST", "/items", {"variant_id": str(shirt), "quantity": 1})
     locked, added = await asyncio.gather(cart.lock(**READY), more)
     assert locked.status_code == 200
     pieces = locked.json()["lines"][0]["quantity"]

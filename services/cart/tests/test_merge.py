@@ -35,7 +35,7 @@ async def test_a_guest_cart_is_merged_at_login(shop: Shop) -> None:
     shirt, hat = await shop.sells(stock=500), await shop.sells()
     customer = new_id()
     guest = await shop.guest_cart((shirt, 60), (hat, 1))
-    await guest.ask("PUT", "/coupon", {"code": "SAVE"})
+    await guest.request("PUT", "/coupon", {"code": "SAVE"})
     own = await shop.customer_cart((shirt, 60), customer=customer)
 
     answer = await merge(shop, guest, customer)
@@ -48,14 +48,14 @@ async def test_a_guest_cart_is_merged_at_login(shop: Shop) -> None:
     }
     assert told["coupon"]["code"] == "SAVE"
     assert (await merge(shop, guest, customer)).json()["items"] == told["items"]
-    gone = await guest.ask("PATCH", "", {"email": "ada@example.com"})
+    gone = await guest.request("PATCH", "", {"email": "ada@example.com"})
     assert (gone.status_code, gone.json()["code"]) == (410, "cart_expired")
 
 
 async def test_a_customer_without_a_cart_gets_one_by_merging(shop: Shop) -> None:
     customer = new_id()
     guest = await shop.guest_cart((await shop.sells(), 2))
-    await guest.ask("PATCH", "", READY)
+    await guest.request("PATCH", "", READY)
     told = (await merge(shop, guest, customer)).json()
     assert told["items"][0]["quantity"] == 2
     assert told["shipping_method_id"] == READY["shipping_method_id"]
@@ -115,7 +115,7 @@ async def test_a_cancelled_order_gives_its_cart_back(shop: Shop) -> None:
     cart = await shop.customer_cart((await shop.sells(), 2), customer=customer)
     await cart.lock(order, **READY)
     for _ in range(2):
-        await shop.harness.hear(cancelled(cart, order))
+        await shop.harness.deliver(cancelled(cart, order))
     told = await cart.read()
     assert told["status"] == "active"
     assert told["items"][0]["quantity"] == 2
@@ -129,7 +129,7 @@ async def test_a_cancelled_orders_cart_goes_into_the_newer_one(shop: Shop) -> No
     await old.lock(order, **READY)
     new = await shop.customer_cart((shirt, 1), (hat, 1), customer=customer)
     assert new.id != old.id
-    await shop.harness.hear(cancelled(old, order))
+    await shop.harness.deliver(cancelled(old, order))
 
     told = await new.read()
     assert {item["variant_id"]: item["quantity"] for item in told["items"]} == {
@@ -146,7 +146,7 @@ async def test_two_cancelled_carts_of_one_customer_become_one(shop: Shop) -> Non
     for order in orders:
         carts.append(await shop.customer_cart((shirt, 1), customer=customer))
         await carts[-1].lock(order, **READY)
-    await shop.harness.hear(*map(cancelled, carts, orders))
+    await shop.harness.deliver(*map(cancelled, carts, orders))
     assert (await carts[1].read())["items"][0]["quantity"] == 2
     assert (await carts[0].read())["status"] == "abandoned"
 
@@ -157,7 +157,7 @@ async def test_an_older_orders_end_does_not_open_a_later_lock(shop: Shop) -> Non
     await cart.lock(first, **READY)
     await cart.unlock(first)
     await cart.lock(second)
-    await shop.harness.hear(cancelled(cart, first))
+    await shop.harness.deliver(cancelled(cart, first))
     assert (await cart.read())["status"] == "locked"
 
 

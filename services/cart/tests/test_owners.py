@@ -41,8 +41,8 @@ async def test_a_reclaimed_customer_leaves_no_cart_behind(shop: Shop) -> None:
     )
 
     event = changed(before, after, by=new_id())
-    await shop.harness.hear(event)
-    await shop.harness.hear(event)
+    await shop.harness.deliver(event)
+    await shop.harness.deliver(event)
 
     assert await carts(shop) == [(stranger, "active")]
     items = await shop.harness.sql("select quantity from cart_items")
@@ -53,7 +53,7 @@ async def test_carts_go_along_with_a_customer_who_was_another(shop: Shop) -> Non
     shirt = await shop.sells()
     before, after = new_id(), new_id()
     cart = await shop.customer_cart((shirt, 2), customer=before)
-    await shop.harness.hear(changed(before, after))
+    await shop.harness.deliver(changed(before, after))
 
     headers = {"Authorization": f"Bearer {access_token(customer_id=after)}"}
     mine = (await shop.client.get("/v1/carts/current", headers=headers)).json()
@@ -65,7 +65,7 @@ async def test_of_two_open_carts_the_older_is_merged(shop: Shop) -> None:
     before, after = new_id(), new_id()
     await shop.customer_cart((shirt, 2), customer=before)
     newer = await shop.customer_cart((hat, 1), customer=after)
-    await shop.harness.hear(changed(before, after))
+    await shop.harness.deliver(changed(before, after))
 
     headers = {"Authorization": f"Bearer {access_token(customer_id=after)}"}
     mine = (await shop.client.get("/v1/carts/current", headers=headers)).json()

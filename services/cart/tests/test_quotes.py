@@ -9,10 +9,10 @@ from .shop import ADDRESS, METHOD, READY, Shop
 
 async def test_shipping_methods_are_those_of_the_address(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(price=1000), 2))
-    answer = await cart.ask("GET", "/shipping-methods")
+    answer = await cart.request("GET", "/shipping-methods")
     assert (answer.status_code, answer.json()["code"]) == (422, "address_missing")
-    await cart.ask("PATCH", "", {"shipping_address": ADDRESS})
-    assert (await cart.ask("GET", "/shipping-methods")).json() == {
+    await cart.request("PATCH", "", {"shipping_address": ADDRESS})
+    assert (await cart.request("GET", "/shipping-methods")).json() == {
         "methods": [
             {
                 "id": str(METHOD),
@@ -39,21 +39,21 @@ async def test_shipping_methods_are_those_of_the_address(shop: Shop) -> None:
 async def test_a_cart_is_shown_while_shipping_is_away(shop: Shop) -> None:
     shop.neighbours.away = {"shipping"}
     cart = await shop.guest_cart((await shop.sells(price=1000), 1))
-    told = (await cart.ask("PATCH", "", READY)).json()
+    told = (await cart.request("PATCH", "", READY)).json()
     assert told["problems"] == ["pricing_unavailable"]
     assert told["shipping"] is None
     assert told["total"]["amount"] == 1000
-    answer = await cart.ask("GET", "/shipping-methods")
+    answer = await cart.request("GET", "/shipping-methods")
     assert (answer.status_code, answer.json()["code"]) == (503, "pricing_unavailable")
 
 
 async def test_a_method_that_is_not_offered_is_named(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 1))
-    told = (await cart.ask("PATCH", "", {**READY, "shipping_method_id": str(new_id())})).json()
+    told = (await cart.request("PATCH", "", {**READY, "shipping_method_id": str(new_id())})).json()
     assert told["problems"] == ["shipping_method_unavailable"]
     shop.neighbours.methods = []
     moved = {**ADDRESS, "country": "NZ"}
-    told = (await cart.ask("PATCH", "", {"shipping_address": moved})).json()
+    told = (await cart.request("PATCH", "", {"shipping_address": moved})).json()
     assert told["problems"] == ["no_shipping_zone"]
 
 
@@ -61,7 +61,7 @@ async def test_a_coupon_is_asked_about_before_it_is_kept(shop: Shop) -> None:
     category, above = new_id(), new_id()
     shirt = await shop.sells(price=1000, category_id=category, category_path=[above, category])
     cart = await shop.guest_cart((shirt, 2), email="Ada@Example.com")
-    told = (await cart.ask("PUT", "/coupon", {"code": "SAVE"})).json()
+    told = (await cart.request("PUT", "/coupon", {"code": "SAVE"})).json()
 
     assert told["coupon"] == {
         "code": "SAVE",
@@ -76,7 +76,7 @@ async def test_a_coupon_is_asked_about_before_it_is_kept(shop: Shop) -> None:
     assert (await cart.read())["discount"]["amount"] == 300
     assert len(shop.neighbours.asked) == 1
 
-    told = (await cart.ask("DELETE", "/coupon")).json()
+    told = (await cart.request("DELETE", "/coupon")).json()
     assert told["coupon"] is None
     assert told["discount"]["amount"] == 0
 
@@ -85,7 +85,7 @@ async def test_a_coupon_is_refused_in_promotions_words(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 1))
     for refusal in (404, "coupon_unknown"), (409, "coupon_used_up"), (409, "currency_mismatch"):
         shop.neighbours.refusal = refusal
-        answer = await cart.ask("PUT", "/coupon", {"code": "SAVE"})
+        answer = await cart.request("PUT", "/coupon", {"code": "SAVE"})
         assert (answer.status_code, answer.json()["code"]) == refusal
     assert (await cart.read())["coupon"] is None
 
@@ -93,16 +93,16 @@ async def test_a_coupon_is_refused_in_promotions_words(shop: Shop) -> None:
 async def test_a_misunderstanding_between_services_is_not_the_customers(shop: Shop) -> None:
     shop.neighbours.refusal = (422, "invalid_request")
     cart = await shop.guest_cart((await shop.sells(), 1))
-    answer = await cart.ask("PUT", "/coupon", {"code": "SAVE"})
+    answer = await cart.request("PUT", "/coupon", {"code": "SAVE"})
     assert (answer.status_code, answer.json()["code"]) == (503, "pricing_unavailable")
 
 
 async def test_a_coupon_that_no_longer_fits_stays_and_says_so(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(price=1000), 2))
-    await cart.ask("PUT", "/coupon", {"code": "SAVE"})
+    await cart.request("PUT", "/coupon", {"code": "SAVE"})
     shop.neighbours.refusal = (409, "coupon_minimum_not_reached")
     item = cart.body["items"][0]["id"]
-    told = (await cart.ask("PATCH", f"/items/{item}", {"quantity": 1})).json()
+    told = (await cart.request("PATCH", f"/items/{item}", {"quantity": 1})).json()
     assert told["coupon"]["problem"] == "coupon_minimum_not_reached"
     assert told["discount"]["amount"] == 0
     assert "coupon_minimum_not_reached" in told["problems"]
@@ -112,5 +112,5 @@ async def test_a_coupon_that_no_longer_fits_stays_and_says_so(shop: Shop) -> Non
 
 async def test_an_empty_cart_takes_no_coupon(shop: Shop) -> None:
     cart = await shop.guest_cart()
-    answer = await cart.ask("PUT", "/coupon", {"code": "SAVE"})
+    answer = await cart.request("PUT", "/coupon", {"code": "SAVE"})
     assert (answer.status_code, answer.json()["code"]) == (409, "cart_empty")

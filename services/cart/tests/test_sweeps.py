@@ -75,7 +75,7 @@ async def test_a_forgotten_cart_is_given_up(shop: Shop) -> None:
     assert await sweeps.abandon_carts(shop.harness.running.database) == 2
     assert (await forgotten.read())["status"] == "abandoned"
     assert (await fresh.read())["status"] == "active"
-    answer = await forgotten.ask("PATCH", "", {"email": None})
+    answer = await forgotten.request("PATCH", "", {"email": None})
     assert (answer.status_code, answer.json()["code"]) == (410, "cart_expired")
     assert (await forgotten.lock(**READY)).json()["code"] == "cart_expired"
     assert (await shop.customer_cart(customer=customer)).id != own.id

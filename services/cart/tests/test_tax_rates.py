@@ -15,7 +15,7 @@ class Staff:
         self.client = shop.client
         self.headers = shop.harness.signed_in(permissions=("tax:write",))
 
-    async def ask(self, method: str, path: str = "", body: Any = None, **headers: str) -> Any:
+    async def request(self, method: str, path: str = "", body: Any = None, **headers: str) -> Any:
         return await self.client.request(
             method, f"/v1/admin/tax-rates{path}", json=body, headers={**self.headers, **headers}
         )
@@ -23,18 +23,18 @@ class Staff:
 
 async def test_staff_keep_rates(shop: Shop) -> None:
     staff = Staff(shop)
-    made = await staff.ask("POST", "", STANDARD)
+    made = await staff.request("POST", "", STANDARD)
     assert made.status_code == 201, made.text
     url = f"/{made.json()['id']}"
     change = {"rate_bps": 800, "prices_include_tax": False}
-    assert (await staff.ask("PUT", url, change)).status_code == 428
-    changed = await staff.ask("PUT", url, change, **{"If-Match": made.headers["ETag"]})
+    assert (await staff.request("PUT", url, change)).status_code == 428
+    changed = await staff.request("PUT", url, change, **{"If-Match": made.headers["ETag"]})
     assert changed.json()["rate_bps"] == 800
-    assert (await staff.ask("PUT", url, change, **{"If-Match": '"1"'})).status_code == 412
-    assert (await staff.ask("GET", url)).json() == changed.json()
-    assert (await staff.ask("DELETE", url, **{"If-Match": '"2"'})).status_code == 204
-    assert (await staff.ask("GET", url)).status_code == 404
-    assert (await staff.ask("PUT", url, change, **{"If-Match": '"2"'})).status_code == 404
+    assert (await staff.request("PUT", url, change, **{"If-Match": '"1"'})).status_code == 412
+    assert (await staff.request("GET", url)).json() == changed.json()
+    assert (await staff.request("DELETE", url, **{"If-Match": '"2"'})).status_code == 204
+    assert (await staff.request("GET", url)).status_code == 404
+    assert (await staff.request("PUT", url, change, **{"If-Match": '"2"'})).status_code == 404
     entries = await shop.harness.sql(
         "select action, before->>'rate_bps', after->>'rate_bps' from audit_entries order by id"
     )
@@ -47,25 +47,25 @@ async def test_staff_keep_rates(shop: Shop) -> None:
 
 async def test_a_place_and_category_have_one_rate(shop: Shop) -> None:
     staff = Staff(shop)
-    answers = await asyncio.gather(*(staff.ask("POST", "", STANDARD) for _ in range(5)))
+    answers = await asyncio.gather(*(staff.request("POST", "", STANDARD) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
     assert {a.json()["code"] for a in answers if a.status_code == 409} == {"tax_rate_exists"}
-    assert (await staff.ask("POST", "", {**STANDARD, "state": "CA"})).status_code == 201
+    assert (await staff.request("POST", "", {**STANDARD, "state": "CA"})).status_code == 201
     by_category = {**STANDARD, "category_id": str(new_id())}
-    assert (await staff.ask("POST", "", by_category)).status_code == 201
+    assert (await staff.request("POST", "", by_category)).status_code == 201
 
 
 async def test_the_custom_of_a_country_is_the_same_on_all_its_rates(shop: Shop) -> None:
     staff = Staff(shop)
-    await staff.ask("POST", "", {**STANDARD, "country": "DE", "prices_include_tax": False})
-    await staff.ask("POST", "", STANDARD)
+    await staff.request("POST", "", {**STANDARD, "country": "DE", "prices_include_tax": False})
+    await staff.request("POST", "", STANDARD)
     by_state = {**STANDARD, "country": "DE", "state": "BY", "prices_include_tax": True}
-    await staff.ask("POST", "", by_state)
-    rates = (await staff.ask("GET", "?country=DE")).json()["items"]
+    await staff.request("POST", "", by_state)
+    rates = (await staff.request("GET", "?country=DE")).json()["items"]
     assert [rate["prices_include_tax"] for rate in rates] == [True, True]
-    page = (await staff.ask("GET", "?limit=1")).json()
+    page = (await staff.request("GET", "?limit=1")).json()
     assert len(page["items"]) == 1
-    rest = (await staff.ask("GET", f"?cursor={page['next_cursor']}")).json()["items"]
+    rest = (await staff.request("GET", f"?cursor={page['next_cursor']}")).json()["items"]
     assert [rate["country"] for rate in rest] == ["US", "DE"]
 
 
@@ -78,7 +78,7 @@ async def test_a_bad_rate_is_refused(shop: Shop) -> None:
         {"state": 1},
     ]
     for change in bad:
-        answer = await Staff(shop).ask("POST", "", {**STANDARD, **change})
+        answer = await Staff(shop).request("POST", "", {**STANDARD, **change})
         assert answer.status_code == 422, change
 
 
@@ -90,9 +90,9 @@ async def test_rates_are_for_staff(shop: Shop) -> None:
 
 async def test_tax_is_added_where_prices_exclude_it(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(price=1000), 2))
-    await cart.ask("PATCH", "", READY)
+    await cart.request("PATCH", "", READY)
     assert (await cart.read())["total"]["amount"] == 2500
-    await Staff(shop).ask("POST", "", STANDARD)
+    await Staff(shop).request("POST", "", STANDARD)
     told = await cart.read()
     assert told["tax"]["amount"] == 250
     assert told["items"][0]["tax"]["amount"] == 200
@@ -103,8 +103,10 @@ async def test_tax_is_added_where_prices_exclude_it(shop: Shop) -> None:
 
 
 async def test_tax_is_found_inside_where_prices_include_it(shop: Shop) -> None:
-    await Staff(shop).ask("POST", "", {**STANDARD, "rate_bps": 2500, "prices_include_tax": True})
+    await Staff(shop).request(
+        "POST", "", {**STANDARD, "rate_bps": 2500, "prices_include_tax": True}
+    )
     cart = await shop.guest_cart((await shop.sells(price=1000), 2))
-    told = (await cart.ask("PATCH", "", READY)).json()
+    told = (await cart.request("PATCH", "", READY)).json()
     assert told["tax"]["amount"] == 500
     assert told["total"]["amount"] == 2500

@@ -8,11 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.store import categories, products, relistings, stock
 from catalog.store.publishing import reprice
-from chassis.bootstrap import ask_while_empty
+from chassis.bootstrap import request_snapshots_while_empty
 from chassis.db import Database
 from chassis.ids import new_id, utcnow
 from chassis.sweep import Batch, Sweep
-from contracts.inventory import SendStockLevels
+from contracts.inventory import RequestStockSnapshots
 
 TURNED_AT_ONCE = 100
 BATCH: Final = Batch[UUID]("discount windows")
@@ -24,7 +24,7 @@ async def turn_prices(database: Database) -> int:
     """Show and record the prices of discounts whose window opened or closed."""
     due = await products.list_repriced_ids(database, utcnow(), BATCH.postponed(), TURNED_AT_ONCE)
     return await BATCH.together(
-        due, lambda ids: database.repeat(lambda tx: reprice(tx, ids, utcnow()))
+        due, lambda ids: database.retry(lambda tx: reprice(tx, ids, utcnow()))
     )
 
 
@@ -34,7 +34,7 @@ async def relist(database: Database) -> int:
     done = 0
     for category_id in waiting:
         with RELISTING.isolated(category_id):
-            done += await database.repeat(partial(_go_on, category_id))
+            done += await database.retry(partial(_go_on, category_id))
     return done
 
 
@@ -43,12 +43,12 @@ async def _go_on(category_id: UUID, tx: AsyncSession) -> int:
     return await relistings.go_on(tx, category_id, utcnow())
 
 
-def _ask_for_stock() -> SendStockLevels:
-    return SendStockLevels(operation_id=new_id(), request_id=new_id(), asker="svc.catalog")
+def _ask_for_stock() -> RequestStockSnapshots:
+    return RequestStockSnapshots(operation_id=new_id(), request_id=new_id(), reply_to="svc.catalog")
 
 
 sweeps = [
     Sweep(BATCH.name, turn_prices),
     Sweep(RELISTING.name, relist),
-    ask_while_empty("stock", stock.knows_none, _ask_for_stock),
+    request_snapshots_while_empty("stock", stock.knows_none, _ask_for_stock),
 ]

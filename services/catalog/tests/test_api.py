@@ -45,7 +45,7 @@ async def test_a_product_is_announced_whole_and_numbered(shop: Any, catalog: Any
     changed = await shop.patch(f"/v1/admin/products/{made['id']}", name="Silk Shirt")
     assert changed.headers["ETag"] == '"2"'
 
-    first, second = await catalog.said(ProductChanged)
+    first, second = await catalog.published(ProductChanged)
     assert (first.sequence, second.sequence, second.name) == (1, 2, "Silk Shirt")
     assert [str(each) for each in first.category_path] == [top["id"], shirts["id"]]
     assert [variant.price.price_amount for variant in first.variants] == [1900, 2500]
@@ -63,7 +63,7 @@ async def test_a_retired_product_is_told_as_deleted_and_frees_its_slug(
     url = f"/v1/admin/products/{made['id']}"
     assert (await shop.delete(url)).status_code == 204
 
-    told = (await catalog.said(ProductChanged))[-1]
+    told = (await catalog.published(ProductChanged))[-1]
     assert told.status == "deleted"
     assert not any(variant.is_available for variant in told.variants)
     retired = (await shop.client.get(url, headers=staff)).json()
@@ -161,7 +161,7 @@ async def test_many_products_are_made_at_once_or_none(shop: Any, catalog: Any) -
     made = await shop.made(url, {"items": bodies})
 
     assert [each["name"] for each in made["items"]] == [body["name"] for body in bodies]
-    assert len(await catalog.said(ProductChanged)) == 5
+    assert len(await catalog.published(ProductChanged)) == 5
     listed = await shop.client.get("/v1/products", params={"sort": "price"})
     assert [card["id"] for card in listed.json()["items"]] == [each["id"] for each in made["items"]]
 
@@ -226,11 +226,11 @@ async def test_a_moved_category_moves_its_products(shop: Any, catalog: Any) -> N
     top, other = await shop.category("Top"), await shop.category("Other")
     leaf = await shop.category("Leaf", parent_id=top["id"])
     made = await shop.product(leaf)
-    await catalog.forget_said()
+    await catalog.clear_outbox()
     url = f"/v1/admin/categories/{leaf['id']}"
     assert (await shop.patch(url, parent_id=other["id"])).status_code == 200
 
-    (moved,) = await catalog.said(ProductChanged)
+    (moved,) = await catalog.published(ProductChanged)
     assert [str(each) for each in moved.category_path] == [other["id"], leaf["id"]]
     page = (await shop.client.get(f"/v1/products/{made['id']}")).json()
     assert [link["name"] for link in page["category_path"]] == ["Other", "Leaf"]
@@ -249,7 +249,7 @@ async def test_an_empty_category_can_go(shop: Any, catalog: Any) -> None:
     assert (await shop.delete(url)).json()["code"] == "category_in_use"
     assert (await shop.delete(f"/v1/admin/products/{made['id']}")).status_code == 204
     assert (await shop.delete(url)).status_code == 204
-    assert (await catalog.said(CategoryChanged))[-1].is_deleted
+    assert (await catalog.published(CategoryChanged))[-1].is_deleted
     assert (await shop.client.get(url, headers=shop.staff)).status_code == 404
 
 

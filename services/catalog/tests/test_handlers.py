@@ -39,22 +39,24 @@ async def availability(shop: Any, product: Any) -> tuple[str, list[str]]:
 
 async def test_a_product_is_as_available_as_its_best_variant(shop: Any, catalog: Any) -> None:
     product = await a_product(shop)
-    await catalog.forget_said()
-    await catalog.hear(stock(product, 0, "out_of_stock"), stock(product, 1, "low_stock"))
+    await catalog.clear_outbox()
+    await catalog.deliver(stock(product, 0, "out_of_stock"), stock(product, 1, "low_stock"))
     assert await availability(shop, product) == ("low_stock", ["out_of_stock", "low_stock"])
-    await catalog.hear(stock(product, 0, "in_stock"))
+    await catalog.deliver(stock(product, 0, "in_stock"))
     assert await availability(shop, product) == ("in_stock", ["in_stock", "low_stock"])
     found = await shop.client.get("/v1/products", params={"availability": "in_stock"})
     assert len(found.json()["items"]) == 1
-    assert await catalog.said(ProductChanged) == []
+    assert await catalog.published(ProductChanged) == []
 
 
 async def test_an_older_word_never_replaces_a_newer_one(shop: Any, catalog: Any) -> None:
     product = await a_product(shop)
-    await catalog.hear(stock(product, 0, "in_stock", 5))
-    await catalog.hear(stock(product, 0, "out_of_stock", 4), stock(product, 0, "out_of_stock", 5))
+    await catalog.deliver(stock(product, 0, "in_stock", 5))
+    await catalog.deliver(
+        stock(product, 0, "out_of_stock", 4), stock(product, 0, "out_of_stock", 5)
+    )
     assert (await availability(shop, product))[0] == "in_stock"
-    await catalog.hear(stock(product, 0, "low_stock", 7), stock(product, 0, "out_of_stock", 6))
+    await catalog.deliver(stock(product, 0, "low_stock", 7), stock(product, 0, "out_of_stock", 6))
     assert (await availability(shop, product))[0] == "low_stock"
 
 
@@ -62,13 +64,13 @@ async def test_the_same_message_twice_has_one_effect(shop: Any, catalog: Any) ->
     product = await a_product(shop)
     message_id = new_id()
     for _ in range(2):
-        await catalog.hear(stock(product, 0, "in_stock", 1), message_id=message_id)
+        await catalog.deliver(stock(product, 0, "in_stock", 1), message_id=message_id)
     assert (await availability(shop, product))[0] == "in_stock"
 
 
 async def test_what_cannot_be_bought_does_not_count(shop: Any, catalog: Any, staff: Any) -> None:
     product = await a_product(shop)
-    await catalog.hear(stock(product, 0, "in_stock"))
+    await catalog.deliver(stock(product, 0, "in_stock"))
     url = f"/v1/admin/products/{product['id']}/variants/{product['variants'][0]['id']}"
     assert (await shop.patch(url, version=1, is_available=False)).status_code == 200
     assert await availability(shop, product) == ("out_of_stock", ["in_stock", "out_of_stock"])
@@ -78,5 +80,5 @@ async def test_stock_of_an_unknown_or_retired_product_is_harmless(shop: Any, cat
     product = await a_product(shop)
     assert (await shop.delete(f"/v1/admin/products/{product['id']}")).status_code == 204
     stranger = {"id": str(new_id()), "variants": [{"id": str(new_id()), "sku": "X"}]}
-    await catalog.hear(stock(product, 0, "in_stock"), stock(stranger, 0, "in_stock"))
+    await catalog.deliver(stock(product, 0, "in_stock"), stock(stranger, 0, "in_stock"))
     assert await catalog.sql("select 1 from listings") == []

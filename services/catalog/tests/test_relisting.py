@@ -49,12 +49,12 @@ async def test_the_rest_of_a_change_goes_on_in_the_background(shop: Any, catalog
 async def test_a_move_is_told_of_each_product_once(shop: Any, catalog: Any) -> None:
     category = await filled(shop, 5)
     top = await shop.category("Top")
-    await catalog.forget_said()
+    await catalog.clear_outbox()
     url = f"/v1/admin/categories/{category['id']}"
     assert (await shop.patch(url, parent_id=top["id"])).status_code == 200
     while await relist(catalog.running.database):
         pass
-    told = await catalog.said(ProductChanged)
+    told = await catalog.published(ProductChanged)
     assert len({each.product_id for each in told}) == len(told) == 5
     assert {str(each.category_path[0]) for each in told} == {top["id"]}
 
@@ -71,7 +71,7 @@ async def test_a_change_amid_another_begins_again(shop: Any, catalog: Any) -> No
         pass
     assert await paths(shop) == ["Blouses"] * 5
     # The move is still announced for the products that the first run did not reach.
-    assert len({each.product_id for each in await catalog.said(ProductChanged)}) == 5
+    assert len({each.product_id for each in await catalog.published(ProductChanged)}) == 5
 
 
 async def test_a_category_that_goes_takes_its_work_along(shop: Any, catalog: Any) -> None:

@@ -7,12 +7,17 @@ import pytest
 
 from catalog import handlers
 from chassis.ids import new_id
-from contracts.catalog import ProductChanged, ProductSnapshot, ProductsSent, SendProducts
+from contracts.catalog import (
+    ProductChanged,
+    ProductSnapshot,
+    ProductSnapshotsCompleted,
+    RequestProductSnapshots,
+)
 
 
-def request(**changes: Any) -> SendProducts:
-    known = {"operation_id": new_id(), "request_id": new_id(), "asker": "svc.cart"}
-    return SendProducts(**{**known, **changes})
+def request(**changes: Any) -> RequestProductSnapshots:
+    known = {"operation_id": new_id(), "request_id": new_id(), "reply_to": "svc.cart"}
+    return RequestProductSnapshots(**{**known, **changes})
 
 
 async def test_every_product_is_told_as_it_is_now_with_its_number(shop: Any, catalog: Any) -> None:
@@ -21,23 +26,23 @@ async def test_every_product_is_told_as_it_is_now_with_its_number(shop: Any, cat
     gone = await shop.product(category, "Silk Scarf")
     await shop.patch(f"/v1/admin/products/{kept['id']}", name="Better Shirt")
     await shop.delete(f"/v1/admin/products/{gone['id']}")
-    last = {event.product_id: event for event in await catalog.said(ProductChanged)}
-    await catalog.forget_said()
+    last = {event.product_id: event for event in await catalog.published(ProductChanged)}
+    await catalog.clear_outbox()
     asked = request()
-    await catalog.hear(asked)
-    told = await catalog.said(ProductSnapshot)
+    await catalog.deliver(asked)
+    told = await catalog.published(ProductSnapshot)
     assert {each.product_id: each.model_dump() for each in told} == {
         product_id: event.model_dump() for product_id, event in last.items()
     }
     assert {each.product_id: each.sequence for each in told} == {
         product_id: event.sequence for product_id, event in last.items()
     }
-    (end,) = await catalog.said(ProductsSent)
+    (end,) = await catalog.published(ProductSnapshotsCompleted)
     assert (end.request_id, end.sent) == (asked.request_id, 2)
     ways = await catalog.sql("select distinct exchange, routing_key from outbox")
     assert [tuple(way) for way in ways] == [("snapshots", "svc.cart")]
     await shop.patch(f"/v1/admin/products/{kept['id']}", name="Best Shirt")
-    (event,) = await catalog.said(ProductChanged)
+    (event,) = await catalog.published(ProductChanged)
     assert event.sequence == last[event.product_id].sequence + 1
 
 
@@ -46,18 +51,18 @@ async def test_a_retired_product_outlives_its_category(shop: Any, catalog: Any) 
     below = await shop.category("Shirts", parent_id=above["id"])
     gone = await shop.product(below)
     await shop.delete(f"/v1/admin/products/{gone['id']}")
-    (*_, last) = await catalog.said(ProductChanged)
+    (*_, last) = await catalog.published(ProductChanged)
     other = await shop.product(above, "Silk Scarf")
     for category in (below, await shop.category("Trousers")):
         answer = await shop.delete(f"/v1/admin/categories/{category['id']}")
         assert answer.status_code == 204
-    await catalog.forget_said()
-    await catalog.hear(request())
-    told = {str(each.product_id): each for each in await catalog.said(ProductSnapshot)}
+    await catalog.clear_outbox()
+    await catalog.deliver(request())
+    told = {str(each.product_id): each for each in await catalog.published(ProductSnapshot)}
     assert told.keys() == {gone["id"], other["id"]}
     assert told[gone["id"]].model_dump() == last.model_dump()
     assert (last.status, last.category_path[0]) == ("deleted", UUID(above["id"]))
-    (end,) = await catalog.said(ProductsSent)
+    (end,) = await catalog.published(ProductSnapshotsCompleted)
     assert end.sent == 2
 
 
@@ -69,9 +74,9 @@ async def test_a_product_retired_without_a_path_has_the_unknown_category(
     await shop.delete(f"/v1/admin/products/{gone['id']}")
     await shop.delete(f"/v1/admin/categories/{category['id']}")
     await catalog.sql("update products set retired_path = null returning id")
-    await catalog.forget_said()
-    await catalog.hear(request())
-    (told,) = await catalog.said(ProductSnapshot)
+    await catalog.clear_outbox()
+    await catalog.deliver(request())
+    (told,) = await catalog.published(ProductSnapshot)
     assert (told.category_id, told.category_path) == (UUID(int=0), [UUID(int=0)])
 
 
@@ -81,21 +86,21 @@ async def test_a_long_answer_comes_in_pages(
     monkeypatch.setattr(handlers, "PAGE", 2)
     category = await shop.category()
     made = {(await shop.product(category, f"Shirt {n}"))["id"] for n in range(5)}
-    await catalog.forget_said()
+    await catalog.clear_outbox()
     asked: list[Any] = [request()]
     told: list[str] = []
     while asked:
-        await catalog.hear(*asked)
-        told += [str(each.product_id) for each in await catalog.said(ProductSnapshot)]
-        asked = await catalog.said(SendProducts)
-        ends = await catalog.said(ProductsSent)
-        await catalog.forget_said()
+        await catalog.deliver(*asked)
+        told += [str(each.product_id) for each in await catalog.published(ProductSnapshot)]
+        asked = await catalog.published(RequestProductSnapshots)
+        ends = await catalog.published(ProductSnapshotsCompleted)
+        await catalog.clear_outbox()
     assert len(told) == len(set(told)) == 5
     assert set(told) == made
     assert [end.sent for end in ends] == [5]
 
 
 async def test_an_empty_catalogue_says_so(catalog: Any) -> None:
-    await catalog.hear(request())
-    (end,) = await catalog.said()
-    assert (type(end), end.sent) == (ProductsSent, 0)
+    await catalog.deliver(request())
+    (end,) = await catalog.published()
+    assert (type(end), end.sent) == (ProductSnapshotsCompleted, 0)

@@ -133,7 +133,7 @@ async def test_a_banned_operator_gets_no_token_that_never_expires(feed: Feed) ->
     headers = feed.signed_in(
         user_id=operator, permissions=("ops:read", "ops:write"), gen={str(operator): 1}
     )
-    await feed.hear(UserTokensRevoked(user_id=operator, generation=2))
+    await feed.deliver(UserTokensRevoked(user_id=operator, generation=2))
     for method, path in (
         ("PUT", "/v1/admin/subscribers/warehouse"),
         ("DELETE", "/v1/admin/subscribers/warehouse"),
@@ -244,4 +244,4 @@ async def test_what_cannot_be_told_is_refused(
     headers = await grant("billing", "catalog.*")
     answer = await feed.client.post("/v1/events/snapshots", json=body, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert await feed.said() == []
+    assert await feed.published() == []

@@ -114,7 +114,7 @@ class Desk:
         return self.identity.signed_in(user_id=user_id, email=email, permissions=permissions)
 
     async def mails(self, kind: str | None = None) -> list[Notify]:
-        said = await self.identity.said(Notify)
+        said = await self.identity.published(Notify)
         return [mail for mail in said if kind in (None, mail.type)]
 
     async def link_of(self, mail: Notify, service: str = "notifications") -> httpx.Response:

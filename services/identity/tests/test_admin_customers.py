@@ -37,7 +37,7 @@ async def test_staff_make_and_change_a_customer_without_a_login(identity: Any, s
     changed = await identity.client.put(url, json=body, headers=headers)
     assert (changed.json()["email"], changed.json()["phone"]) == (body["email"], "+12025550123")
     assert (await identity.client.put(url, json=body, headers=headers)).status_code == 412
-    [event] = await identity.said(CustomerChanged)
+    [event] = await identity.published(CustomerChanged)
     assert (str(event.customer_id), event.sequence) == (customer["id"], 1)
 
 
@@ -80,7 +80,7 @@ async def test_a_customer_is_claimed_by_the_proven_address_and_not_before(
     assert (me["customer_id"], me["email_verified"]) == (waiting, True)
     addresses = (await identity.client.get("/v1/me/addresses", headers=headers)).json()["items"]
     assert [item["id"] for item in addresses] == [added.json()["id"]]
-    gone, taken = (await identity.said(CustomerChanged))[-2:]
+    gone, taken = (await identity.published(CustomerChanged))[-2:]
     assert (str(gone.customer_id), str(gone.merged_into)) == (own, waiting)
     assert (gone.user_id, gone.status) == (None, "inactive")
     assert (str(taken.customer_id), str(taken.user_id)) == (waiting, me["id"])

@@ -74,7 +74,7 @@ async def test_who_is_put_out_is_out_at_once(
     assert (answer.status_code, answer.json()["status"]) == (200, status)
     assert (await desk.refresh(login["refresh_token"])).json()["code"] == "session_ended"
     assert (await desk.log_in()).status_code == 403
-    [event] = await identity.said(UserStatusChanged)
+    [event] = await identity.published(UserStatusChanged)
     assert (str(event.user_id), event.status, event.sequence) == (user_id, status, 2)
 
     again = await put(identity, user_id, "status", {"status": status}, staff)
@@ -82,7 +82,7 @@ async def test_who_is_put_out_is_out_at_once(
     opened = await put(identity, user_id, "status", {"status": "active"}, staff)
     assert opened.status_code == 200
     assert (await desk.log_in()).status_code == 200
-    assert len(await identity.said(UserStatusChanged)) == 2
+    assert len(await identity.published(UserStatusChanged)) == 2
 
 
 async def test_changes_name_the_version_and_the_user_exists(

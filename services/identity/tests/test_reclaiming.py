@@ -60,11 +60,11 @@ async def test_a_mailbox_proved_without_the_password_drops_what_was_stored(
     assert (me["id"], me["email_verified"], addresses) == (before["id"], True, [])
     assert (me["first_name"], me["last_name"], me["phone"]) == ("", "", None)
     assert me["customer_id"] != before["customer_id"]
-    gone, taken = (await identity.said(CustomerChanged))[-2:]
+    gone, taken = (await identity.published(CustomerChanged))[-2:]
     assert str(gone.customer_id) == before["customer_id"]
     assert (str(gone.merged_into), str(gone.reclaimed_by)) == (me["customer_id"], me["id"])
     assert (taken.merged_into, taken.reclaimed_by, taken.status) == (None, None, "active")
-    [verified] = await identity.said(EmailVerified)
+    [verified] = await identity.published(EmailVerified)
     assert str(verified.customer_id) == me["customer_id"]
     for table in ("users", "customers", "addresses"):
         rows = await identity.sql(f"select {table}::text from {table}")
@@ -87,7 +87,7 @@ async def test_the_person_who_opened_the_account_keeps_everything(
     me, addresses = await account(identity, (await desk.log_in()).json())
     assert len(addresses) == 1
     assert me == before | {"email_verified": True, "registration_status": "registered"}
-    assert all(event.reclaimed_by is None for event in await identity.said(CustomerChanged))
+    assert all(event.reclaimed_by is None for event in await identity.published(CustomerChanged))
 
 
 async def test_the_link_alone_proves_nothing(identity: Any, desk: Any) -> None:

@@ -18,7 +18,7 @@ async def test_who_registers_can_log_in_at_once(desk: Any) -> None:
     assert login["user"]["phone"] == "+4930901820"
     assert login["user"]["roles"] == ["customer"]
     [registered], [changed] = [
-        await desk.identity.said(kind) for kind in (UserRegistered, CustomerChanged)
+        await desk.identity.published(kind) for kind in (UserRegistered, CustomerChanged)
     ]
     assert str(registered.user_id) == login["user"]["id"]
     assert str(changed.customer_id) == login["user"]["customer_id"]
@@ -40,7 +40,7 @@ async def test_ten_equal_registrations_at_once_make_one_account(identity: Any, d
 
     assert {answer.status_code for answer in answers} == {202, 429}
     assert len(await identity.sql("select id from users")) == 1
-    assert len(await identity.said(UserRegistered)) == 1
+    assert len(await identity.published(UserRegistered)) == 1
 
 
 async def test_the_mailed_link_proves_the_address_once(identity: Any, desk: Any) -> None:
@@ -53,7 +53,7 @@ async def test_the_mailed_link_proves_the_address_once(identity: Any, desk: Any)
     again = await desk.post("/v1/auth/verify", body)
     assert again.json()["code"] == "bad_email_token"
     assert (await desk.log_in()).json()["user"]["email_verified"] is True
-    assert len(await identity.said(EmailVerified)) == 1
+    assert len(await identity.published(EmailVerified)) == 1
 
 
 async def test_a_late_or_foreign_token_is_refused(identity: Any, desk: Any) -> None:

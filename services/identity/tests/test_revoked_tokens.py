@@ -111,11 +111,11 @@ async def test_access_tokens_end_with_what_they_were_issued_for(
 ) -> None:
     login = await desk.joins()
     assert await me(identity, bearer(login)) == 200
-    await identity.forget_said()
+    await identity.clear_outbox()
     answer = await act(desk, identity, admin, login)
     assert answer.status_code in (200, 204) or answer.json()["code"] == "refresh_token_reused"
 
-    [published] = await identity.said(event)
+    [published] = await identity.published(event)
     assert str(published.user_id) == login["user"]["id"]
     assert await me(identity, bearer(login)) == 401
 
@@ -133,7 +133,7 @@ async def test_other_sessions_outlive_a_logout(identity: Any, desk: Any) -> None
     assert await me(identity, bearer(second)) == 200
     # A logout that is repeated has nothing more to tell.
     await log_out(desk, identity, None, first)
-    assert len(await identity.said(SessionTokensRevoked)) == 1
+    assert len(await identity.published(SessionTokensRevoked)) == 1
 
 
 async def test_a_role_that_changes_counts_for_all_who_have_it(
@@ -152,7 +152,7 @@ async def test_a_role_that_changes_counts_for_all_who_have_it(
     answer = await identity.client.put(url, json=body, headers={**admin, "If-Match": etag})
     assert answer.status_code == 200, answer.text
 
-    [published] = await identity.said(RoleTokensRevoked)
+    [published] = await identity.published(RoleTokensRevoked)
     assert str(published.role_id) == support["id"]
     for login in logins:
         assert await me(identity, bearer(login)) == 401
@@ -241,7 +241,7 @@ async def test_what_is_told_names_ids_and_numbers_alone(
 ) -> None:
     login = await desk.comes_in()
     await log_out_everywhere(desk, identity, admin, login)
-    [event] = await identity.said(UserTokensRevoked)
+    [event] = await identity.published(UserTokensRevoked)
     assert set(event.model_dump()) == {"user_id", "customer_id", "generation"}
     assert event.generation > 1
     assert event.sequence > 1

@@ -79,7 +79,7 @@ async def test_a_reused_refresh_token_is_logged_and_its_owner_warned_once(
     [line] = lines
     assert line["event"] == "refresh token reused"
     assert str(line["user_id"]) == login["user"]["id"]
-    [warning] = await identity.said(WarnAccountOwner)
+    [warning] = await identity.published(WarnAccountOwner)
     assert (warning.type, warning.recipient) == ("session_compromised", "ada@example.com")
     assert warning.reference_id == line["session_id"]
 
@@ -90,7 +90,7 @@ async def test_the_owner_is_warned_of_a_new_password(identity: Any, desk: Any) -
     token = await desk.token_of((await desk.mails("password_reset"))[0])
     body = {"token": token, "password": OTHER}
     assert (await desk.post("/v1/auth/password-reset/confirm", body)).status_code == 204
-    [warning] = await identity.said(WarnAccountOwner)
+    [warning] = await identity.published(WarnAccountOwner)
     assert (warning.type, warning.recipient) == ("password_changed", "ada@example.com")
     assert OTHER not in str(warning)
 

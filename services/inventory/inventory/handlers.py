@@ -12,15 +12,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.bus import Bus
 from chassis.ids import utcnow
 from chassis.settings import ServiceSettings
-from contracts.catalog import ProductChanged, ProductSnapshot, ProductsSent, ProductState
+from contracts.catalog import (
+    ProductChanged,
+    ProductSnapshot,
+    ProductSnapshotsCompleted,
+    ProductState,
+)
 from contracts.inventory import (
     ReleaseStock,
+    RequestStockSnapshots,
     ReserveStock,
     RestockUnits,
-    SendStockLevels,
     StockEvent,
-    StockLevelsSent,
     StockReleased,
+    StockSnapshotsCompleted,
 )
 from contracts.message import Message
 from contracts.orders import OrderConfirmed
@@ -86,14 +91,14 @@ async def release_stock(commands: Sequence[ReleaseStock], tx: AsyncSession) -> A
     )
     locked = await give_back(tx, holds.values())
     answers: Answers = [
-        [holds[command.order_id].say(StockReleased(order_id=command.order_id))]
+        [holds[command.order_id].record(StockReleased(order_id=command.order_id))]
         for command in commands
     ]
     await reservations.save_holds(tx, holds.values())
     return tell(commands, answers, locked, await stock.save_stock(tx, locked))
 
 
-@bus.handles_many(OrderConfirmed, unhurried=True)
+@bus.handles_many(OrderConfirmed, low_priority=True)
 async def commit_stock(events: Sequence[OrderConfirmed], tx: AsyncSession) -> None:
     """Commit what confirmed orders hold: it stays theirs until it leaves the warehouse."""
     await reservations.commit_holds(tx, [event.order_id for event in events])
@@ -160,28 +165,30 @@ async def restock_units(command: RestockUnits, tx: AsyncSession) -> list[StockEv
 
 
 @bus.handles_many(ProductSnapshot)
-@bus.handles_many(ProductChanged, unhurried=True)
+@bus.handles_many(ProductChanged, low_priority=True)
 async def learn_variants(events: Sequence[ProductState], tx: AsyncSession) -> None:
     """Know every variant that can be kept."""
     await stock.learn_variants(tx, events)
 
 
-@bus.handles(SendStockLevels)
-async def send_stock_levels(command: SendStockLevels, tx: AsyncSession) -> list[Message]:
+@bus.handles(RequestStockSnapshots)
+async def request_stock_snapshots(
+    command: RequestStockSnapshots, tx: AsyncSession
+) -> list[Message]:
     """Tell one asker a page of levels as they are now, and ask ourselves for the next."""
     page = await stock.list_levels(tx, command.after, PAGE)
-    answers: list[Message] = [level.snapshot(command.asker) for level in page]
+    answers: list[Message] = [level.snapshot(command.reply_to) for level in page]
     sent = command.sent + len(answers)
     if len(page) < PAGE:
-        end = StockLevelsSent(request_id=command.request_id, sent=sent)
-        return [*answers, end.told_to(command.asker, 1)]
+        end = StockSnapshotsCompleted(request_id=command.request_id, sent=sent)
+        return [*answers, end.addressed_to(command.reply_to, 1)]
     last = page[-1].variant_id
     next_page = {"after": last, "sent": sent, "operation_id": uuid5(command.request_id, str(last))}
     return [*answers, command.model_copy(update=next_page)]
 
 
-@bus.handles(ProductsSent)
-async def note_filled(told: ProductsSent, tx: AsyncSession) -> None:
+@bus.handles(ProductSnapshotsCompleted)
+async def log_bootstrap_completed(told: ProductSnapshotsCompleted, tx: AsyncSession) -> None:
     """The copy that was empty holds all there was."""
     log.info("copy filled", source=told.source(), told=told.sent)
 

@@ -5,7 +5,7 @@ from chassis.settings import ServiceSettings
 from inventory import handlers
 from inventory.api import movements, reconciliation, reservations, stock, stock_items, warehouses
 from inventory.domain.model import Base
-from inventory.store.readings import READINGS
+from inventory.store.gauges import GAUGES
 from inventory.sweeps import sweeps
 
 service = Service(
@@ -23,5 +23,5 @@ service = Service(
     ],
     handlers.bus,
     sweeps,
-    readings=READINGS,
+    gauges=GAUGES,
 )

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.bootstrap import ask_while_empty
+from chassis.bootstrap import request_snapshots_while_empty
 from chassis.db import Database
 from chassis.ids import new_id
 from chassis.sweep import Batch, Sweep
-from contracts.catalog import SendProducts
+from contracts.catalog import RequestProductSnapshots
 from inventory.store import recounts, stock
 
 WAREHOUSES_AT_ONCE = 20
@@ -23,7 +23,7 @@ async def recount(database: Database) -> int:
     done = 0
     for warehouse_id in waiting:
         with BATCH.isolated(warehouse_id):
-            done += await database.repeat(partial(_go_on, warehouse_id))
+            done += await database.retry(partial(_go_on, warehouse_id))
     return done
 
 
@@ -31,11 +31,13 @@ async def _go_on(warehouse_id: UUID, tx: AsyncSession) -> int:
     return await recounts.go_on(tx, warehouse_id)
 
 
-def _ask_for_products() -> SendProducts:
-    return SendProducts(operation_id=new_id(), request_id=new_id(), asker="svc.inventory")
+def _ask_for_products() -> RequestProductSnapshots:
+    return RequestProductSnapshots(
+        operation_id=new_id(), request_id=new_id(), reply_to="svc.inventory"
+    )
 
 
 sweeps = [
     Sweep(BATCH.name, recount),
-    ask_while_empty("variants", stock.knows_no_variant, _ask_for_products),
+    request_snapshots_while_empty("variants", stock.knows_no_variant, _ask_for_products),
 ]

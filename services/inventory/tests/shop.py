@@ -94,12 +94,12 @@ class Shop:
     async def variant(self, first: int | None = None, second: int | None = None) -> UUID:
         """A variant with so many pieces in each warehouse; None: never kept there."""
         told = product()
-        await self.inventory.hear(told)
+        await self.inventory.deliver(told)
         variant_id = told.variants[0].variant_id
         for warehouse_id, on_hand in ((self.first, first), (self.second, second)):
             if on_hand is not None:
                 await self.count(variant_id, warehouse_id, on_hand)
-        await self.inventory.forget_said()
+        await self.inventory.clear_outbox()
         return variant_id
 
     async def count(self, variant_id: UUID, warehouse_id: UUID, on_hand: int, **body: Any) -> Any:

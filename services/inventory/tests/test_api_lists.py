@@ -52,9 +52,9 @@ async def test_stock_is_listed_by_sku_and_filtered(shop: Shop) -> None:
 async def test_every_movement_is_there_newest_first(shop: Shop) -> None:
     mug, pot = await shop.variant(5), await shop.variant(5)
     order = wants((mug, 2))
-    await shop.inventory.hear(order)
-    (reserved,) = await shop.inventory.said(StockReserved)
-    await shop.inventory.hear(parcel(order.order_id, *reserved.allocations))
+    await shop.inventory.deliver(order)
+    (reserved,) = await shop.inventory.published(StockReserved)
+    await shop.inventory.deliver(parcel(order.order_id, *reserved.allocations))
 
     async def moves(**params: Any) -> list[tuple[str, str, int, str | None]]:
         rows = await items(shop, "/movements", **params)
@@ -85,7 +85,7 @@ async def test_old_holds_can_be_found(shop: Shop) -> None:
     mug = await shop.variant(5)
     old, new, refused, gone = wants((mug, 1)), wants((mug, 1)), wants((mug, 9)), new_id()
     for message in (old, new, refused, ReleaseStock(operation_id=new_id(), order_id=gone)):
-        await shop.inventory.hear(message)
+        await shop.inventory.deliver(message)
     await shop.inventory.sql(
         "update reservations set created_at = now() - interval '1 hour' where order_id = :id",
         id=old.order_id,

@@ -73,7 +73,7 @@ async def test_a_version_of_stock_that_is_not_there_is_stale(shop: Shop) -> None
 async def test_reserving_does_not_stand_in_the_way_of_counting(shop: Shop) -> None:
     mug = await shop.variant(5)
     version = (await get(shop, f"/{mug}/{shop.first}")).json()["version"]
-    await shop.inventory.hear(wants((mug, 3)))
+    await shop.inventory.deliver(wants((mug, 3)))
 
     refused = await put(shop, mug, version, on_hand=2)
     assert (refused.status_code, refused.json()["code"]) == (409, "below_reserved")
@@ -102,7 +102,7 @@ async def test_what_nobody_told_of_cannot_be_counted(shop: Shop) -> None:
 async def test_a_sellers_warehouse_keeps_only_that_sellers_variants(shop: Shop) -> None:
     mug, seller = await shop.variant(), new_id()
     theirs = product(seller_id=seller)
-    await shop.inventory.hear(theirs)
+    await shop.inventory.deliver(theirs)
     await shop.inventory.sql("update warehouses set seller_id = :id where code = 'W1'", id=seller)
 
     assert (await put(shop, mug)).json()["code"] == "seller_mismatch"
@@ -179,7 +179,7 @@ async def test_a_bad_count_is_refused(shop: Shop) -> None:
 
 async def test_hundreds_are_counted_at_once_or_not_at_all(shop: Shop) -> None:
     told = product(250)
-    await shop.inventory.hear(told)
+    await shop.inventory.deliver(told)
     rows = [
         {"variant_id": str(v.variant_id), "warehouse_id": str(w), "on_hand": 3, "sku": v.sku}
         for v in told.variants
@@ -195,14 +195,14 @@ async def test_hundreds_are_counted_at_once_or_not_at_all(shop: Shop) -> None:
     assert answer.status_code == 200, answer.text
     assert len(answer.json()["items"]) == 500
     assert (await bulk(shop, *rows)).content == answer.content
-    assert len(await shop.inventory.said()) == 250
+    assert len(await shop.inventory.published()) == 250
     again = await bulk(shop, *({**row, "on_hand": 4} for row in rows), key="l")
     assert {item["on_hand"] for item in again.json()["items"]} == {4}
 
 
 async def test_a_bad_bulk_count_is_refused_whole(shop: Shop) -> None:
     mug, pot = await shop.variant(5), await shop.variant(5)
-    await shop.inventory.hear(wants((mug, 3)))
+    await shop.inventory.deliver(wants((mug, 3)))
     row = {"variant_id": str(mug), "warehouse_id": str(shop.first), "on_hand": 2}
     other = {**row, "variant_id": str(pot)}
 

@@ -33,8 +33,8 @@ def test_a_threshold_of_nothing_knows_no_low_stock() -> None:
 
 async def told(shop: Shop, variant_id: UUID) -> list[Any]:
     """What was said of the variant since last asked, checked to be numbered without a gap."""
-    events = [m for m in await shop.inventory.said() if isinstance(m, StockEvent)]
-    await shop.inventory.forget_said()
+    events = [m for m in await shop.inventory.published() if isinstance(m, StockEvent)]
+    await shop.inventory.clear_outbox()
     assert {e.variant_id for e in events} <= {variant_id}
     numbers = [e.sequence for e in events]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True
@@ -49,16 +49,16 @@ async def test_stock_runs_low_runs_out_and_comes_back(shop: Shop) -> None:
     mug = await shop.variant(12, 3)
     some, most, rest = wants((mug, 4)), wants((mug, 1)), wants((mug, 10))
 
-    await shop.inventory.hear(some)
+    await shop.inventory.deliver(some)
     assert kinds(await told(shop, mug)) == [StockChanged]
-    await shop.inventory.hear(most)
+    await shop.inventory.deliver(most)
     changed, low = await told(shop, mug)
     assert (changed.availability, low.available, low.threshold) == ("low_stock", 10, 10)
-    await shop.inventory.hear(rest)
+    await shop.inventory.deliver(rest)
     assert kinds(await told(shop, mug)) == [StockChanged, StockRanOut]
-    await shop.inventory.hear(ReleaseStock(operation_id=new_id(), order_id=most.order_id))
+    await shop.inventory.deliver(ReleaseStock(operation_id=new_id(), order_id=most.order_id))
     assert kinds(await told(shop, mug)) == [StockChanged, StockCameBack]
-    await shop.inventory.hear(ReleaseStock(operation_id=new_id(), order_id=rest.order_id))
+    await shop.inventory.deliver(ReleaseStock(operation_id=new_id(), order_id=rest.order_id))
     (changed,) = await told(shop, mug)
     assert (changed.on_hand, changed.reserved, changed.available) == (15, 4, 11)
     assert (changed.availability, changed.sequence) == ("in_stock", 10)
@@ -66,7 +66,7 @@ async def test_stock_runs_low_runs_out_and_comes_back(shop: Shop) -> None:
 
 async def test_the_first_stock_of_a_new_variant_has_not_come_back(shop: Shop) -> None:
     variant = product()
-    await shop.inventory.hear(variant)
+    await shop.inventory.deliver(variant)
     mug = variant.variants[0].variant_id
     await shop.count(mug, shop.first, 5)
 
@@ -77,18 +77,18 @@ async def test_the_first_stock_of_a_new_variant_has_not_come_back(shop: Shop) ->
 
 async def test_an_order_of_many_variants_tells_of_each_once(shop: Shop) -> None:
     mug, pot = await shop.variant(20), await shop.variant(20)
-    await shop.inventory.hear(wants((mug, 1), (pot, 1), (mug, 1)), wants((pot, 3)))
+    await shop.inventory.deliver(wants((mug, 1), (pot, 1), (mug, 1)), wants((pot, 3)))
 
-    changed = {e.variant_id: e for e in await shop.inventory.said(StockChanged)}
+    changed = {e.variant_id: e for e in await shop.inventory.published(StockChanged)}
     assert changed[mug].reserved == 2
     assert changed[pot].reserved == 4
-    assert len(await shop.inventory.said(StockChanged)) == 2
+    assert len(await shop.inventory.published(StockChanged)) == 2
 
 
 async def test_what_is_told_belongs_to_the_order_that_moved_it_last(shop: Shop) -> None:
     mug, pot = await shop.variant(20), await shop.variant(20)
     first, last = wants((mug, 1), (pot, 1)), wants((mug, 1))
-    await shop.inventory.hear(first, last)
+    await shop.inventory.deliver(first, last)
 
     rows = await shop.inventory.sql(
         "select subject, headers->>'cloudEvents:correlationid' from outbox "
@@ -131,5 +131,5 @@ async def test_a_threshold_that_rises_makes_the_stock_low(shop: Shop) -> None:
 
 async def test_a_refused_order_tells_nothing_of_stock(shop: Shop) -> None:
     mug = await shop.variant(1)
-    await shop.inventory.hear(wants((mug, 2)))
+    await shop.inventory.deliver(wants((mug, 2)))
     assert await told(shop, mug) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.scraped import Samples
+from chassis.metrics_page import MetricsPage
 from chassis.settings import ServiceSettings
 from chassis.testing import Harness
 
@@ -12,14 +12,14 @@ OVERSOLD = "cartwright_stock_oversold_items"
 
 
 async def oversold(shop: Shop) -> float:
-    found = Samples.of(await shop.inventory.client.get("/metrics"))
+    found = MetricsPage.of(await shop.inventory.client.get("/metrics"))
     assert OVERSOLD in found.names
     return found(OVERSOLD)
 
 
 async def test_nothing_is_oversold_while_orders_hold_what_is_reserved(shop: Shop) -> None:
     mug = await shop.variant(5)
-    await shop.inventory.hear(wants((mug, 2)))
+    await shop.inventory.deliver(wants((mug, 2)))
     assert await oversold(shop) == 0
 
 
@@ -33,6 +33,6 @@ async def test_nothing_is_oversold_while_orders_hold_what_is_reserved(shop: Shop
 async def test_a_promise_too_many_is_seen(inventory: Harness[ServiceSettings], defect: str) -> None:
     shop = await Shop.open(inventory)
     mug = await shop.variant(5)
-    await inventory.hear(wants((mug, 2)))
+    await inventory.deliver(wants((mug, 2)))
     await inventory.sql(defect)
     assert await oversold(shop) == 1

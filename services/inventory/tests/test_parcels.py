@@ -24,10 +24,10 @@ from .shop import Shop, confirmed, parcel, wants
 async def held(shop: Shop, *lines: tuple[UUID, int]) -> tuple[UUID, list[Allocation]]:
     """A confirmed order and what it holds."""
     order = wants(*lines)
-    await shop.inventory.hear(order)
-    await shop.inventory.hear(confirmed(order.order_id))
-    (reserved,) = await shop.inventory.said(StockReserved)
-    await shop.inventory.forget_said()
+    await shop.inventory.deliver(order)
+    await shop.inventory.deliver(confirmed(order.order_id))
+    (reserved,) = await shop.inventory.published(StockReserved)
+    await shop.inventory.clear_outbox()
     return order.order_id, reserved.allocations
 
 
@@ -40,11 +40,11 @@ async def test_a_parcel_takes_its_pieces_and_their_promise_along(shop: Shop) -> 
     order_id, pieces = await held(shop, (mug, 2))
     sent = parcel(order_id, *pieces)
     for _ in range(2):
-        await shop.inventory.hear(sent)
+        await shop.inventory.deliver(sent)
 
     assert await shop.pieces(mug) == [(3, 0)]
     assert await shop.state(order_id) == "fulfilled"
-    (changed,) = await shop.inventory.said()
+    (changed,) = await shop.inventory.published()
     assert (changed.on_hand, changed.reserved, changed.available) == (3, 0, 3)
 
 
@@ -52,7 +52,7 @@ async def test_the_same_parcel_twice_in_one_batch_counts_once(shop: Shop) -> Non
     mug = await shop.variant(5)
     order_id, pieces = await held(shop, (mug, 2))
     sent = parcel(order_id, *pieces)
-    await shop.inventory.hear(sent, sent)
+    await shop.inventory.deliver(sent, sent)
     assert await shop.pieces(mug) == [(3, 0)]
 
 
@@ -60,13 +60,13 @@ async def test_several_parcels_fulfil_an_order_together(shop: Shop) -> None:
     mug = await shop.variant(2, 2)
     order_id, (here, there) = await held(shop, (mug, 3))
     half = here.model_copy(update={"quantity": 1})
-    await shop.inventory.hear(parcel(order_id, half))
+    await shop.inventory.deliver(parcel(order_id, half))
     assert await shop.state(order_id) == "committed"
-    await shop.inventory.hear(parcel(order_id, half), parcel(order_id, there))
+    await shop.inventory.deliver(parcel(order_id, half), parcel(order_id, there))
 
     assert await shop.pieces(mug) == [(0, 0), (1, 0)]
     assert await shop.state(order_id) == "fulfilled"
-    await shop.inventory.hear(confirmed(order_id))
+    await shop.inventory.deliver(confirmed(order_id))
     assert await shop.state(order_id) == "fulfilled"
 
 
@@ -74,29 +74,29 @@ async def test_a_hand_over_may_be_heard_before_the_confirmation(shop: Shop) -> N
     mug = await shop.variant(2, 2)
     order_id, (here, there) = await held(shop, (mug, 4))
     await shop.inventory.sql("update reservations set state = 'held'")
-    await shop.inventory.hear(parcel(order_id, here))
-    await shop.inventory.hear(confirmed(order_id))
-    await shop.inventory.hear(parcel(order_id, there))
+    await shop.inventory.deliver(parcel(order_id, here))
+    await shop.inventory.deliver(confirmed(order_id))
+    await shop.inventory.deliver(parcel(order_id, there))
     assert await shop.state(order_id) == "fulfilled"
 
 
 async def test_what_was_kept_back_is_released_and_what_left_stays_gone(shop: Shop) -> None:
     mug = await shop.variant(2, 2)
     order_id, (here, _there) = await held(shop, (mug, 4))
-    await shop.inventory.hear(parcel(order_id, here))
+    await shop.inventory.deliver(parcel(order_id, here))
     for _ in range(2):
-        await shop.inventory.hear(release(order_id))
+        await shop.inventory.deliver(release(order_id))
 
     assert await shop.pieces(mug) == [(0, 0), (2, 0)]
     assert await shop.state(order_id) == "released"
-    assert len(await shop.inventory.said(StockReleased)) == 2
+    assert len(await shop.inventory.published(StockReleased)) == 2
 
 
 async def test_a_fulfilled_order_holds_nothing_to_release(shop: Shop) -> None:
     mug = await shop.variant(2)
     order_id, pieces = await held(shop, (mug, 2))
-    await shop.inventory.hear(parcel(order_id, *pieces))
-    await shop.inventory.hear(release(order_id))
+    await shop.inventory.deliver(parcel(order_id, *pieces))
+    await shop.inventory.deliver(release(order_id))
 
     assert await shop.state(order_id) == "fulfilled"
     assert await shop.pieces(mug) == [(0, 0)]
@@ -107,8 +107,8 @@ async def test_a_release_that_overtakes_the_hand_over_still_counts_the_pieces_go
 ) -> None:
     mug = await shop.variant(5)
     order_id, pieces = await held(shop, (mug, 2))
-    await shop.inventory.hear(release(order_id))
-    await shop.inventory.hear(parcel(order_id, *pieces))
+    await shop.inventory.deliver(release(order_id))
+    await shop.inventory.deliver(parcel(order_id, *pieces))
 
     assert await shop.pieces(mug) == [(3, 0)]
     assert await shop.state(order_id) == "fulfilled"
@@ -117,10 +117,10 @@ async def test_a_release_that_overtakes_the_hand_over_still_counts_the_pieces_go
 async def test_pieces_gone_but_promised_to_another_are_a_fault_for_people(shop: Shop) -> None:
     mug = await shop.variant(2)
     order_id, pieces = await held(shop, (mug, 2))
-    await shop.inventory.hear(release(order_id))
-    await shop.inventory.hear(wants((mug, 1)))
+    await shop.inventory.deliver(release(order_id))
+    await shop.inventory.deliver(wants((mug, 1)))
     with pytest.raises(BelowReserved):
-        await shop.inventory.hear(parcel(order_id, *pieces))
+        await shop.inventory.deliver(parcel(order_id, *pieces))
     assert await shop.pieces(mug) == [(2, 1)]
 
 
@@ -137,7 +137,7 @@ async def test_a_parcel_of_pieces_never_promised_is_a_fault(shop: Shop, change: 
     }[change]
     sent = parcel(new_id() if change == "order" else order_id, piece.model_copy(update=wrong))
     with pytest.raises(NeverPromised):
-        await shop.inventory.hear(sent)
+        await shop.inventory.deliver(sent)
     assert await shop.pieces(mug) == [(5, 2), (5, 0)]
     assert await shop.inventory.sql("select 1 from stock_operations") == []
 
@@ -149,14 +149,14 @@ def came_back(order_id: UUID, *lines: Allocation, reason: str = "returned") -> R
 async def test_what_came_back_is_put_on_its_shelf_once(shop: Shop) -> None:
     mug = await shop.variant(2)
     order_id, pieces = await held(shop, (mug, 2))
-    await shop.inventory.hear(parcel(order_id, *pieces))
-    await shop.inventory.forget_said()
+    await shop.inventory.deliver(parcel(order_id, *pieces))
+    await shop.inventory.clear_outbox()
     back = came_back(order_id, *pieces, reason="r" * 900)
     for _ in range(2):
-        await shop.inventory.hear(back)
+        await shop.inventory.deliver(back)
 
     assert await shop.pieces(mug) == [(2, 0)]
-    changed, _came_back = await shop.inventory.said()
+    changed, _came_back = await shop.inventory.published()
     assert type(changed) is StockChanged
     (moved,) = await shop.inventory.sql("select * from stock_movements where operation = 'restock'")
     assert (moved.reference_type, moved.reference_id, moved.adjustment) == ("return", order_id, 2)
@@ -166,9 +166,9 @@ async def test_what_came_back_is_put_on_its_shelf_once(shop: Shop) -> None:
 async def test_pieces_may_come_back_to_another_warehouse(shop: Shop) -> None:
     mug = await shop.variant(2)
     order_id, (piece,) = await held(shop, (mug, 2))
-    await shop.inventory.hear(parcel(order_id, piece))
+    await shop.inventory.deliver(parcel(order_id, piece))
     elsewhere = piece.model_copy(update={"warehouse_id": shop.second})
-    await shop.inventory.hear(came_back(order_id, elsewhere, reason=""))
+    await shop.inventory.deliver(came_back(order_id, elsewhere, reason=""))
     assert await shop.pieces(mug) == [(0, 0), (2, 0)]
 
 
@@ -186,7 +186,7 @@ async def test_a_restock_that_makes_no_sense_is_a_fault(
     mug = await shop.variant(2)
     order_id, (piece,) = await held(shop, (mug, 1))
     with pytest.raises(fault):
-        await shop.inventory.hear(came_back(order_id, piece.model_copy(update=wrong)))
+        await shop.inventory.deliver(came_back(order_id, piece.model_copy(update=wrong)))
     assert await shop.inventory.sql("select 1 from stock_operations") == []
 
 
@@ -195,9 +195,9 @@ async def test_hand_over_and_release_end_the_same_in_every_order(shop: Shop) -> 
     for places in permutations(range(4)):
         mug = await shop.variant(2, 2)
         order = wants((mug, 3))
-        await shop.inventory.forget_said()
-        await shop.inventory.hear(order)
-        (reserved,) = await shop.inventory.said(StockReserved)
+        await shop.inventory.clear_outbox()
+        await shop.inventory.deliver(order)
+        (reserved,) = await shop.inventory.published(StockReserved)
         here, there = reserved.allocations
         messages = [
             confirmed(order.order_id),
@@ -206,6 +206,6 @@ async def test_hand_over_and_release_end_the_same_in_every_order(shop: Shop) -> 
             release(order.order_id),
         ]
         for place in places:
-            await shop.inventory.hear(messages[place])
+            await shop.inventory.deliver(messages[place])
         ends.append((await shop.pieces(mug), await shop.state(order.order_id)))
     assert ends == [([(0, 0), (1, 0)], "fulfilled")] * 24

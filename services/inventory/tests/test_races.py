@@ -93,7 +93,7 @@ async def received(pool: Database, deliveries: Sequence[Delivery]) -> None:
 
 async def assert_numbered_without_gaps(shop: Shop) -> None:
     numbers: dict[str, list[int]] = {}
-    for message in await shop.inventory.said(StockEvent):
+    for message in await shop.inventory.published(StockEvent):
         numbers.setdefault(message.subject(), []).append(message.sequence)
     for each in numbers.values():
         assert each == list(range(each[0], each[0] + len(each)))
@@ -103,7 +103,7 @@ async def test_three_buyers_for_every_unit(shop: Shop) -> None:
     mug = await shop.variant(40, 20)
     await at_once(shop, [wants((mug, 1)) for _ in range(180)])
 
-    answers = Counter(map(type, await shop.inventory.said(StockReserved, StockRejected)))
+    answers = Counter(map(type, await shop.inventory.published(StockReserved, StockRejected)))
     assert answers == {StockReserved: 60, StockRejected: 120}
     assert await shop.pieces(mug) == [(40, 40), (20, 20)]
     await assert_numbered_without_gaps(shop)
@@ -120,8 +120,8 @@ async def test_orders_of_many_variants_in_any_order_never_stand_in_each_others_w
     ]
     await at_once(shop, orders)
 
-    held = await shop.inventory.said(StockReserved)
-    refused = await shop.inventory.said(StockRejected)
+    held = await shop.inventory.published(StockReserved)
+    refused = await shop.inventory.published(StockRejected)
     assert len(held) + len(refused) == len(orders)
     assert {r.reason for r in refused} <= {"insufficient"}
     # What a refused order lacked was really short: it is short still, as nothing came back.
@@ -135,7 +135,7 @@ async def test_one_order_sent_by_everybody_at_once_holds_once(shop: Shop) -> Non
     order = wants((mug, 2))
     await at_once(shop, [order] * 20, size=2)
 
-    answers = await shop.inventory.said(StockReserved)
+    answers = await shop.inventory.published(StockReserved)
     assert sorted(a.sequence for a in answers) == list(range(1, 21))
     assert await shop.pieces(mug) == [(50, 2)]
 
@@ -148,7 +148,7 @@ async def test_orders_and_their_calling_off_meet_in_any_order(shop: Shop) -> Non
     await asyncio.gather(at_once(shop, orders), at_once(shop, called_off))
 
     assert await shop.pieces(mug) == [(30, 0)]
-    assert len(await shop.inventory.said(StockReleased)) == 60
+    assert len(await shop.inventory.published(StockReleased)) == 60
     states = await shop.inventory.sql("select state, count(*) from reservations group by state")
     assert {row.state for row in states} <= {"released", "rejected"}
 
@@ -160,7 +160,7 @@ async def test_buying_sending_calling_off_and_counting_at_once_leave_the_books_r
     mug, pot = await shop.variant(40, 40), await shop.variant(40, 40)
     first = [wants((mug, dice.randint(1, 3)), (pot, 1)) for _ in range(24)]
     await at_once(shop, first)
-    held = await shop.inventory.said(StockReserved)
+    held = await shop.inventory.published(StockReserved)
     assert len(held) == len(first)
     parcels = [
         parcel(r.order_id, *together) for r in held[:12] for together in by_warehouse(r.allocations)

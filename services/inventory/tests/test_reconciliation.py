@@ -25,8 +25,8 @@ async def held(shop: Shop) -> dict[str, int]:
 async def test_a_stray_hold_goes_back_on_sale_and_orders_hears_nothing(shop: Shop) -> None:
     mug = await shop.variant(5)
     stray, sound = wants((mug, 2)), wants((mug, 1))
-    await shop.inventory.hear(stray, sound)
-    await shop.inventory.forget_said()
+    await shop.inventory.deliver(stray, sound)
+    await shop.inventory.clear_outbox()
     assert await held(shop) == {str(stray.order_id): 2, str(sound.order_id): 1}
 
     answer = await release(shop, stray.order_id)
@@ -35,8 +35,8 @@ async def test_a_stray_hold_goes_back_on_sale_and_orders_hears_nothing(shop: Sho
     assert (answer.json()["state"], answer.json()["pieces"]) == ("released", 0)
     assert await shop.pieces(mug) == [(5, 1)]
     assert await held(shop) == {str(sound.order_id): 1}
-    assert await shop.inventory.said(StockReleased) == []
-    assert await shop.inventory.said(StockChanged) != []
+    assert await shop.inventory.published(StockReleased) == []
+    assert await shop.inventory.published(StockChanged) != []
     assert (entry.action, entry.before["pieces"], entry.reason) == (
         "hold.release", 2, WHY["reason"]
     )  # fmt: skip
@@ -44,7 +44,7 @@ async def test_a_stray_hold_goes_back_on_sale_and_orders_hears_nothing(shop: Sho
 
 async def test_what_is_not_held_cannot_be_released(shop: Shop) -> None:
     order = wants((await shop.variant(5), 2))
-    await shop.inventory.hear(order)
+    await shop.inventory.deliver(order)
     assert (await release(shop, new_id())).status_code == 404
     assert (await release(shop, order.order_id, "ops:read")).status_code == 403
     assert (await release(shop, order.order_id)).status_code == 200

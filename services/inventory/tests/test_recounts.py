@@ -37,11 +37,11 @@ async def test_the_rest_of_a_closing_goes_on_in_the_background(inventory: Any) -
     assert [each["recount"] for each in listed] == [None, closed["recount"]]
 
     # Nothing is promised from it, told or not.
-    await inventory.hear(wants((max(variants), 1)))
+    await inventory.deliver(wants((max(variants), 1)))
     assert [await recount(database) for _ in range(3)] == [2, 1, 0]
     one = await inventory.client.get(f"{url}/{shop.second}", headers=shop.staff())
     assert one.json()["recount"] is None
-    told = [event for event in await inventory.said() if isinstance(event, StockChanged)]
+    told = [event for event in await inventory.published() if isinstance(event, StockChanged)]
     assert {event.variant_id for event in told} == set(variants)
     assert len(told) == 5
     assert {(event.available, event.availability) for event in told} == {(0, "out_of_stock")}

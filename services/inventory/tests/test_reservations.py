@@ -25,9 +25,9 @@ def release(order_id: UUID) -> ReleaseStock:
 async def test_all_lines_are_held_warehouse_after_warehouse(shop: Shop) -> None:
     mug, pot = await shop.variant(2, 5), await shop.variant(3)
     order = wants((mug, 4), (pot, 1))
-    await shop.inventory.hear(order)
+    await shop.inventory.deliver(order)
 
-    (reserved,) = await shop.inventory.said(StockReserved)
+    (reserved,) = await shop.inventory.published(StockReserved)
     held = [(a.variant_id, a.warehouse_id, a.quantity) for a in reserved.allocations]
     assert held == [(mug, shop.first, 2), (mug, shop.second, 2), (pot, shop.first, 1)]
     assert await shop.pieces(mug) == [(2, 2), (5, 2)]
@@ -37,9 +37,9 @@ async def test_all_lines_are_held_warehouse_after_warehouse(shop: Shop) -> None:
 async def test_one_short_line_leaves_the_whole_order_without(shop: Shop) -> None:
     mug, pot = await shop.variant(2, 1), await shop.variant(3)
     order = wants((pot, 3), (mug, 4))
-    await shop.inventory.hear(order)
+    await shop.inventory.deliver(order)
 
-    (rejected,) = await shop.inventory.said()
+    (rejected,) = await shop.inventory.published()
     assert rejected.reason == "insufficient"
     assert [(s.variant_id, s.wanted, s.available) for s in rejected.shortages] == [(mug, 4, 3)]
     assert await shop.pieces(pot) == [(3, 0)]
@@ -47,9 +47,9 @@ async def test_one_short_line_leaves_the_whole_order_without(shop: Shop) -> None
 
 async def test_two_lines_of_one_variant_are_counted_together(shop: Shop) -> None:
     mug = await shop.variant(3)
-    await shop.inventory.hear(wants((mug, 2), (mug, 2)), wants((mug, 1), (mug, 2)))
+    await shop.inventory.deliver(wants((mug, 2), (mug, 2)), wants((mug, 1), (mug, 2)))
 
-    rejected, reserved = await shop.inventory.said(StockRejected, StockReserved)
+    rejected, reserved = await shop.inventory.published(StockRejected, StockReserved)
     assert rejected.shortages[0].wanted == 4
     assert [a.quantity for a in reserved.allocations] == [1, 2]
     assert await shop.pieces(mug) == [(3, 3)]
@@ -60,41 +60,41 @@ async def test_a_batch_serves_in_the_order_of_arrival_and_tells_each_variant_onc
 ) -> None:
     mug = await shop.variant(3)
     orders = [wants((mug, 2)), wants((mug, 2)), wants((mug, 1)), wants((mug, 1))]
-    await shop.inventory.hear(*orders)
+    await shop.inventory.deliver(*orders)
 
-    said = await shop.inventory.said(StockReserved, StockRejected)
+    said = await shop.inventory.published(StockReserved, StockRejected)
     assert [type(answer) for answer in said] == [
         StockReserved,
         StockRejected,
         StockReserved,
         StockRejected,
     ]
-    (changed,) = await shop.inventory.said(StockChanged)
+    (changed,) = await shop.inventory.published(StockChanged)
     assert (changed.on_hand, changed.reserved, changed.availability) == (3, 3, "out_of_stock")
 
 
 async def test_an_unknown_variant_is_a_shortage(shop: Shop) -> None:
-    await shop.inventory.hear(wants((new_id(), 1)))
-    (rejected,) = await shop.inventory.said(StockRejected)
+    await shop.inventory.deliver(wants((new_id(), 1)))
+    (rejected,) = await shop.inventory.published(StockRejected)
     assert rejected.shortages[0].available == 0
 
 
 async def test_more_than_any_warehouse_holds_is_a_shortage_like_any_other(shop: Shop) -> None:
     mug = await shop.variant(1)
     order = wants((mug, 10**30))
-    await shop.inventory.hear(order)
-    await shop.inventory.hear(order)
-    assert [m.shortages[0].wanted for m in await shop.inventory.said()] == [10**30, 10**30]
+    await shop.inventory.deliver(order)
+    await shop.inventory.deliver(order)
+    assert [m.shortages[0].wanted for m in await shop.inventory.published()] == [10**30, 10**30]
 
 
 async def test_a_repeat_hears_what_was_answered_before(shop: Shop) -> None:
     mug = await shop.variant(1)
     taken, refused = wants((mug, 1)), wants((mug, 1))
-    await shop.inventory.hear(taken, refused)
-    await shop.inventory.hear(refused, taken)
-    await shop.inventory.hear(taken, taken)
+    await shop.inventory.deliver(taken, refused)
+    await shop.inventory.deliver(refused, taken)
+    await shop.inventory.deliver(taken, taken)
 
-    answers = [m for m in await shop.inventory.said() if not isinstance(m, StockChanged)]
+    answers = [m for m in await shop.inventory.published() if not isinstance(m, StockChanged)]
     of_taken = [m for m in answers if getattr(m, "order_id", None) == taken.order_id]
     of_refused = [m for m in answers if getattr(m, "order_id", None) == refused.order_id]
     assert {m.model_dump_json() for m in of_taken} == {of_taken[0].model_dump_json()}
@@ -107,40 +107,43 @@ async def test_a_repeat_hears_what_was_answered_before(shop: Shop) -> None:
 async def test_the_same_order_twice_in_one_batch_holds_once(shop: Shop) -> None:
     mug = await shop.variant(5)
     order = wants((mug, 2))
-    await shop.inventory.hear(order, order)
+    await shop.inventory.deliver(order, order)
 
-    assert [m.sequence for m in await shop.inventory.said(StockReserved)] == [1, 2]
+    assert [m.sequence for m in await shop.inventory.published(StockReserved)] == [1, 2]
     assert await shop.pieces(mug) == [(5, 2)]
 
 
 async def test_an_order_that_comes_too_late_is_refused_for_good(shop: Shop) -> None:
     mug = await shop.variant(5)
     late = wants((mug, 2), expires_at=utcnow() - timedelta(seconds=1))
-    await shop.inventory.hear(late)
-    await shop.inventory.hear(late.model_copy(update={"expires_at": None}))
+    await shop.inventory.deliver(late)
+    await shop.inventory.deliver(late.model_copy(update={"expires_at": None}))
 
-    assert [m.reason for m in await shop.inventory.said(StockRejected)] == ["expired", "expired"]
+    assert [m.reason for m in await shop.inventory.published(StockRejected)] == [
+        "expired",
+        "expired",
+    ]
     assert await shop.pieces(mug) == [(5, 0)]
 
 
 async def test_a_repeat_after_the_deadline_still_hears_that_it_holds(shop: Shop) -> None:
     mug = await shop.variant(5)
     order = wants((mug, 2))
-    await shop.inventory.hear(order)
-    await shop.inventory.hear(
+    await shop.inventory.deliver(order)
+    await shop.inventory.deliver(
         order.model_copy(update={"expires_at": utcnow() - timedelta(seconds=1)})
     )
-    assert len(await shop.inventory.said(StockReserved)) == 2
+    assert len(await shop.inventory.published(StockReserved)) == 2
 
 
 async def test_what_is_released_can_be_sold_again(shop: Shop) -> None:
     mug = await shop.variant(2, 2)
     order = wants((mug, 3))
-    await shop.inventory.hear(order)
+    await shop.inventory.deliver(order)
     for _ in range(2):
-        await shop.inventory.hear(release(order.order_id))
+        await shop.inventory.deliver(release(order.order_id))
 
-    assert [m.sequence for m in await shop.inventory.said(StockReleased)] == [2, 3]
+    assert [m.sequence for m in await shop.inventory.published(StockReleased)] == [2, 3]
     assert await shop.pieces(mug) == [(2, 0), (2, 0)]
     assert await shop.state(order.order_id) == "released"
 
@@ -148,11 +151,11 @@ async def test_what_is_released_can_be_sold_again(shop: Shop) -> None:
 async def test_a_release_that_overtakes_its_reservation_has_it_refused(shop: Shop) -> None:
     mug = await shop.variant(2)
     order = wants((mug, 1))
-    await shop.inventory.hear(release(order.order_id))
-    await shop.inventory.hear(order)
-    await shop.inventory.hear(release(order.order_id), order)
+    await shop.inventory.deliver(release(order.order_id))
+    await shop.inventory.deliver(order)
+    await shop.inventory.deliver(release(order.order_id), order)
 
-    said = await shop.inventory.said()
+    said = await shop.inventory.published()
     assert [type(m) for m in said] == [StockReleased, StockRejected, StockReleased, StockRejected]
     assert {m.reason for m in said if isinstance(m, StockRejected)} == {"released"}
     assert [m.sequence for m in said] == [1, 2, 3, 4]
@@ -162,29 +165,29 @@ async def test_a_release_that_overtakes_its_reservation_has_it_refused(shop: Sho
 async def test_a_reservation_and_its_release_in_one_batch(shop: Shop) -> None:
     mug = await shop.variant(2)
     order = wants((mug, 1))
-    await shop.inventory.hear(order, release(order.order_id), order)
+    await shop.inventory.deliver(order, release(order.order_id), order)
 
-    said = await shop.inventory.said(StockReserved, StockReleased, StockRejected)
+    said = await shop.inventory.published(StockReserved, StockReleased, StockRejected)
     assert [type(m) for m in said] == [StockReserved, StockReleased, StockRejected]
 
 
 async def test_a_refused_order_is_released_without_effect(shop: Shop) -> None:
     mug = await shop.variant(1)
     order = wants((mug, 2))
-    await shop.inventory.hear(order)
-    await shop.inventory.hear(release(order.order_id))
-    assert [type(m) for m in await shop.inventory.said()] == [StockRejected, StockReleased]
+    await shop.inventory.deliver(order)
+    await shop.inventory.deliver(release(order.order_id))
+    assert [type(m) for m in await shop.inventory.published()] == [StockRejected, StockReleased]
 
 
 async def test_a_confirmed_order_can_be_released_until_the_hand_over(shop: Shop) -> None:
     mug = await shop.variant(2)
     order, stranger = wants((mug, 2)), new_id()
-    await shop.inventory.hear(order)
+    await shop.inventory.deliver(order)
     for _ in range(2):
-        await shop.inventory.hear(confirmed(order.order_id), confirmed(stranger))
+        await shop.inventory.deliver(confirmed(order.order_id), confirmed(stranger))
     assert await shop.state(order.order_id) == "committed"
-    await shop.inventory.hear(release(order.order_id))
-    await shop.inventory.hear(confirmed(order.order_id))
+    await shop.inventory.deliver(release(order.order_id))
+    await shop.inventory.deliver(confirmed(order.order_id))
 
     assert await shop.state(order.order_id) == "released"
     assert await shop.pieces(mug) == [(2, 0)]
@@ -193,9 +196,9 @@ async def test_a_confirmed_order_can_be_released_until_the_hand_over(shop: Shop)
 async def test_what_lies_in_an_inactive_warehouse_is_not_promised(shop: Shop) -> None:
     mug = await shop.variant(2, 2)
     await shop.inventory.sql("update warehouses set is_active = false where code = 'W1'")
-    await shop.inventory.hear(wants((mug, 3)), wants((mug, 1)))
+    await shop.inventory.deliver(wants((mug, 3)), wants((mug, 1)))
 
-    (rejected,) = await shop.inventory.said(StockRejected)
+    (rejected,) = await shop.inventory.published(StockRejected)
     assert rejected.shortages[0].available == 2
     assert await shop.pieces(mug) == [(2, 0), (2, 1)]
 
@@ -207,6 +210,6 @@ async def test_a_line_without_pieces_is_a_fault_and_changes_nothing(
     mug = await shop.variant(2)
     order: ReserveStock = wants((mug, quantity))
     with pytest.raises(ValueError, match="asks for"):
-        await shop.inventory.hear(order)
+        await shop.inventory.deliver(order)
     assert await shop.pieces(mug) == [(2, 0)]
     assert await shop.inventory.sql("select 1 from reservations") == []

@@ -6,17 +6,19 @@ import pytest
 
 from chassis.ids import new_id
 from contracts.inventory import (
-    SendStockLevels,
-    StockLevelsSent,
+    RequestStockSnapshots,
     StockSnapshot,
+    StockSnapshotsCompleted,
 )
 from inventory import handlers
 
 from .shop import Shop
 
 
-def request() -> SendStockLevels:
-    return SendStockLevels(operation_id=new_id(), request_id=new_id(), asker="ext.erp.events")
+def request() -> RequestStockSnapshots:
+    return RequestStockSnapshots(
+        operation_id=new_id(), request_id=new_id(), reply_to="ext.erp.events"
+    )
 
 
 async def test_the_stock_is_told_as_it_is_now_with_its_number(inventory: Any) -> None:
@@ -24,14 +26,14 @@ async def test_the_stock_is_told_as_it_is_now_with_its_number(inventory: Any) ->
     variants = [await shop.variant(7), await shop.variant(3, 4)]
     kept = await inventory.sql("select variant_id, sequence, on_hand, reserved from stock_levels")
     last = {row[0]: (row[1], row[2], row[3]) for row in kept}
-    await inventory.forget_said()
-    await inventory.hear(request())
-    told = await inventory.said(StockSnapshot)
+    await inventory.clear_outbox()
+    await inventory.deliver(request())
+    told = await inventory.published(StockSnapshot)
     assert {each.variant_id for each in told} == set(variants)
     for each in told:
         assert (each.sequence, each.on_hand, each.reserved) == last[each.variant_id]
         assert each.available == each.on_hand - each.reserved
-    (end,) = await inventory.said(StockLevelsSent)
+    (end,) = await inventory.published(StockSnapshotsCompleted)
     assert end.sent == 2
     ways = await inventory.sql("select distinct exchange, routing_key from outbox")
     assert [tuple(way) for way in ways] == [("snapshots", "ext.erp.events")]
@@ -43,15 +45,15 @@ async def test_a_long_answer_comes_in_pages(
     monkeypatch.setattr(handlers, "PAGE", 2)
     shop = await Shop.open(inventory)
     variants = {await shop.variant(n + 1) for n in range(4)}
-    await inventory.forget_said()
+    await inventory.clear_outbox()
     asked: list[Any] = [request()]
     told: list[Any] = []
     while asked:
-        await inventory.hear(*asked)
-        told += [each.variant_id for each in await inventory.said(StockSnapshot)]
-        asked = await inventory.said(SendStockLevels)
-        ends = await inventory.said(StockLevelsSent)
-        await inventory.forget_said()
+        await inventory.deliver(*asked)
+        told += [each.variant_id for each in await inventory.published(StockSnapshot)]
+        asked = await inventory.published(RequestStockSnapshots)
+        ends = await inventory.published(StockSnapshotsCompleted)
+        await inventory.clear_outbox()
     assert len(told) == len(set(told)) == 4
     assert set(told) == variants
     assert [end.sent for end in ends] == [4]

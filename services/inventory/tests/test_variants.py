@@ -5,7 +5,12 @@ from sqlalchemy.exc import DBAPIError
 
 from chassis.ids import new_id
 from chassis.testing import model_differences
-from contracts.catalog import ProductChanged, ProductSnapshot, ProductsSent, SendProducts
+from contracts.catalog import (
+    ProductChanged,
+    ProductSnapshot,
+    ProductSnapshotsCompleted,
+    RequestProductSnapshots,
+)
 from inventory.main import service
 from inventory.sweeps import sweeps
 
@@ -19,47 +24,47 @@ async def known(shop: Shop) -> list[tuple[str, object]]:
 
 async def test_every_variant_told_of_is_known_with_nothing_on_hand(shop: Shop) -> None:
     seller = new_id()
-    await shop.inventory.hear(product(2, seller_id=seller), product(0))
+    await shop.inventory.deliver(product(2, seller_id=seller), product(0))
     assert await known(shop) == [("MUG-0", seller), ("MUG-1", seller)]
-    assert await shop.inventory.said() == []
+    assert await shop.inventory.published() == []
 
 
 async def test_what_is_older_is_ignored_in_and_across_batches(shop: Shop) -> None:
     old = product(sequence=4)
     seller = new_id()
     new: ProductChanged = old.model_copy(update={"seller_id": seller}).numbered(5)
-    await shop.inventory.hear(new, old)
-    await shop.inventory.hear(old)
+    await shop.inventory.deliver(new, old)
+    await shop.inventory.deliver(old)
     assert await known(shop) == [("MUG-0", seller)]
 
 
 async def test_what_is_known_changes_with_the_catalogue_and_keeps_its_stock(shop: Shop) -> None:
     told = product(sequence=1)
-    await shop.inventory.hear(told)
+    await shop.inventory.deliver(told)
     mug = told.variants[0].variant_id
     await shop.count(mug, shop.first, 5)
-    await shop.inventory.hear(told.model_copy(update={"seller_id": new_id()}).numbered(2))
+    await shop.inventory.deliver(told.model_copy(update={"seller_id": new_id()}).numbered(2))
     assert await shop.pieces(mug) == [(5, 0)]
 
 
 async def test_a_copy_that_was_emptied_asks_the_catalogue_and_ends_as_it_was(shop: Shop) -> None:
     bootstrap = next(each for each in sweeps if "variants" in each.name)
     catalogue = [product(2, seller_id=new_id(), sequence=3), product(sequence=1)]
-    await shop.inventory.hear(*catalogue)
+    await shop.inventory.deliver(*catalogue)
     copy = "select variant_id, product_id, sku, seller_id, product_sequence from stock_levels"
     before = sorted(map(tuple, await shop.inventory.sql(copy)))
     await bootstrap.work(shop.inventory.running.database)
-    assert await shop.inventory.said() == []
+    assert await shop.inventory.published() == []
 
     await shop.inventory.sql("delete from stock_levels")
     await bootstrap.work(shop.inventory.running.database)
-    (asked,) = await shop.inventory.said(SendProducts)
-    assert asked.asker == "svc.inventory"
+    (asked,) = await shop.inventory.published(RequestProductSnapshots)
+    assert asked.reply_to == "svc.inventory"
     for told in catalogue:
         snapshot = ProductSnapshot(**told.model_dump())
-        await shop.inventory.hear(snapshot.told_to(asked.asker, told.sequence or 0))
-    end = ProductsSent(request_id=asked.request_id, sent=2)
-    await shop.inventory.hear(end.told_to(asked.asker, 1))
+        await shop.inventory.deliver(snapshot.addressed_to(asked.reply_to, told.sequence or 0))
+    end = ProductSnapshotsCompleted(request_id=asked.request_id, sent=2)
+    await shop.inventory.deliver(end.addressed_to(asked.reply_to, 1))
     assert sorted(map(tuple, await shop.inventory.sql(copy))) == before
     assert len(before) == 3
 

@@ -25,7 +25,7 @@ SECRET_FACTS: Final = ("link", "token")
 bus: Bus[NotificationsSettings] = Bus("notifications")
 
 
-@bus.handles_many(Notify, unhurried=True)
+@bus.handles_many(Notify, low_priority=True)
 async def notify(commands: Sequence[Notify], tx: AsyncSession) -> None:
     """Show it in the app and queue the mail, unless the person switched that off."""
     now = utcnow()

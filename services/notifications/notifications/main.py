@@ -11,7 +11,7 @@ from notifications.handlers import bus
 from notifications.sending.mailroom import Mailroom
 from notifications.settings import NotificationsSettings
 from notifications.store import emails
-from notifications.store.readings import READINGS
+from notifications.store.gauges import GAUGES
 
 
 async def open_mailroom(running: Running[NotificationsSettings], stack: AsyncExitStack) -> None:
@@ -49,5 +49,5 @@ service = Service(
         Sweep("expired links", forget_expired_links, every=600),
     ),
     on_start=open_mailroom,
-    readings=READINGS,
+    gauges=GAUGES,
 )

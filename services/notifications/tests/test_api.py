@@ -39,8 +39,8 @@ async def test_notifications_are_read_newest_first_in_pages(
     shop: Shop, ada: UUID, as_ada: dict[str, str]
 ) -> None:
     for number in range(5):
-        await shop.harness.hear(a_notice(user_id=ada, facts={"order_number": f"2026-{number}"}))
-    await shop.harness.hear(a_notice())
+        await shop.harness.deliver(a_notice(user_id=ada, facts={"order_number": f"2026-{number}"}))
+    await shop.harness.deliver(a_notice())
 
     first = (await shop.harness.client.get(f"{LIST}?limit=3", headers=as_ada)).json()
     query = {"limit": 3, "cursor": first["next_cursor"]}
@@ -55,7 +55,7 @@ async def test_reading_one_counts_once_and_reading_all_counts_the_rest(
     shop: Shop, ada: UUID, as_ada: dict[str, str]
 ) -> None:
     client = shop.harness.client
-    await shop.harness.hear(*(a_notice(user_id=ada) for _ in range(3)), a_notice())
+    await shop.harness.deliver(*(a_notice(user_id=ada) for _ in range(3)), a_notice())
     items = (await client.get(LIST, headers=as_ada)).json()["items"]
     url = f"{LIST}/{items[0]['id']}/read"
     first, again = [(await client.post(url, headers=as_ada)).json() for _ in range(2)]
@@ -75,7 +75,7 @@ async def test_reading_one_counts_once_and_reading_all_counts_the_rest(
 async def test_another_persons_notification_is_not_there(
     shop: Shop, as_ada: dict[str, str]
 ) -> None:
-    await shop.harness.hear(a_notice())
+    await shop.harness.deliver(a_notice())
     (row,) = await shop.harness.sql("select id from notifications")
     answer = await shop.harness.client.post(f"{LIST}/{row.id}/read", headers=as_ada)
     assert answer.status_code == 404
@@ -100,7 +100,7 @@ async def test_everything_is_on_until_it_is_switched_off(
         ("order_shipped", "email"),
         ("refund", "in_app"),
     }
-    await shop.harness.hear(a_notice("order_shipped", user_id=ada))
+    await shop.harness.deliver(a_notice("order_shipped", user_id=ada))
     assert await shop.emails() == []
 
     again = await client.put(
@@ -178,7 +178,7 @@ async def test_staff_find_mails_by_status_recipient_and_reference(
     client = shop.harness.client
     facts = {"name": "canary"}
     notice = a_notice("verification", recipient="Ada@Example.com", facts=facts)
-    await shop.harness.hear(notice, a_notice(recipient="eve@example.com"))
+    await shop.harness.deliver(notice, a_notice(recipient="eve@example.com"))
     await shop.harness.sql(
         "update email_messages set status = 'failed', due_at = null, last_error = '550 no' "
         "where recipient = 'eve@example.com'"
@@ -206,7 +206,7 @@ async def test_staff_find_mails_by_status_recipient_and_reference(
 async def test_only_a_failed_mail_that_is_still_true_is_tried_again(
     shop: Shop, as_staff: dict[str, str]
 ) -> None:
-    await shop.harness.hear(a_notice(), a_notice())
+    await shop.harness.deliver(a_notice(), a_notice())
     pending, expired = await shop.emails()
     await shop.harness.sql(
         "update email_messages set status = 'failed', due_at = null, expires_at = now() "
@@ -224,7 +224,7 @@ async def test_only_a_failed_mail_that_is_still_true_is_tried_again(
 
 
 async def test_of_rival_retries_one_wins(shop: Shop, as_staff: dict[str, str]) -> None:
-    await shop.harness.hear(a_notice())
+    await shop.harness.deliver(a_notice())
     await shop.harness.sql("update email_messages set status = 'failed', due_at = null")
     (email,) = await shop.emails()
     rivals = [

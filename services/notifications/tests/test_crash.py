@@ -55,7 +55,7 @@ async def test_a_crash_between_sending_and_recording_shows_as_one_message_id(
     shop: Shop, owner: LinkOwner, tmp_path: Path
 ) -> None:
     await shop.slow_down_recording(3)
-    await shop.harness.hear(a_notice("verification"))
+    await shop.harness.deliver(a_notice("verification"))
     async with sender_process(shop, tmp_path / "log") as process:
         await shop.until(shop.anything_caught)
         process.send_signal(signal.SIGKILL)
@@ -83,8 +83,8 @@ async def test_what_a_mail_says_is_never_logged(
     shop.catcher.refuse(1)
     log = tmp_path / "log"
     async with sender_process(shop, log) as process:
-        await shop.harness.hear(a_notice("verification"))
-        await shop.harness.hear(
+        await shop.harness.deliver(a_notice("verification"))
+        await shop.harness.deliver(
             a_notice("password_reset", recipient="ada@example.com\r\nBcc: x@y.z")
         )
         await shop.email_is("failed")

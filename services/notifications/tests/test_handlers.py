@@ -23,7 +23,7 @@ async def test_the_app_shows_it_and_a_mail_is_queued(shop: Shop) -> None:
     notice = a_notice(
         facts={"order_number": "2026-7", "locale": "de", "total": {"amount": 5, "currency": "EUR"}}
     )
-    await shop.harness.hear(notice)
+    await shop.harness.deliver(notice)
 
     (shown,) = await rows(shop, "notifications")
     assert (shown.user_id, shown.type, shown.read_at) == (notice.user_id, notice.type, None)
@@ -37,10 +37,10 @@ async def test_the_app_shows_it_and_a_mail_is_queued(shop: Shop) -> None:
 
 async def test_ordered_twice_it_is_told_once(shop: Shop) -> None:
     notice = a_notice()
-    await shop.harness.hear(notice, notice)
-    await shop.harness.hear(notice)
+    await shop.harness.deliver(notice, notice)
+    await shop.harness.deliver(notice)
     again = notice.model_copy(update={"operation_id": new_id(), "recipient": "eve@example.com"})
-    await shop.harness.hear(again)
+    await shop.harness.deliver(again)
 
     assert len(await rows(shop, "notifications")) == 1
     assert [row.recipient for row in await rows(shop, "email_messages")] == ["ada@example.com"]
@@ -48,7 +48,7 @@ async def test_ordered_twice_it_is_told_once(shop: Shop) -> None:
 
 async def test_types_and_references_and_people_are_told_apart(shop: Shop) -> None:
     notice = a_notice()
-    await shop.harness.hear(
+    await shop.harness.deliver(
         notice,
         notice.model_copy(update={"type": "order_shipped"}),
         notice.model_copy(update={"reference_id": new_id()}),
@@ -60,7 +60,7 @@ async def test_types_and_references_and_people_are_told_apart(shop: Shop) -> Non
 
 
 async def test_guests_get_mails_and_users_without_an_address_the_app(shop: Shop) -> None:
-    await shop.harness.hear(a_notice(user_id=None), a_notice(recipient=None))
+    await shop.harness.deliver(a_notice(user_id=None), a_notice(recipient=None))
     assert [row.user_id for row in await rows(shop, "email_messages")] == [None]
     assert len(await rows(shop, "notifications")) == 1
 
@@ -72,7 +72,7 @@ async def test_what_was_switched_off_is_not_told(shop: Shop) -> None:
         "(:id, array['order_shipped:email', 'order_delivered:in_app'], 1)",
         id=quiet,
     )
-    await shop.harness.hear(
+    await shop.harness.deliver(
         a_notice("order_shipped", user_id=quiet),
         a_notice("order_delivered", user_id=quiet),
         a_notice("order_shipped"),
@@ -85,15 +85,17 @@ async def test_what_was_switched_off_is_not_told(shop: Shop) -> None:
 
 async def test_what_comes_too_late_is_not_told(shop: Shop) -> None:
     late = utcnow() - timedelta(seconds=1)
-    await shop.harness.hear(a_notice(expires_at=late), a_notice())
+    await shop.harness.deliver(a_notice(expires_at=late), a_notice())
     assert len(await rows(shop, "notifications")) == 1
     assert len(await rows(shop, "email_messages")) == 1
 
 
 async def test_every_type_is_taken_with_no_facts_and_with_odd_ones(shop: Shop) -> None:
     odd = {"name": "a\0b", "items": "x" * 50_000, "order_number": "9" * 5000, "locale": "??"}
-    await shop.harness.hear(*(a_notice(kind, facts=facts) for kind in KINDS for facts in ({}, odd)))
-    await shop.harness.hear(
+    await shop.harness.deliver(
+        *(a_notice(kind, facts=facts) for kind in KINDS for facts in ({}, odd))
+    )
+    await shop.harness.deliver(
         *(a_warning(kind, facts=facts) for kind in WARNINGS for facts in ({}, odd))
     )
     assert len(await rows(shop, "notifications")) == 2 * len(KINDS)
@@ -105,7 +107,7 @@ async def test_a_warning_is_mailed_once_and_no_app_shows_it(shop: Shop) -> None:
     warning = a_warning()
     again = warning.model_copy(update={"operation_id": new_id()})
     async with shop.sending():
-        await shop.harness.hear(warning, again, a_warning("session_compromised"))
+        await shop.harness.deliver(warning, again, a_warning("session_compromised"))
         await shop.email_is("sent", 2)
     assert await rows(shop, "notifications") == []
     first, second = await rows(shop, "email_messages")
@@ -121,12 +123,12 @@ async def test_a_reclaimed_account_keeps_nothing_of_before(shop: Shop) -> None:
             "(:id, array['order_shipped:email'], 1)",
             id=person,
         )
-    await shop.harness.hear(a_notice(user_id=user_id), a_notice(user_id=other))
+    await shop.harness.deliver(a_notice(user_id=user_id), a_notice(user_id=other))
     changed = CustomerChanged(customer_id=new_id(), status="inactive", merged_into=new_id())
-    await shop.harness.hear(changed)
+    await shop.harness.deliver(changed)
     assert len(await rows(shop, "notifications")) == 2
 
-    await shop.harness.hear(changed.model_copy(update={"reclaimed_by": user_id}))
+    await shop.harness.deliver(changed.model_copy(update={"reclaimed_by": user_id}))
 
     assert [row.user_id for row in await rows(shop, "notifications")] == [other]
     left = await shop.harness.sql("select user_id from preferences")
@@ -135,10 +137,10 @@ async def test_a_reclaimed_account_keeps_nothing_of_before(shop: Shop) -> None:
 
 async def test_what_came_after_the_account_was_reclaimed_stays(shop: Shop) -> None:
     user_id = new_id()
-    await shop.harness.hear(a_notice(user_id=user_id))
+    await shop.harness.deliver(a_notice(user_id=user_id))
     await shop.harness.sql("update notifications set created_at = now() + interval '1 hour'")
     event = CustomerChanged(customer_id=new_id(), status="inactive", reclaimed_by=user_id)
-    await shop.harness.hear(event)
+    await shop.harness.deliver(event)
     assert len(await rows(shop, "notifications")) == 1
 
 

@@ -32,7 +32,7 @@ async def test_a_link_is_in_the_mail_and_in_no_table(shop: Shop, owner: LinkOwne
     notices = [a_notice(kind, facts=facts) for kind in KINDS]
     shop.catcher.refuse(1)
     async with shop.sending(sweeping=True):
-        await shop.harness.hear(*notices)
+        await shop.harness.deliver(*notices)
         assert "canary" not in await stored(shop)
         emails = await shop.email_is("sent", len(KINDS))
 
@@ -49,7 +49,7 @@ async def test_a_link_is_in_the_mail_and_in_no_table(shop: Shop, owner: LinkOwne
 async def test_a_mail_without_a_link_asks_nobody(shop: Shop, owner: LinkOwner) -> None:
     others = [kind for kind in get_args(NotificationType) if kind not in LINK_OWNERS]
     async with shop.sending():
-        await shop.harness.hear(*(a_notice(kind) for kind in others))
+        await shop.harness.deliver(*(a_notice(kind) for kind in others))
         await shop.email_is("sent", len(others))
     assert owner.requested == []
 
@@ -57,7 +57,7 @@ async def test_a_mail_without_a_link_asks_nobody(shop: Shop, owner: LinkOwner) -
 async def test_an_owner_that_is_unavailable_costs_no_attempt(shop: Shop, owner: LinkOwner) -> None:
     owner.refusals = [503] * 20
     async with shop.sending(sweeping=True):
-        await shop.harness.hear(a_notice("verification"), a_notice("order_shipped"))
+        await shop.harness.deliver(a_notice("verification"), a_notice("order_shipped"))
         await shop.email_is("sent")
         (waiting,) = await shop.email_is("pending")
         assert waiting.type == "verification"
@@ -79,7 +79,7 @@ async def test_a_mail_whose_link_is_refused_has_failed(
 ) -> None:
     owner.refusals = [status] * 10
     async with shop.sending(sweeping=True):
-        await shop.harness.hear(a_notice("password_reset"))
+        await shop.harness.deliver(a_notice("password_reset"))
         (email,) = await shop.email_is("failed")
 
     assert (email.attempts, email.last_error) == (attempts, "identity: refused")
@@ -89,7 +89,7 @@ async def test_a_mail_whose_link_is_refused_has_failed(
 async def test_the_migration_takes_secrets_out_of_rows_and_dead_letters(shop: Shop) -> None:
     facts = {"name": "Ada", "link": "https://a.example/?token=canary", "token": "canary"}
     notice = a_notice(facts=facts)
-    await shop.harness.hear(notice)
+    await shop.harness.deliver(notice)
     await shop.harness.sql(
         "update email_messages set payload = cast(:facts as jsonb)", facts=json.dumps(facts)
     )

@@ -1,16 +1,16 @@
 """What the metrics of notifications tell about mails that were not sent."""
 
-from chassis.scraped import Samples
+from chassis.metrics_page import MetricsPage
 
 from .shop import Shop, a_notice
 
 
 async def test_a_mail_that_waits_is_seen_with_its_age(shop: Shop) -> None:
-    async def scrape() -> Samples:
-        return Samples.of(await shop.harness.client.get("/metrics"))
+    async def scrape() -> MetricsPage:
+        return MetricsPage.of(await shop.harness.client.get("/metrics"))
 
     assert (await scrape())("cartwright_mails", status="pending") == 0
-    await shop.harness.hear(a_notice())
+    await shop.harness.deliver(a_notice())
     await shop.harness.sql("update email_messages set created_at = now() - interval '1 hour'")
     found = await scrape()
     assert found("cartwright_mails", status="pending") == 1

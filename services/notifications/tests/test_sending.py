@@ -13,7 +13,7 @@ from .shop import Shop, a_notice
 
 async def test_a_mail_goes_as_soon_as_it_is_ordered(shop: Shop) -> None:
     async with shop.sending():
-        await shop.harness.hear(a_notice())
+        await shop.harness.deliver(a_notice())
         (email,) = await shop.email_is("sent")
 
     (mail,) = shop.catcher.list()
@@ -26,7 +26,7 @@ async def test_a_mail_goes_as_soon_as_it_is_ordered(shop: Shop) -> None:
 
 async def test_many_mails_share_few_connections_and_each_goes_once(shop: Shop) -> None:
     async with shop.sending():
-        await shop.harness.hear(*(a_notice(recipient=f"{n}@example.com") for n in range(20)))
+        await shop.harness.deliver(*(a_notice(recipient=f"{n}@example.com") for n in range(20)))
         emails = await shop.email_is("sent", 20)
 
     mails = shop.catcher.list()
@@ -37,7 +37,7 @@ async def test_many_mails_share_few_connections_and_each_goes_once(shop: Shop) -
 
 
 async def test_two_processes_do_not_send_the_same_mail(shop: Shop) -> None:
-    await shop.harness.hear(*(a_notice(recipient=f"{n}@example.com") for n in range(20)))
+    await shop.harness.deliver(*(a_notice(recipient=f"{n}@example.com") for n in range(20)))
     async with shop.sending(sweeping=True), shop.sending_elsewhere():
         await shop.email_is("sent", 20)
 
@@ -48,7 +48,7 @@ async def test_two_processes_do_not_send_the_same_mail(shop: Shop) -> None:
 async def test_a_mail_refused_for_now_is_tried_again(shop: Shop) -> None:
     shop.catcher.refuse(1)
     async with shop.sending(sweeping=True):
-        await shop.harness.hear(a_notice())
+        await shop.harness.deliver(a_notice())
         (email,) = await shop.email_is("sent")
 
     assert email.attempts == 2
@@ -59,7 +59,7 @@ async def test_a_mail_refused_for_now_is_tried_again(shop: Shop) -> None:
 async def test_a_mail_never_taken_has_failed_until_staff_try_it_again(shop: Shop) -> None:
     shop.catcher.refuse(100)
     async with shop.sending(sweeping=True):
-        await shop.harness.hear(a_notice())
+        await shop.harness.deliver(a_notice())
         (email,) = await shop.email_is("failed")
         assert (email.attempts, email.due_at) == (3, None)
         assert email.payload["name"] == "Ada Lovelace"
@@ -78,7 +78,7 @@ async def test_a_mail_never_taken_has_failed_until_staff_try_it_again(shop: Shop
 async def test_a_mail_refused_for_good_has_failed_at_once(shop: Shop) -> None:
     shop.catcher.refuse(1, for_good=True)
     async with shop.sending():
-        await shop.harness.hear(a_notice())
+        await shop.harness.deliver(a_notice())
         (email,) = await shop.email_is("failed")
 
     assert (email.attempts, email.due_at) == (1, None)
@@ -89,7 +89,7 @@ async def test_an_address_that_is_none_fails_at_once_and_holds_up_nobody(shop: S
     injected = "ada@example.com\r\nBcc: eve@example.com"
     bad = [a_notice(recipient=each) for each in (injected, "a b@example.com", "", "@", "\u202e@")]
     async with shop.sending():
-        await shop.harness.hear(*bad, a_notice())
+        await shop.harness.deliver(*bad, a_notice())
         failed = await shop.email_is("failed", len(bad))
         await shop.email_is("sent")
 
@@ -101,7 +101,7 @@ async def test_an_address_that_is_none_fails_at_once_and_holds_up_nobody(shop: S
 async def test_mails_wait_for_a_server_that_is_away_and_one_finds_out(shop: Shop) -> None:
     shop.catcher.stop()
     async with shop.sending_elsewhere(mail_retry_tiers=[60.0, 60.0]):
-        await shop.harness.hear(*(a_notice() for _ in range(3)))
+        await shop.harness.deliver(*(a_notice() for _ in range(3)))
         waiting = await shop.until(shop.all_wait)
         assert sorted(email.attempts for email in waiting) == [0, 0, 1]
 
@@ -114,11 +114,11 @@ async def test_mails_wait_for_a_server_that_is_away_and_one_finds_out(shop: Shop
 
 async def test_a_connection_the_server_closed_is_opened_again(shop: Shop) -> None:
     async with shop.sending():
-        await shop.harness.hear(a_notice())
+        await shop.harness.deliver(a_notice())
         await shop.email_is("sent")
         shop.catcher.stop()
         shop.catcher.start()
-        await shop.harness.hear(a_notice())
+        await shop.harness.deliver(a_notice())
         emails = await shop.email_is("sent", 2)
 
     assert {email.attempts for email in emails} == {1}
@@ -143,7 +143,7 @@ async def silent_server() -> AsyncIterator[int]:
 
 async def test_a_server_that_hangs_keeps_nothing_waiting_for_ever(shop: Shop) -> None:
     async with silent_server() as port, shop.sending_elsewhere(smtp_port=port):
-        await shop.harness.hear(a_notice())
+        await shop.harness.deliver(a_notice())
         await shop.email_is("failed")
 
     (email,) = await shop.emails()
@@ -152,7 +152,7 @@ async def test_a_server_that_hangs_keeps_nothing_waiting_for_ever(shop: Shop) ->
 
 
 async def test_a_mail_that_expired_is_not_sent_and_forgotten(shop: Shop) -> None:
-    await shop.harness.hear(a_notice("verification"))
+    await shop.harness.deliver(a_notice("verification"))
     await shop.harness.sql("update email_messages set expires_at = now()")
     async with shop.sending(sweeping=True):
         (email,) = await shop.email_is("failed")
@@ -164,7 +164,7 @@ async def test_a_mail_that_expired_is_not_sent_and_forgotten(shop: Shop) -> None
 async def test_failed_mails_are_forgotten_when_their_links_are_dead(shop: Shop) -> None:
     from notifications.main import forget_expired_links
 
-    await shop.harness.hear(a_notice(), a_notice())
+    await shop.harness.deliver(a_notice(), a_notice())
     await shop.harness.sql("update email_messages set status = 'failed', due_at = null")
     (first, _) = await shop.emails()
     await shop.harness.sql(
@@ -177,14 +177,14 @@ async def test_failed_mails_are_forgotten_when_their_links_are_dead(shop: Shop) 
 
 async def test_a_mail_goes_to_an_address_that_is_not_ascii(shop: Shop) -> None:
     async with shop.sending():
-        await shop.harness.hear(a_notice(recipient="käthe@example.com"))
+        await shop.harness.deliver(a_notice(recipient="käthe@example.com"))
         await shop.email_is("sent")
     assert shop.catcher.list(to="käthe@example.com")
 
 
 async def test_stopping_finishes_the_mail_that_is_on_its_way(shop: Shop) -> None:
     await shop.slow_down_recording(0.5)
-    await shop.harness.hear(*(a_notice() for _ in range(3)))
+    await shop.harness.deliver(*(a_notice() for _ in range(3)))
     async with shop.sending(sweeping=True):
         await shop.until(shop.anything_caught)
 
@@ -199,7 +199,7 @@ async def test_nothing_is_sent_of_what_was_rolled_back(shop: Shop) -> None:
     poison = a_notice(recipient="x" * 300)
     async with shop.sending(sweeping=True):
         with pytest.raises(Exception, match="too long"):
-            await shop.harness.hear(a_notice(), poison)
-        await shop.harness.hear(a_notice(reference_id=new_id()))
+            await shop.harness.deliver(a_notice(), poison)
+        await shop.harness.deliver(a_notice(reference_id=new_id()))
         await shop.email_is("sent")
     assert len(shop.catcher.list()) == 1

@@ -7,13 +7,13 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox, tracing
-from chassis.context import Context, working_in
+from chassis.context import Context, use_context
 from chassis.db import Database
 from chassis.ids import utcnow
 from chassis.sweep import Batch
 from orders.domain.checkout import Checkout
 from orders.handlers import bus
-from orders.saga.process import hear
+from orders.saga.process import apply
 from orders.saga.triggers import DeadlinePassed
 from orders.store import checkouts, saving
 
@@ -33,17 +33,17 @@ async def sweep_deadlines(database: Database) -> int:
     A saga that raises is left as it was: the others go on, and it is tried again later.
     """
     due = await checkouts.list_due(database, utcnow(), BATCH.postponed(), MOST)
-    return await BATCH.together(due, lambda ids: database.repeat(lambda tx: _pass(tx, ids)))
+    return await BATCH.together(due, lambda ids: database.retry(lambda tx: _pass(tx, ids)))
 
 
 async def _pass(tx: AsyncSession, ids: Sequence[UUID]) -> int:
     now = utcnow()
     due = await checkouts.lock_due(tx, ids, now)
-    heard = [hear(order, DeadlinePassed(), now, bus.settings.deadlines) for order in due]
+    heard = [apply(order, DeadlinePassed(), now, bus.settings.deadlines) for order in due]
     for order, each in zip(due, heard, strict=True):
         if each.outcome == "ignored":
             order.deadline_at = None
-        with working_in(_time_for(order)):
+        with use_context(_time_for(order)):
             outbox.add(tx, *each.sent)
     entries = [(order, each, None) for order, each in zip(due, heard, strict=True)]
     await saving.save_checkouts(tx, due, now, entries)

@@ -36,7 +36,7 @@ from contracts.shipping import (
 )
 from orders import parcels
 from orders.domain.checkout import Checkout
-from orders.saga.process import hear, is_early
+from orders.saga.process import apply, is_early
 from orders.settings import OrdersSettings
 from orders.store import checkouts, orders, saving, shipments
 from orders.store.saving import Entry
@@ -78,7 +78,7 @@ async def _hear(
         is_fresh = timedelta(0) <= now - envelope.time < PATIENCE
         if is_fresh and is_early(order, reply):
             raise EarlierEventMissing(f"{type(reply).__name__} {reply.sequence}")
-        entries.append((order, hear(order, reply, now, deadlines), envelope))
+        entries.append((order, apply(order, reply, now, deadlines), envelope))
     await saving.save_checkouts(tx, list(found.values()), now, entries)
     return found, [heard.sent for _, heard, _ in entries]
 
@@ -104,7 +104,7 @@ for reply_class in (
     bus.handles_many(reply_class)(_hear_all)
 
 
-@bus.handles_many(ShipmentsCreated, unhurried=True)
+@bus.handles_many(ShipmentsCreated, low_priority=True)
 async def shipments_created(
     events: Sequence[ShipmentsCreated], tx: AsyncSession
 ) -> list[list[Message]]:

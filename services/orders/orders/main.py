@@ -11,7 +11,7 @@ from orders.domain.order import Base
 from orders.handlers import bus
 from orders.numbers import Numbers
 from orders.settings import OrdersSettings
-from orders.store.readings import READINGS
+from orders.store.gauges import GAUGES
 from orders.watch import Watch
 
 
@@ -46,5 +46,5 @@ service = Service(
     sweeps=[Sweep(BATCH.name, sweep_deadlines)],
     on_start=start,
     background=[watch],
-    readings=READINGS,
+    gauges=GAUGES,
 )

@@ -19,7 +19,7 @@ from orders.domain.checkout import Checkout
 from orders.domain.order import Status
 from orders.domain.parcels import LEFT, Parcels
 from orders.saga.notices import milestone_notice
-from orders.saga.process import hear
+from orders.saga.process import apply
 from orders.saga.triggers import CaptureDue, PartlyRefused, RefusedAtDoor, Trigger
 from orders.settings import Deadlines
 from orders.store import saving, shipments
@@ -83,13 +83,13 @@ def _move(
     capture = order.facts["payment"]["capture"]
     if parcels.has_left and order.status is Status.CONFIRMED:
         order.become(Status.SHIPPED)
-        sent.append(order.say(OrderShipped(**_names(order), shipped_at=at)))
+        sent.append(order.record(OrderShipped(**_names(order), shipped_at=at)))
         if capture == "on_shipment":
             triggers.append(CaptureDue())
     if parcels.outcome == "delivered" and order.status is Status.SHIPPED:
         order.become(Status.DELIVERED)
         delivered_at = order.delivered_at or at
-        sent.append(order.say(OrderDelivered(**_names(order), delivered_at=delivered_at)))
+        sent.append(order.record(OrderDelivered(**_names(order), delivered_at=delivered_at)))
         if capture == "on_delivery":
             triggers.append(CaptureDue())
     is_news = parcels.outcome != order.progress.get("refusal")
@@ -99,7 +99,7 @@ def _move(
 
 
 def _trigger(order: Checkout, trigger: Trigger, deadlines: Deadlines) -> Entry:
-    heard = hear(order, trigger, utcnow(), deadlines)
+    heard = apply(order, trigger, utcnow(), deadlines)
     envelopes = context.current().envelopes
     return order, heard, envelopes[0] if len(envelopes) == 1 else None
 

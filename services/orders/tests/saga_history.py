@@ -38,7 +38,7 @@ def differences(history: History) -> list[str]:
     for step in steps:
         if order.stage != step["stage"]:
             return [*found, f"{step['heard']} was heard in {step['stage']}, not {order.stage}"]
-        heard = process.hear(order, message(KINDS[step["heard"]], order), NOW, DEADLINES)
+        heard = process.apply(order, message(KINDS[step["heard"]], order), NOW, DEADLINES)
         found += _compare(step, order.stage, heard.outcome, heard.sent)
     return found
 

@@ -153,7 +153,7 @@ def play(*kinds: type, **changes: Any) -> tuple[list[type], Stage, Checkout]:
     order = an_order(**changes)
     sent = process.begin(order, NOW, DEADLINES)
     for kind in kinds:
-        sent += process.hear(order, message(kind, order), NOW, DEADLINES).sent
+        sent += process.apply(order, message(kind, order), NOW, DEADLINES).sent
     return [type(m) for m in sent if not isinstance(m, Notify)], order.stage, order
 
 

@@ -27,7 +27,7 @@ async def test_a_checkout_places_an_order_and_asks_for_its_stock(orders: Any, gu
     assert body["order_number"].endswith("-000001")
     assert body["total"] == {"amount": 2500, "currency": "USD"}
     assert body["order_token"].startswith("ord_")
-    assert [type(m) for m in await orders.said()] == [OrderPlaced, ReserveStock]
+    assert [type(m) for m in await orders.published()] == [OrderPlaced, ReserveStock]
 
 
 async def test_the_order_token_is_never_stored(orders: Any, guest: Any) -> None:
@@ -98,7 +98,7 @@ async def test_a_bad_preference_is_refused(guest: Any, prefer: str) -> None:
 
 async def test_waiting_answers_with_the_outcome(orders: Any, guest: Any) -> None:
     waiting = asyncio.create_task(guest.check_out(prefer="wait=2"))
-    while not (placed := await orders.said(OrderPlaced)):
+    while not (placed := await orders.published(OrderPlaced)):
         assert not waiting.done(), waiting.result().text
         await asyncio.sleep(0.01)
     order_id = placed[0].order_id
@@ -156,7 +156,7 @@ async def test_a_customer_sees_their_orders_page_by_page(orders: Any, guest: Any
 
 async def test_cancelling_while_pending_is_accepted_once(orders: Any, guest: Any) -> None:
     order = (await guest.check_out()).json()
-    await orders.hear(StockReserved(order_id=UUID(order["id"]), allocations=[]))
+    await orders.deliver(StockReserved(order_id=UUID(order["id"]), allocations=[]))
     url = f"/v1/orders/{order['id']}/cancellation"
     headers = {"X-Order-Token": order["order_token"], "Idempotency-Key": "c1"}
     answer = await orders.client.post(url, json={}, headers=headers)
@@ -167,7 +167,7 @@ async def test_cancelling_while_pending_is_accepted_once(orders: Any, guest: Any
     assert again.content == answer.content
     headers["Idempotency-Key"] = "c2"
     assert (await orders.client.post(url, json={}, headers=headers)).status_code == 202
-    assert len(await orders.said(CancelPayment)) == 1
+    assert len(await orders.published(CancelPayment)) == 1
 
 
 async def test_rival_cancellations_and_replies_leave_one_story(orders: Any, guest: Any) -> None:
@@ -179,7 +179,7 @@ async def test_rival_cancellations_and_replies_leave_one_story(orders: Any, gues
             orders.client.post(url, json={}, headers={**token, "Idempotency-Key": f"c{n}"})
             for n in range(5)
         ),
-        orders.hear(StockReserved(order_id=UUID(order["id"]), allocations=[])),
+        orders.deliver(StockReserved(order_id=UUID(order["id"]), allocations=[])),
     )
     assert {a.status_code for a in answers if a is not None} == {202}
     (saga,) = await orders.sql("select stage from checkout_sagas")
@@ -210,7 +210,7 @@ async def test_a_verified_owner_claims_a_guest_order(orders: Any, guest: Any) ->
 
 async def test_staff_see_the_saga_step_by_step(orders: Any, guest: Any) -> None:
     order = (await guest.check_out()).json()
-    await orders.hear(StockReserved(order_id=UUID(order["id"]), allocations=[]))
+    await orders.deliver(StockReserved(order_id=UUID(order["id"]), allocations=[]))
     headers = orders.signed_in(permissions=("orders:read",))
     saga = (await orders.client.get(f"/v1/admin/sagas/{order['id']}", headers=headers)).json()
     assert [(s["heard"], s["next_stage"]) for s in saga["steps"]] == [
@@ -249,7 +249,7 @@ async def test_the_link_of_an_order_is_for_notifications_once_confirmed(
 
     assert (await link()).status_code == 404
     await confirm(orders, order_id)
-    [mail] = await orders.said(Notify)
+    [mail] = await orders.published(Notify)
     assert set(mail.facts) == {"name", "order_number", "items", "total"}
     assert (await link("cart")).status_code == 403
     guests = f"/orders/{order_id}?token={order['order_token']}"
@@ -285,8 +285,8 @@ async def confirm(orders: Any, order_id: UUID) -> None:
     """Bring an order past its pivot."""
     usd = Money(amount=2500, currency="USD")
     paid = PaymentCaptured(order_id=order_id, payment_id=new_id(), method="card", captured=usd)
-    await orders.hear(StockReserved(order_id=order_id, allocations=[]))
-    await orders.hear(paid)
+    await orders.deliver(StockReserved(order_id=order_id, allocations=[]))
+    await orders.deliver(paid)
 
 
 async def test_order_numbers_of_two_processes_never_meet(orders: Harness[Any]) -> None:

@@ -61,10 +61,10 @@ async def stage(orders: Any, order_id: UUID) -> str:
 
 async def test_a_batch_of_replies_moves_every_order(orders: Any, guest: Any) -> None:
     ids = [await placed(guest, key=f"k{n}") for n in range(5)]
-    await orders.forget_said()
-    await orders.hear(*(StockReserved(order_id=i, allocations=[]) for i in ids))
+    await orders.clear_outbox()
+    await orders.deliver(*(StockReserved(order_id=i, allocations=[]) for i in ids))
 
-    asked = await orders.said(CollectPayment)
+    asked = await orders.published(CollectPayment)
     assert {command.order_id for command in asked} == set(ids)
     assert all([await stage(orders, i) == "collecting" for i in ids])
 
@@ -72,16 +72,16 @@ async def test_a_batch_of_replies_moves_every_order(orders: Any, guest: Any) -> 
 async def test_each_reply_twice_is_as_once(orders: Any, guest: Any) -> None:
     order_id = await placed(guest)
     for reply in (StockReserved(order_id=order_id, allocations=[]), captured(order_id)):
-        await orders.hear(reply)
-        await orders.hear(reply)
-    assert len(await orders.said(CollectPayment)) == 1
-    assert len(await orders.said(OrderConfirmed)) == 1
-    assert len(await orders.said(CreateShipments)) == 1
+        await orders.deliver(reply)
+        await orders.deliver(reply)
+    assert len(await orders.published(CollectPayment)) == 1
+    assert len(await orders.published(OrderConfirmed)) == 1
+    assert len(await orders.published(CreateShipments)) == 1
 
 
 async def test_a_reply_without_its_order_is_a_fault_not_a_loss(orders: Any) -> None:
     with pytest.raises(OrderUnknown):
-        await orders.hear(StockReserved(order_id=new_id(), allocations=[]))
+        await orders.deliver(StockReserved(order_id=new_id(), allocations=[]))
 
 
 async def test_stock_that_was_asked_for_too_late_is_not_out_of_stock(
@@ -89,17 +89,17 @@ async def test_stock_that_was_asked_for_too_late_is_not_out_of_stock(
 ) -> None:
     """Inventory got the command after its deadline: a queue was long, or a clock is wrong."""
     order_id = await placed(guest)
-    await orders.hear(StockRejected(order_id=order_id, reason="expired"))
-    (event,) = await orders.said(OrderCancelled)
+    await orders.deliver(StockRejected(order_id=order_id, reason="expired"))
+    (event,) = await orders.published(OrderCancelled)
     assert event.reason == "timed_out"
 
 
 async def test_out_of_stock_cancels_with_one_mail(orders: Any, guest: Any) -> None:
     order_id = await placed(guest)
-    await orders.hear(StockRejected(order_id=order_id, reason="insufficient"))
-    (event,) = await orders.said(OrderCancelled)
+    await orders.deliver(StockRejected(order_id=order_id, reason="insufficient"))
+    (event,) = await orders.published(OrderCancelled)
     assert event.reason == "out_of_stock"
-    assert [n.type for n in await orders.said(Notify)] == ["order_cancelled"]
+    assert [n.type for n in await orders.published(Notify)] == ["order_cancelled"]
     (row,) = await orders.sql("select status, cancellation_reason from orders")
     assert tuple(row) == ("cancelled", "out_of_stock")
 
@@ -109,10 +109,10 @@ async def test_a_passed_deadline_acts_by_itself(orders: Any, guest: Any) -> None
     assert await sweep_deadlines(orders.running.database) == 0
     await orders.sql("update checkout_sagas set deadline_at = now() - interval '1 s'")
     assert await sweep_deadlines(orders.running.database) == 1
-    assert len(await orders.said(ReleaseStock)) == 1
+    assert len(await orders.published(ReleaseStock)) == 1
     assert await sweep_deadlines(orders.running.database) == 0
 
-    await orders.hear(StockReleased(order_id=order_id))
+    await orders.deliver(StockReleased(order_id=order_id))
     assert await stage(orders, order_id) == "cancelled"
     (row,) = await orders.sql("select cancellation_reason from orders")
     assert row.cancellation_reason == "timed_out"
@@ -130,7 +130,7 @@ async def test_a_saga_that_raises_blocks_no_other_deadline(orders: Any, guest: A
         id=ids[0],
     )
     assert await sweep_deadlines(orders.running.database) == 2
-    assert {command.order_id for command in await orders.said(ReleaseStock)} == set(ids[1:])
+    assert {command.order_id for command in await orders.published(ReleaseStock)} == set(ids[1:])
     assert [await stage(orders, i) for i in ids] == ["fulfilling", "releasing", "releasing"]
     # It stays overdue, so that the alert about stuck checkouts fires, and is not tried at once.
     assert await sweep_deadlines(orders.running.database) == 0
@@ -169,21 +169,21 @@ async def test_what_a_deadline_says_is_found_from_the_trace_of_the_checkout(
 
 async def fulfilled(orders: Any, guest: Any, **changes: Any) -> tuple[UUID, list[UUID], UUID]:
     order_id = await placed(guest, **changes)
-    await orders.hear(StockReserved(order_id=order_id, allocations=[]))
+    await orders.deliver(StockReserved(order_id=order_id, allocations=[]))
     if changes.get("payment", {}).get("method") == "cod":
         promise = PaymentAuthorized(
             order_id=order_id, payment_id=new_id(), method="cod", capture="on_delivery"
         )
-        await orders.hear(promise)
+        await orders.deliver(promise)
     else:
-        await orders.hear(captured(order_id))
+        await orders.deliver(captured(order_id))
     (line,) = await orders.sql(
         "select id, variant_id from order_lines where order_id = :id", id=order_id
     )
     part = ShippedLine(line_id=line.id, variant_id=line.variant_id, quantity=1)
     parcels = [Parcel(shipment_id=new_id(), warehouse_id=new_id(), lines=[part]) for _ in range(2)]
-    await orders.hear(ShipmentsCreated(order_id=order_id, shipments=parcels))
-    await orders.forget_said()
+    await orders.deliver(ShipmentsCreated(order_id=order_id, shipments=parcels))
+    await orders.clear_outbox()
     return order_id, [p.shipment_id for p in parcels], line.id
 
 
@@ -216,55 +216,55 @@ def update(
 async def test_parcels_drive_the_order_to_delivered(orders: Any, guest: Any) -> None:
     order_id, parcels, line_id = await fulfilled(orders, guest)
     for number, parcel in enumerate(parcels):
-        await orders.hear(hand_over(order_id, parcel, line_id))
-        await orders.hear(hand_over(order_id, parcel, line_id))
-        await orders.hear(update(order_id, parcel, "in_transit", "shipped", 1))
-        assert len(await orders.said(OrderShipped)) == 1
-        await orders.hear(update(order_id, parcel, "delivered", "delivered", 3))
-        await orders.hear(update(order_id, parcel, "in_transit", "in_transit", 2))
-        assert len(await orders.said(OrderDelivered)) == number
+        await orders.deliver(hand_over(order_id, parcel, line_id))
+        await orders.deliver(hand_over(order_id, parcel, line_id))
+        await orders.deliver(update(order_id, parcel, "in_transit", "shipped", 1))
+        assert len(await orders.published(OrderShipped)) == 1
+        await orders.deliver(update(order_id, parcel, "delivered", "delivered", 3))
+        await orders.deliver(update(order_id, parcel, "in_transit", "in_transit", 2))
+        assert len(await orders.published(OrderDelivered)) == number
     (row,) = await orders.sql("select status from orders")
     assert row.status == "delivered"
     (line,) = await orders.sql("select quantity_shipped from order_lines")
     assert line.quantity_shipped == 2
-    mails = [n.type for n in await orders.said(Notify)]
+    mails = [n.type for n in await orders.published(Notify)]
     assert mails == ["order_shipped", "order_delivered"] * 2
 
 
 async def test_cash_is_taken_when_all_has_arrived(orders: Any, guest: Any) -> None:
     order_id, parcels, line_id = await fulfilled(orders, guest, payment={"method": "cod"})
     for parcel in parcels:
-        await orders.hear(hand_over(order_id, parcel, line_id))
-        await orders.hear(update(order_id, parcel, "delivered", "delivered", 2))
-    assert len(await orders.said(CapturePayment)) == 1
-    await orders.hear(
+        await orders.deliver(hand_over(order_id, parcel, line_id))
+        await orders.deliver(update(order_id, parcel, "delivered", "delivered", 2))
+    assert len(await orders.published(CapturePayment)) == 1
+    await orders.deliver(
         PaymentCaptured(order_id=order_id, payment_id=new_id(), method="cod", captured=USD)
     )
-    (event,) = await orders.said(OrderPaymentChanged)
+    (event,) = await orders.published(OrderPaymentChanged)
     assert event.payment_status == "paid"
 
 
 async def test_cash_refused_at_the_door_ends_the_order(orders: Any, guest: Any) -> None:
     order_id, parcels, line_id = await fulfilled(orders, guest, payment={"method": "cod"})
     for parcel in parcels:
-        await orders.hear(hand_over(order_id, parcel, line_id))
-        await orders.hear(update(order_id, parcel, "failed", "failed", 2))
-    assert len(await orders.said(CancelPayment)) == 1
+        await orders.deliver(hand_over(order_id, parcel, line_id))
+        await orders.deliver(update(order_id, parcel, "failed", "failed", 2))
+    assert len(await orders.published(CancelPayment)) == 1
     assert await stage(orders, order_id) == "cancelling_payment"
 
 
 async def test_cash_half_refused_waits_for_staff(orders: Any, guest: Any) -> None:
     order_id, parcels, line_id = await fulfilled(orders, guest, payment={"method": "cod"})
     for parcel, ending in zip(parcels, ("delivered", "failed"), strict=True):
-        await orders.hear(hand_over(order_id, parcel, line_id))
-        await orders.hear(update(order_id, parcel, ending, ending, 2))
-    assert await orders.said(CapturePayment, CancelPayment) == []
+        await orders.deliver(hand_over(order_id, parcel, line_id))
+        await orders.deliver(update(order_id, parcel, ending, ending, 2))
+    assert await orders.published(CapturePayment, CancelPayment) == []
     assert await stage(orders, order_id) == "needs_review"
 
 
 async def test_a_handed_over_order_cannot_be_cancelled(orders: Any, guest: Any) -> None:
     order_id, parcels, line_id = await fulfilled(orders, guest)
-    await orders.hear(hand_over(order_id, parcels[0], line_id))
+    await orders.deliver(hand_over(order_id, parcels[0], line_id))
     staff = orders.signed_in(permissions=("orders:read", "orders:write"))
     answer = await orders.client.post(
         f"/v1/admin/orders/{order_id}/cancellation",
@@ -277,12 +277,12 @@ async def test_a_handed_over_order_cannot_be_cancelled(orders: Any, guest: Any) 
 async def test_a_refund_by_staff_shows_on_the_order(orders: Any, guest: Any) -> None:
     order_id, _, _ = await fulfilled(orders, guest)
     part = Money(amount=1000, currency="USD")
-    await orders.hear(
+    await orders.deliver(
         PaymentRefunded(order_id=order_id, payment_id=new_id(), refunded=part, refunded_total=part)
     )
-    (event,) = await orders.said(OrderPaymentChanged)
+    (event,) = await orders.published(OrderPaymentChanged)
     assert event.payment_status == "partially_refunded"
-    assert [n.type for n in await orders.said(Notify)] == ["refund"]
+    assert [n.type for n in await orders.published(Notify)] == ["refund"]
 
 
 async def test_a_review_is_refused_when_there_is_nothing_to_review(orders: Any, guest: Any) -> None:
@@ -302,7 +302,7 @@ async def test_the_orders_of_a_customer_who_was_another_move_along(orders: Any) 
     headers = {**orders.signed_in(customer_id=before), "Idempotency-Key": "k"}
     order = (await orders.client.post("/v1/orders", json=body, headers=headers)).json()
     changed = CustomerChanged(customer_id=before, status="inactive", merged_into=after)
-    await orders.hear(changed)
+    await orders.deliver(changed)
     url = f"/v1/orders/{order['id']}"
     seen = await orders.client.get(url, headers=orders.signed_in(customer_id=after))
     assert seen.status_code == 200

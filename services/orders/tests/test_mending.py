@@ -34,8 +34,8 @@ WHY = {"reason": "the test wants it"}
 )
 def test_a_retry_asks_for_the_same_operation_and_stays(story: tuple[type, ...]) -> None:
     _, stage, order = play(*story)
-    asked = process.hear(order, RetryRequested(), NOW, DEADLINES).sent
-    again = process.hear(order, RetryRequested(), NOW, DEADLINES).sent
+    asked = process.apply(order, RetryRequested(), NOW, DEADLINES).sent
+    again = process.apply(order, RetryRequested(), NOW, DEADLINES).sent
     operations = [
         [m.operation_id for m in sent if isinstance(m, Command)] for sent in (asked, again)
     ]
@@ -61,7 +61,7 @@ def test_kept_money_is_never_skipped() -> None:
     story = (StockReserved, DeadlinePassed, PaymentCaptured)
     _, stage, order = play(*story)
     assert (stage, order.kept_amount) == (Stage.REFUNDING, 2500)
-    heard = process.hear(order, message(SkipRequested, order), NOW, DEADLINES)
+    heard = process.apply(order, message(SkipRequested, order), NOW, DEADLINES)
     assert (heard.outcome, order.stage) == ("ignored", Stage.REFUNDING)
 
 
@@ -84,8 +84,8 @@ async def order_in(orders: Any, guest: Any, *events: type, key: str = "k") -> UU
         ShipmentImpossible: {"reason": "no carrier", "lines": []},
     }
     for kind in events:
-        await orders.hear(kind(order_id=order_id, **facts.get(kind, {})))
-    await orders.forget_said()
+        await orders.deliver(kind(order_id=order_id, **facts.get(kind, {})))
+    await orders.clear_outbox()
     return order_id
 
 
@@ -112,7 +112,7 @@ async def test_a_retry_sends_the_command_again_and_is_audited(orders: Any, guest
 
     assert answer.status_code == 202, answer.text
     assert answer.json()["steps"][-1]["heard"] == "RetryRequested"
-    assert [type(m) for m in await orders.said()] == [ReserveStock]
+    assert [type(m) for m in await orders.published()] == [ReserveStock]
     assert (entry["action"], entry["reason"]) == ("saga.retry", WHY["reason"])
     assert entry["before"]["stage"] == entry["after"]["stage"] == "reserving"
     assert entry["actor"].startswith("user:")
@@ -125,7 +125,7 @@ async def test_a_saga_that_waits_for_staff_is_resumed(orders: Any, guest: Any) -
 
     assert (refused.status_code, refused.json()["code"]) == (409, "nothing_to_retry")
     assert answer.json()["stage"] == "fulfilling"
-    assert [type(m) for m in await orders.said()] == [CreateShipments]
+    assert [type(m) for m in await orders.published()] == [CreateShipments]
 
 
 async def test_a_saga_without_a_deadline_gets_one_again(orders: Any, guest: Any) -> None:
@@ -155,7 +155,7 @@ async def test_an_order_is_compensated_from_wherever_it_is(orders: Any, guest: A
         assert (await act(orders, order_id, "compensate")).status_code == 202
     again = await act(orders, paid, "compensate")
 
-    assert [type(m) for m in await orders.said()] == [CancelPayment, CancelShipments]
+    assert [type(m) for m in await orders.published()] == [CancelPayment, CancelShipments]
     assert (again.status_code, again.json()["code"]) == (409, "compensates_already")
 
 

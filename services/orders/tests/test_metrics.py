@@ -1,14 +1,14 @@
 """What the metrics of orders tell about checkouts that have not ended."""
 
-from chassis.scraped import Samples
+from chassis.metrics_page import MetricsPage
 from chassis.testing import Harness
 from orders.settings import OrdersSettings
 
 from .conftest import Guest
 
 
-async def scrape(orders: Harness[OrdersSettings]) -> Samples:
-    return Samples.of(await orders.client.get("/metrics"))
+async def scrape(orders: Harness[OrdersSettings]) -> MetricsPage:
+    return MetricsPage.of(await orders.client.get("/metrics"))
 
 
 async def test_a_checkout_that_nobody_moves_is_seen(

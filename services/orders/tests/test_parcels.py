@@ -95,13 +95,13 @@ async def begin(orders: Any, guest: Any, method: str, *, cancelled: bool) -> Jou
     payment = {"method": method} if method == "cod" else {"method": method, "token": "tok_ok"}
     answer = await guest.check_out(key=new_id().hex, payment=payment)
     order_id = UUID(answer.json()["id"])
-    await orders.hear(StockReserved(order_id=order_id, allocations=[]))
+    await orders.deliver(StockReserved(order_id=order_id, allocations=[]))
     if method == "cod":
         promise = {"method": "cod", "capture": "on_delivery", "payment_id": new_id()}
-        await orders.hear(PaymentAuthorized(order_id=order_id, **promise))
+        await orders.deliver(PaymentAuthorized(order_id=order_id, **promise))
     else:
         money = Money(amount=2500, currency="USD")
-        await orders.hear(
+        await orders.deliver(
             PaymentCaptured(order_id=order_id, payment_id=new_id(), method="card", captured=money)
         )
     if cancelled:
@@ -115,7 +115,7 @@ async def begin(orders: Any, guest: Any, method: str, *, cancelled: bool) -> Jou
     [line] = await orders.sql(
         "select id, variant_id from order_lines where order_id = :id", id=order_id
     )
-    await orders.forget_said()
+    await orders.clear_outbox()
     return Journey(order_id, ShippedLine(line_id=line.id, variant_id=line.variant_id, quantity=1))
 
 
@@ -132,7 +132,7 @@ async def end_of(orders: Any, journey: Journey) -> Any:
         id=journey.order_id,
     )
     by_parcel = {row.shipment_id: (row.status, row.handed_over) for row in parcels}
-    told = Counter(type(message).__name__ for message in await orders.said(*TOLD))
+    told = Counter(type(message).__name__ for message in await orders.published(*TOLD))
     return tuple(order), [by_parcel[parcel] for parcel in journey.parcels], told
 
 
@@ -173,7 +173,7 @@ async def test_the_end_is_the_same_in_every_order(orders: Any, guest: Any, story
         journey = await begin(orders, guest, method, cancelled=cancelled)
         events = script(journey)
         for place in order:
-            await orders.hear(events[place])
+            await orders.deliver(events[place])
         end = await end_of(orders, journey)
         expected = expected or end
         assert end == expected, order
@@ -188,17 +188,21 @@ async def test_one_of_two_parcels_delivers_no_order(orders: Any, guest: Any) -> 
     # ShipmentsCreated is late: orders knows of one parcel alone.
     journey = await begin(orders, guest, "cod", cancelled=False)
     for event in journey.end(0, "delivered", 1):
-        await orders.hear(event)
+        await orders.deliver(event)
     end = await end_of_first(orders, journey)
     assert end == ("shipped", "fulfilling")
-    assert await orders.said(OrderDelivered, CapturePayment) == []
-    [mail] = [each for each in await orders.said(Notify) if each.type == "order_delivered"]
+    assert await orders.published(OrderDelivered, CapturePayment) == []
+    [mail] = [each for each in await orders.published(Notify) if each.type == "order_delivered"]
     assert mail.facts["open_parcels"] == 1
 
     for event in journey.end(1, "delivered", 0):
-        await orders.hear(event)
-    assert len(await orders.said(OrderDelivered)) == len(await orders.said(CapturePayment)) == 1
-    last = [each for each in await orders.said(Notify) if each.type == "order_delivered"][-1]
+        await orders.deliver(event)
+    assert (
+        len(await orders.published(OrderDelivered))
+        == len(await orders.published(CapturePayment))
+        == 1
+    )
+    last = [each for each in await orders.published(Notify) if each.type == "order_delivered"][-1]
     assert "open_parcels" not in last.facts
 
 

@@ -35,8 +35,8 @@ async def order_in(orders: Any, guest: Any, *events: type) -> UUID:
         ShipmentImpossible: {"reason": "no carrier", "lines": []},
     }
     for kind in events:
-        await orders.hear(kind(order_id=order_id, **facts[kind]))
-    await orders.forget_said()
+        await orders.deliver(kind(order_id=order_id, **facts[kind]))
+    await orders.clear_outbox()
     return order_id
 
 
@@ -56,12 +56,12 @@ async def test_no_route_returns_money_without_the_permission(
 
     refused = await go(orders, way, order_id, *SUPPORT)
     assert (refused.status_code, refused.json()["code"]) == (403, "refund_not_permitted")
-    assert await orders.said() == []
+    assert await orders.published() == []
     assert await orders.sql("select action from audit_entries") == []
 
     allowed = await go(orders, way, order_id, *SUPPORT, "orders:refund")
     assert allowed.status_code == 202, allowed.text
-    assert await orders.said(RefundPayment, CancelShipments) != []
+    assert await orders.published(RefundPayment, CancelShipments) != []
     [(action,)] = await orders.sql("select action from audit_entries")
     assert action in {"order.cancel", "order.review", "saga.compensate"}
 
@@ -72,7 +72,7 @@ async def test_an_order_that_is_not_paid_is_cancelled_without_it(
 ) -> None:
     order_id = await order_in(orders, guest, StockReserved)
     assert (await go(orders, way, order_id, *SUPPORT)).status_code == 202
-    assert [type(message) for message in await orders.said()] == [CancelPayment]
+    assert [type(message) for message in await orders.published()] == [CancelPayment]
 
 
 @pytest.mark.parametrize("permissions", [("orders:read",), (*SUPPORT, "orders:refund")])
@@ -85,4 +85,4 @@ async def test_the_customers_own_route_is_no_second_door_for_staff(
     assert (await orders.client.get(url, headers=headers)).status_code == 200
     refused = await orders.client.post(f"{url}/cancellation", json={}, headers=headers)
     assert (refused.status_code, refused.json()["code"]) == (404, "order_not_found")
-    assert await orders.said() == []
+    assert await orders.published() == []

@@ -136,9 +136,9 @@ def test_a_promise_of_money_after_the_end_is_cancelled() -> None:
 
 def test_a_refund_that_fails_is_asked_for_again_under_the_same_operation() -> None:
     _, _, order = play(StockReserved, DeadlinePassed)
-    (first,) = process.hear(order, message(PaymentCaptured, order), NOW, DEADLINES).sent
-    process.hear(order, message(RefundFailed, order), NOW, DEADLINES)
-    (again,) = process.hear(order, DeadlinePassed(), NOW, DEADLINES).sent
+    (first,) = process.apply(order, message(PaymentCaptured, order), NOW, DEADLINES).sent
+    process.apply(order, message(RefundFailed, order), NOW, DEADLINES)
+    (again,) = process.apply(order, DeadlinePassed(), NOW, DEADLINES).sent
     assert isinstance(again, RefundPayment)
     assert again == first
 
@@ -151,17 +151,17 @@ def refunded(order: Checkout, total: int) -> PaymentRefunded:
 
 def test_what_staff_gave_back_is_not_given_back_again() -> None:
     _, _, order = play(*DONE)
-    process.hear(order, refunded(order, order.captured_amount), NOW, DEADLINES)
-    process.hear(order, CancelRequested("customer_request"), NOW, DEADLINES)
-    kept = process.hear(order, message(ShipmentsCancelled, order), NOW, DEADLINES)
+    process.apply(order, refunded(order, order.captured_amount), NOW, DEADLINES)
+    process.apply(order, CancelRequested("customer_request"), NOW, DEADLINES)
+    kept = process.apply(order, message(ShipmentsCancelled, order), NOW, DEADLINES)
     assert (order.stage, [type(m) for m in kept.sent]) == (Stage.RELEASING, [ReleaseStock])
 
 
 def test_what_staff_gave_back_while_the_refund_failed_is_left_out_of_the_next() -> None:
     _, _, order = play(StockReserved, DeadlinePassed)
-    (first,) = process.hear(order, message(PaymentCaptured, order), NOW, DEADLINES).sent
-    process.hear(order, message(RefundFailed, order), NOW, DEADLINES)
-    (rest,) = process.hear(order, refunded(order, 700), NOW, DEADLINES).sent
+    (first,) = process.apply(order, message(PaymentCaptured, order), NOW, DEADLINES).sent
+    process.apply(order, message(RefundFailed, order), NOW, DEADLINES)
+    (rest,) = process.apply(order, refunded(order, 700), NOW, DEADLINES).sent
     assert isinstance(rest, RefundPayment)
     assert rest.amount == order.money(order.captured_amount - 700)
     assert isinstance(first, RefundPayment)
@@ -233,7 +233,7 @@ def test_a_parcel_that_is_gone_refuses_the_cancellation() -> None:
 
 def test_half_gone_gives_half_the_money_back() -> None:
     _, _, order = play(*DONE, CancelRequested)
-    (refund, released) = process.hear(
+    (refund, released) = process.apply(
         order, message(ShipmentsPartlyCancelled, order), NOW, DEADLINES
     ).sent
     assert isinstance(refund, RefundPayment)
@@ -264,6 +264,6 @@ def test_one_line_in_many_parcels_is_given_back_to_the_cent() -> None:
     line |= {"total_amount": 1000, "quantity": 3}
     piece = ShippedLine(line_id=line["line_id"], variant_id=line["variant_id"], quantity=1)
     unsent = ShipmentsPartlyCancelled(order_id=order.order_id, unsent=[piece] * 3)
-    (refund, _) = process.hear(order, unsent, NOW, DEADLINES).sent
+    (refund, _) = process.apply(order, unsent, NOW, DEADLINES).sent
     assert isinstance(refund, RefundPayment)
     assert refund.amount == Money(amount=1000, currency="USD")

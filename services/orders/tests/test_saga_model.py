@@ -47,16 +47,16 @@ class Story:
         assert self.said.count(OrderConfirmed) <= 1
         assert self.said.count(OrderCancelled) <= 1
 
-    def hear(self, heard: Any) -> None:
+    def apply(self, heard: Any) -> None:
         """Let the saga hear a message or a trigger."""
-        self._send(process.hear(self.order, heard, NOW, DEADLINES).sent)
+        self._send(process.apply(self.order, heard, NOW, DEADLINES).sent)
 
     def arrive(self, message: Message) -> None:
         """Bring a message to whom it is for."""
         if isinstance(message, Command):
             self.under_way += self.world.obey(message)
         else:
-            self.hear(message)
+            self.apply(message)
 
     def customer_pays(self) -> None:
         """The customer or the bank acts; of that payments tells until it is heard."""
@@ -79,9 +79,9 @@ class Story:
                 self.under_way.remove(some)
         elif what < 0.88:
             if self.order.deadline_at is not None:
-                self.hear(DeadlinePassed())
+                self.apply(DeadlinePassed())
         elif what < 0.93:
-            self.hear(CancelRequested("customer_request"))
+            self.apply(CancelRequested("customer_request"))
         else:
             self.customer_pays()
 
@@ -93,7 +93,7 @@ class Story:
             elif self.order.stage in ENDS:
                 break
             else:
-                self.hear(DeadlinePassed())
+                self.apply(DeadlinePassed())
         assert self.order.stage in ENDS
         assert not self.under_way
 

@@ -46,7 +46,7 @@ def deliver(order: Checkout, events: Sequence[Event]) -> None:
         if process.is_early(order, event):
             waiting.append(event)
         else:
-            process.hear(order, event, NOW, DEADLINES)
+            process.apply(order, event, NOW, DEADLINES)
 
 
 def state(order: Checkout) -> tuple[object, ...]:
@@ -73,7 +73,7 @@ def test_a_payments_events_end_the_same_in_every_order(kinds: Sequence[type]) ->
         events = numbered(order, kinds)
         deliver(order, [events[place] for place in places])
         if order.was_asked("CreateShipments"):
-            process.hear(order, message(ShipmentsCreated, order), NOW, DEADLINES)
+            process.apply(order, message(ShipmentsCreated, order), NOW, DEADLINES)
         ends.add(state(order))
     assert len(ends) == 1
 

@@ -54,7 +54,7 @@ def follow(order: Checkout, arrived: object) -> tuple[Checkout, int | None]:
     """The order after something arrived, and which of the row's moves that took."""
     after = copy.copy(order)
     after.progress, after.changes = copy.deepcopy(order.progress), []
-    process.hear(after, arrived, NOW, DEADLINES)
+    process.apply(after, arrived, NOW, DEADLINES)
     noted = copy.copy(order)
     noted.progress = copy.deepcopy(order.progress)
     process._note(noted, arrived)

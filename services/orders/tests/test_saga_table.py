@@ -125,7 +125,7 @@ def test_a_refund_by_staff_that_the_provider_refused_is_no_error() -> None:
 def test_a_repeated_reply_changes_nothing(reply: type) -> None:
     story = DONE[: DONE.index(reply) + 1]
     _, stage, order = play(*story)
-    heard = process.hear(order, message(reply, order), NOW, DEADLINES)
+    heard = process.apply(order, message(reply, order), NOW, DEADLINES)
     if (stage, reply) not in MOVES:
         assert (heard.outcome, heard.sent, order.stage) == ("ignored", [], stage)
 
@@ -150,7 +150,7 @@ def test_repetitions_wait_longer_each_time() -> None:
     _, _, order = play(StockReserved, DeadlinePassed)
     waits = []
     for _ in range(8):
-        process.hear(order, DeadlinePassed(), NOW, DEADLINES)
+        process.apply(order, DeadlinePassed(), NOW, DEADLINES)
         assert order.deadline_at is not None
         waits.append((order.deadline_at - NOW).total_seconds())
     assert waits[:3] == [240, 480, 960]
@@ -175,7 +175,7 @@ def test_whatever_is_heard_the_order_ends_once_and_keeps_no_money_it_refused(
     sent = process.begin(order, NOW, DEADLINES)
     for kind in heard:
         try:
-            sent += process.hear(order, message(kind, order), NOW, DEADLINES).sent
+            sent += process.apply(order, message(kind, order), NOW, DEADLINES).sent
         except process.UnexpectedReply:
             continue
     kinds = [type(m) for m in sent]

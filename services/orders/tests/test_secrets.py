@@ -42,14 +42,14 @@ async def test_the_payment_token_goes_when_no_command_needs_it(
     order_id = UUID(answer.json()["id"])
     assert await is_stored(orders)
     if outcome == "out of stock":
-        await orders.hear(StockRejected(order_id=order_id, reason="insufficient"))
+        await orders.deliver(StockRejected(order_id=order_id, reason="insufficient"))
         assert not await is_stored(orders)
         return
-    await orders.hear(reserved(order_id))
-    [command] = await orders.said(CollectPayment)
+    await orders.deliver(reserved(order_id))
+    [command] = await orders.published(CollectPayment)
     assert command.token == TOKEN
     action = PaymentActionRequired(order_id=order_id, payment_id=new_id(), amount=USD)
-    await orders.hear(action)
+    await orders.deliver(action)
     assert await is_stored(orders)
 
     last: dict[str, Message] = {
@@ -57,7 +57,7 @@ async def test_the_payment_token_goes_when_no_command_needs_it(
         "authorized": PaymentAuthorized(amount=USD, capture="now", **paid(order_id)),
         "failed": PaymentFailed(order_id=order_id, amount=USD, reason="card_declined"),
     }
-    await orders.hear(last[outcome])
+    await orders.deliver(last[outcome])
 
     assert not await is_stored(orders)
     (saga,) = await orders.sql("select facts from checkout_sagas")

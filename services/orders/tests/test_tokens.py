@@ -27,7 +27,7 @@ async def test_who_was_banned_or_blocked_places_no_order_with_the_old_token(
     user = new_id()
     old, new = (orders.signed_in(user_id=user, gen={str(user): n}) for n in (1, 2))
     assert (await check_out(orders, old)).status_code == 202
-    await orders.hear(UserTokensRevoked(user_id=user, generation=2))
+    await orders.deliver(UserTokensRevoked(user_id=user, generation=2))
     expire(orders)
     refused = await check_out(orders, old)
     assert (refused.status_code, refused.json()["code"]) == (401, "token_revoked")
@@ -66,9 +66,9 @@ async def test_a_stream_ends_with_its_session_and_its_user(orders: Any, ends: st
         assert not following.done()
         await asyncio.sleep(0.01)
     if ends == "logout":
-        await orders.hear(SessionTokensRevoked(session_id=session, user_id=user))
+        await orders.deliver(SessionTokensRevoked(session_id=session, user_id=user))
         await following
         assert not other.done()
-    await orders.hear(UserTokensRevoked(user_id=user, generation=2))
+    await orders.deliver(UserTokensRevoked(user_id=user, generation=2))
     await following
     await other

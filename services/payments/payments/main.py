@@ -11,7 +11,7 @@ from payments.providers.offline import Offline
 from payments.providers.sandbox import Sandbox
 from payments.reconciling import SWEEPS
 from payments.settings import PaymentsSettings
-from payments.store.readings import READINGS
+from payments.store.gauges import GAUGES
 
 
 async def connect_providers(running: Running[PaymentsSettings], stack: AsyncExitStack) -> None:
@@ -35,5 +35,5 @@ service = Service(
     bus,
     sweeps=SWEEPS,
     on_start=connect_providers,
-    readings=READINGS,
+    gauges=GAUGES,
 )

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox, tracing
-from chassis.context import Context, working_in
+from chassis.context import Context, use_context
 from chassis.db import Database
 from chassis.ids import utcnow
 from chassis.sweep import Batch, Sweep
@@ -63,7 +63,7 @@ async def _ask_about(database: Database, payment_id: UUID) -> None:
     async with database.transaction() as tx:
         order, payment = await payments.lock(tx, payment_id)
         again = await asking_again(tx, "check payment", key_of("collect", payment.operation_id))
-    with working_in(again):
+    with use_context(again):
         try:
             charge = await _look_up(order, payment)
         except (OutcomeUnknown, ProviderRefused) as error:
@@ -73,7 +73,7 @@ async def _ask_about(database: Database, payment_id: UUID) -> None:
         async def work(tx: AsyncSession) -> None:
             await _learn(tx, payment_id, charge)
 
-        await database.repeat(work)
+        await database.retry(work)
 
 
 async def _look_up(order: OrderPayments, payment: Payment) -> Charge | None:
@@ -133,8 +133,8 @@ async def _repeat_refund(database: Database, operation_id: UUID) -> None:
         if refund is None:
             return
         again = await asking_again(tx, "ask again for refund", refund.key)
-    with working_in(again):
-        plan = await database.repeat(plan_again)
+    with use_context(again):
+        plan = await database.retry(plan_again)
         if plan is None:
             return
         try:
@@ -146,7 +146,7 @@ async def _repeat_refund(database: Database, operation_id: UUID) -> None:
         async def work(tx: AsyncSession) -> None:
             outbox.add(tx, *await refunding.settle(tx, plan, result))
 
-        await database.repeat(work)
+        await database.retry(work)
 
 
 async def forget_deleted_methods(database: Database) -> int:

@@ -32,7 +32,7 @@ async def restate(database: Database, payment_id: UUID, reason: str) -> None:
     except ProviderRefused:
         # It knows of no such charge; what we believe stands until somebody decides.
         charge = None
-    await database.repeat(lambda tx: _tell(tx, payment_id, charge, reason))
+    await database.retry(lambda tx: _tell(tx, payment_id, charge, reason))
 
 
 async def _tell(tx: AsyncSession, payment_id: UUID, charge: Charge | None, reason: str) -> None:

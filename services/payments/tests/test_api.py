@@ -21,8 +21,8 @@ HASH = hashlib.sha256(TOKEN.encode()).hexdigest()
 
 async def paid(payments: Payments, token: str = "tok_ok", **changes: Any) -> tuple[UUID, UUID]:
     command = collect(token, **changes)
-    await payments.hear(command)
-    await payments.forget_said()
+    await payments.deliver(command)
+    await payments.clear_outbox()
     query = "select id from payments where order_id = :order_id"
     [row] = await payments.sql(query, order_id=command.order_id)
     return command.order_id, row.id
@@ -129,7 +129,7 @@ async def test_staff_give_money_back_once_per_key(
     assert first.status_code == 201, first.text
     assert first.json()["amount"] == {"amount": 500, "currency": "USD"}
     assert again.content == first.content
-    [told] = await payments.said(PaymentRefunded)
+    [told] = await payments.published(PaymentRefunded)
     assert told.refunded_total.amount == 500
     assert str(told.operation_id) not in first.text
     assert provider.balances(str(order_id))["merchant"] == 1499
@@ -178,7 +178,7 @@ async def test_a_refund_without_an_answer_is_finished_later(
     await payments.sql("update refunds set updated_at = now() - interval '1 minute'")
 
     assert await finish_refunds(payments.running.database) == 1
-    assert len(await payments.said(PaymentRefunded)) == 1
+    assert len(await payments.published(PaymentRefunded)) == 1
     assert provider.balances(str(order_id))["merchant"] == 1499
     # It is told in the trace of the request that asked for it.
     [asked] = await payments.sql(

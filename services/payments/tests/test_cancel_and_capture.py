@@ -30,20 +30,20 @@ async def status_of(payments: Payments) -> str:
 
 async def test_an_order_never_collected_is_cancelled_at_once(payments: Payments) -> None:
     command = cancel(new_id())
-    await payments.hear(command)
-    await payments.hear(command)
+    await payments.deliver(command)
+    await payments.deliver(command)
 
-    assert [event.sequence for event in await payments.said(PaymentCancelled)] == [1, 2]
+    assert [event.sequence for event in await payments.published(PaymentCancelled)] == [1, 2]
 
 
 async def test_a_promise_is_given_up(payments: Payments, provider: ProviderProcess) -> None:
     promised = collect(capture="on_shipment")
-    await payments.hear(promised)
+    await payments.deliver(promised)
     command = cancel(promised.order_id)
-    await payments.hear(command)
-    await payments.hear(command)
+    await payments.deliver(command)
+    await payments.deliver(command)
 
-    authorized, *cancelled = await payments.said()
+    authorized, *cancelled = await payments.published()
     assert isinstance(authorized, PaymentAuthorized)
     assert [type(event) for event in cancelled] == [PaymentCancelled, PaymentCancelled]
     assert provider.balances(str(promised.order_id)) == {}
@@ -51,10 +51,10 @@ async def test_a_promise_is_given_up(payments: Payments, provider: ProviderProce
 
 async def test_a_customer_who_was_asked_need_not_confirm_any_more(payments: Payments) -> None:
     asked = collect("tok_action")
-    await payments.hear(asked)
-    await payments.hear(cancel(asked.order_id))
+    await payments.deliver(asked)
+    await payments.deliver(cancel(asked.order_id))
 
-    assert [type(event) for event in await payments.said()] == [
+    assert [type(event) for event in await payments.published()] == [
         PaymentActionRequired,
         PaymentCancelled,
     ]
@@ -66,27 +66,30 @@ async def test_a_capture_that_was_faster_is_answered_as_such(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     asked = collect("tok_late_capture")
-    await payments.hear(asked)
-    await payments.hear(cancel(asked.order_id))
+    await payments.deliver(asked)
+    await payments.deliver(cancel(asked.order_id))
 
-    [late] = await payments.said(PaymentCaptured)
+    [late] = await payments.published(PaymentCaptured)
     assert late.captured.amount == 1999
-    assert await payments.said(PaymentCancelled) == []
+    assert await payments.published(PaymentCancelled) == []
     assert provider.balances(str(asked.order_id)) == {"customer": -1999, "merchant": 1999}
 
 
 async def test_cancelling_what_was_captured_answers_with_the_capture(payments: Payments) -> None:
     paid = collect()
-    await payments.hear(paid)
-    await payments.hear(cancel(paid.order_id))
-    assert [event.sequence for event in await payments.said(PaymentCaptured)] == [1, 2]
+    await payments.deliver(paid)
+    await payments.deliver(cancel(paid.order_id))
+    assert [event.sequence for event in await payments.published(PaymentCaptured)] == [1, 2]
 
 
 async def test_cancelling_a_declined_payment_is_done_already(payments: Payments) -> None:
     declined = collect("tok_declined")
-    await payments.hear(declined)
-    await payments.hear(cancel(declined.order_id))
-    assert [type(event) for event in await payments.said()] == [PaymentFailed, PaymentCancelled]
+    await payments.deliver(declined)
+    await payments.deliver(cancel(declined.order_id))
+    assert [type(event) for event in await payments.published()] == [
+        PaymentFailed,
+        PaymentCancelled,
+    ]
 
 
 @pytest.mark.parametrize("token", ["tok_timeout_after_charge", "tok_error_after_charge"])
@@ -95,21 +98,21 @@ async def test_a_charge_of_unknown_outcome_is_looked_up_before_it_is_cancelled(
 ) -> None:
     command, message_id = collect(token), new_id()
     with pytest.raises(OutcomeUnknown):
-        await payments.hear(command, message_id=message_id)
-    await payments.hear(cancel(command.order_id))
-    await payments.hear(command, message_id=message_id)
+        await payments.deliver(command, message_id=message_id)
+    await payments.deliver(cancel(command.order_id))
+    await payments.deliver(command, message_id=message_id)
 
-    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+    assert [type(event) for event in await payments.published()] == [PaymentCaptured]
     assert len(provider.charges_of(str(command.order_id))) == 1
 
 
 async def test_two_cancels_at_once_end_in_one_state(payments: Payments) -> None:
     promised = collect(capture="on_shipment")
-    await payments.hear(promised)
-    await asyncio.gather(*(payments.hear(cancel(promised.order_id)) for _ in range(4)))
+    await payments.deliver(promised)
+    await asyncio.gather(*(payments.deliver(cancel(promised.order_id)) for _ in range(4)))
 
     assert await status_of(payments) == "voided"
-    sequences = [event.sequence for event in await payments.said()]
+    sequences = [event.sequence for event in await payments.published()]
     assert sorted(sequences) == list(range(1, len(sequences) + 1))
 
 
@@ -117,12 +120,12 @@ async def test_cash_at_the_door_is_captured_or_cancelled_without_a_provider(
     payments: Payments,
 ) -> None:
     paid, refused = (collect(None, method="cod", capture="on_delivery") for _ in range(2))
-    await payments.hear(paid)
-    await payments.hear(refused)
-    await payments.hear(capture(paid.order_id))
-    await payments.hear(cancel(refused.order_id))
+    await payments.deliver(paid)
+    await payments.deliver(refused)
+    await payments.deliver(capture(paid.order_id))
+    await payments.deliver(cancel(refused.order_id))
 
-    assert [type(event) for event in await payments.said()] == [
+    assert [type(event) for event in await payments.published()] == [
         PaymentAuthorized,
         PaymentAuthorized,
         PaymentCaptured,
@@ -136,54 +139,54 @@ async def test_cash_at_the_door_is_captured_or_cancelled_without_a_provider(
 
 async def test_a_promise_is_redeemed_once(payments: Payments, provider: ProviderProcess) -> None:
     promised = collect(capture="on_shipment")
-    await payments.hear(promised)
+    await payments.deliver(promised)
     command, message_id = capture(promised.order_id), new_id()
     for _ in range(2):
-        await payments.hear(command, message_id=message_id)
-    await payments.hear(command)
+        await payments.deliver(command, message_id=message_id)
+    await payments.deliver(command)
 
-    assert [event.sequence for event in await payments.said(PaymentCaptured)] == [2, 3]
+    assert [event.sequence for event in await payments.published(PaymentCaptured)] == [2, 3]
     assert provider.balances(str(promised.order_id)) == {"customer": -1999, "merchant": 1999}
     assert len(await payments.sql("select * from ledger_entries")) == 2
 
 
 async def test_a_promise_that_cannot_be_redeemed_is_a_failed_capture(payments: Payments) -> None:
     promised = collect("tok_capture_fails", capture="on_shipment")
-    await payments.hear(promised)
+    await payments.deliver(promised)
     command = capture(promised.order_id)
-    await payments.hear(command)
-    await payments.hear(command)
+    await payments.deliver(command)
+    await payments.deliver(command)
 
-    reasons = [event.reason for event in await payments.said(CaptureFailed)]
+    reasons = [event.reason for event in await payments.published(CaptureFailed)]
     assert reasons == ["capture_failed", "capture_failed"]
     assert await status_of(payments) == "failed"
 
 
 async def test_what_was_never_promised_cannot_be_captured(payments: Payments) -> None:
     cancelled = collect(capture="on_shipment")
-    await payments.hear(cancelled)
-    await payments.hear(cancel(cancelled.order_id))
-    await payments.hear(capture(cancelled.order_id))
-    await payments.hear(capture(new_id()))
+    await payments.deliver(cancelled)
+    await payments.deliver(cancel(cancelled.order_id))
+    await payments.deliver(capture(cancelled.order_id))
+    await payments.deliver(capture(new_id()))
 
-    reasons = [event.reason for event in await payments.said(CaptureFailed)]
+    reasons = [event.reason for event in await payments.published(CaptureFailed)]
     assert reasons == ["cancelled", "payment_unknown"]
 
 
 async def test_an_order_that_is_being_cancelled_is_not_captured(payments: Payments) -> None:
     promised = collect(capture="on_shipment")
-    await payments.hear(promised)
+    await payments.deliver(promised)
     # CancelPayment left its tombstone, and the provider has not answered it yet.
     await payments.sql("update order_payments set cancelled_at = now()")
-    await payments.hear(capture(promised.order_id))
-    assert [event.reason for event in await payments.said(CaptureFailed)] == ["cancelled"]
+    await payments.deliver(capture(promised.order_id))
+    assert [event.reason for event in await payments.published(CaptureFailed)] == ["cancelled"]
     assert await status_of(payments) == "authorized"
 
 
 async def test_an_expired_capture_is_not_begun(payments: Payments) -> None:
     promised = collect(capture="on_shipment")
-    await payments.hear(promised)
-    await payments.hear(capture(promised.order_id, expires_at=utcnow()))
+    await payments.deliver(promised)
+    await payments.deliver(capture(promised.order_id, expires_at=utcnow()))
 
-    assert [event.reason for event in await payments.said(CaptureFailed)] == ["expired"]
+    assert [event.reason for event in await payments.published(CaptureFailed)] == ["expired"]
     assert await status_of(payments) == "authorized"

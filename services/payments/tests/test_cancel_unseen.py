@@ -66,18 +66,18 @@ async def test_a_charge_that_never_arrived_is_never_sent(
     provider.kill()
     try:
         with pytest.raises(OutcomeUnknown):
-            await payments.hear(command, message_id=message_id)
+            await payments.deliver(command, message_id=message_id)
     finally:
         provider.start()
 
-    await payments.hear(cancel(command.order_id))
-    await payments.hear(command, message_id=message_id)
+    await payments.deliver(cancel(command.order_id))
+    await payments.deliver(command, message_id=message_id)
     await come_due(payments)
     # The request may still be on its way, so nothing is answered yet.
-    assert await payments.said() == []
+    assert await payments.published() == []
     await time_limit_passes(payments)
 
-    assert [type(event) for event in await payments.said()] == [PaymentCancelled]
+    assert [type(event) for event in await payments.published()] == [PaymentCancelled]
     assert provider.charges_of(str(command.order_id)) == []
     attempts = await payments.sql("select request from payment_attempts")
     assert all("token" not in json.dumps(row.request) for row in attempts)
@@ -88,12 +88,12 @@ async def test_money_that_appears_after_the_cancellation_is_told(
     payments: Payments, provider: ProviderProcess, *, is_voided: bool
 ) -> None:
     frozen = await Frozen.before_its_request(payments, collect())
-    await payments.hear(cancel(frozen.command.order_id))
+    await payments.deliver(cancel(frozen.command.order_id))
     if is_voided:
         await time_limit_passes(payments)
     await frozen.go_on()
 
-    told = [type(event) for event in await payments.said()]
+    told = [type(event) for event in await payments.published()]
     assert told == [PaymentCancelled] * is_voided + [PaymentCaptured]
     assert len(provider.charges_of(str(frozen.command.order_id))) == 1
 
@@ -103,14 +103,14 @@ async def test_a_charge_that_appears_late_is_given_up(
     payments: Payments, provider: ProviderProcess, token: str
 ) -> None:
     frozen = await Frozen.before_its_request(payments, collect(token, capture="on_shipment"))
-    await payments.hear(cancel(frozen.command.order_id))
+    await payments.deliver(cancel(frozen.command.order_id))
     await time_limit_passes(payments)
     await frozen.go_on()
     # Orders answers a late promise with CancelPayment; the sweep finds the others.
-    if await payments.said(PaymentAuthorized):
-        await payments.hear(cancel(frozen.command.order_id))
+    if await payments.published(PaymentAuthorized):
+        await payments.deliver(cancel(frozen.command.order_id))
     await come_due(payments)
 
-    assert [type(event) for event in await payments.said()][-1] is PaymentCancelled
+    assert [type(event) for event in await payments.published()][-1] is PaymentCancelled
     [charge] = provider.charges_of(str(frozen.command.order_id))
     assert charge["status"] == "voided"

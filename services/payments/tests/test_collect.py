@@ -29,9 +29,9 @@ def test_the_migrations_make_what_the_models_say(template: str) -> None:
 async def test_a_good_card_is_charged_once(payments: Payments, provider: ProviderProcess) -> None:
     command, message_id = collect(), new_id()
     for _ in range(3):
-        await payments.hear(command, message_id=message_id)
+        await payments.deliver(command, message_id=message_id)
 
-    [captured] = await payments.said()
+    [captured] = await payments.published()
     assert (captured.order_id, captured.sequence) == (command.order_id, 1)
     assert (captured.amount, captured.captured) == (PRICE, PRICE)
     assert (captured.brand, captured.last_four) == ("visa", "4242")
@@ -44,10 +44,10 @@ async def test_a_repeated_operation_hears_the_stored_outcome(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect()
-    await payments.hear(command)
-    await payments.hear(command)
+    await payments.deliver(command)
+    await payments.deliver(command)
 
-    assert [event.sequence for event in await payments.said(PaymentCaptured)] == [1, 2]
+    assert [event.sequence for event in await payments.published(PaymentCaptured)] == [1, 2]
     assert len(provider.charges_of(str(command.order_id))) == 1
     assert len(await payments.sql("select * from ledger_entries")) == 2
 
@@ -66,19 +66,19 @@ async def test_a_declined_card_is_a_failed_payment(
     payments: Payments, token: str, reason: str
 ) -> None:
     command = collect(token)
-    await payments.hear(command)
-    await payments.hear(command)
+    await payments.deliver(command)
+    await payments.deliver(command)
 
-    assert [event.reason for event in await payments.said(PaymentFailed)] == [reason, reason]
+    assert [event.reason for event in await payments.published(PaymentFailed)] == [reason, reason]
     assert await payments.sql("select * from ledger_entries") == []
 
 
 async def test_another_operation_may_try_again_after_a_decline(payments: Payments) -> None:
     declined = collect("tok_declined")
-    await payments.hear(declined)
-    await payments.hear(collect(order_id=declined.order_id))
+    await payments.deliver(declined)
+    await payments.deliver(collect(order_id=declined.order_id))
 
-    failed, captured = await payments.said()
+    failed, captured = await payments.published()
     assert isinstance(failed, PaymentFailed)
     assert isinstance(captured, PaymentCaptured)
     assert captured.sequence == 2
@@ -86,10 +86,10 @@ async def test_another_operation_may_try_again_after_a_decline(payments: Payment
 
 async def test_an_order_is_never_paid_twice(payments: Payments, provider: ProviderProcess) -> None:
     first = collect()
-    await payments.hear(first)
-    await payments.hear(collect(order_id=first.order_id))
+    await payments.deliver(first)
+    await payments.deliver(collect(order_id=first.order_id))
 
-    assert len(await payments.said(PaymentCaptured)) == 2
+    assert len(await payments.published(PaymentCaptured)) == 2
     assert len(provider.charges_of(str(first.order_id))) == 1
 
 
@@ -101,11 +101,11 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_key(
 ) -> None:
     command, message_id = collect(token), new_id()
     with pytest.raises(OutcomeUnknown):
-        await payments.hear(command, message_id=message_id)
-    assert await payments.said() == []
+        await payments.deliver(command, message_id=message_id)
+    assert await payments.published() == []
 
-    await payments.hear(command, message_id=message_id)
-    assert len(await payments.said(PaymentCaptured)) == 1
+    await payments.deliver(command, message_id=message_id)
+    assert len(await payments.published(PaymentCaptured)) == 1
     assert len(provider.charges_of(str(command.order_id))) == 1
 
 
@@ -116,23 +116,23 @@ async def test_a_provider_that_is_unavailable_is_no_fault_of_the_command(
     provider.kill()
     try:
         with pytest.raises(ProviderUnavailable):
-            await payments.hear(command, message_id=message_id)
+            await payments.deliver(command, message_id=message_id)
     finally:
         provider.start()
-    await payments.hear(command, message_id=message_id)
-    assert len(await payments.said(PaymentCaptured)) == 1
+    await payments.deliver(command, message_id=message_id)
+    assert len(await payments.published(PaymentCaptured)) == 1
 
 
 async def test_a_slow_provider_is_waited_for(payments: Payments) -> None:
-    await payments.hear(collect("tok_slow"))
-    assert len(await payments.said(PaymentCaptured)) == 1
+    await payments.deliver(collect("tok_slow"))
+    assert len(await payments.published(PaymentCaptured)) == 1
 
 
 async def test_the_customer_is_asked_where_the_card_wants_it(payments: Payments) -> None:
     command = collect("tok_action")
-    await payments.hear(command)
+    await payments.deliver(command)
 
-    [asked] = await payments.said(PaymentActionRequired)
+    [asked] = await payments.published(PaymentActionRequired)
     assert "url" not in asked.model_dump_json()
     [row] = await payments.sql("select status, action_type, action_url from payments")
     assert row.status == "action_required"
@@ -140,8 +140,8 @@ async def test_the_customer_is_asked_where_the_card_wants_it(payments: Payments)
 
 
 async def test_a_result_that_comes_by_webhook_only_is_waited_for(payments: Payments) -> None:
-    await payments.hear(collect("tok_webhook_only"))
-    assert await payments.said() == []
+    await payments.deliver(collect("tok_webhook_only"))
+    assert await payments.published() == []
     assert (await payments.sql("select status from payments"))[0].status == "initiated"
 
 
@@ -149,9 +149,9 @@ async def test_cash_on_delivery_is_promised_without_a_provider(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect(None, method="cod", capture="on_delivery")
-    await payments.hear(command)
+    await payments.deliver(command)
 
-    [promised] = await payments.said()
+    [promised] = await payments.published()
     assert isinstance(promised, PaymentAuthorized)
     assert promised.capture == "on_delivery"
     assert provider.charges_of(str(command.order_id)) == []
@@ -161,9 +161,9 @@ async def test_money_is_only_promised_where_it_is_captured_on_shipment(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect(capture="on_shipment")
-    await payments.hear(command)
+    await payments.deliver(command)
 
-    [promised] = await payments.said(PaymentAuthorized)
+    [promised] = await payments.published(PaymentAuthorized)
     assert promised.last_four == "4242"
     assert provider.balances(str(command.order_id)) == {"customer": -1999, "held": 1999}
 
@@ -172,10 +172,13 @@ async def test_an_expired_command_charges_nobody(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect(expires_at=utcnow() - timedelta(seconds=1))
-    await payments.hear(command)
-    await payments.hear(command)
+    await payments.deliver(command)
+    await payments.deliver(command)
 
-    assert [event.reason for event in await payments.said(PaymentFailed)] == ["expired", "expired"]
+    assert [event.reason for event in await payments.published(PaymentFailed)] == [
+        "expired",
+        "expired",
+    ]
     assert provider.charges_of(str(command.order_id)) == []
 
 
@@ -183,13 +186,13 @@ async def test_a_cancelled_order_is_not_charged_afterwards(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect()
-    await payments.hear(cancel(command.order_id))
-    await payments.hear(command)
-    await payments.hear(command)
+    await payments.deliver(cancel(command.order_id))
+    await payments.deliver(command)
+    await payments.deliver(command)
 
-    reasons = [event.reason for event in await payments.said(PaymentFailed)]
+    reasons = [event.reason for event in await payments.published(PaymentFailed)]
     assert reasons == ["cancelled", "cancelled"]
-    assert [event.sequence for event in await payments.said()] == [1, 2, 3]
+    assert [event.sequence for event in await payments.published()] == [1, 2, 3]
     assert provider.charges_of(str(command.order_id)) == []
 
 
@@ -207,9 +210,9 @@ async def test_what_cannot_be_charged_is_refused_before_the_provider_is_asked(
     payments: Payments, provider: ProviderProcess, changes: dict[str, Any], reason: str
 ) -> None:
     command = collect(**changes)
-    await payments.hear(command)
+    await payments.deliver(command)
 
-    [failed] = await payments.said(PaymentFailed)
+    [failed] = await payments.published(PaymentFailed)
     assert failed.reason == reason
     assert provider.charges_of(str(command.order_id)) == []
     assert await payments.sql("select * from payment_attempts") == []
@@ -217,14 +220,16 @@ async def test_what_cannot_be_charged_is_refused_before_the_provider_is_asked(
 
 async def test_a_kind_of_payment_not_offered_is_refused(payments: Payments) -> None:
     await payments.sql("update payment_methods set enabled = false where code = 'card'")
-    await payments.hear(collect())
-    assert [event.reason for event in await payments.said(PaymentFailed)] == ["method_unavailable"]
+    await payments.deliver(collect())
+    assert [event.reason for event in await payments.published(PaymentFailed)] == [
+        "method_unavailable"
+    ]
 
 
 async def test_the_one_time_token_is_forgotten_once_the_outcome_is_known(
     payments: Payments,
 ) -> None:
-    await payments.hear(collect())
+    await payments.deliver(collect())
     [attempt] = await payments.sql("select request, state from payment_attempts")
     assert attempt.state == "finished"
     assert "token" not in attempt.request

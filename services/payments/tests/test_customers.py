@@ -29,11 +29,11 @@ async def test_a_reclaimed_customer_leaves_no_saved_method_behind(payments: Paym
     other = payments.signed_in()
     for headers in (stranger, stranger, other):
         await keep(payments, headers)
-    await payments.hear(collect(customer_id=before))
+    await payments.deliver(collect(customer_id=before))
 
     event = changed(before, after, by=new_id())
-    await payments.hear(event)
-    await payments.hear(event)
+    await payments.deliver(event)
+    await payments.deliver(event)
 
     assert await kept(payments, stranger) == []
     assert await kept(payments, payments.signed_in(customer_id=after)) == []
@@ -50,8 +50,8 @@ async def test_saved_methods_go_along_with_a_customer_who_was_another(payments: 
     before, after = new_id(), new_id()
     mine = await keep(payments, payments.signed_in(customer_id=before))
     await keep(payments, payments.signed_in(customer_id=after))
-    await payments.hear(collect(customer_id=before))
-    await payments.hear(changed(before, after))
+    await payments.deliver(collect(customer_id=before))
+    await payments.deliver(changed(before, after))
 
     found = await kept(payments, payments.signed_in(customer_id=after))
     assert mine["id"] in {method["id"] for method in found}

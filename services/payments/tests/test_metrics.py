@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from chassis.scraped import Samples
+from chassis.metrics_page import MetricsPage
 from chassis.testing import Harness
 
 from .commands import collect
 
 
-async def scrape(payments: Harness[Any]) -> Samples:
-    return Samples.of(await payments.client.get("/metrics"))
+async def scrape(payments: Harness[Any]) -> MetricsPage:
+    return MetricsPage.of(await payments.client.get("/metrics"))
 
 
 async def test_a_payment_that_waits_is_seen_with_its_age(payments: Harness[Any]) -> None:
-    await payments.hear(collect())
+    await payments.deliver(collect())
     settled = await scrape(payments)
     assert settled("cartwright_payments", status="initiated") == 0
     assert settled("cartwright_payment_oldest_seconds", status="initiated") == 0
@@ -22,7 +22,7 @@ async def test_a_payment_that_waits_is_seen_with_its_age(payments: Harness[Any])
 
 
 async def test_unsettled_payments_and_reviews_are_counted(payments: Harness[Any]) -> None:
-    await payments.hear(collect())
+    await payments.deliver(collect())
     await payments.sql(
         "update payments set status = 'initiated', review_reason = 'a test', "
         "created_at = now() - interval '1 hour'"

@@ -28,13 +28,13 @@ async def test_a_confirmed_payment_is_found_without_its_webhook(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect("tok_action")
-    await payments.hear(command)
+    await payments.deliver(command)
     assert await come_due(payments) == 1
     [charge] = provider.charges_of(str(command.order_id))
     provider.client.post(f"/pay/{charge['id']}/confirm")
     assert await come_due(payments) == 1
 
-    assert [type(event) for event in await payments.said()] == [
+    assert [type(event) for event in await payments.published()] == [
         PaymentActionRequired,
         PaymentCaptured,
     ]
@@ -45,7 +45,7 @@ async def test_what_the_sweep_finds_is_told_in_the_trace_of_the_command(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     for command in (collect("tok_action"), collect("tok_action")):
-        await payments.hear(command)
+        await payments.deliver(command)
         [charge] = provider.charges_of(str(command.order_id))
         provider.client.post(f"/pay/{charge['id']}/confirm")
     assert await come_due(payments) == 2
@@ -62,14 +62,14 @@ async def test_a_charge_whose_answer_was_lost_is_found_by_its_order(
 ) -> None:
     command, message_id = collect("tok_error_after_charge"), new_id()
     with pytest.raises(OutcomeUnknown):
-        await payments.hear(command, message_id=message_id)
+        await payments.deliver(command, message_id=message_id)
     assert await come_due(payments) == 1
-    await payments.hear(command, message_id=message_id)
-    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+    await payments.deliver(command, message_id=message_id)
+    assert [type(event) for event in await payments.published()] == [PaymentCaptured]
 
 
 async def test_a_payment_is_not_asked_about_before_its_time(payments: Payments) -> None:
-    await payments.hear(collect("tok_action"))
+    await payments.deliver(collect("tok_action"))
     await payments.sql("update payments set check_at = now() + interval '1 hour'")
     assert await check_open_payments(payments.running.database) == 0
 
@@ -79,25 +79,27 @@ async def test_a_payment_of_a_provider_no_longer_served_leaves_the_others(
 ) -> None:
     orphan, command = collect("tok_action"), collect("tok_action")
     for each in (orphan, command):
-        await payments.hear(each)
+        await payments.deliver(each)
         [charge] = provider.charges_of(str(each.order_id))
         provider.client.post(f"/pay/{charge['id']}/confirm")
     await payments.sql(
         "update payments set provider = 'gone' where order_id = :id", id=orphan.order_id
     )
     assert await come_due(payments) == 2
-    assert [event.order_id for event in await payments.said(PaymentCaptured)] == [command.order_id]
+    assert [event.order_id for event in await payments.published(PaymentCaptured)] == [
+        command.order_id
+    ]
 
 
 async def test_a_provider_that_is_away_is_asked_again_later(
     payments: Payments, provider: ProviderProcess
 ) -> None:
-    await payments.hear(collect("tok_webhook_only"))
+    await payments.deliver(collect("tok_webhook_only"))
     provider.kill()
     try:
         assert await come_due(payments) == 1
     finally:
         provider.start()
-    assert await payments.said() == []
+    assert await payments.published() == []
     assert await come_due(payments) == 1
-    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+    assert [type(event) for event in await payments.published()] == [PaymentCaptured]

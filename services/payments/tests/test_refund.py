@@ -17,8 +17,8 @@ Payments = Harness[Any]
 
 async def paid(payments: Payments, token: str = "tok_ok") -> Any:
     command = collect(token)
-    await payments.hear(command)
-    await payments.forget_said()
+    await payments.deliver(command)
+    await payments.clear_outbox()
     return command.order_id
 
 
@@ -26,10 +26,10 @@ async def test_everything_goes_back_once(payments: Payments, provider: ProviderP
     order_id = await paid(payments)
     command, message_id = refund(order_id), new_id()
     for _ in range(2):
-        await payments.hear(command, message_id=message_id)
-    await payments.hear(command)
+        await payments.deliver(command, message_id=message_id)
+    await payments.deliver(command)
 
-    first, again = await payments.said(PaymentRefunded)
+    first, again = await payments.published(PaymentRefunded)
     assert first.refunded.amount == first.refunded_total.amount == 1999
     assert again.model_dump() == first.model_dump()
     assert provider.balances(str(order_id)) == {}
@@ -43,12 +43,12 @@ async def test_everything_goes_back_once(payments: Payments, provider: ProviderP
 
 async def test_parts_go_back_up_to_what_was_captured(payments: Payments) -> None:
     order_id = await paid(payments)
-    await payments.hear(refund(order_id, 1000))
-    await payments.hear(refund(order_id, 1000))
-    await payments.hear(refund(order_id))
-    await payments.hear(refund(order_id))
+    await payments.deliver(refund(order_id, 1000))
+    await payments.deliver(refund(order_id, 1000))
+    await payments.deliver(refund(order_id))
+    await payments.deliver(refund(order_id))
 
-    told = await payments.said()
+    told = await payments.published()
     assert [type(event) for event in told] == [
         PaymentRefunded,
         RefundFailed,
@@ -67,10 +67,10 @@ async def test_of_rival_refunds_only_what_was_captured_goes_back(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     order_id = await paid(payments)
-    await asyncio.gather(*(payments.hear(refund(order_id, 1500)) for _ in range(5)))
+    await asyncio.gather(*(payments.deliver(refund(order_id, 1500)) for _ in range(5)))
 
-    assert len(await payments.said(PaymentRefunded)) == 1
-    assert len(await payments.said(RefundFailed)) == 4
+    assert len(await payments.published(PaymentRefunded)) == 1
+    assert len(await payments.published(RefundFailed)) == 4
     assert provider.balances(str(order_id)) == {"customer": -499, "merchant": 499}
 
 
@@ -79,14 +79,14 @@ async def test_a_refund_the_provider_refused_can_be_asked_again(
 ) -> None:
     order_id = await paid(payments, "tok_refund_fails_once")
     command = refund(order_id)
-    await payments.hear(command)
-    [failed] = await payments.said(RefundFailed)
+    await payments.deliver(command)
+    [failed] = await payments.published(RefundFailed)
     assert (failed.reason, failed.operation_id) == ("refund_failed", command.operation_id)
     [row] = await payments.sql("select status, refunding_amount from payments")
     assert tuple(row) == ("captured", 0)
 
-    await payments.hear(command)
-    [done] = await payments.said(PaymentRefunded)
+    await payments.deliver(command)
+    [done] = await payments.published(PaymentRefunded)
     assert done.operation_id == command.operation_id
     assert provider.balances(str(order_id)) == {}
     [row] = await payments.sql("select state, tries from refunds")
@@ -95,11 +95,11 @@ async def test_a_refund_the_provider_refused_can_be_asked_again(
 
 async def test_what_was_not_captured_cannot_go_back(payments: Payments) -> None:
     declined = collect("tok_declined")
-    await payments.hear(declined)
-    await payments.hear(refund(declined.order_id))
-    await payments.hear(refund(new_id()))
+    await payments.deliver(declined)
+    await payments.deliver(refund(declined.order_id))
+    await payments.deliver(refund(new_id()))
 
-    reasons = [event.reason for event in await payments.said(RefundFailed)]
+    reasons = [event.reason for event in await payments.published(RefundFailed)]
     assert reasons == ["not_captured", "not_captured"]
 
 
@@ -107,8 +107,10 @@ async def test_a_refund_in_another_currency_is_refused(payments: Payments) -> No
     order_id = await paid(payments)
     command = refund(order_id, 100)
     money = command.amount.model_copy(update={"currency": "EUR"})
-    await payments.hear(command.model_copy(update={"amount": money}))
-    assert [event.reason for event in await payments.said(RefundFailed)] == ["currency_mismatch"]
+    await payments.deliver(command.model_copy(update={"amount": money}))
+    assert [event.reason for event in await payments.published(RefundFailed)] == [
+        "currency_mismatch"
+    ]
 
 
 @pytest.mark.parametrize(

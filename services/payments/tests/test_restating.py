@@ -26,15 +26,15 @@ async def the_payment(payments: Payments) -> Any:
 
 
 async def test_what_payments_forgot_is_learned_from_the_provider(payments: Payments) -> None:
-    await payments.hear(collect())
+    await payments.deliver(collect())
     payment = await the_payment(payments)
-    await payments.forget_said()
+    await payments.clear_outbox()
     await payments.sql("update payments set status = 'initiated', captured_amount = 0")
     answer = await restate(payments, payment.id)
     (entry,) = await payments.sql("select * from audit_entries")
 
     assert (answer.status_code, answer.json()["captured_amount"]) == (200, PRICE.amount)
-    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+    assert [type(event) for event in await payments.published()] == [PaymentCaptured]
     assert (await payments.sql("select sum(amount) from ledger_entries"))[0][0] == 0
     assert (entry.before["status"], entry.after["status"]) == ("initiated", "captured")
     assert entry.reason == WHY["reason"]
@@ -42,12 +42,12 @@ async def test_what_payments_forgot_is_learned_from_the_provider(payments: Payme
 
 async def test_what_is_known_is_told_again_with_the_next_numbers(payments: Payments) -> None:
     command = collect()
-    await payments.hear(command)
-    await payments.hear(refund(command.order_id, 500))
-    before = [event.sequence for event in await payments.said()]
-    await payments.forget_said()
+    await payments.deliver(command)
+    await payments.deliver(refund(command.order_id, 500))
+    before = [event.sequence for event in await payments.published()]
+    await payments.clear_outbox()
     assert (await restate(payments, (await the_payment(payments)).id)).status_code == 200
-    told = await payments.said()
+    told = await payments.published()
 
     assert [type(event) for event in told] == [PaymentCaptured, PaymentRefunded]
     assert [event.sequence for event in told] == [before[-1] + 1, before[-1] + 2]
@@ -57,8 +57,8 @@ async def test_what_is_known_is_told_again_with_the_next_numbers(payments: Payme
 async def test_a_provider_that_is_away_changes_nothing(
     payments: Payments, provider: ProviderProcess
 ) -> None:
-    await payments.hear(collect())
-    await payments.forget_said()
+    await payments.deliver(collect())
+    await payments.clear_outbox()
     payment = await the_payment(payments)
     provider.kill()
     try:
@@ -66,14 +66,14 @@ async def test_a_provider_that_is_away_changes_nothing(
     finally:
         provider.start()
     assert (answer.status_code, answer.json()["code"]) == (503, "dependency_unavailable")
-    assert await payments.said() == []
+    assert await payments.published() == []
 
 
 async def test_both_books_are_read_side_by_side(payments: Payments) -> None:
     kept, given_back = collect(), collect()
     for command in (kept, given_back):
-        await payments.hear(command)
-    await payments.hear(refund(given_back.order_id))
+        await payments.deliver(command)
+    await payments.deliver(refund(given_back.order_id))
     headers = payments.signed_in(permissions=("ops:read",))
     ours = (await payments.client.get(URL, headers=headers)).json()["items"]
     page = (await payments.client.get(f"{URL}/provider", headers=headers)).json()

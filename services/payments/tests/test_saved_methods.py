@@ -155,9 +155,9 @@ async def test_an_order_is_paid_with_the_customers_own_kept_card_alone(payments:
     customer = new_id()
     card = await keep(payments, payments.signed_in(customer_id=customer))
     for payer in (customer, new_id(), None):
-        await payments.hear(collect(None, saved_method_id=card["id"], customer_id=payer))
+        await payments.deliver(collect(None, saved_method_id=card["id"], customer_id=payer))
 
-    captured, *refused = await payments.said()
+    captured, *refused = await payments.published()
     assert isinstance(captured, PaymentCaptured)
     assert [event.reason for event in refused] == ["saved_method_unknown"] * 2
 
@@ -169,8 +169,8 @@ async def test_another_customers_stored_card_pays_for_nobody_by_the_providers_na
     await keep(payments, payments.signed_in())
     [row] = await payments.sql("select provider_token from saved_payment_methods")
     command = collect(row.provider_token)
-    await payments.hear(command)
-    [failed] = await payments.said(PaymentFailed)
+    await payments.deliver(command)
+    [failed] = await payments.published(PaymentFailed)
     assert failed.reason == "token_not_one_time"
     assert provider.charges_of(str(command.order_id)) == []
 
@@ -183,8 +183,8 @@ async def test_an_expired_kept_card_is_refused(payments: Payments) -> None:
     customer = new_id()
     card = await keep(payments, payments.signed_in(customer_id=customer), token="tok_expired")
     assert card["is_expired"]
-    await payments.hear(collect(None, saved_method_id=card["id"], customer_id=customer))
-    assert [event.reason for event in await payments.said(PaymentFailed)] == ["card_expired"]
+    await payments.deliver(collect(None, saved_method_id=card["id"], customer_id=customer))
+    assert [event.reason for event in await payments.published(PaymentFailed)] == ["card_expired"]
 
 
 async def test_the_kinds_of_payment_are_offered_by_country(payments: Payments) -> None:

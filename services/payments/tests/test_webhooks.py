@@ -52,6 +52,10 @@ async def hand_on(payments: Payments, *received: Received) -> None:
         assert answer.status_code == 204, answer.text
 
 
+async def kinds(payments: Payments) -> list[type[Any]]:
+    return [type(event) for event in await payments.published()]
+
+
 async def say(payments: Payments, event: dict[str, Any], **how: Any) -> int:
     body = json.dumps(event).encode()
     answer = await payments.client.post(URL, content=body, headers=signed(body, **how))
@@ -66,11 +70,11 @@ async def test_a_webhook_after_the_answer_changes_nothing(
     payments: Payments, receiver: Receiver
 ) -> None:
     command = collect("tok_duplicate_webhooks")
-    await payments.hear(command)
+    await payments.deliver(command)
     for one in await wait(receiver, command.order_id, 5):
         await hand_on(payments, one)
 
-    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+    assert await kinds(payments) == [PaymentCaptured]
     assert len(await payments.sql("select * from provider_events")) == 1
     assert len(await payments.sql("select * from ledger_entries")) == 2
 
@@ -79,13 +83,13 @@ async def test_a_webhook_before_the_answer_tells_it_once(
     payments: Payments, receiver: Receiver
 ) -> None:
     command = collect("tok_slow")
-    asking = asyncio.create_task(payments.hear(command))
+    asking = asyncio.create_task(payments.deliver(command))
     await hand_on(payments, *await wait(receiver, command.order_id))
     assert not asking.done()
-    assert len(await payments.said(PaymentCaptured)) == 1
+    assert len(await payments.published(PaymentCaptured)) == 1
     await asking
 
-    assert [event.sequence for event in await payments.said()] == [1]
+    assert [event.sequence for event in await payments.published()] == [1]
     assert len(await payments.sql("select * from ledger_entries")) == 2
 
 
@@ -94,7 +98,7 @@ async def repeated(payments: Payments, command: Any) -> None:
     message_id = new_id()
     for _ in range(20):
         try:
-            await payments.hear(command, message_id=message_id)
+            await payments.deliver(command, message_id=message_id)
         except OutcomeUnknown:
             continue
         return
@@ -113,7 +117,7 @@ async def test_webhooks_racing_with_answers_tell_each_payment_once(
 
     await asyncio.gather(*(race(command) for command in commands))
 
-    events = await payments.said()
+    events = await payments.published()
     assert sorted(str(event.order_id) for event in events) == sorted(
         str(command.order_id) for command in commands
     )
@@ -123,9 +127,9 @@ async def test_webhooks_racing_with_answers_tell_each_payment_once(
 
 async def test_a_webhook_alone_brings_the_result(payments: Payments, receiver: Receiver) -> None:
     command = collect("tok_webhook_only")
-    await payments.hear(command)
+    await payments.deliver(command)
     await hand_on(payments, *await wait(receiver, command.order_id))
-    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+    assert await kinds(payments) == [PaymentCaptured]
 
 
 async def test_a_webhook_tells_what_a_lost_answer_did_not(
@@ -133,10 +137,10 @@ async def test_a_webhook_tells_what_a_lost_answer_did_not(
 ) -> None:
     command, message_id = collect("tok_error_after_charge"), new_id()
     with pytest.raises(Exception, match="500"):
-        await payments.hear(command, message_id=message_id)
+        await payments.deliver(command, message_id=message_id)
     await hand_on(payments, *await wait(receiver, command.order_id))
-    await payments.hear(command, message_id=message_id)
-    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+    await payments.deliver(command, message_id=message_id)
+    assert await kinds(payments) == [PaymentCaptured]
 
 
 @pytest.mark.parametrize("turn", [lambda found: found, lambda found: found[::-1]])
@@ -144,12 +148,12 @@ async def test_webhooks_in_any_order_end_in_the_newest_state(
     payments: Payments, receiver: Receiver, turn: Callable[[list[Received]], list[Received]]
 ) -> None:
     command = collect("tok_reversed_webhooks")
-    await payments.hear(command)
+    await payments.deliver(command)
     await hand_on(payments, *turn(await wait(receiver, command.order_id, 2)))
 
     [row] = await payments.sql("select status from payments")
     assert row.status == "captured"
-    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+    assert await kinds(payments) == [PaymentCaptured]
 
 
 @pytest.mark.parametrize(
@@ -159,38 +163,38 @@ async def test_what_the_customer_decides_comes_by_webhook(
     payments: Payments, provider: ProviderProcess, receiver: Receiver, step: str, told: type
 ) -> None:
     command = collect("tok_action")
-    await payments.hear(command)
+    await payments.deliver(command)
     [charge] = provider.charges_of(str(command.order_id))
     provider.client.post(f"/pay/{charge['id']}/{step}")
     await hand_on(payments, *await wait(receiver, command.order_id))
 
-    assert [type(event) for event in await payments.said()] == [PaymentActionRequired, told]
+    assert await kinds(payments) == [PaymentActionRequired, told]
     [row] = await payments.sql("select action_url from payments")
     assert row.action_url is None
 
 
 async def test_a_webhook_of_a_refund_tells_it_once(payments: Payments, receiver: Receiver) -> None:
     command = collect()
-    await payments.hear(command)
-    await payments.hear(refund(command.order_id, 500))
+    await payments.deliver(command)
+    await payments.deliver(refund(command.order_id, 500))
     await hand_on(payments, *await wait(receiver, command.order_id, 2))
 
-    assert len(await payments.said(PaymentRefunded)) == 1
+    assert len(await payments.published(PaymentRefunded)) == 1
     [row] = await payments.sql("select status, refunded_amount, review_reason from payments")
     assert tuple(row) == ("partially_refunded", 500, None)
 
 
 async def test_a_webhook_of_a_refund_may_come_first(payments: Payments, receiver: Receiver) -> None:
     command = collect()
-    await payments.hear(command)
+    await payments.deliver(command)
     wanted, message_id = refund(command.order_id, 500), new_id()
     shape = payments.service.bus.external[type(wanted)]
     async with payments.transaction() as tx:
         plan = await shape.record(wanted, tx)
     await shape.call(plan)
     await hand_on(payments, *await wait(receiver, command.order_id, 2))
-    await payments.hear(wanted, message_id=message_id)
-    assert [event.refunded.amount for event in await payments.said(PaymentRefunded)] == [500]
+    await payments.deliver(wanted, message_id=message_id)
+    assert [event.refunded.amount for event in await payments.published(PaymentRefunded)] == [500]
     [row] = await payments.sql("select refunded_amount, refunding_amount from payments")
     assert tuple(row) == (500, 0)
 
@@ -199,7 +203,7 @@ async def test_a_webhook_that_is_not_new_settles_no_refund(
     payments: Payments, receiver: Receiver
 ) -> None:
     command = collect()
-    await payments.hear(command)
+    await payments.deliver(command)
     wanted = refund(command.order_id, 500)
     shape = payments.service.bus.external[type(wanted)]
     async with payments.transaction() as tx:
@@ -218,15 +222,15 @@ async def test_a_webhook_that_is_not_new_settles_no_refund(
         "from refunds r join payments p on p.id = r.payment_id"
     )
     assert tuple(row) == ("reserved", 500, 0)
-    await payments.hear(wanted)
-    assert [event.refunded.amount for event in await payments.said(PaymentRefunded)] == [500]
+    await payments.deliver(wanted)
+    assert [event.refunded.amount for event in await payments.published(PaymentRefunded)] == [500]
 
 
 async def test_money_of_another_amount_is_kept_and_confirms_nothing(
     payments: Payments, provider: ProviderProcess, receiver: Receiver
 ) -> None:
     command = collect(None, method="bank_transfer")
-    await payments.hear(command)
+    await payments.deliver(command)
     [charge] = provider.charges_of(str(command.order_id))
     provider.post(f"/sandbox/transfers/{charge['id']}", {"amount": 1500})
     await hand_on(payments, *await wait(receiver, command.order_id))
@@ -236,7 +240,7 @@ async def test_money_of_another_amount_is_kept_and_confirms_nothing(
     assert await check_open_payments(payments.running.database) == 1
     [row] = await payments.sql("select status, captured_amount, review_reason from payments")
     assert tuple(row) == ("captured", 1500, "amount_differs")
-    assert [type(event) for event in await payments.said()] == [PaymentActionRequired]
+    assert await kinds(payments) == [PaymentActionRequired]
     assert provider.balances(str(command.order_id))["merchant"] == 1500
 
 
@@ -244,11 +248,11 @@ async def test_a_transfer_of_the_right_amount_pays_the_order(
     payments: Payments, provider: ProviderProcess, receiver: Receiver
 ) -> None:
     command = collect(None, method="bank_transfer")
-    await payments.hear(command)
+    await payments.deliver(command)
     [charge] = provider.charges_of(str(command.order_id))
     provider.post(f"/sandbox/transfers/{charge['id']}", {"amount": 1999})
     await hand_on(payments, *await wait(receiver, command.order_id))
-    assert [type(event) for event in await payments.said()] == [
+    assert await kinds(payments) == [
         PaymentActionRequired,
         PaymentCaptured,
     ]
@@ -262,7 +266,7 @@ async def test_a_lie_about_the_amount_moves_no_money(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect("tok_action")
-    await payments.hear(command)
+    await payments.deliver(command)
     [charge] = provider.charges_of(str(command.order_id))
     for changes in ({"amount": 1, "captured_amount": 1}, {"currency": "JPY"}, {"id": "ch_x"}):
         told = event_of(charge, status="succeeded", captured_amount=1999) | {}
@@ -281,32 +285,32 @@ async def test_an_unknown_payment_is_kept_and_has_no_effect(
     charge = provider.charge()
     assert await say(payments, event_of(charge)) == 204
     assert await say(payments, event_of(charge, metadata={"payment_id": str(new_id())})) == 204
-    assert await payments.said() == []
+    assert await payments.published() == []
     rows = await payments.sql("select distinct effect from provider_events")
     assert [tuple(row) for row in rows] == [("unknown_payment",)]
 
 
 async def test_old_news_never_undo_newer(payments: Payments, provider: ProviderProcess) -> None:
     command = collect()
-    await payments.hear(command)
+    await payments.deliver(command)
     [charge] = provider.charges_of(str(command.order_id))
     for status in ("pending", "requires_action", "authorized", "failed", "voided"):
         assert await say(payments, event_of(charge, status=status)) == 204
     [row] = await payments.sql("select status from payments")
     assert row.status == "captured"
-    assert [type(event) for event in await payments.said()] == [PaymentCaptured]
+    assert await kinds(payments) == [PaymentCaptured]
 
 
 async def test_money_after_a_cancellation_is_told(
     payments: Payments, provider: ProviderProcess, receiver: Receiver
 ) -> None:
     command = collect(None, method="bank_transfer")
-    await payments.hear(command)
-    await payments.hear(cancel(command.order_id))
+    await payments.deliver(command)
+    await payments.deliver(cancel(command.order_id))
     [charge] = provider.charges_of(str(command.order_id))
     provider.post(f"/sandbox/transfers/{charge['id']}", {"amount": 1999})
     await hand_on(payments, *await wait(receiver, command.order_id, 2))
-    assert [type(event) for event in await payments.said()] == [
+    assert await kinds(payments) == [
         PaymentActionRequired,
         PaymentCancelled,
         PaymentCaptured,
@@ -317,11 +321,11 @@ async def test_a_promise_withdrawn_by_the_provider_is_told(
     payments: Payments, provider: ProviderProcess, receiver: Receiver
 ) -> None:
     command = collect(capture="on_shipment")
-    await payments.hear(command)
+    await payments.deliver(command)
     [charge] = provider.charges_of(str(command.order_id))
     provider.act(charge, "cancel")
     await hand_on(payments, *await wait(receiver, command.order_id, 2))
-    assert [type(event) for event in await payments.said()] == [PaymentAuthorized, PaymentCancelled]
+    assert await kinds(payments) == [PaymentAuthorized, PaymentCancelled]
 
 
 async def test_either_secret_is_taken_while_it_is_rotated(payments: Payments) -> None:
@@ -378,7 +382,7 @@ async def test_a_signed_webhook_with_a_text_that_cannot_be_stored_is_refused(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect("tok_action")
-    await payments.hear(command)
+    await payments.deliver(command)
     [charge] = provider.charges_of(str(command.order_id))
     odd = "a\0b"
     for told in (

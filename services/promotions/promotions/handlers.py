@@ -114,7 +114,7 @@ async def release_promotions(command: ReleasePromotions, tx: AsyncSession) -> Pr
     return PromotionsReleased(order_id=command.order_id).numbered(redemption.number())
 
 
-@bus.handles_many(OrderConfirmed, unhurried=True)
+@bus.handles_many(OrderConfirmed, low_priority=True)
 async def order_confirmed(events: list[OrderConfirmed], tx: AsyncSession) -> None:
     """Turn the reserved uses of confirmed orders into redeemed ones."""
     with_coupon = [each.order_id for each in events if each.coupon_code is not None]

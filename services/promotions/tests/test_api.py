@@ -78,14 +78,14 @@ async def test_uses_held_count_against_both_limits(
     await make_coupon(max_uses=2, max_uses_per_customer=1)
     customer = new_id()
     first, second = redeem(redeemer=f"customer:{customer}"), redeem()
-    await promotions.hear(first)
+    await promotions.deliver(first)
     mine = await evaluate(promotions, customer_id=str(customer))
     assert mine.json()["code"] == "coupon_used_up_by_customer"
     assert (await evaluate(promotions, redeemer="guest:somebody")).status_code == 200
     assert (await evaluate(promotions)).status_code == 200
-    await promotions.hear(second)
+    await promotions.deliver(second)
     assert (await evaluate(promotions)).json()["code"] == "coupon_used_up"
-    await promotions.hear(release(first.order_id))
+    await promotions.deliver(release(first.order_id))
     assert (await evaluate(promotions, customer_id=str(customer))).status_code == 200
 
 
@@ -192,7 +192,7 @@ async def test_a_sale_does_not_disturb_an_editor_and_its_coupon_stays(
 ) -> None:
     made = await make_coupon()
     orders = [redeem(), redeem()]
-    await promotions.hear(*orders)
+    await promotions.deliver(*orders)
     path, editor = f"{COUPONS}/{made['id']}", {**staff, "If-Match": '"1"'}
     removed = await promotions.client.delete(path, headers=editor)
     assert removed.json()["code"] == "coupon_in_use"
@@ -202,7 +202,7 @@ async def test_a_sale_does_not_disturb_an_editor_and_its_coupon_stays(
     changed = await promotions.client.put(path, json={**body, "max_uses": 2}, headers=editor)
     assert (changed.status_code, changed.json()["uses_count"]) == (200, 2)
 
-    await promotions.hear(release(orders[0].order_id))
+    await promotions.deliver(release(orders[0].order_id))
     page = await promotions.client.get(f"{path}/redemptions?limit=1", headers=staff)
     [newest] = page.json()["items"]
     assert newest["order_id"] == str(orders[1].order_id)

@@ -63,14 +63,14 @@ async def test_a_use_is_reserved_and_redeemed_with_the_order(
 ) -> None:
     coupon = await make_coupon()
     command = redeem()
-    await promotions.hear(command)
+    await promotions.deliver(command)
 
-    [told] = await promotions.said(PromotionsRedeemed)
+    [told] = await promotions.published(PromotionsRedeemed)
     assert (str(told.coupon_id), told.code) == (coupon["id"], "TEA10")
     assert (told.discount, told.sequence) == (command.discount, 1)
     assert await promotions.sql(STATES) == [("reserved", 1)]
 
-    await promotions.hear(confirmed(command.order_id), confirmed(new_id(), None))
+    await promotions.deliver(confirmed(command.order_id), confirmed(new_id(), None))
     assert await promotions.sql(STATES) == [("redeemed", 1)]
     assert await promotions.sql(USES) == [(1,)]
 
@@ -80,11 +80,11 @@ async def test_a_repeat_is_answered_as_before_and_uses_nothing_more(
 ) -> None:
     await make_coupon(max_uses=1)
     winner, loser = redeem(), redeem()
-    await promotions.hear(winner)
-    await promotions.hear(winner, loser)
-    await promotions.hear(loser, winner, winner)
+    await promotions.deliver(winner)
+    await promotions.deliver(winner, loser)
+    await promotions.deliver(loser, winner, winner)
 
-    told = await promotions.said()
+    told = await promotions.published()
     by_order = {
         order: [(type(each).__name__, each.sequence) for each in told if each.order_id == order]
         for order in (winner.order_id, loser.order_id)
@@ -112,8 +112,8 @@ async def test_a_coupon_that_cannot_be_used_is_rejected(
     reason: str,
 ) -> None:
     await make_coupon(**coupon)
-    await promotions.hear(redeem(**command))
-    [told] = await promotions.said(PromotionsRejected)
+    await promotions.deliver(redeem(**command))
+    [told] = await promotions.published(PromotionsRejected)
     assert told.reason == reason
     assert await promotions.sql(USES) == [(0,)]
 
@@ -124,16 +124,16 @@ async def test_a_batch_takes_no_more_than_both_limits(
     await make_coupon(max_uses=5, max_uses_per_customer=2)
     greedy = [redeem(redeemer="customer:greedy") for _ in range(3)]
     others = [redeem() for _ in range(4)]
-    await promotions.hear(*greedy, *others)
+    await promotions.deliver(*greedy, *others)
 
-    told = await promotions.said(PromotionsRejected)
+    told = await promotions.published(PromotionsRejected)
     assert [each.reason for each in told] == ["used_up_by_customer", "used_up"]
-    assert len(await promotions.said(PromotionsRedeemed)) == 5
-    await promotions.hear(release(greedy[0].order_id))
-    await promotions.hear(redeem(redeemer="customer:greedy"))
-    assert len(await promotions.said(PromotionsRedeemed)) == 6
-    await promotions.hear(redeem(redeemer="customer:greedy"))
-    assert (await promotions.said(PromotionsRejected))[-1].reason == "used_up"
+    assert len(await promotions.published(PromotionsRedeemed)) == 5
+    await promotions.deliver(release(greedy[0].order_id))
+    await promotions.deliver(redeem(redeemer="customer:greedy"))
+    assert len(await promotions.published(PromotionsRedeemed)) == 6
+    await promotions.deliver(redeem(redeemer="customer:greedy"))
+    assert (await promotions.published(PromotionsRejected))[-1].reason == "used_up"
 
 
 async def test_one_use_is_had_by_one_of_fifty_orders_at_once(
@@ -141,12 +141,12 @@ async def test_one_use_is_had_by_one_of_fifty_orders_at_once(
 ) -> None:
     await make_coupon(max_uses=1)
     # Connections are opened first, or the first order would be through before the others begin.
-    await asyncio.gather(*(promotions.hear(redeem(code="none")) for _ in range(50)))
-    await promotions.forget_said()
-    await asyncio.gather(*(promotions.hear(redeem()) for _ in range(50)))
+    await asyncio.gather(*(promotions.deliver(redeem(code="none")) for _ in range(50)))
+    await promotions.clear_outbox()
+    await asyncio.gather(*(promotions.deliver(redeem()) for _ in range(50)))
 
-    assert len(await promotions.said(PromotionsRedeemed)) == 1
-    rejected = await promotions.said(PromotionsRejected)
+    assert len(await promotions.published(PromotionsRedeemed)) == 1
+    rejected = await promotions.published(PromotionsRejected)
     assert [each.reason for each in rejected] == ["used_up"] * 49
     assert await promotions.sql(USES) == [(1,)]
 
@@ -156,9 +156,9 @@ async def test_one_customer_in_many_tabs_stays_within_the_limit(
 ) -> None:
     await make_coupon(max_uses_per_customer=2)
     mine = [redeem(redeemer="guest:me") for _ in range(20)]
-    batches = [promotions.hear(*mine[at : at + 4]) for at in range(0, 20, 4)]
+    batches = [promotions.deliver(*mine[at : at + 4]) for at in range(0, 20, 4)]
     await asyncio.gather(*batches)
-    assert len(await promotions.said(PromotionsRedeemed)) == 2
+    assert len(await promotions.published(PromotionsRedeemed)) == 2
 
 
 async def test_redeeming_and_releasing_two_coupons_at_once_ends_with_nothing_held(
@@ -168,8 +168,8 @@ async def test_redeeming_and_releasing_two_coupons_at_once_ends_with_nothing_hel
     await make_coupon(code="COFFEE", max_uses=100)
     orders = [redeem(code=code) for code in ("tea10", "coffee") * 10]
     await asyncio.gather(
-        *(promotions.hear(*orders[at : at + 5]) for at in range(0, 20, 5)),
-        *(promotions.hear(release(each.order_id)) for each in orders),
+        *(promotions.deliver(*orders[at : at + 5]) for at in range(0, 20, 5)),
+        *(promotions.deliver(release(each.order_id)) for each in orders),
     )
     assert await promotions.sql(STATES) == [("released", 20)]
     assert await promotions.sql(USES) == [(0,), (0,)]
@@ -180,17 +180,17 @@ async def test_a_use_given_back_can_be_had_by_another(
 ) -> None:
     await make_coupon(max_uses=1)
     first, second = redeem(), redeem()
-    await promotions.hear(first)
-    await promotions.hear(confirmed(first.order_id))
+    await promotions.deliver(first)
+    await promotions.deliver(confirmed(first.order_id))
     order = release(first.order_id)
-    await promotions.hear(order)
-    await promotions.hear(order)
-    await promotions.hear(second)
-    await promotions.hear(confirmed(first.order_id))
+    await promotions.deliver(order)
+    await promotions.deliver(order)
+    await promotions.deliver(second)
+    await promotions.deliver(confirmed(first.order_id))
 
-    released = await promotions.said(PromotionsReleased)
+    released = await promotions.published(PromotionsReleased)
     assert [each.sequence for each in released] == [2, 3]
-    assert (await promotions.said(PromotionsRedeemed))[-1].order_id == second.order_id
+    assert (await promotions.published(PromotionsRedeemed))[-1].order_id == second.order_id
     assert await promotions.sql(STATES) == [("released", 1), ("reserved", 1)]
     assert await promotions.sql(USES) == [(1,)]
 
@@ -200,10 +200,10 @@ async def test_a_release_that_overtakes_lets_nothing_be_reserved(
 ) -> None:
     await make_coupon()
     command = redeem()
-    await promotions.hear(release(command.order_id))
-    await promotions.hear(command)
+    await promotions.deliver(release(command.order_id))
+    await promotions.deliver(command)
 
-    released, rejected = await promotions.said()
+    released, rejected = await promotions.published()
     assert isinstance(released, PromotionsReleased)
     assert isinstance(rejected, PromotionsRejected)
     assert (rejected.reason, released.sequence, rejected.sequence) == ("released", 1, 2)
@@ -217,7 +217,7 @@ async def test_a_use_is_free_again_whether_its_confirmation_or_its_release_came_
     for first, second in ((confirmed, release), (release, confirmed)):
         command = redeem()
         for message in (command, first(command.order_id), second(command.order_id)):
-            await promotions.hear(message)
+            await promotions.deliver(message)
     assert [tuple(row) for row in await promotions.sql(STATES)] == [("released", 2)]
     assert [tuple(row) for row in await promotions.sql(USES)] == [(0,)]
 
@@ -226,12 +226,12 @@ async def test_after_a_rejection_another_operation_tries_anew(
     promotions: Harness[Any], make_coupon: MakeCoupon
 ) -> None:
     command = redeem()
-    await promotions.hear(command)
+    await promotions.deliver(command)
     await make_coupon()
-    await promotions.hear(command)
-    await promotions.hear(redeem(order_id=command.order_id))
+    await promotions.deliver(command)
+    await promotions.deliver(redeem(order_id=command.order_id))
 
-    told = await promotions.said()
+    told = await promotions.published()
     assert [(type(each).__name__, each.sequence) for each in told] == [
         ("PromotionsRejected", 1),
         ("PromotionsRejected", 2),

@@ -30,7 +30,7 @@ Created = ShipmentsCreated | ShipmentImpossible
 Cancelled = ShipmentsCancelled | ShipmentsPartlyCancelled | ShipmentAlreadySent
 
 
-@bus.handles_many(CreateShipments, unhurried=True)
+@bus.handles_many(CreateShipments, low_priority=True)
 async def create_shipments(commands: list[CreateShipments], tx: AsyncSession) -> list[Created]:
     """Make one parcel per seller and warehouse of each order, or say why not.
 

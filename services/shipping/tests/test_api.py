@@ -123,7 +123,7 @@ async def test_a_paused_provider_or_a_retired_method_is_not_offered(
     )
     assert retired.status_code == 200, retired.text
     assert (await ask_rates(shipping)).json() == {"methods": []}
-    told = await shipping.said(ShippingMethodChanged)
+    told = await shipping.published(ShippingMethodChanged)
     assert [(each.sequence, each.is_active) for each in told] == [(1, True), (2, False)]
 
 

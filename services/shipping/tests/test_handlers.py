@@ -45,9 +45,9 @@ async def test_an_order_becomes_one_parcel_per_seller_and_warehouse(
         lead_time_days=4,
         collect=Money(amount=100, currency="USD"),
     )
-    await shipping.hear(command)
+    await shipping.deliver(command)
 
-    [created] = await shipping.said(ShipmentsCreated)
+    [created] = await shipping.published(ShipmentsCreated)
     contents = {(p.seller_id, p.warehouse_id): len(p.lines) for p in created.shipments}
     assert contents == {(None, north): 2, (None, south): 1, (seller, north): 1}
     rows = await shipping.sql("select * from shipments order by id")
@@ -62,9 +62,9 @@ async def test_a_batch_of_orders_is_answered_one_by_one(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
     first, second, wrong = create(method_id), create(method_id), create(new_id())
-    await shipping.hear(second, wrong, first, second)
+    await shipping.deliver(second, wrong, first, second)
 
-    told = await shipping.said()
+    told = await shipping.published()
     assert [(type(each).__name__, each.order_id, each.sequence) for each in told[1:]] == [
         ("ShipmentsCreated", second.order_id, 1),
         ("ShipmentImpossible", wrong.order_id, 1),
@@ -79,10 +79,10 @@ async def test_a_repeat_is_answered_with_the_same_parcels(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
     command = create(method_id, allocations=[allocation(), allocation()])
-    await shipping.hear(command)
-    await shipping.hear(command)
+    await shipping.deliver(command)
+    await shipping.deliver(command)
 
-    first, second = await shipping.said(ShipmentsCreated)
+    first, second = await shipping.published(ShipmentsCreated)
     assert first.shipments == second.shipments
     assert (first.sequence, second.sequence) == (1, 2)
 
@@ -91,15 +91,15 @@ async def test_an_unknown_retired_or_paused_method_makes_it_impossible(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
     unknown = create(new_id())
-    await shipping.hear(unknown)
+    await shipping.deliver(unknown)
     await shipping.sql("update shipping_methods set is_active = false")
     retired = create(method_id)
-    await shipping.hear(retired)
+    await shipping.deliver(retired)
     await shipping.sql("update shipping_methods set is_active = true")
     await shipping.sql("update shipping_providers set status = 'inactive'")
-    await shipping.hear(create(method_id))
+    await shipping.deliver(create(method_id))
 
-    told = await shipping.said(ShipmentImpossible)
+    told = await shipping.published(ShipmentImpossible)
     assert [each.reason for each in told] == [
         "unknown_method",
         "inactive_method",
@@ -114,13 +114,13 @@ async def test_after_a_refusal_the_same_operation_stays_refused_and_another_trie
 ) -> None:
     await shipping.sql("update shipping_methods set is_active = false")
     command = create(method_id)
-    await shipping.hear(command)
+    await shipping.deliver(command)
     await shipping.sql("update shipping_methods set is_active = true")
-    await shipping.hear(command)
+    await shipping.deliver(command)
     again = create(method_id, order_id=command.order_id)
-    await shipping.hear(again)
+    await shipping.deliver(again)
 
-    told = await shipping.said(ShipmentImpossible, ShipmentsCreated)
+    told = await shipping.published(ShipmentImpossible, ShipmentsCreated)
     assert [(type(each).__name__, each.sequence) for each in told] == [
         ("ShipmentImpossible", 1),
         ("ShipmentImpossible", 2),
@@ -131,8 +131,8 @@ async def test_after_a_refusal_the_same_operation_stays_refused_and_another_trie
 async def test_a_command_that_comes_too_late_is_refused(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
-    await shipping.hear(create(method_id, expires_at=utcnow() - timedelta(seconds=1)))
-    [impossible] = await shipping.said(ShipmentImpossible)
+    await shipping.deliver(create(method_id, expires_at=utcnow() - timedelta(seconds=1)))
+    [impossible] = await shipping.published(ShipmentImpossible)
     assert impossible.reason == "expired"
 
 
@@ -140,11 +140,11 @@ async def test_a_cancel_that_overtakes_the_parcels_lets_none_be_made(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
     command = create(method_id)
-    await shipping.hear(cancel(command.order_id))
-    await shipping.hear(command)
-    await shipping.hear(cancel(command.order_id))
+    await shipping.deliver(cancel(command.order_id))
+    await shipping.deliver(command)
+    await shipping.deliver(cancel(command.order_id))
 
-    told = await shipping.said(ShipmentsCancelled, ShipmentImpossible, ShipmentsCreated)
+    told = await shipping.published(ShipmentsCancelled, ShipmentImpossible, ShipmentsCreated)
     assert [(type(each).__name__, each.sequence) for each in told] == [
         ("ShipmentsCancelled", 1),
         ("ShipmentImpossible", 2),
@@ -158,13 +158,13 @@ async def test_parcels_not_handed_over_are_kept_back(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
     command = create(method_id, allocations=[allocation(), allocation()])
-    await shipping.hear(command)
+    await shipping.deliver(command)
     order = cancel(command.order_id)
-    await shipping.hear(order)
-    await shipping.hear(order)
-    await shipping.hear(command)
+    await shipping.deliver(order)
+    await shipping.deliver(order)
+    await shipping.deliver(command)
 
-    told = await shipping.said(ShipmentsCancelled, ShipmentImpossible)
+    told = await shipping.published(ShipmentsCancelled, ShipmentImpossible)
     assert [each.sequence for each in told] == [2, 3, 4]
     assert told[2].reason == "cancelled"
     rows = await shipping.sql("select status, version from shipments")
@@ -175,15 +175,15 @@ async def test_a_cancel_between_two_parcels_keeps_back_the_second(
     shipping: Harness[Any], method_id: UUID, staff: dict[str, str]
 ) -> None:
     command = create(method_id, allocations=[allocation(), allocation()])
-    await shipping.hear(command)
-    [created] = await shipping.said(ShipmentsCreated)
+    await shipping.deliver(command)
+    [created] = await shipping.published(ShipmentsCreated)
     sent, kept = created.shipments
     await hand_over(shipping, staff, sent.shipment_id)
     order = cancel(command.order_id)
-    await shipping.hear(order)
-    await shipping.hear(order)
+    await shipping.deliver(order)
+    await shipping.deliver(order)
 
-    first, second = await shipping.said(ShipmentsPartlyCancelled)
+    first, second = await shipping.published(ShipmentsPartlyCancelled)
     assert first.unsent == second.unsent == kept.lines
     rows = await shipping.sql("select id, status from shipments order by id")
     assert rows == [(sent.shipment_id, "in_transit"), (kept.shipment_id, "cancelled")]
@@ -193,21 +193,21 @@ async def test_a_cancel_after_the_last_parcel_is_too_late(
     shipping: Harness[Any], method_id: UUID, staff: dict[str, str]
 ) -> None:
     command = create(method_id)
-    await shipping.hear(command)
-    [created] = await shipping.said(ShipmentsCreated)
+    await shipping.deliver(command)
+    [created] = await shipping.published(ShipmentsCreated)
     await hand_over(shipping, staff, created.shipments[0].shipment_id)
-    await shipping.hear(cancel(command.order_id))
+    await shipping.deliver(cancel(command.order_id))
 
-    assert len(await shipping.said(ShipmentAlreadySent)) == 1
+    assert len(await shipping.published(ShipmentAlreadySent)) == 1
 
 
 async def test_parcels_go_along_with_a_customer_who_was_another(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
     before, after = new_id(), new_id()
-    await shipping.hear(create(method_id, customer_id=before), create(method_id))
+    await shipping.deliver(create(method_id, customer_id=before), create(method_id))
     event = CustomerChanged(customer_id=before, status="inactive", merged_into=after)
-    await shipping.hear(event)
+    await shipping.deliver(event)
     rows = await shipping.sql("select customer_id from shipments")
     assert after in {row.customer_id for row in rows}
     assert before not in {row.customer_id for row in rows}

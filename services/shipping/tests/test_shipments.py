@@ -24,8 +24,8 @@ Headers = dict[str, str]
 async def made(shipping: Harness[Any], method_id: UUID, count: int = 1, **changes: Any) -> Any:
     allocations = [allocation() for _ in range(count)]
     command = create(method_id, allocations=allocations, **changes)
-    await shipping.hear(command)
-    created = (await shipping.said(ShipmentsCreated))[-1]
+    await shipping.deliver(command)
+    created = (await shipping.published(ShipmentsCreated))[-1]
     return command, [parcel.shipment_id for parcel in created.shipments]
 
 
@@ -128,11 +128,11 @@ async def test_a_parcel_is_packed_handed_over_and_delivered(
         "out_for_delivery",
         "delivered",
     ]
-    [handed_over] = await shipping.said(ShipmentHandedOver)
+    [handed_over] = await shipping.published(ShipmentHandedOver)
     assert handed_over.order_id == order.order_id
     assert handed_over.warehouse_id == order.allocations[0].warehouse_id
     assert [line.quantity for line in handed_over.lines] == [2]
-    updates = await shipping.said(ShipmentUpdated)
+    updates = await shipping.published(ShipmentUpdated)
     assert [(each.status, each.open_shipments) for each in updates] == [
         ("packed", 1),
         ("in_transit", 1),
@@ -164,7 +164,7 @@ async def test_two_last_parcels_delivered_at_once_leave_none_open(
         *(report(shipping, staff, each, "delivered") for each in parcels)
     )
     assert {answer.status_code for answer in answers} == {201}
-    updates = await shipping.said(ShipmentUpdated)
+    updates = await shipping.published(ShipmentUpdated)
     assert sorted(each.open_shipments for each in updates) == [0, 1, 2, 3]
 
 
@@ -174,9 +174,9 @@ async def test_a_hand_over_and_a_cancel_at_once_have_one_winner(
     for _ in range(5):
         order, [parcel] = await made(shipping, method_id)
         shipped, _ = await asyncio.gather(
-            report(shipping, staff, parcel, "shipped"), shipping.hear(cancel(order.order_id))
+            report(shipping, staff, parcel, "shipped"), shipping.deliver(cancel(order.order_id))
         )
-        told = await shipping.said()
+        told = await shipping.published()
         names = {
             type(each).__name__ for each in told if each.subject() in (order.subject(), str(parcel))
         }
@@ -194,7 +194,7 @@ async def test_the_same_report_twice_is_told_once(
     at = {"occurred_at": "2026-11-20T12:00:00+01:00"}
     answers = [await report(shipping, staff, parcel, "shipped", **at) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 201]
-    assert len(await shipping.said(ShipmentUpdated)) == 1
+    assert len(await shipping.published(ShipmentUpdated)) == 1
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,8 @@ async def test_a_signed_webhook_has_the_effect_of_a_report_once(
     body = {"shipment_id": str(parcel), "type": "delivered"}
     assert (await webhook(shipping, body, webhook_id="msg_2")).status_code == 204
 
-    assert len(await shipping.said(ShipmentHandedOver)) == 1
-    assert [each.status for each in await shipping.said(ShipmentUpdated)] == [
+    assert len(await shipping.published(ShipmentHandedOver)) == 1
+    assert [each.status for each in await shipping.published(ShipmentUpdated)] == [
         "packed",
         "in_transit",
         "delivered",

@@ -25,7 +25,7 @@ AT_ONCE = 100
 
 
 @app.command(name="list")
-def list_letters(
+def list_dead_letters(
     service: Service = None,
     error: Error = None,
     type: Type = None,  # noqa: A002

@@ -75,9 +75,9 @@ def create_admin(
             " is mailed to it, then run create-admin again."
         )
     path = f"/v1/admin/users/{user['id']}"
-    answer = shop.ask("GET", path)
+    answer = shop.request("GET", path)
     roles = sorted({*answer.json()["roles"], ADMIN})
-    found = shop.ask(
+    found = shop.request(
         "PUT", f"{path}/roles", json={"roles": roles}, headers={"If-Match": answer.headers["ETag"]}
     ).json()
     if json:

@@ -48,7 +48,7 @@ class Shop:
             headers={"Authorization": f"Bearer {token}"},
         )
 
-    def ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+    def request(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Ask, again while the shop says "not now"; raises Refusal with its words."""
         for attempt in range(1, TRIES + 1):
             try:
@@ -69,13 +69,13 @@ class Shop:
     def get(self, path: str, **query: Any) -> Any:
         """GET the JSON of a path; a query of None is left out."""
         wanted = {name: value for name, value in query.items() if value is not None}
-        return self.ask("GET", path, params=wanted).json()
+        return self.request("GET", path, params=wanted).json()
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """POST once, whatever happens on the way."""
         given = {name: value for name, value in body.items() if value is not None}
         headers = {"Idempotency-Key": secrets.token_hex(16)}
-        answer = self.ask("POST", path, json=given, headers=headers)
+        answer = self.request("POST", path, json=given, headers=headers)
         return answer.json() if answer.content else None
 
     def pages(self, path: str, most: int | None = None, **query: Any) -> Iterator[Any]:

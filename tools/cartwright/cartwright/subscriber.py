@@ -73,7 +73,7 @@ def add(
     if feed:
         body = {"types": type_ or ["*"], "reason": "cartwright subscriber add"}
         shop = connected()
-        made = shop.ask("PUT", f"/v1/admin/subscribers/{name}", json=body).json()
+        made = shop.request("PUT", f"/v1/admin/subscribers/{name}", json=body).json()
         print(f"export CARTWRIGHT_FEED_TOKEN={made['token']}")
         told.print(
             f"[green]✓[/] {name} may read {', '.join(made['types'])} of {shop.url}/v1/events"
@@ -100,5 +100,5 @@ def remove(name: Name, api: Api, *, feed: FeedToo = True) -> None:
         for queue in broker.remove(name):
             told.print(f"  removed {queue}")
     if feed:
-        connected().ask("DELETE", f"/v1/admin/subscribers/{name}")
+        connected().request("DELETE", f"/v1/admin/subscribers/{name}")
     told.print(f"[green]✓[/] {name} hears nothing any more")

@@ -93,10 +93,10 @@ async def test_an_event_can_be_sent_to_oneself_and_to_nobody_else(
         code, out = await run("events", "trigger", "orders.OrderPlaced", *given, url=url)
         assert code == 0, out
 
-        async def came() -> Any:
+        async def record_arrival() -> Any:
             return told
 
-        await until(came)
+        await until(record_arrival)
     (event,) = told
     assert (str(event.order_id), event.total.amount, event.total.currency) == (order, 7, "EUR")
     assert await Log(url).end() is None

@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis.db import Database
-from chassis.http import Http, Unreached
+from chassis.http import Http, Unreachable
 from sandbox_provider import store
 from sandbox_provider.db import transaction
 from sandbox_provider.signature import sign
@@ -131,7 +131,7 @@ class Deliverer:
         }
         try:
             answer = await self._http.request("POST", self._url, body=body, headers=headers)
-        except Unreached as error:
+        except Unreachable as error:
             log.warning("webhook %s was not delivered: %s", webhook.id, error)
             return False
         if not answer.is_success:

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sandbox_provider.problems import problem
 from sandbox_provider.settings import Settings
-from sandbox_provider.switches import Answering
+from sandbox_provider.switches import FakeHttp
 
 _TRANSPORT: Final = "sandbox_provider.transport"
 
@@ -35,18 +35,18 @@ class DroppedConnection(Response):
             pass
 
 
-async def answer(how: Answering, request: Request, fine: Response, settings: Settings) -> Response:
+async def answer(how: FakeHttp, request: Request, fine: Response, settings: Settings) -> Response:
     """The response to send first; the repeat of a request never comes here."""
     match how:
-        case Answering.PROMPT:
+        case FakeHttp.PROMPT:
             pass
-        case Answering.SLOW:
+        case FakeHttp.SLOW:
             await asyncio.sleep(settings.slow_seconds)
-        case Answering.HANG:
+        case FakeHttp.HANG:
             await _until_gone(request, settings.hang_seconds)
-        case Answering.ERROR:
+        case FakeHttp.ERROR:
             return problem(500, "internal_error", "Something went wrong on our side.")
-        case Answering.DROP:
+        case FakeHttp.DROP:
             return DroppedConnection()
     return fine
 

@@ -14,7 +14,7 @@ class Card:
     exp: str
 
 
-class Answering(StrEnum):
+class FakeHttp(StrEnum):
     """What happens to the first answer, after the charge has been committed."""
 
     PROMPT = "prompt"
@@ -34,7 +34,7 @@ class Switch:
     captured_on_cancel: bool = False
     capture_fails: bool = False
     refund_fails_once: bool = False
-    answering: Answering = Answering.PROMPT
+    answering: FakeHttp = FakeHttp.PROMPT
     result_by_webhook_only: bool = False
     webhook_copies: int = 1
     late_webhooks: bool = False
@@ -56,10 +56,10 @@ SWITCHES: Final = {
     "tok_late_capture":          Switch(asks_customer=True, captured_on_cancel=True),
     "tok_capture_fails":         Switch(capture_fails=True),
     "tok_refund_fails_once":     Switch(refund_fails_once=True),
-    "tok_slow":                  Switch(answering=Answering.SLOW),
-    "tok_timeout_after_charge":  Switch(answering=Answering.HANG),
-    "tok_error_after_charge":    Switch(answering=Answering.ERROR),
-    "tok_drop_after_charge":     Switch(answering=Answering.DROP),
+    "tok_slow":                  Switch(answering=FakeHttp.SLOW),
+    "tok_timeout_after_charge":  Switch(answering=FakeHttp.HANG),
+    "tok_error_after_charge":    Switch(answering=FakeHttp.ERROR),
+    "tok_drop_after_charge":     Switch(answering=FakeHttp.DROP),
     "tok_webhook_only":          Switch(result_by_webhook_only=True),
     "tok_duplicate_webhooks":    Switch(webhook_copies=5),
     "tok_late_webhook":          Switch(late_webhooks=True),

@@ -5,7 +5,7 @@ import time
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis import context, observed
+from chassis import context, instrumentation
 
 
 class Traced:
@@ -29,8 +29,8 @@ class Traced:
                 status = message["status"]
             await send(message)
 
-        with context.working_in(work):
+        with context.use_context(work):
             try:
                 await self.app(scope, receive, noted)
             finally:
-                observed.request(scope, parent, status, time.perf_counter() - began)
+                instrumentation.request(scope, parent, status, time.perf_counter() - began)

@@ -25,7 +25,7 @@ class ProcessStatus:
     since: float | None
 
 
-def ask(state: Path, command: str, names: Sequence[str] = ()) -> dict[str, Any]:
+def request(state: Path, command: str, names: Sequence[str] = ()) -> dict[str, Any]:
     """Send a command and wait for its end; raises NotRunning when nobody listens."""
     with socket.socket(socket.AF_UNIX) as channel:
         try:
@@ -43,7 +43,7 @@ def ask(state: Path, command: str, names: Sequence[str] = ()) -> dict[str, Any]:
 
 def statuses(state: Path) -> dict[str, ProcessStatus]:
     """Return the status of every process the supervisor knows, by name."""
-    answer = ask(state, "status")
+    answer = request(state, "status")
     return {name: ProcessStatus(**entry) for name, entry in answer.items()}
 
 

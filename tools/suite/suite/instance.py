@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from suite import account, control, plan, ports, ready, repository, secrets, starting, strays
+from suite import account, control, orphans, plan, ports, ready, repository, secrets, starting
 from suite.control import ProcessStatus
 from suite.environment import Environment, Overrides
 from suite.plan import Process
@@ -113,7 +113,7 @@ class Instance:
             running = self._is_supervised()
             if not running:
                 # Nobody looks after what is left of an earlier start; it is made to survive this.
-                strays.end(self.folder, by_force=True)
+                orphans.end(self.folder, by_force=True)
             file = self.folder / "ports.json"
             claim = ports.assign(file, repository.services(self.root), claimed=running)
             self._known = self._environment(ports.recorded(file))
@@ -130,18 +130,18 @@ class Instance:
             return
         with control.holding(self.folder / "start.lock"):
             if self._is_supervised():
-                control.ask(self._state(), "shutdown")
+                control.request(self._state(), "shutdown")
                 # The supervisor lets go of its lock when it has stopped everything.
                 with control.holding(self.folder / control.LOCK):
                     pass
-            strays.end(self.folder)
+            orphans.end(self.folder)
 
     def discard(self) -> None:
         """End everything at once, without grace, and remove the data; the logs stay."""
         if not self.folder.exists():
             return
         with control.holding(self.folder / "start.lock"):
-            strays.end(self.folder, by_force=True)
+            orphans.end(self.folder, by_force=True)
             account.remove_state_folder(self.folder)
             self._known = None
 
@@ -172,20 +172,20 @@ class Instance:
 
     def fell(self, *names: str) -> None:
         """End processes with SIGKILL, all at once; they stay ended until they are started again."""
-        control.ask(self._state(), "fell", names)
+        control.request(self._state(), "fell", names)
 
     def stop_process(self, name: str) -> None:
         """Stop a process, which stays stopped until it is started again."""
-        control.ask(self._state(), "stop", [name])
+        control.request(self._state(), "stop", [name])
 
     def start_process(self, *names: str, deadline: float = READY_DEADLINE) -> None:
         """Start processes that were stopped, and wait until they are ready."""
-        control.ask(self._state(), "start", names)
+        control.request(self._state(), "start", names)
         self.wait_ready(*names, deadline=deadline)
 
     def restart(self, name: str) -> None:
         """Stop a process in good order, start it again, and wait until it is ready."""
-        control.ask(self._state(), "restart", [name])
+        control.request(self._state(), "restart", [name])
         self.wait_ready(name)
 
     def wait_ready(self, *names: str, deadline: float = READY_DEADLINE) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provision import broker
-from suite import control, definitions, plan, processes, ready, repository, strays
+from suite import control, definitions, orphans, plan, processes, ready, repository
 from suite.environment import Environment
 from suite.plan import Process, Tier
 from suite.refusals import MigrationFailed
@@ -50,7 +50,7 @@ class Start:
         with claim, (self.logs / "supervisor.log").open("ab") as log:
             subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                env=self.environment.inherited() | {strays.MARK: str(self.folder)}, check=True,
+                env=self.environment.inherited() | {orphans.MARK: str(self.folder)}, check=True,
                 pass_fds=[claim.fileno()],
             )  # fmt: skip
         answers = Process("supervisor", [], "", health=f"unix://{self.state / control.SOCKET}")
@@ -88,7 +88,7 @@ class Start:
 
     def _start(self, table: list[Process]) -> None:
         before = control.statuses(self.state)
-        control.ask(self.state, "start", [process.name for process in table])
+        control.request(self.state, "start", [process.name for process in table])
         fresh = [p for p in table if p.name not in before or not before[p.name].pid]
         if fresh:
             self.report(f"starting {', '.join(process.name for process in fresh)}")

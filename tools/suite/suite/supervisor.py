@@ -14,8 +14,8 @@ from typing import Any
 
 from suite import plan
 from suite.control import LOCK, SOCKET
+from suite.orphans import MARK
 from suite.plan import Process
-from suite.strays import MARK
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0

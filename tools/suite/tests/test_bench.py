@@ -14,13 +14,13 @@ import pytest
 from suite.bench import accounting
 from suite.bench.accounting import Usage
 from suite.bench.buyers import for_seconds, outcome
+from suite.bench.calibration import Calibration
 from suite.bench.checkouts import checkout_figures, cost_figures, race_figures
 from suite.bench.client import Answer, Connection
 from suite.bench.command import plan_of, running
 from suite.bench.figures import Sample, Series, per_order, percentile
 from suite.bench.machine import commit
 from suite.bench.run import Plan
-from suite.bench.yardstick import Yardstick
 from suite.refusals import Refusal
 
 # Percentiles, rates and costs.
@@ -344,7 +344,7 @@ def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
 
 
 async def test_the_yardstick_is_sampled_until_it_is_closed() -> None:
-    async with Yardstick() as yardstick:
+    async with Calibration() as yardstick:
         await asyncio.sleep(0)
     assert yardstick.median_ms > 0
     await asyncio.sleep(0)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from suite.bench.figures import Sample
-from suite.bench.pace import Crowd, arrivals
+from suite.bench.open_loop import Crowd, arrivals
 from suite.bench.soak import growth, memory_figures
 
 

@@ -8,7 +8,7 @@ import httpx
 import psutil
 import pytest
 
-from suite import control, status_table, strays
+from suite import control, orphans, status_table
 from suite.instance import Instance
 from suite.refusals import NotReady, NotRunning, Refusal
 
@@ -16,7 +16,7 @@ EVERYTHING = {"postgres", "epmd", "rabbitmq", "baker", "waiter"}
 
 
 def marked(instance: Instance) -> set[int]:
-    return {process.pid for process in strays.of(instance.folder)}
+    return {process.pid for process in orphans.of(instance.folder)}
 
 
 def test_everything_answers_after_a_start(suite: Instance) -> None:

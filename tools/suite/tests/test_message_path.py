@@ -3,7 +3,7 @@
 import asyncpg
 import httpx
 
-from suite.bench.messages.ground import VHOST
+from suite.bench.messages.fixtures import VHOST
 from suite.bench.messages.measures import Sizes, message_path
 from suite.bench.messages.order import inversions
 from suite.instance import Instance

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from suite import strays
+from suite import orphans
 from suite.refusals import Refusal
 from suite.testing import SERVERS_SETTING
 
@@ -65,6 +65,6 @@ def test_servers_end_with_the_tests_also_when_those_are_interrupted(
     assert "test_the_servers_are_found_by_the_environment PASSED" in told
     assert "KeyboardInterrupt" in told
     assert tests.returncode == 2
-    assert list(strays.of(folder)) == []
+    assert list(orphans.of(folder)) == []
     assert not (folder / "state").exists()
     assert any((folder / "logs").iterdir())

@@ -38,7 +38,7 @@ def watch(
             return
         if answer.headers.get("Idempotency-Replayed"):
             return
-        found = await database.alone(READ, {"request_id": answer.headers["X-Request-Id"]})
+        found = await database.execute_once(READ, {"request_id": answer.headers["X-Request-Id"]})
         entries = found.all()
         assert entries, f"{method} {path} left no audit entry"  # noqa: S101
         for entry in entries:

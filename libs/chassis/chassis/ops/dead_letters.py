@@ -69,7 +69,7 @@ class Redriven:
     remaining: int
 
 
-async def list_letters(
+async def list_dead_letters(
     tx: AsyncSession, wanted: Filter, *, before: UUID | None, limit: int
 ) -> Sequence[Any]:
     """Dead letters without their bodies, newest first, `limit + 1` rows."""
@@ -97,7 +97,7 @@ async def list_groups(tx: AsyncSession) -> Sequence[Any]:
     return (await tx.execute(query)).all()
 
 
-async def get_letter(tx: AsyncSession, letter_id: UUID) -> Any:
+async def get_dead_letter(tx: AsyncSession, letter_id: UUID) -> Any:
     """One dead letter, by its own id or its message's; raises DeadLetterUnknown."""
     columns = dead_letters.c
     query = select(dead_letters).where(
@@ -134,7 +134,7 @@ async def redrive(
     if old:
         await tx.execute(REOPEN, {"ids": old})
     if letters:
-        await tx.execute(insert(tables.outbox), [handed_in(each, service) for each in letters])
+        await tx.execute(insert(tables.outbox), [republished(each, service) for each in letters])
         await _forget(tx, letters)
         deeds = [
             (_target(letter), _state(letter), {"queue": f"svc.{service}"}) for letter in letters
@@ -163,7 +163,7 @@ async def discard(tx: AsyncSession, wanted: Filter, *, limit: int, reason: str) 
     return len(letters)
 
 
-def handed_in(letter: Any, service: str) -> dict[str, Any]:
+def republished(letter: Any, service: str) -> dict[str, Any]:
     """The outbox row by which a letter reaches the one queue it came from, its attempts at zero."""
     headers = {name: value for name, value in letter.headers.items() if name not in FAILURE}
     headers[incoming.SENDER] = letter.sender

@@ -10,7 +10,7 @@ import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError
 
-from chassis.ops.fetching import CONNECT_TIMEOUT, BrokerAway
+from chassis.ops.fetching import CONNECT_TIMEOUT, BrokerUnavailable
 
 LOG = "events.log"
 PREFETCH = 200
@@ -72,10 +72,10 @@ class EventLog:
 
 @asynccontextmanager
 async def opened(broker_url: str) -> AsyncIterator[EventLog]:
-    """The log on a connection of its own; raises BrokerAway."""
+    """The log on a connection of its own; raises BrokerUnavailable."""
     try:
         connection = await aio_pika.connect(broker_url, timeout=CONNECT_TIMEOUT)
         async with connection:
             yield EventLog(connection)
     except (AMQPError, OSError, TimeoutError) as error:
-        raise BrokerAway from error
+        raise BrokerUnavailable from error

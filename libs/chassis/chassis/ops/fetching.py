@@ -29,7 +29,7 @@ MOST_FETCHED = 1000
 Row = dict[str, Any]
 
 
-class BrokerAway(Unavailable):
+class BrokerUnavailable(Unavailable):
     """The broker is away; try again soon."""
 
     code = "broker_unavailable"
@@ -47,7 +47,7 @@ async def fetch(database: Database, broker_url: str, service: str, limit: int) -
     """Move dead letters of the service into its table, at most `limit` of them.
 
     A letter leaves its queue only after it was committed; one fetched again is known by its digest.
-    Raises BrokerAway.
+    Raises BrokerUnavailable.
     """
     moved = 0
     try:
@@ -68,7 +68,7 @@ async def fetch(database: Database, broker_url: str, service: str, limit: int) -
             left = await channel.declare_queue(name, passive=True)
             return Fetched(moved, left.declaration_result.message_count or 0)
     except (AMQPError, OSError, TimeoutError) as error:
-        raise BrokerAway from error
+        raise BrokerUnavailable from error
 
 
 async def _take(queue: Any, most: int) -> Sequence[AbstractIncomingMessage]:

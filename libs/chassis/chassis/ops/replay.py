@@ -89,7 +89,7 @@ async def collect(
         start = found.next_offset
 
 
-async def hand_in(
+async def republish(
     tx: AsyncSession, service: str, events: Sequence[Logged], *, force: bool, reason: str
 ) -> Replayed:
     """Put events into the outbox for this service's queue alone, and note it in the audit trail."""

@@ -9,18 +9,18 @@ from fastapi import APIRouter, Depends, Query, Request
 from chassis.auth import permitted
 from chassis.db import Database, Tx
 from chassis.errors import Invalid
-from chassis.ops import audit, dead_letters, event_log, fetching, replay, standing
+from chassis.ops import audit, dead_letters, event_log, fetching, replay, status
 from chassis.ops.audit import AuditView
 from chassis.ops.dead_letters import Filter
-from chassis.ops.standing import OutboxStatus, ServiceStanding
+from chassis.ops.status import OutboxStatus, ServiceStatus
 from chassis.ops.views import (
     DeadLetterDetail,
+    DeadLetterFilterBody,
     DeadLetterGroup,
     DeadLetterGroups,
     DeadLetterView,
     DiscardedView,
     FetchedView,
-    LettersBody,
     ReasonBody,
     RedriveBody,
     RedrivenView,
@@ -38,13 +38,13 @@ WRITES = Depends(permitted("ops:write"))
 Wanted = Annotated[SafeText | None, Query(max_length=200)]
 
 
-class SayWhich(Invalid):
+class FilterRequired(Invalid):
     """Say which: by ids, error, type or subject, or send `"everything": true`."""
 
     code = "filter_missing"
 
 
-class SayWhence(Invalid):
+class StartRequired(Invalid):
     """Send either `from_time` or `from_offset`."""
 
     code = "start_missing"
@@ -61,7 +61,7 @@ def router_of(service: str) -> APIRouter:
 
 
 @dataclass(frozen=True, slots=True)
-class AtHand:
+class OpsContext:
     """The service these routes are about, as its composition left it with the application."""
 
     name: str
@@ -71,10 +71,10 @@ class AtHand:
     relay: Relay
 
 
-async def _at_hand(request: Request) -> AtHand:
+async def _dependencies(request: Request) -> OpsContext:
     state = request.app.state
     events = {kind.type_name() for kind in state.bus.handled if kind.kind == "event"}
-    return AtHand(
+    return OpsContext(
         state.bus.service,
         frozenset(events),
         state.settings.broker_url,
@@ -83,29 +83,29 @@ async def _at_hand(request: Request) -> AtHand:
     )
 
 
-Own = Annotated[AtHand, Depends(_at_hand)]
+Own = Annotated[OpsContext, Depends(_dependencies)]
 
 
-def _filter(body: LettersBody) -> Filter:
+def _filter(body: DeadLetterFilterBody) -> Filter:
     given = (body.ids, body.error, body.type, body.subject)
     if not body.everything and all(each is None for each in given):
-        raise SayWhich
+        raise FilterRequired
     return Filter(ids=body.ids, error=body.error, type=body.type, subject=body.subject)
 
 
 @router.get("", dependencies=[READS])
-async def get_standing(own: Own) -> ServiceStanding:
+async def get_standing(own: Own) -> ServiceStatus:
     """How the service stands: outbox, queues, dead letters, inbox and schema."""
-    found = await standing.queues(own.broker_url, own.name)
+    found = await status.queues(own.broker_url, own.name)
     async with own.database.transaction() as tx:
-        whole = await standing.standing(tx, own.name)
+        whole = await status.standing(tx, own.name)
     return whole.model_copy(update={"queues": found})
 
 
 @router.get("/outbox", dependencies=[READS])
 async def get_outbox(tx: Tx) -> OutboxStatus:
     """What the service committed and has not sent yet, by routing key."""
-    return await standing.outbox_status(tx)
+    return await status.outbox_status(tx)
 
 
 @router.get("/audit", dependencies=[READS])
@@ -128,7 +128,7 @@ async def list_dead_letters(
     """Messages the service gave up and whose letters were fetched, the latest first."""
     wanted = Filter(error=error, type=type, subject=subject)
     async with own.database.transaction() as tx:
-        rows = await dead_letters.list_letters(
+        rows = await dead_letters.list_dead_letters(
             tx, wanted, before=paging.position(UUID), limit=paging.limit
         )
     return paging.page(rows, DeadLetterView.model_validate, lambda row: row.id)
@@ -156,7 +156,7 @@ async def group_dead_letters(own: Own) -> DeadLetterGroups:
 async def get_dead_letter(letter_id: UUID, own: Own) -> DeadLetterDetail:
     """One fetched dead letter with what it carried, by its id or its message's."""
     async with own.database.transaction() as tx:
-        return DeadLetterDetail.of(await dead_letters.get_letter(tx, letter_id))
+        return DeadLetterDetail.of(await dead_letters.get_dead_letter(tx, letter_id))
 
 
 @router.post("/dead-letters/redrive", dependencies=[WRITES])
@@ -177,7 +177,7 @@ async def redrive_dead_letters(body: RedriveBody, own: Own) -> RedrivenView:
 
 
 @router.post("/dead-letters/discard", dependencies=[WRITES])
-async def discard_dead_letters(body: LettersBody, own: Own) -> DiscardedView:
+async def discard_dead_letters(body: DeadLetterFilterBody, own: Own) -> DiscardedView:
     """Give fetched dead letters up for good; the audit trail keeps what they were."""
     wanted = _filter(body)
     async with own.database.transaction() as tx:
@@ -189,7 +189,7 @@ async def discard_dead_letters(body: LettersBody, own: Own) -> DiscardedView:
 async def retry_outbox(body: ReasonBody, own: Own) -> UnparkedView:
     """Try the messages that found no queue again at once, and wake the relay."""
     async with own.database.transaction() as tx:
-        rows = await standing.unpark(tx)
+        rows = await status.unpark(tx)
         deeds = [
             (str(r.message_id), {"key": r.routing_key, "error": r.last_error}, None) for r in rows
         ]
@@ -202,7 +202,7 @@ async def retry_outbox(body: ReasonBody, own: Own) -> UnparkedView:
 async def replay_events(body: ReplayBody, own: Own) -> ReplayedView:
     """Hand events of the log in again, to this service alone; ask again until `finished`."""
     if (body.from_time is None) == (body.from_offset is None):
-        raise SayWhence
+        raise StartRequired
 
     def wanted(envelope: Envelope) -> bool:
         chosen = envelope.type in own.handled
@@ -214,7 +214,7 @@ async def replay_events(body: ReplayBody, own: Own) -> ReplayedView:
     async with event_log.opened(own.broker_url) as log:
         found = await replay.collect(log, start, body.limit, wanted)
     async with own.database.transaction() as tx:
-        done = await replay.hand_in(
+        done = await replay.republish(
             tx, own.name, found.events, force=body.force, reason=body.reason
         )
     own.relay.wake(done.shards)

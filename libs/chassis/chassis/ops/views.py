@@ -23,7 +23,7 @@ class ReasonBody(Body):
     reason: Reason
 
 
-class LettersBody(ReasonBody):
+class DeadLetterFilterBody(ReasonBody):
     """Which dead letters are meant: by id, by what they died of, or `everything`."""
 
     ids: Annotated[list[Id], Field(min_length=1, max_length=1000)] | None = None
@@ -34,7 +34,7 @@ class LettersBody(ReasonBody):
     limit: Many = 100
 
 
-class RedriveBody(LettersBody):
+class RedriveBody(DeadLetterFilterBody):
     """What is handed in again; `force` takes even what is older than the inbox."""
 
     force: bool = False

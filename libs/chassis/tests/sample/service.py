@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis import etag, outbox
 from chassis.auth import Internal, SignedIn, permitted
-from chassis.bus import Answered, Bus
+from chassis.bus import Bus, Replied
 from chassis.db import Tx
 from chassis.errors import NotFound
 from chassis.idempotency import Claim, idempotent
@@ -74,7 +74,7 @@ async def make(body: JarBody, claim: Annotated[Claim, idempotent(principal)], tx
     """Make a jar."""
     jar = Jar(id=claim.resource_id, coins=body.coins)
     tx.add(jar)
-    outbox.add(tx, jar.say(StockReleased(order_id=jar.id)))
+    outbox.add(tx, jar.record(StockReleased(order_id=jar.id)))
     return await claim.store(tx, 201, JarView(id=jar.id, coins=jar.coins))  # type: ignore[return-value]
 
 
@@ -129,7 +129,7 @@ async def reserve(commands: list[ReserveStock], tx: AsyncSession) -> list[StockR
         if jar.coins == ENDLESS:
             await asyncio.Event().wait()
         tx.add(jar)
-        answers.append(jar.say(StockReserved(order_id=jar.id, allocations=[])))
+        answers.append(jar.record(StockReserved(order_id=jar.id, allocations=[])))
     return answers
 
 
@@ -141,7 +141,7 @@ async def release(command: ReleaseStock, tx: AsyncSession) -> StockReleased:
         jar = Jar(id=command.order_id, coins=0)
         tx.add(jar)
     jar.coins = 0
-    return jar.say(StockReleased(order_id=command.order_id))
+    return jar.record(StockReleased(order_id=command.order_id))
 
 
 @bus.handles(OrderCancelled)
@@ -154,7 +154,7 @@ async def count_end(event: OrderCancelled, tx: AsyncSession) -> None:
     jar.coins += 1
 
 
-@bus.handles_many(OrderPlaced, unhurried=True)
+@bus.handles_many(OrderPlaced, low_priority=True)
 async def count_company(events: list[OrderPlaced], tx: AsyncSession) -> None:
     """Remember how many came together."""
     tx.add_all([Jar(id=event.order_id, coins=len(events)) for event in events])
@@ -164,13 +164,13 @@ async def count_company(events: list[OrderPlaced], tx: AsyncSession) -> None:
 class Cancel:
     """Asks outside."""
 
-    async def record(self, command: CancelPayment, tx: AsyncSession) -> UUID | Answered:
+    async def record(self, command: CancelPayment, tx: AsyncSession) -> UUID | Replied:
         """Nothing to store here."""
         jar = await tx.get(Jar, command.order_id)
         if jar is None:
             tx.add(Jar(id=command.order_id, coins=0))
         elif jar.coins < 0:
-            return Answered(None)
+            return Replied(None)
         return command.order_id
 
     async def call(self, plan: UUID) -> int:
@@ -187,7 +187,7 @@ class Cancel:
         """Store the outcome."""
         jar = await tx.get_one(Jar, plan, with_for_update=True)
         jar.coins = outcome
-        return jar.say(PaymentCancelled(order_id=plan))
+        return jar.record(PaymentCancelled(order_id=plan))
 
 
 service = Service("sample", ServiceSettings, Base.metadata, [router, internal], bus)

@@ -11,7 +11,7 @@ from cart.domain.tax import TaxRate, TaxRateExists
 from cart.store import tax_rates
 from chassis import etag
 from chassis.auth import permitted
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.ids import new_id
 from chassis.ops import audit
@@ -82,7 +82,7 @@ async def create_tax_rate(
     async with database.transaction() as tx:
         await tax_rates.lock_country(tx, body.country)
         tx.add(rate)
-        with refusing(uq_tax_rates_place_category=TaxRateExists):
+        with violations_as(uq_tax_rates_place_category=TaxRateExists):
             await tx.flush()
         await tax_rates.set_custom(tx, rate)
         await audit.record(tx, "tax_rate.create", rate.id, "by hand", after=_state(rate))

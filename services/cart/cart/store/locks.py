@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from cart.domain.basket import Basket, CartBusy
 from cart.domain.pricing import Cost
 from cart.store.lines import move_lines
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 
 TRIES = 3
 
@@ -125,7 +125,7 @@ async def unlock(tx: AsyncSession, orders: Mapping[UUID, UUID]) -> None:
     locked = (await tx.execute(TAKE_LOCKED, _pairs(orders))).all()
     for _ in range(TRIES):
         # Where the customer began a new cart between our look and our change, look again.
-        with suppress(CartBusy), refusing(uq_carts_active_customer_id=CartBusy):
+        with suppress(CartBusy), violations_as(uq_carts_active_customer_id=CartBusy):
             async with tx.begin_nested():
                 await _give_back(tx, locked)
             return

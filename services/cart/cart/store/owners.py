@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.domain.basket import CartBusy
 from cart.store import locks
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 
 # Guests' carts that were merged into one of the customer's go as well. An order whose cart is
 # gone needs it no more: it copied the cart when it locked it.
@@ -36,7 +36,7 @@ async def move_carts(tx: AsyncSession, before: UUID, after: UUID) -> None:
     both = {"before": before, "after": after}
     for _ in range(locks.TRIES):
         # Where the other customer began a cart between our look and our change, look again.
-        with suppress(CartBusy), refusing(uq_carts_active_customer_id=CartBusy):
+        with suppress(CartBusy), violations_as(uq_carts_active_customer_id=CartBusy):
             async with tx.begin_nested():
                 active = {row.customer_id: row.id for row in await tx.execute(TAKE_ACTIVE, both)}
                 if len(active) > 1:

@@ -53,7 +53,7 @@ class Category(Aggregate, Base):
 
     def announce(self, *, is_deleted: bool = False) -> CategoryChanged:
         """Tell what the category is like now."""
-        return self.say(
+        return self.record(
             CategoryChanged(
                 category_id=self.id,
                 parent_id=self.parent_id,

@@ -225,11 +225,11 @@ class Product(Aggregate, Base):
 
     def announce(self) -> ProductChanged:
         """Tell the whole state of the product after a change."""
-        return self.say(self._state(ProductChanged))
+        return self.record(self._state(ProductChanged))
 
-    def snapshot(self, asker: str) -> ProductSnapshot:
+    def snapshot(self, reply_to: str) -> ProductSnapshot:
         """Tell one asker the whole state of the product, which did not change."""
-        return self._state(ProductSnapshot).told_to(asker, self.sequence)
+        return self._state(ProductSnapshot).addressed_to(reply_to, self.sequence)
 
     def _state(self, kind: type[State]) -> State:
         return kind(

@@ -108,17 +108,17 @@ async def list_cards(
     values = {**filters, "limit": limit}
     if after is not None:
         values |= {"after_key": after[0], "after_id": after[1]}
-    return list((await reads.alone(statement, values)).all())
+    return list((await reads.execute_once(statement, values)).all())
 
 
 async def count_facets(reads: Database, filters: Mapping[str, Any]) -> list[Row[Any]]:
     """How many products of the whole list have each value: rows of facet, value, count."""
     statement = _facets_statement(frozenset(filters))
-    return list((await reads.alone(statement, dict(filters))).all())
+    return list((await reads.execute_once(statement, dict(filters))).all())
 
 
 async def find_page(reads: Database, id_or_slug: UUID | str) -> Row[Any] | None:
     """The page and its ETag of a product on sale, by id or slug."""
     if isinstance(id_or_slug, UUID):
-        return await reads.one_of(BY_ID, id_or_slug)
-    return (await reads.alone(BY_SLUG, {"slug": id_or_slug})).one_or_none()
+        return await reads.load_one(BY_ID, id_or_slug)
+    return (await reads.execute_once(BY_SLUG, {"slug": id_or_slug})).one_or_none()

@@ -3,12 +3,12 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.domain import refusals
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 
 
 async def flush(tx: AsyncSession) -> None:
     """Write what was changed; raises the refusal a broken constraint stands for."""
-    with refusing(
+    with violations_as(
         uq_categories_lower_name=refusals.CategoryNameTaken,
         uq_categories_slug=refusals.SlugTaken,
         uq_products_slug=refusals.SlugTaken,

@@ -94,7 +94,7 @@ async def list_repriced_ids(
         .order_by(Product.price_changes_at)
         .limit(limit)
     )
-    return (await database.alone(query)).scalars().all()
+    return (await database.execute_once(query)).scalars().all()
 
 
 async def list_products(

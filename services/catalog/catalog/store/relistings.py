@@ -67,4 +67,4 @@ async def list_relistings(tx: AsyncSession) -> Sequence[Relisting]:
 async def list_waiting(database: Database, without: Collection[UUID], limit: int) -> list[UUID]:
     """Categories with products left to list, the oldest first, `without` some."""
     values = {"without": list(without), "limit": limit}
-    return list((await database.alone(WAITING, values)).scalars())
+    return list((await database.execute_once(WAITING, values)).scalars())

@@ -66,7 +66,7 @@ async def _reader(
         found = await store.find_subscriber(tx, hash_of(token)) if token else None
     if found is None:
         raise Unauthenticated("The feed needs the token of a subscriber in X-Feed-Token.")
-    context.act_as(f"subscriber:{found.name}")
+    context.set_actor(f"subscriber:{found.name}")
     return found
 
 

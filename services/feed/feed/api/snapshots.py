@@ -11,16 +11,16 @@ from chassis.broker import Broker
 from chassis.errors import Forbidden, Invalid, Refused
 from chassis.ids import new_id
 from chassis.wire import Body, View
-from contracts.catalog import ProductSnapshot, SendProducts
-from contracts.inventory import SendStockLevels, StockSnapshot
+from contracts.catalog import ProductSnapshot, RequestProductSnapshots
+from contracts.inventory import RequestStockSnapshots, StockSnapshot
 from feed.api.events import Reader
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
-Request_ = type[SendProducts] | type[SendStockLevels]
+Request_ = type[RequestProductSnapshots] | type[RequestStockSnapshots]
 ASKED: Mapping[str, Request_] = {
-    ProductSnapshot.routing_key(): SendProducts,
-    StockSnapshot.routing_key(): SendStockLevels,
+    ProductSnapshot.routing_key(): RequestProductSnapshots,
+    StockSnapshot.routing_key(): RequestStockSnapshots,
 }
 
 
@@ -70,7 +70,7 @@ async def ask_for_snapshots(
         outbox.add(
             tx,
             *(
-                ASKED[name](operation_id=new_id(), request_id=request_id, asker=queue)
+                ASKED[name](operation_id=new_id(), request_id=request_id, reply_to=queue)
                 for name in sorted(set(body.types))
             ),
         )

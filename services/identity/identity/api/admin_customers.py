@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag, outbox
 from chassis.auth import permitted
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.ids import new_id, utcnow
 from chassis.ops import audit
@@ -194,5 +194,5 @@ async def _check_free(tx: AsyncSession, email: str | None) -> None:
 
 
 async def _flush(tx: AsyncSession) -> None:
-    with refusing(uq_customers_email_unclaimed=CustomerExists):
+    with violations_as(uq_customers_email_unclaimed=CustomerExists):
         await tx.flush()

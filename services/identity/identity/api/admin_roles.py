@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag
 from chassis.auth import permitted
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.ids import new_id
 from chassis.ops import audit
@@ -153,7 +153,7 @@ async def delete_role(role_id: UUID, expected: etag.IfMatch, actor: Writes, tx: 
     async with exercised(tx, actor, partial(get_permissions_of_role, tx, role.id)):
         before = await _state(tx, role)
         await audit.record(tx, "role.delete", role.id, "by hand", before=before)
-        with refusing(fk_user_roles_role_id=RoleInUse):
+        with violations_as(fk_user_roles_role_id=RoleInUse):
             await roles.delete_role(tx, role)
 
 
@@ -169,5 +169,5 @@ async def _state(tx: AsyncSession, role: Role) -> audit.State:
 
 
 async def _flush(tx: AsyncSession) -> None:
-    with refusing(uq_roles_name=RoleExists):
+    with violations_as(uq_roles_name=RoleExists):
         await tx.flush()

@@ -82,7 +82,7 @@ class Customer(Aggregate, Base):
 
     def changed(self) -> CustomerChanged:
         """Announce the customer as it is now."""
-        return self.say(
+        return self.record(
             CustomerChanged(
                 customer_id=self.id,
                 user_id=self.user_id,

@@ -90,7 +90,7 @@ class Role(Aggregate, Base):
         self.touch()
         if not is_outdated:
             return []
-        return [self.say(RoleTokensRevoked(role_id=self.id, generation=self.version))]
+        return [self.record(RoleTokensRevoked(role_id=self.id, generation=self.version))]
 
     def check_may_go(self) -> None:
         """Refuse to delete a built-in role."""

@@ -77,7 +77,7 @@ class User(Aggregate, Base):
 
     def registered(self, customer_id: UUID) -> UserRegistered:
         """Announce a new account."""
-        return self.say(UserRegistered(user_id=self.id, customer_id=customer_id))
+        return self.record(UserRegistered(user_id=self.id, customer_id=customer_id))
 
     def verify(self, customer_id: UUID, now: datetime) -> list[EmailVerified]:
         """Take the e-mail address as proven; nothing happens the second time."""
@@ -86,7 +86,7 @@ class User(Aggregate, Base):
         self.email_verified_at = now
         self.registration_status = "registered"
         self.touch()
-        return [self.say(EmailVerified(user_id=self.id, customer_id=customer_id))]
+        return [self.record(EmailVerified(user_id=self.id, customer_id=customer_id))]
 
     def set_status(self, status: UserStatus, customer_id: UUID | None) -> list[UserStatusChanged]:
         """Open, pause or ban the account; returns what to announce, if anything changed."""
@@ -95,7 +95,7 @@ class User(Aggregate, Base):
         self.status = status
         self.touch()
         told = UserStatusChanged(user_id=self.id, customer_id=customer_id, status=status)
-        return [self.say(told)]
+        return [self.record(told)]
 
     def revoke_tokens(self, customer_id: UUID | None = None) -> UserTokensRevoked:
         """Let no access token count that was issued before this; the row must be locked."""
@@ -103,7 +103,7 @@ class User(Aggregate, Base):
         revoked = UserTokensRevoked(
             user_id=self.id, customer_id=customer_id, generation=self.version
         )
-        return self.say(revoked)
+        return self.record(revoked)
 
     def check_may_come_in(self) -> None:
         """Refuse a login or refresh of an account that is not active."""

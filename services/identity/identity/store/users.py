@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Select, exists, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 from chassis.errors import NotFound
 from identity.domain.access import Access
 from identity.domain.role import Role, UnknownRole
@@ -120,7 +120,7 @@ async def add_roles(tx: AsyncSession, user_id: UUID, names: Sequence[str]) -> No
     """Give a user more roles."""
     await tx.flush()
     # A role that is deleted between the statement's look and its commit.
-    with refusing(fk_user_roles_role_id=UnknownRole):
+    with violations_as(fk_user_roles_role_id=UnknownRole):
         await tx.execute(ADD_ROLES, {"user_id": user_id, "names": list(names)})
 
 

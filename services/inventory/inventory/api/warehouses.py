@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from chassis import etag
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.ids import new_id
 from chassis.ops import audit
@@ -164,5 +164,5 @@ async def delete_warehouse(
 
 
 async def _flush(tx: Tx) -> None:
-    with refusing(uq_warehouses_code=WarehouseCodeTaken):
+    with violations_as(uq_warehouses_code=WarehouseCodeTaken):
         await tx.flush()

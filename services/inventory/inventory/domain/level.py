@@ -73,7 +73,7 @@ class Level:
                 events.append(StockRanLow(**about, threshold=threshold))
         return [self._numbered(event) for event in events]
 
-    def snapshot(self, asker: str) -> StockSnapshot:
+    def snapshot(self, reply_to: str) -> StockSnapshot:
         """Tell one asker the present state, which did not change."""
         return StockSnapshot(
             variant_id=self.variant_id,
@@ -83,7 +83,7 @@ class Level:
             on_hand=self.on_hand,
             reserved=self.reserved,
             availability=self.availability,
-        ).told_to(asker, self.sequence)
+        ).addressed_to(reply_to, self.sequence)
 
     def _numbered(self, event: StockEvent) -> StockEvent:
         self.sequence += 1

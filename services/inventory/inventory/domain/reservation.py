@@ -17,7 +17,7 @@ from inventory.domain.model import Base, one_of
 
 State = Literal["held", "committed", "released", "fulfilled", "rejected"]
 Rejection = Literal["insufficient", "expired", "released"]
-Said = TypeVar("Said", bound=Event)
+RecordedEvent = TypeVar("RecordedEvent", bound=Event)
 
 LIVE: frozenset[str] = frozenset({"held", "committed"})
 
@@ -123,7 +123,7 @@ class Hold:
         """Whether the stored row says something else."""
         return self.stored != (self.state, self.sequence)
 
-    def say(self, event: Said) -> Said:
+    def record(self, event: RecordedEvent) -> RecordedEvent:
         """Give an event of this reservation its number; the row must be locked or new."""
         self.sequence += 1
         return event.numbered(self.sequence)
@@ -143,13 +143,13 @@ class Hold:
     def outcome(self) -> StockReserved | StockRejected:
         """Answer the order's wish, the first time and every time."""
         if self.state == "rejected" and self.rejection is not None:
-            return self.say(
+            return self.record(
                 StockRejected(
                     order_id=self.order_id, reason=self.rejection, shortages=self.shortages
                 )
             )
         if self.state == "released":
-            return self.say(StockRejected(order_id=self.order_id, reason="released"))
+            return self.record(StockRejected(order_id=self.order_id, reason="released"))
         allocations = [
             Allocation(
                 line_id=line.line_id,
@@ -160,4 +160,4 @@ class Hold:
             )
             for line in self.lines
         ]
-        return self.say(StockReserved(order_id=self.order_id, allocations=allocations))
+        return self.record(StockReserved(order_id=self.order_id, allocations=allocations))

@@ -66,4 +66,4 @@ async def list_recounts(tx: AsyncSession, ids: Collection[UUID]) -> Sequence[Rec
 async def list_waiting(database: Database, without: Collection[UUID], limit: int) -> list[UUID]:
     """Warehouses with variants left to count, the oldest first, `without` some."""
     values = {"without": list(without), "limit": limit}
-    return list((await database.alone(WAITING, values)).scalars())
+    return list((await database.execute_once(WAITING, values)).scalars())

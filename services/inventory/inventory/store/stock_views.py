@@ -129,10 +129,10 @@ async def get_movement(tx: AsyncSession, movement_id: UUID) -> StockMovement:
 def _moved(direction: Direction) -> ColumnElement[bool]:
     """`StockMovement.direction` as a condition."""
     recounted: Any = StockMovement.reference_type == "manual"
-    came: Any = StockMovement.adjustment > 0
+    record_arrival: Any = StockMovement.adjustment > 0
     where = {
         "adjustment": recounted,
-        "in": and_(not_(recounted), came),
-        "out": not_(or_(recounted, came)),
+        "in": and_(not_(recounted), record_arrival),
+        "out": not_(or_(recounted, record_arrival)),
     }[direction]
     return and_(StockMovement.bucket == "on_hand", where)

@@ -62,7 +62,7 @@ class Carrier:
             await self._record(unrecorded)
 
     async def _record(self, outcomes: Sequence[Outcome]) -> None:
-        await self._database.repeat(lambda tx: store.record_outcomes(tx, outcomes))
+        await self._database.retry(lambda tx: store.record_outcomes(tx, outcomes))
 
     def _kept_back(self, mail: Claimed) -> Outcome | None:
         """The outcome of a mail that is not to be sent, at least not now."""

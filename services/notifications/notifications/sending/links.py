@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from chassis.client import PeerAway, Peers
+from chassis.client import Peers, PeerUnavailable
 from chassis.errors import Problem, Refused
 from contracts.notifications import MailLink
 from notifications.domain import LINK_OWNERS
@@ -37,9 +37,9 @@ class Links:
         url = f"{self._settings.url_of(owner)}/internal/mail-links/{reference_id}"
         try:
             async with asyncio.timeout(self._settings.smtp_timeout):
-                answer = await self._peers.ask("POST", url)
+                answer = await self._peers.request("POST", url)
             return MailLink.model_validate(answer).model_dump(exclude_none=True)
-        except (PeerAway, TimeoutError) as error:
+        except (PeerUnavailable, TimeoutError) as error:
             raise LinkOwnerAway(f"{owner} is unavailable") from error
         except Problem as problem:
             is_spent = problem.status == Refused.status

@@ -22,7 +22,7 @@ from orders.api.orders import cancel, summary_key
 from orders.api.views import CancellationBody, OrderSummary, OrderView
 from orders.domain.order import Stage, Status
 from orders.domain.refusals import NothingToReview, OrderNotFound, RefundNotPermitted
-from orders.saga.process import hear
+from orders.saga.process import apply
 from orders.saga.triggers import ReviewRefund, ReviewRetry
 from orders.store import checkouts, saving
 from orders.store import orders as store
@@ -118,7 +118,7 @@ async def review_order(
         raise NothingToReview
     now = utcnow()
     decided = ReviewRetry() if body.decision == "retry" else ReviewRefund(body.amount or 0)
-    heard = hear(order, decided, now, request.app.state.settings.deadlines)
+    heard = apply(order, decided, now, request.app.state.settings.deadlines)
     outbox.add(tx, *heard.sent)
     await saving.save_checkouts(tx, [order], now, [(order, heard, None)])
     await audit.record(tx, "order.review", order_id, "by hand", after=body.model_dump())

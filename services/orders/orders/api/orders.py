@@ -26,7 +26,7 @@ from orders.domain.refusals import (
     RefundNotPermitted,
     TooLateToCancel,
 )
-from orders.saga.process import hear
+from orders.saga.process import apply
 from orders.saga.triggers import CancelRequested
 from orders.settings import Deadlines
 from orders.store import checkouts, saving
@@ -100,7 +100,7 @@ async def cancel(
     if order.kept_amount > 0 and not may_refund:
         raise RefundNotPermitted
     now = utcnow()
-    heard = hear(order, CancelRequested(reason), now, deadlines)
+    heard = apply(order, CancelRequested(reason), now, deadlines)
     outbox.add(tx, *heard.sent)
     await saving.save_checkouts(tx, [order], now, [(order, heard, None)])
     return order

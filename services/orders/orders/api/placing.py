@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from chassis import context, outbox
 from chassis.auth import MaybeCaller
 from chassis.client import Peers
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
 from chassis.openapi import refuses
@@ -58,7 +58,7 @@ async def place_order(
     """Check out a cart. Answers 202 at once, or the order's outcome with `Prefer: wait=N`."""
     state: Running[OrdersSettings] = request.app.state
     seconds = preferred_wait(wait, state.settings.longest_wait)
-    context.belong_to(str(claim.resource_id))
+    context.set_correlation_id(str(claim.resource_id))
     cart = await lock_cart(
         state.peers, state.settings, body, claim.resource_id, request, cart_token
     )
@@ -70,7 +70,7 @@ async def place_order(
     sent = begin(checkout, now, state.settings.deadlines)
     view = OrderView.placed(checkout, columns, lines)
     async with state.resources.watch.on(checkout.order_id) as woken:
-        with refusing(uq_orders_live_cart_id=CartAlreadyOrdered):
+        with violations_as(uq_orders_live_cart_id=CartAlreadyOrdered):
             async with state.database.transaction() as tx:
                 # The key first: whoever lost its lease must not be told that the cart is taken.
                 kept = StoredOrder(**dict(view), guest=caller is None)
@@ -128,7 +128,7 @@ async def lock_cart(
         },
         exclude_none=True,
     )
-    return await peers.ask(
+    return await peers.request(
         "POST",
         f"{settings.cart_url}/internal/carts/{body.cart_id}/lock",
         body={"order_id": str(order_id), **sent},

@@ -152,7 +152,7 @@ class Mending:
     claim: Claim
     tx: Tx
 
-    async def hear(
+    async def apply(
         self,
         order_id: UUID,
         action: str,
@@ -164,7 +164,7 @@ class Mending:
         if (refused := refusal(order)) is not None:
             raise refused
         before, now = _state(order), utcnow()
-        heard = process.hear(order, trigger, now, self.request.app.state.settings.deadlines)
+        heard = process.apply(order, trigger, now, self.request.app.state.settings.deadlines)
         outbox.add(self.tx, *heard.sent)
         await saving.save_checkouts(self.tx, [order], now, [(order, heard, None)])
         return await _told(self.tx, self.claim, action, self.body.reason, before, order)
@@ -187,7 +187,7 @@ async def retry_saga(order_id: UUID, mend: Mend) -> Response:
     def refusal(order: Checkout) -> Exception | None:
         return None if process.find(order, RetryRequested()) else NothingToRetry()
 
-    return await mend.hear(order_id, "saga.retry", RetryRequested(), refusal)
+    return await mend.apply(order_id, "saga.retry", RetryRequested(), refusal)
 
 
 @router.post("/{order_id}/skip", status_code=202, response_model=SagaView, dependencies=[MayMend])
@@ -197,7 +197,7 @@ async def skip_stage(order_id: UUID, mend: Mend) -> Response:
     def refusal(order: Checkout) -> Exception | None:
         return None if process.find(order, SkipRequested()) else MayNotSkip()
 
-    return await mend.hear(order_id, "saga.skip", SkipRequested(), refusal)
+    return await mend.apply(order_id, "saga.skip", SkipRequested(), refusal)
 
 
 @router.post("/{order_id}/resume", status_code=202, response_model=SagaView, dependencies=[MayMend])
@@ -209,7 +209,7 @@ async def resume_saga(order_id: UUID, mend: Mend) -> Response:
         found = process.find(order, ResumeRequested())
         return NotStandingStill() if running or found is None else None
 
-    return await mend.hear(order_id, "saga.resume", ResumeRequested(), refusal)
+    return await mend.apply(order_id, "saga.resume", ResumeRequested(), refusal)
 
 
 @router.post(

@@ -11,7 +11,7 @@ from contracts.money import Money
 from contracts.orders import OrderedLine
 from orders.domain.order import PaymentStatus, Stage, Status
 
-Said = TypeVar("Said", bound=Event)
+RecordedEvent = TypeVar("RecordedEvent", bound=Event)
 
 # Stages in which CollectPayment may still be sent.
 BEFORE_PAYMENT = frozenset(
@@ -76,7 +76,7 @@ class Checkout:
     progress: dict[str, Any]
     changes: list[Change] = field(default_factory=list)
 
-    def say(self, event: Said) -> Said:
+    def record(self, event: RecordedEvent) -> RecordedEvent:
         """Number an event of this order."""
         self.sequence += 1
         return event.numbered(self.sequence)

@@ -35,7 +35,7 @@ Sent = list[Message]
 def placed(order: Checkout, heard: object, now: datetime) -> Sent:
     """Tell that the order was placed, and ask for its stock."""
     return [
-        order.say(
+        order.record(
             OrderPlaced(
                 order_id=order.order_id,
                 order_number=order.order_number,
@@ -117,7 +117,7 @@ def await_customer(order: Checkout, heard: object, now: datetime) -> Sent:
         return []
     order.payment_id = heard.payment_id
     return [
-        order.say(
+        order.record(
             CustomerActionRequired(
                 order_id=order.order_id,
                 order_number=order.order_number,
@@ -152,7 +152,7 @@ def confirm(order: Checkout, heard: object, now: datetime) -> Sent:
     order.confirmed_at = now
     order.become(Status.CONFIRMED)
     return [
-        order.say(
+        order.record(
             OrderConfirmed(
                 order_id=order.order_id,
                 order_number=order.order_number,
@@ -207,7 +207,7 @@ def tell_payment(order: Checkout, heard: object, now: datetime) -> Sent:
     """Tell what became known of the money of an order that stands."""
     notice = refund_notice(order, heard) if isinstance(heard, PaymentRefunded) else []
     return [
-        order.say(
+        order.record(
             OrderPaymentChanged(
                 order_id=order.order_id,
                 order_number=order.order_number,

@@ -36,7 +36,7 @@ def begin(order: Checkout, now: datetime, deadlines: Deadlines) -> list[Message]
     return _take(order, move, Placed(), now, deadlines)
 
 
-def hear(order: Checkout, heard: object, now: datetime, deadlines: Deadlines) -> Heard:
+def apply(order: Checkout, heard: object, now: datetime, deadlines: Deadlines) -> Heard:
     """Take the move that the table allows, or none.
 
     Raises UnexpectedReply for the answer to a command that was never sent.

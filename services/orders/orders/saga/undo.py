@@ -57,7 +57,7 @@ def end(order: Checkout, heard: object, now: datetime) -> Sent:
         order.payment_status = PaymentStatus.FAILED
     order.become(Status.CANCELLED, reason)
     return [
-        order.say(
+        order.record(
             OrderCancelled(
                 order_id=order.order_id,
                 order_number=order.order_number,

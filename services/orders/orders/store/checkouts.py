@@ -87,7 +87,7 @@ async def list_due(
     database: Database, now: datetime, without: Sequence[UUID], most: int
 ) -> Sequence[UUID]:
     """Orders whose deadline passed, the longest ago first."""
-    found = await database.alone(_DUE, {"now": now, "without": without, "most": most})
+    found = await database.execute_once(_DUE, {"now": now, "without": without, "most": most})
     return found.scalars().all()
 
 
@@ -99,7 +99,7 @@ async def lock_due(tx: AsyncSession, ids: Sequence[UUID], now: datetime) -> list
 
 async def get_progress(database: Database, order_id: UUID) -> RowMapping:
     """What moves in an order while it checks out: all a waiting request must look at."""
-    return (await database.alone(_PROGRESS, {"id": order_id})).mappings().one()
+    return (await database.execute_once(_PROGRESS, {"id": order_id})).mappings().one()
 
 
 async def lease_numbers(tx: AsyncSession, year: int, count: int) -> int:

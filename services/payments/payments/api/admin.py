@@ -153,20 +153,20 @@ async def refund_payment(
     database: Database = request.app.state.database
     amount = body.amount.to_money() if body.amount else None
     wish = Wish(claim.resource_id, amount, body.reason)
-    plan = await database.repeat(lambda tx: _reserve(tx, payment_id, wish))
+    plan = await database.retry(lambda tx: _reserve(tx, payment_id, wish))
     if plan is not None:
         try:
             result = await refunding.call(plan)
         except OutcomeUnknown:
             # The sweep asks again under the same key until it is known.
-            return await database.repeat(lambda tx: _answer(tx, wish, claim, 202))
+            return await database.retry(lambda tx: _answer(tx, wish, claim, 202))
         answer = plan
 
         async def settle(tx: AsyncSession) -> None:
             outbox.add(tx, *await refunding.settle(tx, answer, result))
 
-        await database.repeat(settle)
-    return await database.repeat(lambda tx: _answer(tx, wish, claim, 201))
+        await database.retry(settle)
+    return await database.retry(lambda tx: _answer(tx, wish, claim, 201))
 
 
 @refuses(409, "not_captured", "refund_in_progress", "currency_mismatch", "amount_not_positive")

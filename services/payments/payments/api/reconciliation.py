@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 
 from chassis.auth import permitted
-from chassis.client import PeerAway
+from chassis.client import PeerUnavailable
 from chassis.db import Tx
 from chassis.ids import lowest_id
 from chassis.ops.views import ReasonBody
@@ -84,7 +84,7 @@ async def list_provider_ledger(
     try:
         lines, following = await providers().online.ledger(after, LINES)
     except (OutcomeUnknown, ProviderRefused) as error:
-        raise PeerAway(f"The payment provider cannot be asked: {error}.") from None
+        raise PeerUnavailable(f"The payment provider cannot be asked: {error}.") from None
     items = [ProviderLine.model_validate(line) for line in lines]
     return ProviderLines(items=items, next_after=following)
 
@@ -95,6 +95,6 @@ async def restate_payment(payment_id: UUID, body: ReasonBody, request: Request) 
     try:
         await restating.restate(request.app.state.database, payment_id, body.reason)
     except OutcomeUnknown as error:
-        raise PeerAway(f"The payment provider cannot be asked: {error}.") from None
+        raise PeerUnavailable(f"The payment provider cannot be asked: {error}.") from None
     async with request.app.state.database.transaction() as tx:
         return PaymentPosition.model_validate(await reading.get_position(tx, payment_id))

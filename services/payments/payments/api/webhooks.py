@@ -42,7 +42,7 @@ async def receive_payment_webhook(provider: str, request: Request, tx: Tx) -> No
         webhook = speaker.read_webhook(request.headers, await request.body(), clock.now())
     except BadWebhook:
         raise Invalid("The webhook cannot be read.", code="unreadable_webhook") from None
-    context.act_as(f"provider:{speaker.name}")
+    context.set_actor(f"provider:{speaker.name}")
     found = await _find(tx, speaker.name, webhook.charge)
     if found is None:
         if await provider_events.add_event(tx, speaker.name, webhook, None, "unknown_payment"):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.bus import Answered
+from chassis.bus import Replied
 from chassis.ids import utcnow
 from contracts.payments import CancelPayment, PaymentCancelled, PaymentEvent
 from payments import giving_up
@@ -29,16 +29,16 @@ class Plan:
 class Cancel:
     """Leaves a tombstone: from then on no charge is sent for the order, only looked for."""
 
-    async def record(self, command: CancelPayment, tx: AsyncSession) -> Plan | Answered:
+    async def record(self, command: CancelPayment, tx: AsyncSession) -> Plan | Replied:
         """Store the tombstone and the attempt, or answer at once."""
         order, payment = await payments.hold_order(tx, command.order_id, cancelled_at=utcnow())
         if payment is None:
             cancelled = PaymentCancelled(order_id=command.order_id)
-            return Answered(await payments.answer(tx, order, cancelled))
+            return Replied(await payments.answer(tx, order, cancelled))
         if RANK[payment.status] == RANK["voided"]:
-            return Answered(await payments.answer(tx, order, payment.tell(PaymentCancelled)))
+            return Replied(await payments.answer(tx, order, payment.tell(PaymentCancelled)))
         if payment.is_captured:
-            return Answered(await payments.answer(tx, order, payment.standing()))
+            return Replied(await payments.answer(tx, order, payment.standing()))
         await attempts.forget_token(tx, key_of("collect", payment.operation_id))
         key = key_of("cancel", command.operation_id)
         await attempts.start_attempt(tx, payment.id, "cancel", key, {})

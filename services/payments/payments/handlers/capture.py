@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.bus import Answered
+from chassis.bus import Replied
 from chassis.ids import utcnow
 from contracts.payments import CaptureFailed, CapturePayment, PaymentEvent
 from payments.bus import provider_of, target_of
@@ -36,21 +36,21 @@ class Outcome:
 class Capture:
     """Money is taken once; a repeat hears that it was."""
 
-    async def record(self, command: CapturePayment, tx: AsyncSession) -> Plan | Answered:
+    async def record(self, command: CapturePayment, tx: AsyncSession) -> Plan | Replied:
         """Store the attempt, or answer at once."""
         order, payment = await payments.hold_order(tx, command.order_id)
         if payment is None:
             unknown = CaptureFailed(order_id=command.order_id, reason="payment_unknown")
-            return Answered(await payments.answer(tx, order, unknown))
+            return Replied(await payments.answer(tx, order, unknown))
         if payment.is_captured:
-            return Answered(await payments.answer(tx, order, payment.standing()))
+            return Replied(await payments.answer(tx, order, payment.standing()))
         key = key_of("capture", command.operation_id)
         begun = await attempts.find_request(tx, key) is not None
         is_expired = command.is_expired(utcnow()) and not begun
         reason = "cancelled" if order.cancelled_at else _refusal(payment, is_expired=is_expired)
         if reason is not None:
             failed = payment.tell(CaptureFailed, reason=reason)
-            return Answered(await payments.answer(tx, order, failed))
+            return Replied(await payments.answer(tx, order, failed))
         await attempts.start_attempt(tx, payment.id, "capture", key, {"amount": payment.amount})
         return Plan(provider_of(payment), target_of(payment), key)
 

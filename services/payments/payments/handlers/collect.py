@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import context
-from chassis.bus import Answered
+from chassis.bus import Replied
 from chassis.ids import new_id, utcnow
 from contracts.payments import CollectPayment, PaymentEvent, PaymentFailed
 from payments.bus import bus, provider_of, providers, target_of
@@ -35,7 +35,7 @@ class Plan:
 class Collect:
     """Repeats are answered with what is known; a cancelled order is never charged."""
 
-    async def record(self, command: CollectPayment, tx: AsyncSession) -> Plan | Answered:
+    async def record(self, command: CollectPayment, tx: AsyncSession) -> Plan | Replied:
         """Store the payment and its first attempt, or answer at once."""
         now = utcnow()
         means = await saved_methods.find_means(
@@ -64,7 +64,7 @@ class Collect:
         payment: Payment,
         plan: Plan,
         first: PaymentEvent | None,
-    ) -> Plan | Answered:
+    ) -> Plan | Replied:
         """Something is known of the order already."""
         order, current = await payments.hold_order(tx, command.order_id)
         mine = await payments.find_by_operation(tx, command.operation_id)
@@ -74,9 +74,9 @@ class Collect:
             refused = PaymentFailed(
                 order_id=command.order_id, amount=command.amount, reason="cancelled"
             )
-            return Answered(await payments.answer(tx, order, refused))
+            return Replied(await payments.answer(tx, order, refused))
         if current is not None and RANK[current.status] != RANK["failed"]:
-            return Answered(await payments.answer(tx, order, current.collected()))
+            return Replied(await payments.answer(tx, order, current.collected()))
         begun = await _begin(tx, payment, plan, first, is_another=True)
         if begun is None:
             raise AssertionError("the order's row is locked, so the payment was made")
@@ -108,22 +108,22 @@ class Collect:
 
 async def _repeat(
     tx: AsyncSession, order: OrderPayments, mine: Payment, plan: Plan
-) -> Plan | Answered:
+) -> Plan | Replied:
     """The payment of this very command is there already."""
     if mine.status == "initiated" and order.cancelled_at is None:
         return Plan(provider_of(mine), target_of(mine), plan.new, plan.key)
     if mine.status == "initiated":
         # No charge is sent any more; what became of an earlier try, the sweep finds out.
-        return Answered(None)
+        return Replied(None)
     if await attempts.finish_attempt(tx, plan.key):
         # The outcome came by webhook or sweep, and was told then.
-        return Answered(None)
-    return Answered(await payments.answer(tx, order, mine.collected()))
+        return Replied(None)
+    return Replied(await payments.answer(tx, order, mine.collected()))
 
 
 async def _begin(
     tx: AsyncSession, payment: Payment, plan: Plan, first: PaymentEvent | None, *, is_another: bool
-) -> Plan | Answered | None:
+) -> Plan | Replied | None:
     """Make the payment; a refused one is made too, so that repeats hear the same."""
     request = {
         "method": plan.new.method,
@@ -140,7 +140,7 @@ async def _begin(
     )
     if sequence is None:
         return None
-    return Answered(first.numbered(sequence)) if first else plan
+    return Replied(first.numbered(sequence)) if first else plan
 
 
 def _refusal(command: CollectPayment, means: Means, now: datetime) -> str | None:

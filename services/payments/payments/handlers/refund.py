@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.bus import Answered
+from chassis.bus import Replied
 from contracts.payments import PaymentEvent, RefundFailed, RefundPayment
 from payments import refunding
 from payments.domain.charge import ChargeRefund
@@ -13,7 +13,7 @@ from payments.store import payments
 class Refund:
     """A refund still runs after its command's time is over: it makes good what was done."""
 
-    async def record(self, command: RefundPayment, tx: AsyncSession) -> Plan | Answered:
+    async def record(self, command: RefundPayment, tx: AsyncSession) -> Plan | Replied:
         """Reserve the amount, or answer at once."""
         order, payment = await payments.hold_order(tx, command.order_id)
         if payment is None:
@@ -22,12 +22,12 @@ class Refund:
                 operation_id=command.operation_id,
                 reason="not_captured",
             )
-            return Answered(await payments.answer(tx, order, unknown))
+            return Replied(await payments.answer(tx, order, unknown))
         wish = Wish(command.operation_id, command.amount, command.reason)
         found = await refunding.reserve(tx, order, payment, wish)
         if isinstance(found, Plan):
             return found
-        return Answered(await payments.answer(tx, order, found))
+        return Replied(await payments.answer(tx, order, found))
 
     async def call(self, plan: Plan) -> ChargeRefund:
         """Ask the provider."""

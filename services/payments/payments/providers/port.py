@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from chassis.http import Unreached
+from chassis.http import Unreachable
 from payments.domain.charge import Charge
 
 
@@ -14,7 +14,7 @@ class OutcomeUnknown(Exception):
     """Nobody can tell whether it happened: ask again with the same key."""
 
 
-class ProviderUnavailable(OutcomeUnknown, Unreached):
+class ProviderUnavailable(OutcomeUnknown, Unreachable):
     """The provider serves no one at present: asking again is no attempt that failed."""
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, ValidationError
 
 from chassis import webhooks
-from chassis.http import Http, Reply, Unreached
+from chassis.http import Http, Reply, Unreachable
 from chassis.ids import new_id
 from chassis.wire import Storable
 from payments.domain.charge import Charge, ChargeRefund, ChargeStatus, NextAction
@@ -254,7 +254,7 @@ class Sandbox:
             answer = await self._http.request(
                 method, f"{self._url}{path}", headers=headers, **request
             )
-        except Unreached as error:
+        except Unreachable as error:
             raise ProviderUnavailable(f"{method} to the provider: {error}") from None
         if answer.is_success:
             return answer

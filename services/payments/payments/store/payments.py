@@ -173,7 +173,7 @@ async def save(
     finished: Finished | None = None,
 ) -> list[PaymentEvent]:
     """Write a locked payment after a step, and its postings; returns its events, numbered."""
-    events = [order.say(event) for event in step.events]
+    events = [order.record(event) for event in step.events]
     payment.updated_by = context.current().actor
     entries = [
         (transaction_id, posting.kind, account, amount)
@@ -210,7 +210,7 @@ async def answer(
     tx: AsyncSession, order: OrderPayments, *events: PaymentEvent | None
 ) -> list[PaymentEvent]:
     """Tell something again of a locked order without changing its payment."""
-    numbered = [order.say(event) for event in events if event is not None]
+    numbered = [order.record(event) for event in events if event is not None]
     if numbered:
         await tx.execute(NUMBER, {"order_id": order.order_id, "sequence": order.sequence})
     return numbered

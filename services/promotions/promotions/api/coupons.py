@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from chassis import etag
 from chassis.auth import permitted
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.errors import Refused
 from chassis.ids import new_id, utcnow
@@ -161,7 +161,7 @@ async def create_coupon(
     columns = body.model_dump(exclude={"code"})
     coupon = Coupon(id=new_id(), code=normal_code(body.code), version=1, **columns)
     tx.add(coupon)
-    with refusing(uq_coupons_code=CodeTaken):
+    with violations_as(uq_coupons_code=CodeTaken):
         await tx.flush()
     await tx.refresh(coupon)
     await audit.record(tx, "coupon.create", coupon.id, "by hand", after=_state(coupon))
@@ -222,7 +222,7 @@ async def delete_coupon(coupon_id: UUID, expected: etag.IfMatch, tx: Tx) -> None
     etag.check(coupon.version, expected)
     await audit.record(tx, "coupon.delete", coupon.id, "by hand", before=_state(coupon))
     await tx.delete(coupon)
-    with refusing(fk_redemptions_coupon_id=InUse):
+    with violations_as(fk_redemptions_coupon_id=InUse):
         await tx.flush()
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag, outbox
 from chassis.auth import permitted
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.errors import Invalid, NotFound, Refused
 from chassis.ids import new_id
@@ -104,7 +104,7 @@ async def _keep(tx: AsyncSession, method: ShippingMethod, body: MethodBody) -> N
         setattr(method, field, value)
     outbox.add(tx, method.announce())
     tx.add(method)
-    with refusing(uq_shipping_methods_name=NameTaken):
+    with violations_as(uq_shipping_methods_name=NameTaken):
         await tx.flush()
 
 

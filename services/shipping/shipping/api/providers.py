@@ -8,7 +8,7 @@ from pydantic import Field
 
 from chassis import etag
 from chassis.auth import permitted
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.errors import Refused
 from chassis.ids import new_id
@@ -69,7 +69,7 @@ async def create_provider(body: NewProviderBody, tx: Tx, response: Response) -> 
     """Take on a provider."""
     provider = ShippingProvider(id=new_id(), version=1, **body.model_dump())
     tx.add(provider)
-    with refusing(uq_shipping_providers_code=CodeTaken):
+    with violations_as(uq_shipping_providers_code=CodeTaken):
         await tx.flush()
     audit.name_created(tx, provider.id)
     etag.show(response, provider.version)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import context, outbox
 from chassis.auth import permitted
-from chassis.constraints import refusing
+from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.errors import Invalid, Refused
 from chassis.ids import new_id, utcnow
@@ -106,7 +106,7 @@ async def record(
     told = shipment.track(await _announced(tx, shipment, report), open_others)
     tx.add(event)
     outbox.add(tx, *told)
-    with refusing(
+    with violations_as(
         uq_shipments_tracking_number=TrackingNumberTaken,
         uq_tracking_events_source_external_id=ReportRecorded,
     ):

@@ -42,7 +42,7 @@ async def _signed(request: Request, provider: ProviderCode) -> str:
         clock.now(),
         settings.webhook_tolerance,
     )
-    context.act_as(f"carrier:{provider}")
+    context.set_actor(f"carrier:{provider}")
     return webhook_id
 
 

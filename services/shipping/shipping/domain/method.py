@@ -41,4 +41,4 @@ class ShippingMethod(Aggregate, Base):
         changed = ShippingMethodChanged(
             shipping_method_id=self.id, name=self.name, is_active=self.is_active
         )
-        return self.say(changed)
+        return self.record(changed)

@@ -114,7 +114,7 @@ class Shipment(Aggregate, Base):
         told: list[ShipmentHandedOver | ShipmentUpdated] = []
         if report.milestone in HANDED_OVER_BY and not self.was_handed_over:
             self.shipped_at = report.occurred_at
-            told.append(self.say(self._handed_over(report.occurred_at)))
+            told.append(self.record(self._handed_over(report.occurred_at)))
         collects = self.collect_amount > 0
         status = moved(self.status, report, since=self.status_at, collects=collects)
         if status != self.status:
@@ -124,7 +124,7 @@ class Shipment(Aggregate, Base):
             self.status_at = max(self.status_at, report.occurred_at)
         self.touch()
         open_shipments = open_others + (self.status not in ENDED)
-        return [*told, self.say(self._updated(report, open_shipments))]
+        return [*told, self.record(self._updated(report, open_shipments))]
 
     def _handed_over(self, at: datetime) -> ShipmentHandedOver:
         return ShipmentHandedOver(

@@ -10,9 +10,9 @@ from typing import Any
 from suite.bench import accounting
 from suite.bench.accounting import Usage
 from suite.bench.buyers import CONFIRMED, Guest, for_seconds
+from suite.bench.calibration import Calibration
 from suite.bench.figures import Sample, Series, per_order
 from suite.bench.stocking import Product, Shop
-from suite.bench.yardstick import Yardstick
 
 # What a refusal for want of stock may say; anything else leaves a buyer in the dark.
 CLEAN = frozenset({"out_of_stock", "insufficient_stock", "line_unavailable", "variant_unavailable"})
@@ -113,7 +113,7 @@ async def measured(shop: Shop, play: Callable[[], Awaitable[Series]]) -> Json:
     """One series from rest to rest: the tail of the last saga is inside the figures."""
     await shop.target.rest()
     before = accounting.usage(shop.target.suite) if shop.target.suite else None
-    async with Yardstick() as yardstick:
+    async with Calibration() as yardstick:
         series = await play()
     await shop.target.rest()
     after = accounting.usage(shop.target.suite) if shop.target.suite else None

@@ -8,9 +8,9 @@ import aio_pika
 import asyncpg
 
 from suite.bench.browsing import reading
+from suite.bench.calibration import Calibration
 from suite.bench.prices import prices
 from suite.bench.target import Target
-from suite.bench.yardstick import Yardstick
 from suite.instance import Instance
 
 CONNECTIONS = 8
@@ -27,7 +27,7 @@ async def floors(target: Target, seconds: float) -> dict[str, Any]:
         name: await reading(target.url, CONNECTIONS, seconds, lambda path=path: path)  # type: ignore[misc]
         for name, path in ROUTES.items()
     }
-    async with Yardstick() as yardstick:
+    async with Calibration() as yardstick:
         await asyncio.sleep(seconds)
     found: dict[str, Any] = {"routes": routes, "yardstick_ms": yardstick.median_ms}
     if target.suite is not None:

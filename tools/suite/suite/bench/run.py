@@ -12,7 +12,7 @@ from typing import Any
 import uvloop
 
 from suite import repository
-from suite.bench import accounting, browsing, checkouts, machine, pace
+from suite.bench import accounting, browsing, checkouts, machine, open_loop
 from suite.bench.floors import floors
 from suite.bench.messages.measures import message_path
 from suite.bench.soak import soak
@@ -166,7 +166,7 @@ class Bench:
     async def _open_loop(self, shop: Shop) -> Json:
         found = []
         for rate in self.plan.rates:
-            figures = await pace.at_rate(shop, rate, self.plan.seconds)
+            figures = await open_loop.at_rate(shop, rate, self.plan.seconds)
             found.append(figures)
             behind = f", {figures['left_behind']} left behind" if figures["left_behind"] else ""
             self.report(

@@ -9,7 +9,7 @@ from typing import Any
 
 from suite.bench import accounting
 from suite.bench.checkouts import checkout_figures
-from suite.bench.pace import crowd_of
+from suite.bench.open_loop import crowd_of
 from suite.bench.stocking import Shop
 from suite.instance import Instance
 

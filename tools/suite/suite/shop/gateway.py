@@ -51,7 +51,7 @@ class Gateway:
         answer = await cls(http).post("/v1/auth/login", body)
         return cls(http, answer["access_token"])
 
-    async def ask(
+    async def request(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, **request: Any
     ) -> httpx.Response:
         """Ask, again while the suite says "not now"; raises ShopRefused on any other refusal."""
@@ -74,14 +74,14 @@ class Gateway:
 
     async def get(self, path: str, **query: Any) -> Any:
         """GET the JSON of a path."""
-        return (await self.ask("GET", path, params=query)).json()
+        return (await self.request("GET", path, params=query)).json()
 
     async def post(self, path: str, body: Any, **headers: str) -> Any:
         """POST a body; the same body twice has one effect where the route takes a key."""
         text = json.dumps(body, sort_keys=True)
         key = hashlib.sha256(f"{path} {text}".encode()).hexdigest()
         sent = {"Idempotency-Key": f"sample-{key}", "Content-Type": "application/json", **headers}
-        answer = await self.ask("POST", path, content=text, headers=sent)
+        answer = await self.request("POST", path, content=text, headers=sent)
         return answer.json() if answer.content else None
 
     async def pages(self, path: str, **query: Any) -> AsyncIterator[dict[str, Any]]:

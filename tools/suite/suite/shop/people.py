@@ -109,9 +109,9 @@ async def _verify(admin: Gateway, login: Login) -> None:
 
 async def _give(admin: Gateway, user: dict[str, Any], role: str) -> None:
     path = f"/v1/admin/users/{user['id']}"
-    etag = (await admin.ask("GET", path)).headers["ETag"]
+    etag = (await admin.request("GET", path)).headers["ETag"]
     roles = sorted({*user["roles"], role})
-    await admin.ask("PUT", f"{path}/roles", json={"roles": roles}, headers={"If-Match": etag})
+    await admin.request("PUT", f"{path}/roles", json={"roles": roles}, headers={"If-Match": etag})
 
 
 async def _keep_home(admin: Gateway, login: Login) -> None:

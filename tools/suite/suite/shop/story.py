@@ -61,7 +61,7 @@ async def _fill_cart(guest: Gateway) -> dict[str, Any]:
 
     async def made() -> Any:
         try:
-            return (await guest.ask("POST", "/v1/carts", json=body)).json()
+            return (await guest.request("POST", "/v1/carts", json=body)).json()
         except ShopRefused as refused:
             # The cart hears of products and stock a moment after the catalogue.
             if refused.problem.get("code") in NOT_YET:
@@ -75,10 +75,12 @@ async def _fill_cart(guest: Gateway) -> dict[str, Any]:
 async def _check_out(guest: Gateway, cart: dict[str, Any]) -> dict[str, Any]:
     path, token = f"/v1/carts/{cart['id']}", {"X-Cart-Token": cart["cart_token"]}
     change = {"email": GUEST, "shipping_address": ADDRESS}
-    await guest.ask("PATCH", path, json=change, headers=token)
-    offered = (await guest.ask("GET", f"{path}/shipping-methods", headers=token)).json()["methods"]
+    await guest.request("PATCH", path, json=change, headers=token)
+    offered = (await guest.request("GET", f"{path}/shipping-methods", headers=token)).json()[
+        "methods"
+    ]
     method = min(offered, key=lambda each: each["price"]["amount"])
-    answer = await guest.ask(
+    answer = await guest.request(
         "POST",
         "/v1/orders",
         json={

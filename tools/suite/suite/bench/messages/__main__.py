@@ -7,8 +7,8 @@ import asyncio
 import sys
 
 from chassis.settings import ServiceSettings, load
-from suite.bench.messages import filling, listener, speaker
-from suite.bench.messages.speaker import SpeakerSettings
+from suite.bench.messages import consumer, filling, producer
+from suite.bench.messages.producer import SpeakerSettings
 
 if __name__ == "__main__":
     match sys.argv.pop(1):
@@ -16,9 +16,9 @@ if __name__ == "__main__":
             asyncio.run(filling.make_tables())
         case "fill":
             asyncio.run(filling.fill())
-        case "speaker":
-            sys.exit(speaker.service.run(load(SpeakerSettings), "api"))
-        case "listener":
-            sys.exit(listener.service.run(load(ServiceSettings), "worker"))
+        case "producer":
+            sys.exit(producer.service.run(load(SpeakerSettings), "api"))
+        case "consumer":
+            sys.exit(consumer.service.run(load(ServiceSettings), "worker"))
         case unknown:
             sys.exit(f"there is no process {unknown}")

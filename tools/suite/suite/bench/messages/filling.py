@@ -11,7 +11,7 @@ from chassis import outbox
 from chassis.db import Database
 from chassis.ids import new_id
 from chassis.migrations import RELAY_FUNCTIONS, create_message_tables
-from suite.bench.messages import listener, speaker
+from suite.bench.messages import consumer, producer
 
 URL, COUNT, AGGREGATES = "DATABASE_URL", "FILL_COUNT", "FILL_AGGREGATES"
 ROWS_AT_ONCE = 500
@@ -21,7 +21,7 @@ AGGREGATE = text("insert into aggregates select gen_random_uuid(), 0 from genera
 async def make_tables() -> None:
     """Make the chassis's tables as a first migration does, and those of both services."""
     engine = create_async_engine(os.environ[URL])
-    own = (speaker.TABLES + listener.TABLES).split(";\n")
+    own = (producer.TABLES + consumer.TABLES).split(";\n")
     relay = (each.replace(":", "\\:") for each in RELAY_FUNCTIONS.split("\n\n"))
     async with engine.begin() as connection:
         await connection.run_sync(_make_message_tables)
@@ -41,7 +41,7 @@ async def fill() -> None:
     database, left = Database(os.environ[URL]), int(os.environ[COUNT])
     while left > 0:
         async with database.transaction() as tx:
-            events = [speaker.event(new_id(), 1) for _ in range(min(left, ROWS_AT_ONCE))]
+            events = [producer.event(new_id(), 1) for _ in range(min(left, ROWS_AT_ONCE))]
             outbox.add(tx, *events)
         left -= len(events)
     await database.close()

@@ -12,7 +12,14 @@ import httpx
 
 from suite.bench import accounting
 from suite.bench.figures import percentile
-from suite.bench.messages.ground import AGGREGATES, LISTENER, SPEAKER, Ground, Worker, ground_on
+from suite.bench.messages.fixtures import (
+    AGGREGATES,
+    LISTENER,
+    SPEAKER,
+    Fixtures,
+    Worker,
+    fixtures_on,
+)
 from suite.bench.messages.order import inversions
 from suite.bench.target import until
 from suite.instance import Instance
@@ -48,7 +55,7 @@ async def message_path(
 ) -> Json:
     """Measure everything on the servers of an instance, and leave nothing there."""
     report("the way of a message alone: a full outbox, then a full queue")
-    async with ground_on(suite) as ground:
+    async with fixtures_on(suite) as ground:
         relay = await relayed(ground, sizes.full)
         report(f"relay: {relay['messages_per_s']:,.0f} messages/s")
         inbox = await received(ground, sizes.full)
@@ -65,14 +72,14 @@ async def message_path(
     }
 
 
-async def relayed(ground: Ground, messages: int) -> Json:
+async def relayed(ground: Fixtures, messages: int) -> Json:
     """One relay empties a full outbox into the queue; nobody listens yet."""
     await ground.run("fill", SPEAKER, fill_count=messages)
     async with ground.reading(SPEAKER) as database, ground.running(SPEAKER) as worker:
         return await _rate(ground, lambda: database.fetchval(WAITING), messages, worker)
 
 
-async def received(ground: Ground, messages: int) -> Json:
+async def received(ground: Fixtures, messages: int) -> Json:
     """One consumer empties a full queue: in batches through the inbox, one statement for each."""
     async with ground.reading(LISTENER) as database, ground.running(LISTENER) as worker:
 
@@ -83,7 +90,7 @@ async def received(ground: Ground, messages: int) -> Json:
 
 
 async def _rate(
-    ground: Ground, waiting: Callable[[], Awaitable[int]], messages: int, worker: Worker
+    ground: Fixtures, waiting: Callable[[], Awaitable[int]], messages: int, worker: Worker
 ) -> Json:
     """Messages a second, from the first look that finds some gone to the one that finds none."""
     left = messages
@@ -112,19 +119,19 @@ async def _rate(
     }
 
 
-async def commit_to_consumer(ground: Ground, messages: int, rate: float) -> Json:
+async def commit_to_consumer(ground: Fixtures, messages: int, rate: float) -> Json:
     """From the commit that says a message to the call of its handler, in milliseconds."""
     async with (
-        ground.reading(SPEAKER) as speaker,
-        ground.reading(LISTENER) as listener,
+        ground.reading(SPEAKER) as producer,
+        ground.reading(LISTENER) as consumer,
         ground.running(LISTENER) as worker,
     ):
-        before = await listener.fetchval(LAST)
+        before = await consumer.fetchval(LAST)
         await worker.ready()
         async with ground.running(SPEAKER, say_count=messages, say_rate=rate):
-            heard = await _heard(listener, before, messages)
-            await until(lambda: _is_noted(speaker, messages), "the speaker's notes")
-        said = {(row["order_id"], row["sequence"]): row["at"] for row in await speaker.fetch(SAID)}
+            heard = await _heard(consumer, before, messages)
+            await until(lambda: _is_noted(producer, messages), "the speaker's notes")
+        said = {(row["order_id"], row["sequence"]): row["at"] for row in await producer.fetch(SAID)}
     timed = heard[int(len(heard) * WARM_UP) :]
     took = sorted((row["at"] - said[row["order_id"], row["sequence"]]) * 1000 for row in timed)
     return {
@@ -134,21 +141,21 @@ async def commit_to_consumer(ground: Ground, messages: int, rate: float) -> Json
     }
 
 
-async def in_order(ground: Ground, relays: int, messages: int) -> Json:
+async def in_order(ground: Fixtures, relays: int, messages: int) -> Json:
     """Many relays on one outbox, while each of their processes says events of all aggregates."""
     async with (
-        ground.reading(LISTENER) as listener,
+        ground.reading(LISTENER) as consumer,
         ground.running(LISTENER) as hearing,
         contextlib.AsyncExitStack() as stack,
     ):
-        before = await listener.fetchval(LAST)
+        before = await consumer.fetchval(LAST)
         await hearing.ready()
         began = time.perf_counter()
         workers = [
             await stack.enter_async_context(ground.running(SPEAKER, say_count=messages))
             for _ in range(relays)
         ]
-        rows = await _heard(listener, before, relays * messages)
+        rows = await _heard(consumer, before, relays * messages)
         took = time.perf_counter() - began
         sent = [await _sent(worker) for worker in workers]
     heard = [(row["order_id"], row["sequence"]) for row in rows]
@@ -163,18 +170,18 @@ async def in_order(ground: Ground, relays: int, messages: int) -> Json:
     }
 
 
-async def _heard(listener: asyncpg.Connection, before: int, messages: int) -> list[Any]:
+async def _heard(consumer: asyncpg.Connection, before: int, messages: int) -> list[Any]:
     """What was heard since, once it is everything; raises Unexpected when some never comes."""
 
     async def is_all() -> bool:
-        return int(await listener.fetchval(LAST)) - before >= messages
+        return int(await consumer.fetchval(LAST)) - before >= messages
 
     await until(is_all, f"the arrival of {messages} messages")
-    return list(await listener.fetch(HEARD, before))
+    return list(await consumer.fetch(HEARD, before))
 
 
-async def _is_noted(speaker: asyncpg.Connection, messages: int) -> bool:
-    return int(await speaker.fetchval("select count(*) from said")) >= messages
+async def _is_noted(producer: asyncpg.Connection, messages: int) -> bool:
+    return int(await producer.fetchval("select count(*) from said")) >= messages
 
 
 async def _sent(worker: Worker) -> int:

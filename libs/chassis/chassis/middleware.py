@@ -1,0 +1,130 @@
+"""The edge of every request, as plain ASGI: id and trace, body guard, last resort for faults."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis import context, instrumentation, problems
+from chassis.errors import Problem, TooLarge, WrongContentType
+from chassis.ids import new_id
+
+log = structlog.get_logger("access")
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+WITH_BODY = {"POST", "PUT", "PATCH"}
+
+
+class RequestMiddleware:
+    """Wraps the application; reads `max_body_bytes` at most, whatever Content-Length claims.
+
+    `is_stopping` says whether connections are to end with their answer, so that nobody is left
+    holding one that closes just as the next request is sent.
+    """
+
+    def __init__(
+        self, app: ASGIApp, max_body_bytes: int, is_stopping: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.app = app
+        self.max_body_bytes = max_body_bytes
+        self.is_stopping = is_stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request in a context of its own."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        work = context.Context(
+            actor="guest",
+            traceparent=context.child_of(headers.get("traceparent")),
+            request_id=given if REQUEST_ID.fullmatch(given) else str(new_id()),
+        )
+        with context.use_context(work):
+            await self._serve(scope, headers, receive, send)
+
+    async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        status = 0
+        request_id = context.current().request_id or ""
+
+        async def stamped(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._stamp(MutableHeaders(scope=message), request_id)
+            await send(message)
+
+        try:
+            has_body = self._check(scope, headers)
+            if has_body:
+                receive = await self._whole_body(receive)
+            await self.app(scope, receive, stamped)
+        except Problem as problem:
+            if status:
+                raise
+            await problems.answer(problem)(scope, receive, stamped)
+        except Exception as error:
+            if 0 < status < 500:  # noqa: PLR2004
+                raise
+            if status:
+                return  # Starlette answered with a problem document, and raises all the same.
+            await problems.of_fault(error)(scope, receive, stamped)
+        finally:
+            seconds = time.perf_counter() - began
+            instrumentation.request(scope, headers.get("traceparent"), status, seconds)
+            took = round(seconds * 1000, 1)
+            if (status >= 500 or took > 1000) and scope["path"] != "/readyz":  # noqa: PLR2004
+                log.warning("slow or failed", path=scope["path"], status=status, took_ms=took)
+            else:
+                log.debug("served", path=scope["path"], status=status, took_ms=took)
+
+    def _stamp(self, answered: MutableHeaders, request_id: str) -> None:
+        """Write what every answer carries."""
+        answered["X-Request-Id"] = request_id
+        answered["X-Content-Type-Options"] = "nosniff"
+        answered.setdefault("Cache-Control", "no-store")
+        if self.is_stopping():
+            answered["Connection"] = "close"
+
+    async def _whole_body(self, receive: Receive) -> Receive:
+        """Read the body up to the limit before anything looks at it; hand it on in one piece."""
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return receive
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self.max_body_bytes:
+                raise TooLarge
+        pending: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+        async def replay() -> Message:
+            return pending.pop() if pending else await receive()
+
+        return replay
+
+    def _check(self, scope: Scope, headers: Headers) -> bool:
+        """Refuse what need not be read; tells whether there is a body."""
+        length = headers.get("content-length")
+        if length is not None and length.isdigit() and int(length) > self.max_body_bytes:
+            raise TooLarge
+        has_body = (length not in (None, "0")) or "transfer-encoding" in headers
+        kind = headers.get("content-type", "").split(";")[0].strip().lower()
+        if scope["method"] in WITH_BODY and has_body and kind != "application/json":
+            raise WrongContentType
+        return has_body
+
+
+def wrap(
+    app: Any, max_body_bytes: int, is_stopping: Callable[[], bool] = lambda: False
+) -> RequestMiddleware:
+    """The application behind its edge."""
+    return RequestMiddleware(app, max_body_bytes, is_stopping)

@@ -1,0 +1,135 @@
+"""Messages wait for company while it is about, or where nobody waits for them; on a real broker."""
+
+import itertools
+import time
+
+from broker_harness import BrokerHarness, order, take, until
+
+from chassis.ids import new_id
+from chassis.linger import LONGEST_GAP, SAMPLE_INTERVAL, AdaptiveLinger, Processor, RunQueue, turns
+from contracts.examples import build
+from contracts.orders import OrderPlaced
+
+FOR_EVER = 600.0
+NEVER = 10.0**6
+
+
+def placed() -> OrderPlaced:
+    """An order that was placed."""
+    return build(OrderPlaced).model_copy(update={"order_id": new_id()}).numbered(1)
+
+
+async def jars(line: BrokerHarness) -> list[int]:
+    """What each jar holds: for an order that was placed, how many came together."""
+    return sorted(row.coins for row in await line.harness.sql("select coins from jars"))
+
+
+async def test_one_that_is_waited_for_takes_the_others_along(line: BrokerHarness) -> None:
+    line.consumer.max_batch_delay = FOR_EVER
+    for _ in range(3):
+        await line.send(placed())
+    await line.send(order(7))
+
+    async def all_handled() -> bool:
+        return await jars(line) == [3, 3, 3, 7]
+
+    await until(all_handled)
+
+
+async def test_without_company_it_is_handled_all_the_same(line: BrokerHarness) -> None:
+    line.consumer.max_batch_delay = 0.05
+    await line.send(placed())
+
+    async def handled() -> bool:
+        return await jars(line) == [1]
+
+    await until(handled)
+
+
+async def test_a_full_batch_waits_no_longer(line: BrokerHarness) -> None:
+    line.consumer.max_batch_delay = FOR_EVER
+    line.consumer.batch_size = 2
+    for _ in range(4):
+        await line.send(placed())
+
+    async def handled() -> bool:
+        return await jars(line) == [2, 2, 2, 2]
+
+    await until(handled)
+
+
+def waiting(seconds: float) -> Processor:
+    """A processor on which each turn is waited for so long."""
+    count = itertools.count(1)
+
+    def turns() -> RunQueue:
+        number = 100 * next(count)
+        return RunQueue(seconds * number, number)
+
+    return Processor(turns)
+
+
+def after(gaps: list[float], wait: float = 0.001) -> AdaptiveLinger:
+    """What is known once something came after each of these gaps; all times are in seconds."""
+    company, now = AdaptiveLinger(processor=waiting(wait)), 0.0
+    for gap in gaps:
+        now += gap
+        company.record_arrival(now)
+    return company
+
+
+def test_company_is_waited_for_while_things_come_often() -> None:
+    assert after([0.020] * 50).should_linger()
+    assert not after([0.090] * 50).should_linger()
+
+
+def test_nothing_is_expected_at_first() -> None:
+    assert not AdaptiveLinger().should_linger()
+
+
+def test_a_flock_is_noticed_soon_after_a_pause() -> None:
+    assert after([LONGEST_GAP] * 50 + [0.001] * 8).should_linger()
+
+
+def test_the_first_of_a_flock_waits_for_the_others() -> None:
+    flock = [0.25] + [0.002] * 7
+    assert after([*flock * 5, 0.25]).should_linger()
+
+
+def test_nobody_waits_on_an_idle_machine() -> None:
+    assert not after([0.001] * 50, wait=0.000_100).should_linger()
+    assert after([0.001] * 50, wait=0.001).should_linger()
+
+
+def test_a_crowd_that_has_gone_is_noticed() -> None:
+    told = iter([RunQueue(1.0, 1000), RunQueue(1.001, 1100)])
+    found = Processor(lambda: next(told))
+    assert found.is_saturated(1.0)
+    assert found.is_saturated(1.0 + SAMPLE_INTERVAL / 2)
+    assert not found.is_saturated(1.0 + SAMPLE_INTERVAL)
+
+
+def test_where_the_kernel_tells_nothing_the_machine_counts_as_busy() -> None:
+    def untold() -> RunQueue:
+        raise FileNotFoundError
+
+    found = Processor(untold)
+    for moment in (1.0, 2.0, 3.0):
+        assert found.is_saturated(moment)
+
+
+def test_the_kernel_tells_of_turns() -> None:
+    before = turns()
+    time.sleep(0.01)
+    assert turns().count > before.count > 0
+    assert turns().waited >= before.waited >= 0
+
+
+async def test_a_message_and_its_answer_go_at_once_while_no_company_is_about(
+    line: BrokerHarness,
+) -> None:
+    line.consumer.batch_linger = line.relay.linger = FOR_EVER
+    line.consumer._linger, line.relay._linger = AdaptiveLinger(NEVER), AdaptiveLinger(NEVER)
+    await line.send(order(7))
+    answer = await take(line.heard)
+    assert answer.routing_key == "inventory.StockReserved"

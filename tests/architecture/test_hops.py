@@ -1,0 +1,29 @@
+"""A feature is followed in few files; see `make hops`."""
+
+import pytest
+from hops import FEATURES, files
+
+# The most files of the services, and modules of the libraries, that a feature may touch.
+# A number that rises needs a reason beside it.
+LIMITS = {
+    "place an order": (36, 25),
+    "cancel an order": (17, 21),
+    "add a product": (21, 11),
+    "apply a coupon": (23, 12),
+    "CollectPayment": (18, 10),
+    "ReserveStock": (8, 7),
+}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_feature_touches_few_files(feature: str) -> None:
+    own, libraries = files(FEATURES[feature])
+    most_own, most_libraries = LIMITS[feature]
+    assert len(own) <= most_own, sorted(own)
+    assert len(libraries) <= most_libraries, sorted(libraries)
+
+
+def test_a_chain_of_names_is_followed_through_modules() -> None:
+    own, libraries = files(["orders.api.orders:cancel_order"])
+    assert any(name.startswith("orders.store") for name in own)
+    assert "contracts.message" in libraries or "chassis.errors" in libraries
