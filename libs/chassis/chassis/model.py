@@ -1,5 +1,6 @@
 """What mapped classes share: naming of constraints, timestamps, versions and numbered events."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeVar
 
@@ -29,6 +30,11 @@ class Model(DeclarativeBase):
 def own_metadata() -> MetaData:
     """A fresh metadata, so that two services in one test process never share a table."""
     return MetaData(naming_convention=NAMING)
+
+
+def check_in(column: str, values: Iterable[str]) -> str:
+    """The SQL of a CHECK that a text column holds one of the values."""
+    return f"{column} in ({', '.join(repr(value) for value in values)})"
 
 
 class Stamped:

@@ -11,6 +11,7 @@ from chassis import constraints
 from chassis.constraints import violations_as
 from chassis.errors import Refused
 from chassis.ids import new_id
+from chassis.model import check_in
 from chassis.testing import model_differences
 
 ADD = text("insert into jars (id, coins) values (:id, :coins)")
@@ -55,3 +56,7 @@ def test_a_name_that_no_constraint_has_is_found(
 def test_the_names_of_a_package_are_found() -> None:
     assert "uq_coupons_code" in constraints.named_in("promotions")
     assert constraints.named_in("json") == set()
+
+
+def test_a_check_names_each_value_that_a_column_may_hold() -> None:
+    assert check_in("state", ("open", "shut")) == "state in ('open', 'shut')"
