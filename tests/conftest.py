@@ -71,14 +71,14 @@ def books(instance: Instance, recorder: Recorder) -> InvariantChecker:
 @pytest.fixture(scope="session")
 def api_document(instance: Instance) -> dict[str, Any]:
     """What the whole API says of itself, as clients read it."""
-    patience = time.monotonic() + 120
+    wait_limit = time.monotonic() + 120
     while True:
         answer = httpx.get(f"{instance.url('gateway')}/docs/openapi.json", timeout=PATIENT)
         told: dict[str, Any] = answer.raise_for_status().json()
         # Each service makes its document when it is first asked; a busy machine takes its time.
         if "Not reachable" not in (said := told["info"]["description"]):
             return told
-        assert time.monotonic() < patience, said
+        assert time.monotonic() < wait_limit, said
         time.sleep(0.5)
 
 

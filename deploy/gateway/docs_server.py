@@ -68,10 +68,10 @@ class Documents:
         try:
             answer = await self.client.get(f"{self.addresses[service]}/openapi.json")
             self.known[service] = public(answer.raise_for_status().json())
-            patience = FRESH_SECONDS
+            wait_limit = FRESH_SECONDS
         except (httpx.HTTPError, ValueError):
-            patience = AWAY_SECONDS
-        self.ask_again_at[service] = time.monotonic() + patience
+            wait_limit = AWAY_SECONDS
+        self.ask_again_at[service] = time.monotonic() + wait_limit
 
     def whole(self) -> Document:
         """Merge all that is known, in the order of the services."""

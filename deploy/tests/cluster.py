@@ -206,14 +206,14 @@ class Cluster:
 
     def _wait_ready(self, pods: list[Pod]) -> None:
         """Wait until every readiness probe is content, as a cluster would before it sends requests."""
-        patience = time.monotonic() + PROBED_FOR
+        wait_limit = time.monotonic() + PROBED_FOR
         for pod in pods:
             for container, running in zip(
                 pod.workload["spec"]["template"]["spec"]["containers"], pod.containers, strict=True
             ):
                 probe = container.get("readinessProbe")
                 while probe and not self.probed(pod, container, running, probe):
-                    assert time.monotonic() < patience, f"{running} is never ready: {probe}"
+                    assert time.monotonic() < wait_limit, f"{running} is never ready: {probe}"
                     time.sleep(0.2)
 
     def probed(self, pod: Pod, container: Json, running: str, probe: dict[str, Any]) -> bool:

@@ -76,9 +76,9 @@ class Composition:
 
     def wait_served(self) -> None:
         """Wait until the gateway serves, however long its container's own check takes to say so."""
-        patience = time.monotonic() + DEADLINE
+        wait_limit = time.monotonic() + DEADLINE
         while not self._served():
-            assert time.monotonic() < patience, self.project.run("ps")
+            assert time.monotonic() < wait_limit, self.project.run("ps")
             time.sleep(0.2)
 
     def _served(self) -> bool:
@@ -88,10 +88,10 @@ class Composition:
 
     def wait_healthy(self, *services: str) -> None:
         """Wait until the containers' own checks say that they are well."""
-        patience = time.monotonic() + DEADLINE
+        wait_limit = time.monotonic() + DEADLINE
         for service in services:
             while (state := inspected(self.container(service))["State"])["Health"]["Status"] != (
                 "healthy"
             ):
-                assert time.monotonic() < patience, f"{service}: {state}"
+                assert time.monotonic() < wait_limit, f"{service}: {state}"
                 time.sleep(0.2)

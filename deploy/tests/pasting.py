@@ -14,7 +14,7 @@ from suite.environment import ADMIN_EMAIL
 
 DOCUMENTS = repository.ROOT / "docs/operations"
 # The gateway keeps keys for a second here instead of a minute.
-KEYS_ARE_KEPT = ("sleep 75", "sleep 3")
+KEY_RETENTION = ("sleep 75", "sleep 3")
 
 
 def blocks(document: str) -> list[str]:
@@ -42,7 +42,7 @@ class Operator:
             f'compose() {{ if [ "$1" = run ]; then shift; set -- run -T "$@"; fi; {compose} "$@"; }}',
             *blocks("README.md")[0].replace("$PWD", str(repository.ROOT)).splitlines()[2:],
         ]
-        script = "\n".join([*prelude, *lines]).replace(*KEYS_ARE_KEPT)
+        script = "\n".join([*prelude, *lines]).replace(*KEY_RETENTION)
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script], cwd=project.folder,
             env={**os.environ, **variables, "COLUMNS": "200"},

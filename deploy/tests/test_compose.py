@@ -127,7 +127,7 @@ def test_a_job_is_harmless_to_repeat(composition: Composition, job: str) -> None
     composition.project.run("run", "-T", "--rm", "--no-deps", job)
 
 
-def test_nothing_secret_is_told_by_an_image_or_a_log(composition: Composition) -> None:
+def test_no_image_or_log_reveals_a_secret(composition: Composition) -> None:
     values = composition.project.env_file.read_text().splitlines()
     secrets = [v.partition("=")[2] for v in values if "PASSWORD" in v or "SECRET=" in v]
     assert len(secrets) > 20

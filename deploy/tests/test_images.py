@@ -14,7 +14,7 @@ BUILD_TOOLS = "gcc cc g++ make ld git pip pip3 curl wget"
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_an_image_is_small_and_says_what_it_is(name: str) -> None:
+def test_an_image_is_small_and_labelled(name: str) -> None:
     image = inspected(f"cartwright/{name}:test")
     assert image["Size"] <= 250 * MEGABYTE, image["Size"] / MEGABYTE
     labels = image["Config"]["Labels"]

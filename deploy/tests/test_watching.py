@@ -15,7 +15,7 @@ from checkout_trace import Trace
 from shopfloor import Buyer, Staff, until
 
 pytestmark = pytest.mark.thorough
-PATIENCE = 120.0
+WAIT_LIMIT = 120.0
 # Version 2 takes a page for text whatever it is called; version 3, which the compose file names, does not:
 # https://prometheus.io/docs/prometheus/latest/migration/#scrape-protocols
 KINDS = {"text/plain", "application/openmetrics-text"}
@@ -81,7 +81,7 @@ async def test_every_target_is_up(watch: Watch) -> None:
         assert found == expected_targets()
         return {each["health"] for each in targets} == {"up"}
 
-    await until(up, PATIENCE)
+    await until(up, WAIT_LIMIT)
 
 
 def test_every_page_is_of_a_kind_that_prometheus_3_takes(watch: Watch) -> None:
@@ -97,13 +97,13 @@ async def test_every_rule_is_evaluated_and_reads_what_is_there(
     await buys(Buyer(http, staff), await staff.sell(stock=3))
     declined = {"method": "card", "token": "tok_declined"}
     order = await Buyer(http, staff).buys(await staff.sell(stock=1), payment=declined, wait=0)
-    assert (await staff.ended(order["id"], PATIENCE))["stage"] == "cancelled"
+    assert (await staff.ended(order["id"], WAIT_LIMIT))["stage"] == "cancelled"
 
     async def evaluated() -> list[dict[str, Any]] | None:
         rules = [r for group in watch.prometheus("rules")["groups"] for r in group["rules"]]
         return rules if all(each["health"] != "unknown" for each in rules) else None
 
-    rules = await until(evaluated, PATIENCE)
+    rules = await until(evaluated, WAIT_LIMIT)
     wrong = {each["name"]: each.get("lastError") for each in rules if each["health"] != "ok"}
     assert wrong == {}
     assert len(rules) == len(expressions())
@@ -152,22 +152,22 @@ async def test_who_is_on_call_is_paged_when_a_service_dies(
     container = composition.container("feed")
     docker("kill", container)
     try:
-        await until(fires, PATIENCE)
-        (alert,) = await until(arrived, PATIENCE)
+        await until(fires, WAIT_LIMIT)
+        (alert,) = await until(arrived, WAIT_LIMIT)
         assert [each["name"] for each in alert["receivers"]] == ["pager"]
         assert alert["annotations"]["runbook_url"] == "docs/runbooks/service-down.md"
 
         async def told() -> bool:
             return any("ServiceDown" in each and "feed" in each for each in paged("trigger"))
 
-        await until(told, PATIENCE)
+        await until(told, WAIT_LIMIT)
     finally:
         docker("start", container)
 
     async def over() -> bool:
         return bool(paged("resolve"))
 
-    await until(over, PATIENCE)
+    await until(over, WAIT_LIMIT)
 
 
 async def test_a_dead_letter_is_a_ticket_until_it_is_discarded(
@@ -184,7 +184,7 @@ async def test_a_dead_letter_is_a_ticket_until_it_is_discarded(
         return tickets("[RESOLVED")
 
     await asyncio.to_thread(composition.poison)
-    await until(told, PATIENCE)
+    await until(told, WAIT_LIMIT)
     receivers = {
         receiver["name"]
         for each in watch.alerts()
@@ -194,7 +194,7 @@ async def test_a_dead_letter_is_a_ticket_until_it_is_discarded(
     assert receivers == {"tickets"}
     *_, discard = blocks("dead-letters.md")
     await asyncio.to_thread(operator.pastes, discard)
-    await until(over, PATIENCE)
+    await until(over, WAIT_LIMIT)
 
 
 async def test_a_checkout_in_containers_is_one_trace(
@@ -209,7 +209,7 @@ async def test_a_checkout_in_containers_is_one_trace(
         return not trace.faults()
 
     try:
-        await until(whole, PATIENCE)
+        await until(whole, WAIT_LIMIT)
     except AssertionError:
         assert trace.faults() == []
     assert len({span.service for span in trace.spans}) >= 7

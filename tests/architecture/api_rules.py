@@ -42,7 +42,7 @@ def untold(document: Document) -> list[str]:
     ]
 
 
-def open_to_everybody(document: Document) -> list[str]:
+def open_to_anyone(document: Document) -> list[str]:
     """An operation of the administration needs a permission."""
     return [
         where
@@ -97,4 +97,4 @@ def dangling(document: Document) -> list[str]:
     return found
 
 
-RULES = (unclear_names, untold, open_to_everybody, without_examples, silent_errors, dangling)
+RULES = (unclear_names, untold, open_to_anyone, without_examples, silent_errors, dangling)

@@ -10,7 +10,7 @@ from api_rules import (
     JSON,
     RULES,
     dangling,
-    open_to_everybody,
+    open_to_anyone,
     operations,
     silent_errors,
     unclear_names,
@@ -41,39 +41,39 @@ def whole(documents: dict[str, Document]) -> Document:
 
 
 @pytest.fixture
-def spoilt(whole: Document) -> Document:
+def invalid(whole: Document) -> Document:
     """A copy to plant a defect in."""
     return copy.deepcopy(whole)
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_every_operation_keeps_the_rules(rule: Any, whole: Document) -> None:
+def test_every_operation_follows_the_rules(rule: Any, whole: Document) -> None:
     assert rule(whole) == []
 
 
-def test_the_rules_see_what_they_look_for(spoilt: Document) -> None:
+def test_the_rules_see_what_they_look_for(invalid: Document) -> None:
     path, method = PLACE
-    place = spoilt["paths"][path][method]
+    place = invalid["paths"][path][method]
     place["operationId"] = "orders_list"
     place["summary"] = "Check out a cart."
     del place["requestBody"]["content"][JSON]["examples"]
     del place["responses"]["429"]
     place["responses"]["409"]["content"] = {}
     place["responses"]["202"]["content"][JSON]["schema"]["$ref"] = "#/components/schemas/Ordr"
-    del spoilt["paths"]["/v1/admin/orders"]["get"]["x-permissions"]
+    del invalid["paths"]["/v1/admin/orders"]["get"]["x-permissions"]
     where = "POST /v1/orders"
-    assert f"{where}: orders_list" in unclear_names(spoilt)
-    assert open_to_everybody(spoilt) == ["GET /v1/admin/orders"]
-    assert untold(spoilt) == [f"{where}: 'Check out a cart.'"]
-    assert without_examples(spoilt) == [f"{where}: request as {JSON}"]
-    assert set(silent_errors(spoilt)) == {f"{where}: 429", f"{where}: 409 says no code"}
-    assert dangling(spoilt) == ["#/components/schemas/Ordr"]
+    assert f"{where}: orders_list" in unclear_names(invalid)
+    assert open_to_anyone(invalid) == ["GET /v1/admin/orders"]
+    assert untold(invalid) == [f"{where}: 'Check out a cart.'"]
+    assert without_examples(invalid) == [f"{where}: request as {JSON}"]
+    assert set(silent_errors(invalid)) == {f"{where}: 429", f"{where}: 409 says no code"}
+    assert dangling(invalid) == ["#/components/schemas/Ordr"]
 
 
-def test_a_code_that_has_another_status_elsewhere_is_seen(spoilt: Document) -> None:
-    answers = spoilt["paths"]["/v1/orders"]["get"]["responses"]
+def test_a_code_that_has_another_status_elsewhere_is_seen(invalid: Document) -> None:
+    answers = invalid["paths"]["/v1/orders"]["get"]["responses"]
     answers["403"] = copy.deepcopy(answers["401"])
-    assert any("is another status elsewhere" in found for found in silent_errors(spoilt))
+    assert any("is another status elsewhere" in found for found in silent_errors(invalid))
 
 
 def test_clients_can_rely_on_the_names_of_operations(whole: Document) -> None:

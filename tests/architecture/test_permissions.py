@@ -49,11 +49,11 @@ def test_each_permission_opens_operations(opened: dict[str, list[str]]) -> None:
     assert opening_nothing(KNOWN, opened) == []
 
 
-def test_each_operation_asks_for_a_permission_that_exists(opened: dict[str, list[str]]) -> None:
+def test_each_operation_requires_a_permission_that_exists(opened: dict[str, list[str]]) -> None:
     assert set(opened) - set(KNOWN) == set()
 
 
-def test_what_returns_money_asks_for_it(opened: dict[str, list[str]]) -> None:
+def test_an_operation_that_refunds_requires_orders_refund(opened: dict[str, list[str]]) -> None:
     assert opened["orders:refund"] == [
         "orders: POST /v1/admin/orders/{order_id}/cancellation",
         "orders: POST /v1/admin/orders/{order_id}/review",

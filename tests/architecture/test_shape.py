@@ -196,7 +196,7 @@ def test_every_service_has_the_same_rooms() -> None:
             assert not (missing and role != "handlers"), f"{name} has no {role}"
 
 
-def test_every_decision_says_what_enforces_it() -> None:
+def test_every_decision_names_what_enforces_it() -> None:
     decisions = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
     assert decisions
     for decision in decisions:

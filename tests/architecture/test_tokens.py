@@ -64,7 +64,7 @@ def test_tokens_are_verified_in_one_place() -> None:
     assert elsewhere == CHECKED_IN
 
 
-def test_every_stream_asks_whether_its_token_still_counts() -> None:
+def test_every_stream_checks_whether_its_token_is_still_valid() -> None:
     streaming = [file for file in sources() if STREAMS.search(file.read_text())]
     assert streaming
     assert [file for file in streaming if "still_counts(" not in file.read_text()] == []

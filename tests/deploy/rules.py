@@ -44,7 +44,7 @@ def name(each: Json) -> str:
 
 
 @rule
-def names_are_said_once(manifests: Manifests) -> list[str]:
+def names_are_defined_once(manifests: Manifests) -> list[str]:
     seen: dict[str, int] = {}
     for each in manifests.objects:
         seen[name(each)] = seen.get(name(each), 0) + 1
@@ -192,7 +192,7 @@ def served_paths() -> set[str]:
 
 
 @rule
-def settings_are_told_and_known(manifests: Manifests) -> list[str]:
+def settings_are_documented_and_known(manifests: Manifests) -> list[str]:
     """Every variable a service is told is a field of its settings, and it is told all it must be."""
     found = []
     maps = {each["metadata"]["name"]: each.get("data", {}) for each in manifests.of("ConfigMap")}

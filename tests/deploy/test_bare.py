@@ -22,7 +22,7 @@ def test_a_bare_system_reaches_the_package_index_of_this_machine(
     assert "canary" not in given.values()
 
 
-def test_a_machine_that_cannot_make_one_is_told_what_is_missing(
+def test_a_machine_that_cannot_make_one_prints_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -50,12 +50,12 @@ def test_the_readme_is_followed_to_the_letter() -> None:
 
 
 @pytest.mark.parametrize("manager", rabbitmq_programs.TO_TYPE)
-def test_a_user_without_rabbitmq_is_told_what_the_readme_says(manager: str) -> None:
+def test_a_user_without_rabbitmq_sees_the_readmes_instruction(manager: str) -> None:
     command = rabbitmq_programs.TO_TYPE[manager]
     assert command in rabbitmq_programs._request(manager)
     line = next(line for line in readme.text().splitlines() if f"{manager} install" in line)
     assert set(command.split()) <= set(line.replace("`", " ").split())
 
 
-def test_on_another_system_it_is_said_what_is_needed() -> None:
+def test_on_another_system_the_requirements_are_printed() -> None:
     assert "RabbitMQ 3.10 or newer" in rabbitmq_programs._request("")

@@ -50,7 +50,7 @@ def test_a_new_one_is_taken(bare: Path) -> None:
     assert rendered.kubectl() == str(bare / "kubectl")
 
 
-def test_a_missing_kubectl_is_asked_for(bare: Path, tmp_path: Path) -> None:
+def test_a_missing_kubectl_is_named(bare: Path, tmp_path: Path) -> None:
     wanted = "kubectl is missing: install version 1.27 or newer"
     with pytest.raises(RuntimeError, match=wanted):
         rendered.kubectl()
@@ -66,7 +66,7 @@ def test_a_folder_has_one_engine_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("bare")
-def test_a_machine_without_an_engine_is_told_what_to_install() -> None:
+def test_a_machine_without_an_engine_prints_what_to_install() -> None:
     with pytest.raises(Refusal, match="the deployment tests need") as refused:
         private.require()
     said = str(refused.value)

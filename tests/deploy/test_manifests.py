@@ -254,13 +254,13 @@ def plant_twin(found: Manifests) -> None:
         (plant_budget, "what_scales_and_guards_has_a_target"),
         (plant_policy, "what_scales_and_guards_has_a_target"),
         (probed("/health"), "probes_ask_what_is_served"),
-        (plant_variable, "settings_are_told_and_known"),
+        (plant_variable, "settings_are_documented_and_known"),
         (plant_root, "pods_are_restricted"),
         (plant_rights, "pods_are_restricted"),
         (plant_limit, "pods_are_restricted"),
         (plant_image, "images_are_pinned"),
         (plant_secret, "nothing_secret_is_written_down"),
-        (plant_twin, "names_are_said_once"),
+        (plant_twin, "names_are_defined_once"),
     ],
 )
 def test_a_planted_defect_is_seen(plant: Callable[[Manifests], None], seen_by: str) -> None:
@@ -287,6 +287,6 @@ def test_a_pair_too_many_and_a_pair_too_few_are_seen() -> None:
     }  # fmt: skip
 
 
-def test_labels_say_whose_a_pod_is() -> None:
+def test_labels_name_the_service_of_a_pod() -> None:
     for workload in manifests("production").workloads():
         assert labels(workload)["app.kubernetes.io/part-of"] == "cartwright"

@@ -99,7 +99,7 @@ def test_a_dashboard_can_be_provisioned(file: Path) -> None:
     assert max(x for x, _ in cells) < 24
 
 
-def test_prometheus_asks_every_service_where_it_listens() -> None:
+def test_prometheus_scrapes_every_service_where_it_listens() -> None:
     jobs = {job["job_name"]: job for job in loaded("prometheus.yaml")["scrape_configs"]}
     targets = {t for each in jobs["cartwright"]["static_configs"] for t in each["targets"]}
     assert targets == {f"{service}:8080" for service in SERVICES}
@@ -108,7 +108,7 @@ def test_prometheus_asks_every_service_where_it_listens() -> None:
     assert gateway["targets"] == [f"gateway:{settings['metrics_port']}"]
 
 
-def test_the_cluster_is_asked_for_the_same() -> None:
+def test_the_cluster_receives_the_same_requests() -> None:
     assert scraping.disagreements(manifests("production"), loaded("prometheus.yaml")) == []
 
 
@@ -155,7 +155,7 @@ def written_out(matchers: list[str]) -> list[dict[str, str]]:
     return found
 
 
-def test_the_cluster_tells_the_same_people() -> None:
+def test_the_cluster_alerts_the_same_receivers() -> None:
     found = manifests("production")
     spec = found.named("AlertmanagerConfig", "cartwright")["spec"]
     own = loaded("alertmanager.yaml")

@@ -58,7 +58,7 @@ def crash_points(instance: Instance) -> Iterator[CrashPoints]:
 @pytest.fixture
 def client(http: httpx.AsyncClient) -> Persistent:
     """A client that repeats what broke off."""
-    return Persistent(http, patience=300)
+    return Persistent(http, wait_limit=300)
 
 
 @pytest_asyncio.fixture

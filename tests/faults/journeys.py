@@ -82,7 +82,7 @@ class Journeys:
         answers = await asyncio.gather(*(b.check_out(wait=0, **changes) for b in buyers))
         await asyncio.gather(*(self.stage(a.json()["id"]) for a in answers if a.is_success))
 
-    async def cancelled_while_asked(self) -> None:
+    async def cancelled_while_collecting(self) -> None:
         """The bank asks the customer, who cancels instead."""
         buyer, order_id = await self.place(payment=card("tok_action"))
         await self.stage(order_id, "awaiting_customer")
@@ -148,7 +148,7 @@ class Journeys:
     def all(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Every journey by its name, those that pass most first."""
         kinds = (
-            self.bought, self.declined, self.recalled, self.cancelled_while_asked,
+            self.bought, self.declined, self.recalled, self.cancelled_while_collecting,
             self.paid_at_the_last_moment, self.confirmed_by_the_customer, self.cash_on_delivery,
             self.refused_at_the_door, self.sold_out, self.coupon_used_up, self.never_answered,
             self.transferred_late, self.fully_discounted,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from chaos_buyers import AWAY, PAUSE, still_running
-from shopfloor import PATIENCE
+from shopfloor import WAIT_LIMIT
 
 
 @dataclass
@@ -25,7 +25,7 @@ class RetryingTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The first answer that is one."""
-        async with asyncio.timeout(2 * PATIENCE):
+        async with asyncio.timeout(2 * WAIT_LIMIT):
             while True:
                 try:
                     answer = await self.inner.handle_async_request(request)

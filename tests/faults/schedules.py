@@ -46,10 +46,10 @@ async def strikes(
     watch.calm_since = max(time.monotonic(), last_visit)
     await shopping
     await asyncio.to_thread(books.instance.wait_ready, deadline=PATIENT)
-    tally = await watch.tally(crowd, injected=injected)
-    await everything_holds(crowd, tally)
-    assert tally.rest_after is not None
-    assert tally.rest_after < REST_WITHIN
+    summary = await watch.summary(crowd, injected=injected)
+    await everything_holds(crowd, summary)
+    assert summary.rest_after is not None
+    assert summary.rest_after < REST_WITHIN
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def listeners(root: Path = ROOT) -> dict[str, list[str]]:
 
 
 def pairs() -> list[tuple[str, str, str]]:
-    """(service, `hears` or `says`, routing key), of everything that serves a checkout."""
+    """(service, `receives` or `says`, routing key), of everything that serves a checkout."""
     registry.everything()
     bound = listeners()
     found = set()
@@ -60,7 +60,7 @@ def pairs() -> list[tuple[str, str, str]]:
         key = kind.routing_key()
         sayer = "orders" if issubclass(kind, Command) else kind.owner()
         found.add((sayer, "says", key))
-        found |= {(service, "hears", key) for service in bound.get(key, ())}
+        found |= {(service, "receives", key) for service in bound.get(key, ())}
     return sorted(found)
 
 
@@ -69,7 +69,7 @@ def points() -> list[Failure]:
     found = set()
     for service, how, key in pairs():
         at = SAID if how == "says" else HEARD
-        if how == "hears" and service == "payments":
+        if how == "receives" and service == "payments":
             at = (*HEARD, *CALLED)
         found |= {Failure(service, point, key) for point in at}
     return sorted(found)

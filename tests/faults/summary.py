@@ -84,26 +84,26 @@ class Watch:
     def _restarts(self) -> int:
         return sum(each.restarts for each in self.books.instance.status().values())
 
-    async def tally(self, crowd: Load | None = None, *, injected: int, dead: int = 0) -> Summary:
+    async def summary(self, crowd: Load | None = None, *, injected: int, dead: int = 0) -> Summary:
         """Wait for rest, check everything, count, report."""
         await self.books.settle(300)
         rest_after = None if self.calm_since is None else time.monotonic() - self.calm_since
         found = await self.books.violations(dead_letters=dead)
-        tally = Summary(self.run, self.seed, injected=injected, rest_after=rest_after)
+        summary = Summary(self.run, self.seed, injected=injected, rest_after=rest_after)
         if crowd is not None:
             found += await missing(self.books, crowd)
             found += crowd.client.faults
             again = (0, 502, 503, 504)
-            tally.recovered += sum(crowd.client.seen[status] for status in again)
-        tally.count(found)
-        tally.recovered += self.books.recorder.repeats - self.repeats
-        tally.recovered += max(0, self._restarts() - self.restarts)
+            summary.recovered += sum(crowd.client.seen[status] for status in again)
+        summary.count(found)
+        summary.recovered += self.books.recorder.repeats - self.repeats
+        summary.recovered += max(0, self._restarts() - self.restarts)
         placed = "select count(*) from orders where placed_at > $1"
-        tally.orders = (await self.books.rows("orders", placed, self.began))[0][0]
-        tally.seconds = (datetime.now(UTC) - self.began).total_seconds()
-        report(tally)
+        summary.orders = (await self.books.rows("orders", placed, self.began))[0][0]
+        summary.seconds = (datetime.now(UTC) - self.began).total_seconds()
+        report(summary)
         keep({"servers": await servers(self.books)})
-        return tally
+        return summary
 
 
 async def missing(books: InvariantChecker, crowd: Load) -> list[str]:
@@ -126,10 +126,10 @@ async def servers(books: InvariantChecker) -> str:
     return f"PostgreSQL {row[0].split()[0]}, RabbitMQ {overview['rabbitmq_version']}"
 
 
-def report(tally: Summary) -> None:
+def report(summary: Summary) -> None:
     """Print it and keep it, with the minute (UTC) in which it was counted."""
-    print(f"\n{tally}", flush=True)
-    keep({**asdict(tally), "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M}"})
+    print(f"\n{summary}", flush=True)
+    keep({**asdict(summary), "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M}"})
 
 
 def keep(row: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ async def test_a_crowd_shops_while_the_clock_of_orders_is_two_hours_behind(
     async with httpx.AsyncClient(base_url=instance.url(late)) as http:
         shown = MetricsPage.of(await http.get("/metrics"))
     assert abs(shown("cartwright_clock_skew_seconds") + HOURS) < 60
-    await everything_holds(crowd, await watch.tally(crowd, injected=1))
+    await everything_holds(crowd, await watch.summary(crowd, injected=1))
     late_orders = "select cancellation_reason, count(*) from orders where placed_at > $1 group by 1"
     reasons = dict(await books.rows("orders", late_orders, watch.began))
     assert "timed_out" not in reasons

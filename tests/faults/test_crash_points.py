@@ -91,8 +91,8 @@ async def test_every_step_of_every_service_crashes_at_each_of_its_points(
             journeys, instance, crash_points, {each: reached[each] for each in group}
         )
     planned = sum(map(len, groups))
-    tally = await watch.tally(injected=happened)
-    assert tally.is_clean(), "\n".join(tally.found)
+    summary = await watch.summary(injected=happened)
+    assert summary.is_clean(), "\n".join(summary.found)
     # A crash in front of a point may lead the journey round it, but hardly ever does.
     assert happened > planned * 0.8
 
@@ -123,8 +123,8 @@ async def test_the_nth_side_effect_of_a_checkout_fails_for_every_n(
     for effect in effects:
         failure = Failure(effect.service, effect.point, effect.message, how)
         happened += await suffer(journeys, instance, crash_points, {failure: "bought"})
-    tally = await watch.tally(injected=happened)
-    assert tally.is_clean(), "\n".join(tally.found)
+    summary = await watch.summary(injected=happened)
+    assert summary.is_clean(), "\n".join(summary.found)
     assert happened > len(effects) * 0.9
 
 
@@ -153,7 +153,7 @@ async def test_a_charge_whose_answer_was_never_recorded_is_made_once(
     assert await books.violations() == []
 
 
-def test_pairs_are_drawn_anew_by_every_seed_and_nothing_is_left_out(seed: int) -> None:
+def test_every_seed_draws_other_pairs_and_leaves_none_out(seed: int) -> None:
     groups = pairwise(steps.points(), seed)
     assert sorted(each for group in groups for each in group) == steps.points()
     assert all(len({each.service for each in group}) == len(group) for group in groups)

@@ -74,9 +74,9 @@ async def shops_under(
     return sum(str(each) not in left for each in planned)
 
 
-async def everything_holds(crowd: Load, tally: Summary) -> Counter[str]:
+async def everything_holds(crowd: Load, summary: Summary) -> Counter[str]:
     """Nothing is wrong, and every buyer can read how their order ended; returns the ends."""
-    assert tally.is_clean(), "\n".join(tally.found)
+    assert summary.is_clean(), "\n".join(summary.found)
     ended = Counter(order["status"] for order in await read_all(crowd))
     assert set(ended) <= {"confirmed", "cancelled"}
     return ended
@@ -102,8 +102,8 @@ async def test_a_crowd_shops_while_services_crash_and_messages_come_twice_in_any
     assert crashed > 0
     assert orders.delivered > orders.passed > 0
     repeated = orders.delivered + payments.delivered - orders.passed - payments.passed
-    tally = await watch.tally(crowd, injected=crashed + repeated)
-    assert is_a_shop(await everything_holds(crowd, tally))
+    summary = await watch.summary(crowd, injected=crashed + repeated)
+    assert is_a_shop(await everything_holds(crowd, summary))
 
 
 @pytest.mark.full
@@ -115,8 +115,8 @@ async def test_other_crowds_shop_while_services_crash(
     crowd = await gather_load(staff, client, scarce=SCARCE_PIECES)
     watch = Watch(books, f"crashes, crowd {run}", seed + run)
     crashed = await shops_under(crowd, seed + run, instance, crash_points)
-    tally = await watch.tally(crowd, injected=crashed)
-    assert is_a_shop(await everything_holds(crowd, tally))
+    summary = await watch.summary(crowd, injected=crashed)
+    assert is_a_shop(await everything_holds(crowd, summary))
 
 
 def test_a_seed_draws_the_same_crowd_and_the_same_crashes_again(seed: int) -> None:

@@ -56,7 +56,7 @@ async def test_databases_become_read_only_as_after_a_failover(
     await strikes(strike, "databases read-only", crowd, books, seed)
 
 
-async def test_somebody_locks_a_table_that_every_checkout_needs(
+async def test_a_foreign_lock_on_a_table_of_every_checkout(
     instance: Instance,
     crowd: Load,
     books: InvariantChecker,

@@ -39,7 +39,7 @@ async def test_a_replica_freezes_amid_a_pass_of_its_relay(
         await until(lambda: all_sent(books, before))
         os.kill(frozen.pid, signal.SIGCONT)
         await shopping
-    await everything_holds(crowd, await watch.tally(crowd, injected=1))
+    await everything_holds(crowd, await watch.summary(crowd, injected=1))
 
 
 async def has_happened(points: CrashPoints) -> bool:

@@ -53,7 +53,7 @@ async def buyers_at_the_till(staff: Staff, http: httpx.AsyncClient) -> list[Buye
 @pytest.mark.parametrize(
     ("peer", "is_cold"), [("identity", True), *((peer, False) for peer in PEERS)]
 )
-async def test_a_frozen_peer_keeps_no_checkout_waiting(
+async def test_a_frozen_peer_delays_no_checkout(
     peer: str,
     *,
     is_cold: bool,

@@ -43,7 +43,7 @@ async def test_every_message_comes_two_to_ten_times_in_any_order(
         await books.settle(300)
     assert all(tap.delivered > 2 * tap.passed > 0 for tap in taps if tap.passed)
     injected = sum(tap.delivered - tap.passed for tap in taps)
-    await everything_holds(crowd, await watch.tally(crowd, injected=injected))
+    await everything_holds(crowd, await watch.summary(crowd, injected=injected))
 
 
 async def is_given_back(books: InvariantChecker, order_id: str) -> bool:
@@ -70,8 +70,8 @@ async def test_a_command_that_comes_an_hour_late_has_no_effect(
     await asyncio.to_thread(instance.start_process, service)
     await until(lambda: is_given_back(books, order_id))
     await send(instance, service, [aged(message) for message in held.messages])
-    tally = await watch.tally(injected=len(held.messages))
-    assert tally.is_clean(), "\n".join(tally.found)
+    summary = await watch.summary(injected=len(held.messages))
+    assert summary.is_clean(), "\n".join(summary.found)
     assert await staff.level(journeys.product) == (5, 0)
     assert not await books.rows(
         "sandbox", "select 1 from charges where reference = $1 and captured_amount > 0", order_id
@@ -79,7 +79,7 @@ async def test_a_command_that_comes_an_hour_late_has_no_effect(
 
 
 @pytest.mark.full
-async def test_an_answer_that_comes_an_hour_late_is_heard(
+async def test_a_reply_that_is_an_hour_late_is_handled(
     instance: Instance, staff: Staff, http: httpx.AsyncClient, books: InvariantChecker, seed: int
 ) -> None:
     """The money was taken; the order it was for is over by the time orders hears of it."""
@@ -89,8 +89,8 @@ async def test_an_answer_that_comes_an_hour_late_is_heard(
     order_id, held = await captured_and_held(instance, journeys)
     await until(lambda: is_given_back(books, order_id))
     await send(instance, "orders", [aged(message) for message in held.messages])
-    tally = await watch.tally(injected=len(held.messages))
-    assert tally.is_clean(), "\n".join(tally.found)
+    summary = await watch.summary(injected=len(held.messages))
+    assert summary.is_clean(), "\n".join(summary.found)
 
 
 async def captured_and_held(instance: Instance, journeys: Journeys) -> tuple[str, DelayedMessages]:
@@ -151,8 +151,8 @@ async def test_poison_hardly_slows_the_others(
     print(f"\np95 calm {calm * 1000:.0f} ms, poisoned {ill * 1000:.0f} ms: {ill / calm:.2f} times")
     await until(lambda: all_dead(books, sent.total()))
     assert len(await dead_letters(instance, "orders")) == sent.total()
-    tally = await watch.tally(injected=sent.total())
-    assert tally.is_clean(), "\n".join(tally.found)
+    summary = await watch.summary(injected=sent.total())
+    assert summary.is_clean(), "\n".join(summary.found)
     assert ill < 2 * calm
 
 
@@ -185,11 +185,11 @@ async def test_poison_is_set_aside_after_the_declared_attempts(
 
 
 @pytest.mark.full
-async def test_a_missing_binding_keeps_the_message_until_it_is_back(
+async def test_a_message_waits_in_the_outbox_while_a_binding_is_missing(
     instance: Instance, staff: Staff, http: httpx.AsyncClient, books: InvariantChecker, seed: int
 ) -> None:
     watch = Watch(books, "a missing binding", seed)
     parked = await unbound(Attack(instance, staff, http, books, seed))
     assert parked == 1
-    tally = await watch.tally(injected=1)
-    assert tally.is_clean(), "\n".join(tally.found)
+    summary = await watch.summary(injected=1)
+    assert summary.is_clean(), "\n".join(summary.found)

@@ -65,7 +65,7 @@ async def replaced(instance: Instance, name: str, pid: int) -> bool:
     return instance.pids.get(name, pid) != pid
 
 
-async def test_two_workers_and_then_everybody_die_at_once(
+async def test_two_workers_then_all_services_are_killed_at_once(
     instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     async def strike() -> int:

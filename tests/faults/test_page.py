@@ -44,7 +44,9 @@ def test_only_the_part_between_the_marks_is_written() -> None:
 
 
 def test_violations_are_counted_as_what_they_are() -> None:
-    tally = Summary("a", 1)
-    tally.count(["I5 x: heard 1 of 2", "I8 unsent in orders", "I6 sent twice", "I2 x", "I8 locked"])
-    assert (tally.lost, tally.duplicated, tally.unexpected) == (2, 1, 2)
-    assert not tally.is_clean()
+    summary = Summary("a", 1)
+    summary.count(
+        ["I5 x: heard 1 of 2", "I8 unsent in orders", "I6 sent twice", "I2 x", "I8 locked"]
+    )
+    assert (summary.lost, summary.duplicated, summary.unexpected) == (2, 1, 2)
+    assert not summary.is_clean()

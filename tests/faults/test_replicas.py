@@ -20,8 +20,8 @@ FIFTY = 50
 
 async def all_is_well(watch: Watch) -> None:
     """Nothing was lost, doubled or unexpected."""
-    tally = await watch.tally(injected=1)
-    assert tally.is_clean(), "\n".join(tally.found)
+    summary = await watch.summary(injected=1)
+    assert summary.is_clean(), "\n".join(summary.found)
 
 
 async def test_ten_pieces_and_thirty_buyers_on_two_replicas(

@@ -89,7 +89,7 @@ async def fleet(instance: Instance, tmp_path: Path) -> AsyncIterator[Fleet]:
         await made.down()
 
 
-async def test_nobody_notices_that_everything_is_restarted(
+async def test_no_client_sees_a_rolling_restart(
     fleet: Fleet, staff: Staff, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=100_000)

@@ -88,5 +88,5 @@ async def test_the_same_attack_finds_nothing_where_nothing_is_planted(
 ) -> None:
     watch = Watch(books, f"attack: {name}", seed)
     await Attack(instance, staff, http, books, seed).all()[name]()
-    tally = await watch.tally(injected=1)
-    assert tally.is_clean(), "\n".join(tally.found)
+    summary = await watch.summary(injected=1)
+    assert summary.is_clean(), "\n".join(summary.found)

@@ -40,10 +40,10 @@ class Caller:
         self.writer.write(words)
         await self.writer.drain()
 
-    async def hears(self, count: int) -> bytes:
+    async def receives(self, count: int) -> bytes:
         return await asyncio.wait_for(self.reader.readexactly(count), 10)
 
-    async def hears_nothing(self) -> None:
+    async def receives_nothing(self) -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(self.reader.read(1), SILENCE)
 
@@ -67,7 +67,7 @@ async def call(wire: Wire) -> AsyncIterator[Call]:
 async def test_a_whole_wire_carries_both_ways(wire: Wire, call: Call) -> None:
     caller = await call()
     await caller.says(b"hello")
-    assert await caller.hears(5) == b"hello"
+    assert await caller.receives(5) == b"hello"
 
 
 @pytest.mark.parametrize("fault", [Wire.black_hole, Wire.one_way])
@@ -77,31 +77,31 @@ async def test_what_was_held_arrives_when_the_wire_is_healed(
     caller = await call()
     await asyncio.to_thread(fault, wire)  # type: ignore[arg-type]
     await caller.says(b"hello")
-    await caller.hears_nothing()
+    await caller.receives_nothing()
     await asyncio.to_thread(wire.heal)
-    assert await caller.hears(5) == b"hello"
+    assert await caller.receives(5) == b"hello"
 
 
-async def test_a_slow_wire_keeps_everything_and_takes_its_time(wire: Wire, call: Call) -> None:
+async def test_a_slow_connection_delivers_everything(wire: Wire, call: Call) -> None:
     caller = await call()
     wire.delay = SILENCE
     began = asyncio.get_running_loop().time()
     await caller.says(b"hello")
-    assert await caller.hears(5) == b"hello"
+    assert await caller.receives(5) == b"hello"
     assert asyncio.get_running_loop().time() - began >= 2 * SILENCE
 
 
 async def test_a_cut_wire_ends_what_there_was_and_takes_nothing_new(wire: Wire, call: Call) -> None:
     caller = await call()
     await caller.says(b"hello")
-    await caller.hears(5)
+    await caller.receives(5)
     await asyncio.to_thread(wire.cut)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-        await caller.hears(1)
+        await caller.receives(1)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         late = await call()
-        await late.hears(1)
+        await late.receives(1)
     await asyncio.to_thread(wire.heal)
     again = await call()
     await again.says(b"hello")
-    assert await again.hears(5) == b"hello"
+    assert await again.receives(5) == b"hello"

@@ -44,7 +44,7 @@ def test_every_answer_names_its_request(gateway: Gateway) -> None:
     assert answers[1].json()["request_id"] == ids[1]
 
 
-def test_no_answer_tells_of_the_machinery(gateway: Gateway) -> None:
+def test_no_response_reveals_the_servers_behind_it(gateway: Gateway) -> None:
     with gateway.client() as client:
         for answer in (client.delete("/v1/orders/1"), client.get("/nowhere")):
             assert not [name for name in answer.headers if name.startswith("x-envoy")]

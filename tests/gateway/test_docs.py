@@ -129,7 +129,7 @@ def test_the_whole_holds_every_public_path_and_no_other(whole: dict[str, Any]) -
     }  # fmt: skip
 
 
-def test_operations_are_told_apart_and_grouped_by_service(whole: dict[str, Any]) -> None:
+def test_operations_have_distinct_names_grouped_by_service(whole: dict[str, Any]) -> None:
     in_cart = whole["paths"]["/v1/carts/{cart_id}"]["get"]
     in_orders = whole["paths"]["/v1/orders/{order_id}"]["get"]
     assert (in_cart["operationId"], in_orders["operationId"]) == ("read_one", "orders_read_one")
@@ -141,7 +141,7 @@ def test_operations_are_told_apart_and_grouped_by_service(whole: dict[str, Any])
     ]
 
 
-def test_what_services_define_alike_is_shared_and_the_rest_told_apart(
+def test_equal_schemas_are_shared_and_others_have_distinct_names(
     whole: dict[str, Any],
 ) -> None:
     schemas = whole["components"]["schemas"]
@@ -173,7 +173,7 @@ def test_every_reference_leads_somewhere(whole: dict[str, Any]) -> None:
         assert name in whole["components"][section]
 
 
-def test_the_whole_says_which_operations_take_a_token(whole: dict[str, Any]) -> None:
+def test_the_merged_document_declares_which_operations_take_a_token(whole: dict[str, Any]) -> None:
     needed = whole["paths"]["/v1/orders/{order_id}"]["get"]["security"]
     assert [list(requirement) for requirement in needed] == [["HTTPBearer"]]
     for scheme in whole["components"]["securitySchemes"].values():
@@ -187,7 +187,7 @@ def test_each_service_has_a_document_of_its_own(docs: httpx.Client) -> None:
     assert list(document["paths"]) == ["/v1/orders/{order_id}"]
 
 
-def test_a_service_nobody_knows_has_none(docs: httpx.Client) -> None:
+def test_an_unknown_service_has_no_document(docs: httpx.Client) -> None:
     answer = docs.get("/docs/openapi/postgres.json")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert docs.get("/docs/assets/..%2fdocs_server.py").status_code == 404

@@ -70,7 +70,7 @@ def test_each_principal_has_a_limit_of_its_own(
             assert client.delete("/v1/carts/1").status_code == 200
 
 
-def test_the_headers_tell_of_the_limit_that_is_nearer(
+def test_the_headers_show_the_limit_that_is_nearer(
     start_gateway: StartGateway, identity: Identity
 ) -> None:
     limited = start_gateway(rate_limit_per_address=10, rate_limit_per_principal=5)

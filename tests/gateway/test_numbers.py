@@ -75,7 +75,7 @@ def test_the_port_leads_to_nothing_else(
     assert lonely.process.poll() is None
 
 
-def test_nobody_reads_them_in_public(lonely: Gateway) -> None:
+def test_metrics_are_not_public(lonely: Gateway) -> None:
     answer = httpx.get(f"{lonely.url}/metrics")
     assert answer.status_code == 404
     assert "envoy_" not in answer.text

@@ -153,7 +153,7 @@ def test_the_mail_page_is_served_below_its_prefix(gateway: Gateway) -> None:
     assert (page["service"], page["path"]) == ("mail", "/messages")
 
 
-def test_the_gateway_tells_its_own_health(gateway: Gateway) -> None:
+def test_the_gateway_reports_its_own_health(gateway: Gateway) -> None:
     with gateway.client() as client:
         assert client.get("/livez").json() == {"status": "ok"}
         assert client.get("/readyz").status_code == 200

@@ -173,7 +173,7 @@ def test_without_any_keys_a_token_is_neither_good_nor_bad(
     until(lambda: get(ignorant, identity.token()).status_code == 200)
 
 
-def test_what_only_the_gateway_may_say_is_not_taken_from_outside(gateway: Gateway) -> None:
+def test_headers_of_the_gateway_are_not_accepted_from_clients(gateway: Gateway) -> None:
     spoofed = {
         "X-User-Id": "1",
         "x-user": "admin",

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from shopfloor import ENDED, PATIENCE, Buyer, Product, Staff, key, ok
+from shopfloor import ENDED, WAIT_LIMIT, Buyer, Product, Staff, key, ok
 from suite.instance import Instance
 
 AWAY = (502, 503, 504)
@@ -25,13 +25,13 @@ class Persistent:
     """
 
     http: httpx.AsyncClient
-    patience: float = PATIENCE
+    wait_limit: float = WAIT_LIMIT
     seen: Counter[int] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
     async def send(self, method: str, url: str, **request: Any) -> httpx.Response:
         """The first answer that is an answer."""
-        async with asyncio.timeout(self.patience):
+        async with asyncio.timeout(self.wait_limit):
             while True:
                 try:
                     answer = await self.http.request(method, url, **request)
@@ -74,7 +74,7 @@ class ChaosBuyers:
     ) -> list[Any]:
         """Let so many guests buy, strike once the first order is in, and return every saga's end."""
         shopping = [asyncio.create_task(self._shop(product)) for _ in range(buyers)]
-        await asyncio.wait_for(self.first.wait(), PATIENCE)
+        await asyncio.wait_for(self.first.wait(), WAIT_LIMIT)
         await strike()
         await asyncio.gather(*shopping)
         assert self.client.faults == []
@@ -113,7 +113,7 @@ class ChaosBuyers:
 
     async def _ended(self, order_id: str) -> Any:
         """The saga once it has ended, asked for as patiently as everything else."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_LIMIT):
             while True:
                 answer = await self.client.send(
                     "GET", f"/v1/admin/sagas/{order_id}", headers=self.staff.headers

@@ -29,7 +29,7 @@ CHECKOUT = {
 }
 
 
-class Kept(Protocol):
+class Spans(Protocol):
     """Whoever keeps spans."""
 
     def of_trace(self, trace: str) -> list[Seen]:
@@ -39,7 +39,7 @@ class Kept(Protocol):
 class Trace:
     """A trace that the test begins, as a client may, and marks as sampled."""
 
-    def __init__(self, collector: Kept, buyer: Buyer) -> None:
+    def __init__(self, collector: Spans, buyer: Buyer) -> None:
         self.collector = collector
         self.id, self.root = secrets.token_hex(16), secrets.token_hex(8)
         buyer.http.headers["traceparent"] = f"00-{self.id}-{self.root}-01"

@@ -21,7 +21,7 @@ from suite.instance import Instance
 REPLICAS = 2
 NOTICE = 4.0
 STARTS_AT_ONCE = 3
-PATIENCE = 120.0
+WAIT_LIMIT = 120.0
 
 
 def free_ports(count: int) -> list[int]:
@@ -57,7 +57,7 @@ class Replica:
 
     async def ready(self, http: httpx.AsyncClient) -> None:
         """Wait until it says that it is ready."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_LIMIT):
             while True:
                 try:
                     if (await http.get(f"http://127.0.0.1:{self.port}/readyz")).is_success:
@@ -71,7 +71,7 @@ class Replica:
         assert self.process is not None
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        code = await asyncio.to_thread(self.process.wait, PATIENCE)
+        code = await asyncio.to_thread(self.process.wait, WAIT_LIMIT)
         self.drains.append(time.monotonic() - began)
         assert code == 0, f"{self.service} ended with {code}: see {self.log}"
 
@@ -131,7 +131,7 @@ class Fleet:
             )  # fmt: skip
 
     async def _until(self, path: str) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_LIMIT):
             while True:
                 try:
                     if (await self.http.get(self.url + path)).is_success:

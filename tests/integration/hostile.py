@@ -177,7 +177,7 @@ class Document:
             case _:
                 return text_for(schema)
 
-    def spoilt(self, schema: dict[str, Json]) -> Iterator[tuple[str, Json, bool]]:
+    def invalid(self, schema: dict[str, Json]) -> Iterator[tuple[str, Json, bool]]:
         """Bodies with one field spoilt: what was done, the body, and whether it must be refused."""
         whole = self.sample(schema)
         for name in whole if isinstance(whole, dict) else ():

@@ -17,7 +17,7 @@ from aio_pika.abc import AbstractChannel
 
 from chassis.testing import PLAIN
 from recorder import QUEUE, Recorder
-from shopfloor import PATIENCE, until
+from shopfloor import WAIT_LIMIT, until
 from suite import repository
 from suite.instance import Instance
 
@@ -267,14 +267,14 @@ class InvariantChecker:
 
     async def repeated_answers(self) -> list[str]:
         """I6: no message had its effect twice: nothing was said twice for one cause."""
-        heard_twice = await self.rows(
+        received_twice = await self.rows(
             "orders",
             "select order_id, message_id, heard from saga_log where message_id is not null "
             "group by 1, 2, 3 having count(*) > 1",
         )
         return [
             *(f"I6 {fault}" for fault in self.recorder.doubled()),
-            *(f"I6 a saga heard it twice {dict(row)}" for row in heard_twice),
+            *(f"I6 a saga heard it twice {dict(row)}" for row in received_twice),
         ]
 
     async def repeated_effects(self) -> list[str]:
@@ -289,7 +289,9 @@ class InvariantChecker:
             "group by 1, 2, 3 having count(*) > 1",
         )
         mailcatcher = self.instance.url("mailcatcher")
-        async with httpx.AsyncClient(base_url=mailcatcher, timeout=PATIENCE, verify=PLAIN) as http:
+        async with httpx.AsyncClient(
+            base_url=mailcatcher, timeout=WAIT_LIMIT, verify=PLAIN
+        ) as http:
             caught = (await http.get("/messages", params={"limit": 5000})).json()
         ids = Counter(mail["message_id"] for mail in caught)
         again = await self.rows("notifications", "select id from email_messages where attempts > 1")

@@ -22,11 +22,11 @@ ADDRESS = {
     "country": "US",
     "phone": "+15035550100",
 }
-PATIENCE = 60.0
+WAIT_LIMIT = 60.0
 ENDED = ("completed", "cancelled")
 
 
-async def until(condition: Callable[[], Awaitable[Found]], seconds: float = PATIENCE) -> Found:
+async def until(condition: Callable[[], Awaitable[Found]], seconds: float = WAIT_LIMIT) -> Found:
     """Wait until a condition holds; the last thing it saw is in the error when it never does."""
     found: Any = None
     try:
@@ -185,7 +185,7 @@ class Staff:
         """The order's process, step by step."""
         return await self.get(f"/v1/admin/sagas/{order_id}")
 
-    async def ended(self, order_id: str, seconds: float = PATIENCE) -> Any:
+    async def ended(self, order_id: str, seconds: float = WAIT_LIMIT) -> Any:
         """The saga once it is completed or cancelled."""
 
         async def over() -> Any:
@@ -282,7 +282,7 @@ class Buyer:
         url = f"/v1/orders/{order_id}/cancellation"
         return await self.http.post(url, json={}, headers={**self.headers, **key()})
 
-    async def reaches(self, order_id: str, status: str, seconds: float = PATIENCE) -> Any:
+    async def reaches(self, order_id: str, status: str, seconds: float = WAIT_LIMIT) -> Any:
         """The order once it has a status."""
 
         async def there() -> Any:

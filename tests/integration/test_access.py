@@ -125,7 +125,7 @@ def assert_no_faults(found: Iterable[Attempt]) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-async def test_every_operation_admits_whom_it_declares_and_nobody_else(
+async def test_every_operation_admits_only_the_principals_it_declares(
     http: httpx.AsyncClient,
     instance: Instance,
     staff: Staff,

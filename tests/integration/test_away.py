@@ -80,7 +80,7 @@ async def test_without_a_broker_orders_are_taken_and_proceed_when_it_comes(
     assert saga["steps"][0]["heard"] == "Placed"
 
 
-async def test_without_databases_everything_says_so_and_goes_on_afterwards(
+async def test_services_report_missing_databases_and_recover(
     instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker, without: Any
 ) -> None:
     product = await staff.sell(stock=10)
@@ -105,7 +105,7 @@ async def test_without_databases_everything_says_so_and_goes_on_afterwards(
     assert (await buyer.read(order["id"]))["status"] in ("confirmed", "cancelled")
 
 
-async def test_a_service_whose_queue_is_gone_says_so_and_does_not_start_without_it(
+async def test_a_service_without_its_queue_reports_it_and_does_not_start(
     instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     management = instance.environment.broker.management_url

@@ -133,11 +133,11 @@ async def attack(
     assert (await Buyer(http, staff).buys(sound))["status"] == "confirmed"
 
 
-async def test_every_body_is_refused_when_a_field_is_spoilt(attack: Attack) -> None:
+async def test_every_body_with_an_invalid_field_is_refused(attack: Attack) -> None:
     def requests() -> Iterable[Any]:
         for operation in attack.document.operations:
             if operation.schema is not None:
-                for what, body, refused in some(attack.document.spoilt(operation.schema)):
+                for what, body, refused in some(attack.document.invalid(operation.schema)):
                     yield attack.send(operation, what, refused=refused, content=encoded(body))
 
     await attack.all(requests())
@@ -201,7 +201,7 @@ async def test_every_list_refuses_a_cursor_that_no_list_gave_out(attack: Attack)
     await attack.all(requests())
 
 
-async def test_what_nobody_has_is_not_found(attack: Attack) -> None:
+async def test_an_unknown_id_is_not_found(attack: Attack) -> None:
     async def found(operation: Operation) -> None:
         url = operation.url({})
         answer = await attack.send(operation, "of nobody", refused=True, url=url)

@@ -52,7 +52,7 @@ async def test_a_cart_given_back_is_merged_into_the_one_begun_meanwhile(
     assert (again.status_code, again.json()["code"]) == (409, "cart_converted")
 
 
-async def test_a_total_that_changed_is_told_before_anything_is_promised(
+async def test_a_changed_total_is_refused_before_stock_is_held(
     staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)

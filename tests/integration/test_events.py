@@ -21,7 +21,7 @@ from subscriber import Feed, Log
 from suite.instance import Instance
 
 ROOT = Path(__file__).resolve().parents[2]
-Told = dict[UUID, tuple[Envelope, bytes]]
+EventsById = dict[UUID, tuple[Envelope, bytes]]
 
 
 @dataclass
@@ -33,9 +33,9 @@ class Foreign:
     access: Broker
     connections: list[aio_pika.abc.AbstractConnection] = field(default_factory=list)
 
-    async def queue(self, key: str = "#") -> Callable[[], Told]:
+    async def queue(self, key: str = "#") -> Callable[[], EventsById]:
         """Bind the queue; gives what reads all that has come by now."""
-        heard: Told = {}
+        heard: EventsById = {}
         connection = await aio_pika.connect(self.url)
         self.connections.append(connection)
         channel = await connection.channel()
@@ -50,17 +50,17 @@ class Foreign:
         await mine.consume(note)
         return lambda: heard
 
-    async def log(self) -> Told:
+    async def log(self) -> EventsById:
         """Every event of the log; of one that a relay sent twice, the first copy, as in the feed."""
         log = Log(self.url)
         until = await log.end()
-        events: Told = {}
+        events: EventsById = {}
         async for batch in log.read(until=until):
             for each in batch:
                 events.setdefault(each.envelope.id, (each.envelope, each.data))
         return events
 
-    async def fed(self, **query: Any) -> Told:
+    async def fed(self, **query: Any) -> EventsById:
         """Everything the feed gives."""
         return {envelope.id: (envelope, data) async for envelope, data in self.feed.read(**query)}
 
@@ -98,12 +98,12 @@ async def test_one_checkout_is_the_same_wherever_it_is_read(
     await at_rest.settle()
     heard = dict(queue())
 
-    async def in_feed() -> Told:
+    async def in_feed() -> EventsById:
         fed = await foreign.fed()
         return fed if heard.keys() <= fed.keys() else {}
 
     fed, logged = await until(in_feed), await foreign.log()
-    files: Told = {}
+    files: EventsById = {}
     for envelope, data in heard.values():
         file = tmp_path / f"{envelope.id}.json"
         file.write_bytes(structured.write(envelope, data))
@@ -125,7 +125,7 @@ async def test_one_checkout_is_the_same_wherever_it_is_read(
     golden(heard)
 
 
-def broken_expectations(heard: Told) -> list[str]:
+def broken_expectations(heard: EventsById) -> list[str]:
     """What a consumer relies on and a message that was really sent did not have."""
     relied = [
         each
@@ -141,7 +141,7 @@ def broken_expectations(heard: Told) -> list[str]:
     ]
 
 
-def golden(heard: Told) -> None:
+def golden(heard: EventsById) -> None:
     """Example files have the attributes that real events have, and data of the same form."""
     for envelope, data in heard.values():
         entry = catalogue.find(envelope.type)

@@ -94,9 +94,9 @@ async def test_a_guest_becomes_a_customer_buys_and_gets_the_parcel(
         "delivered",
     ]
     assert await staff.level(tea) == (7, 0)
-    await was_told(buyer, letters, order)
+    await was_notified(buyer, letters, order)
     await is_remembered(buyer, order)
-    keeps_secrets(at_rest.recorder, buyer)
+    hides_secrets(at_rest.recorder, buyer)
 
 
 async def tax(staff: Staff) -> None:
@@ -141,7 +141,7 @@ def adds_up(order: Any, cart: Any) -> None:
     assert whole == order["total"]["amount"]
 
 
-async def was_told(buyer: Buyer, letters: Mailbox, order: Any) -> None:
+async def was_notified(buyer: Buyer, letters: Mailbox, order: Any) -> None:
     """Each step was mailed once and shown in the app once."""
     for words in ("is confirmed", "on its way", "in transit", "arrives today", "was delivered"):
         assert order["order_number"] in await letters.expect(words)
@@ -171,7 +171,7 @@ async def is_remembered(buyer: Buyer, order: Any) -> None:
     assert answer.status_code == 404
 
 
-def keeps_secrets(recorder: Recorder, buyer: Buyer) -> None:
+def hides_secrets(recorder: Recorder, buyer: Buyer) -> None:
     """No event that others may read holds an address, a name or anything that opens a door."""
     secrets = (buyer.email, buyer.access_token, TAXED["line1"], TAXED["recipient_name"], "tok_ok")
     told = b"".join(recorder.bodies).decode()

@@ -66,7 +66,7 @@ def test_the_metrics_of_a_query_are_known(expression: str, names: str) -> None:
     assert asked(expression) == set(names.split())
 
 
-async def test_after_a_checkout_the_numbers_say_so_and_nothing_that_is_asked_for_is_absent(
+async def test_a_checkout_shows_in_metrics_and_every_queried_metric_exists(
     instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     async with httpx.AsyncClient(timeout=30) as client:
@@ -101,7 +101,7 @@ async def test_after_a_checkout_the_numbers_say_so_and_nothing_that_is_asked_for
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/v1/metrics", "/orders/metrics", "/v1/../metrics"])
-async def test_nobody_outside_reads_them(http: httpx.AsyncClient, path: str) -> None:
+async def test_metrics_are_closed_to_clients(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path)
     assert answer.status_code == 404
     assert "process_cpu_seconds_total" not in answer.text

@@ -38,7 +38,7 @@ async def waiting_order(buyer: Buyer, staff: Staff) -> str:
     return str(order["id"])
 
 
-async def test_the_timeline_tells_where_an_order_is_and_why(
+async def test_the_timeline_shows_where_an_order_is_and_why(
     desk: OperatorCli, staff: Staff, buyer: Buyer, books: InvariantChecker
 ) -> None:
     order = await buyer.buys(await staff.sell(stock=3))
@@ -79,10 +79,14 @@ async def test_a_saga_that_lost_its_deadline_is_found_resumed_and_compensated(
 
     charges = "select 1 from charges where reference = $1"
     assert len(await books.rows("sandbox", charges, order_id)) == 1
-    deeds = await desk.json("audit", "--service", "orders", "--target", order_id)
-    assert [deed["action"] for deed in deeds] == ["saga.compensate", "saga.retry", "saga.resume"]
-    assert {deed["reason"] for deed in deeds} == {WHY[1]}
-    assert deeds[0]["before"]["stage"] == "awaiting_customer"
+    audit_entries = await desk.json("audit", "--service", "orders", "--target", order_id)
+    assert [deed["action"] for deed in audit_entries] == [
+        "saga.compensate",
+        "saga.retry",
+        "saga.resume",
+    ]
+    assert {deed["reason"] for deed in audit_entries} == {WHY[1]}
+    assert audit_entries[0]["before"]["stage"] == "awaiting_customer"
 
 
 async def test_what_staff_settled_by_hand_is_skipped(
@@ -131,7 +135,7 @@ async def test_mail_that_died_of_a_broken_table_is_handed_in_again_once(
     }  # fmt: skip
 
 
-async def test_poison_is_discarded_and_the_trail_keeps_what_it_was(
+async def test_a_discarded_poison_message_stays_in_the_audit_trail(
     instance: Instance, desk: OperatorCli, books: InvariantChecker
 ) -> None:
     await allow_any_name(instance)

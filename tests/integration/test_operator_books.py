@@ -130,7 +130,7 @@ async def reconciled(desk: OperatorCli, damaged: Damaged) -> dict[str, list[Any]
     return told
 
 
-async def test_every_kind_of_damage_is_found_proposed_and_mended(
+async def test_every_kind_of_damage_is_found_proposed_and_repaired(
     desk: OperatorCli, staff: Staff, damaged: Damaged, at_rest: InvariantChecker
 ) -> None:
     assert (await staff.level(damaged.product)) == (9, 4)
@@ -152,8 +152,8 @@ async def test_every_kind_of_damage_is_found_proposed_and_mended(
     ] == "paid"
     await give_up_the_refund_of_nothing(desk, damaged.vanished)
     assert (await staff.level(damaged.product)) == (9, 2)
-    deeds = await desk.json("audit", "--limit", "100")
-    done = {deed["action"] for deed in deeds if deed["reason"] == WHY[1]}
+    audit_entries = await desk.json("audit", "--limit", "100")
+    done = {deed["action"] for deed in audit_entries if deed["reason"] == WHY[1]}
     assert done >= {"hold.release", "payment.restate", "payment.refund", "saga.compensate"}
 
 

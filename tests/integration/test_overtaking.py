@@ -129,10 +129,10 @@ async def test_a_parcel_that_left_before_the_recall_stays_sold_and_the_rest_is_r
         url = f"/v1/admin/shipments/{parcels[order['id']][0]['id']}/tracking-events"
         await staff.post(url, {"type": "shipped"})
 
-    async def both_told() -> bool:
+    async def both_notified() -> bool:
         return not await at_rest.rows("shipping", "select 1 from outbox")
 
-    await until(both_told)
+    await until(both_notified)
     left = await delay_messages(instance, "orders", "shipping.ShipmentHandedOver")
     moved = await delay_messages(instance, "orders", "shipping.ShipmentUpdated")
     instance.start_process("orders")

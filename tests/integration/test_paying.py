@@ -247,7 +247,7 @@ async def test_cash_is_taken_at_the_door_or_the_refused_parcel_comes_back(
     await until(restocked)
 
 
-async def test_an_order_with_nothing_to_pay_asks_no_provider(
+async def test_an_order_with_nothing_to_pay_calls_no_provider(
     staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product = await staff.sell(stock=1)
@@ -335,7 +335,7 @@ async def refund_shows(buyer: Buyer, order_id: str, amount: int, status: str) ->
     await until(shown)
 
 
-async def test_a_refund_that_fails_is_asked_for_again_until_it_works(
+async def test_a_failed_refund_is_retried_until_it_succeeds(
     staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     product: Product = await staff.sell(stock=1)

@@ -102,9 +102,12 @@ async def test_a_role_owns_nothing_and_runs_no_ddl(instance: Instance, service: 
 
 
 async def test_the_detector_sees_a_role_that_may_too_much(instance: Instance) -> None:
-    deeds = {"make a table": OF_THE_OWNER["make a table"], "drop a table": "drop table outbox"}
+    audit_entries = {
+        "make a table": OF_THE_OWNER["make a table"],
+        "drop a table": "drop table outbox",
+    }
     async with session(instance.dsn("cart", "migrator")) as connection:
-        for deed, statement in deeds.items():
+        for deed, statement in audit_entries.items():
             assert await allowed(connection, statement), deed
     assert await connects(instance.dsn("cart", "postgres"))
 

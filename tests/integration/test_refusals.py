@@ -236,7 +236,7 @@ async def charged(instance: Instance, order_id: str) -> dict[str, Any] | None:
     return charges[0] if charges else None
 
 
-async def test_what_the_provider_says_amiss_confirms_nothing(
+async def test_a_mismatch_at_the_provider_confirms_nothing(
     http: httpx.AsyncClient,
     instance: Instance,
     staff: Staff,

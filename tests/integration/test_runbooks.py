@@ -27,7 +27,7 @@ def desk(instance: Instance, staff: Staff) -> OperatorCli:
     return OperatorCli(instance.url("gateway"), staff.token)
 
 
-async def test_what_the_runbooks_say_can_be_typed(
+async def test_commands_of_the_runbooks_run(
     desk: OperatorCli, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     order = await buyer.buys(await staff.sell(stock=3))

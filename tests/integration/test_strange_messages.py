@@ -127,7 +127,7 @@ async def reasons_given(instance: Instance, service: str, count: int) -> None:
             assert "x-sender" in letter.headers
 
 
-async def test_the_broker_lets_nobody_send_what_is_not_theirs(instance: Instance) -> None:
+async def test_the_broker_rejects_messages_of_other_owners(instance: Instance) -> None:
     refused = 0
     attempts = [
         ("shipping", "commands", "inventory.ReserveStock", "shipping"),

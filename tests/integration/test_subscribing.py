@@ -43,7 +43,7 @@ def guide(instance: Instance) -> str:
     return "\n".join([as_exports(instance.environment.of_operator()), second, *blocks[1:]])
 
 
-async def test_the_guide_for_other_systems_does_what_it_says(
+async def test_the_guide_for_other_systems_works_as_written(
     instance: Instance, staff: Staff, buyer: Buyer, at_rest: InvariantChecker
 ) -> None:
     order = await buyer.buys(await staff.sell(stock=5))

@@ -21,7 +21,7 @@ begin
 end $$;
 create trigger cut_trace before insert on outbox for each row execute function cut_trace();
 """
-MENDED = "drop trigger cut_trace on outbox; drop function cut_trace();"
+REPAIRED = "drop trigger cut_trace on outbox; drop function cut_trace();"
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_a_trace_that_is_cut_at_the_outbox_is_seen(
         await buyer.buys(product, 1)
         await at_rest.settle()
     finally:
-        await connection.execute(MENDED)
+        await connection.execute(REPAIRED)
         await connection.close()
     del buyer.http.headers["traceparent"]
 
@@ -96,6 +96,6 @@ async def test_a_trace_that_is_cut_at_the_outbox_is_seen(
     await until(begun)
     found = trace.faults()
     assert "inventory has no span `process commands:inventory.ReserveStock:svc.inventory`" in found
-    strays = {span.trace for span in collector.spans if span.service == "inventory"}
-    assert strays
-    assert trace.id not in strays
+    orphans = {span.trace for span in collector.spans if span.service == "inventory"}
+    assert orphans
+    assert trace.id not in orphans

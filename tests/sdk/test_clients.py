@@ -11,7 +11,7 @@ from suite.sdk import Sdk, SdkFailed
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_python_client_keeps_its_own_types(clients: Sdk) -> None:
+def test_the_python_client_has_its_own_types(clients: Sdk) -> None:
     clients.check_python()
 
 
@@ -35,11 +35,11 @@ def test_a_wrong_argument_is_seen_by_the_typescript_compiler(clients: Sdk, tmp_p
         'const shop = cartwright({ baseUrl: "http://shop" });\n'
         'await shop.POST("/v1/carts", { body: { items: [] } });\n'
     )
-    sound, spoilt = tmp_path / "sound.mts", tmp_path / "spoilt.mts"
+    sound, invalid = tmp_path / "sound.mts", tmp_path / "spoilt.mts"
     sound.write_text(right)
-    spoilt.write_text(right.replace("items: []", 'items: "none"'))
+    invalid.write_text(right.replace("items: []", 'items: "none"'))
     with pytest.raises(SdkFailed, match=r"spoilt\.mts.*TS2322") as failure:
-        clients.check_typescript(sound, spoilt)
+        clients.check_typescript(sound, invalid)
     assert "sound.mts" not in str(failure.value)
 
 

@@ -58,12 +58,12 @@ def with_a_name_taken(operation: Document) -> None:
 def test_redocly_sees_what_it_looks_for(
     spoil: Callable[[Document], None], rule: str, clients: Sdk, whole: Document, tmp_path: Path
 ) -> None:
-    spoilt = copy.deepcopy(whole)
+    invalid = copy.deepcopy(whole)
     # One path is enough to see a rule at work, and quick.
-    spoilt["paths"] = {path: spoilt["paths"][path] for path in ("/v1/orders",)}
-    spoil(spoilt["paths"][PLACE[0]][PLACE[1]])
+    invalid["paths"] = {path: invalid["paths"][path] for path in ("/v1/orders",)}
+    spoil(invalid["paths"][PLACE[0]][PLACE[1]])
     file = tmp_path / "openapi.json"
-    file.write_text(json.dumps(spoilt))
+    file.write_text(json.dumps(invalid))
     assert rule in {found["ruleId"] for found in clients.lint(file)}
 
 
@@ -72,6 +72,6 @@ def test_it_is_a_valid_document(whole: Document) -> None:
 
 
 def test_an_invalid_document_is_seen(whole: Document) -> None:
-    spoilt = copy.deepcopy(whole)
-    spoilt["paths"] = {"/v1/orders": {"post": {"responses": {"200": {"no": "description"}}}}}
-    assert list(OpenAPIV31SpecValidator(spoilt).iter_errors())
+    invalid = copy.deepcopy(whole)
+    invalid["paths"] = {"/v1/orders": {"post": {"responses": {"200": {"no": "description"}}}}}
+    assert list(OpenAPIV31SpecValidator(invalid).iter_errors())

@@ -69,13 +69,13 @@ def capture_without_idempotency_key() -> None:
 
     charge, capture = Sandbox.charge, Sandbox.capture
 
-    async def charge_anew(self: Any, target: Any, new: Any, key: str) -> Any:
+    async def charge_again(self: Any, target: Any, new: Any, key: str) -> Any:
         return await charge(self, target, new, str(new_id()))
 
-    async def capture_anew(self: Any, target: Any, key: str) -> Any:
+    async def capture_again(self: Any, target: Any, key: str) -> Any:
         return await capture(self, target, str(new_id()))
 
-    Sandbox.charge, Sandbox.capture = charge_anew, capture_anew
+    Sandbox.charge, Sandbox.capture = charge_again, capture_again
 
 
 def saga_that_forgets_finished_rows() -> None:
