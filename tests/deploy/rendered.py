@@ -16,6 +16,8 @@ K8S = repository.ROOT / "deploy/k8s"
 OVERLAYS = ("dev", "production")
 OLDEST_KUSTOMIZE = 5
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
+# The tests that render the manifests, which only kubectl can.
+NEED_KUBECTL = ("test_manifests*.py", "test_kubectl.py")
 Json = dict[str, Any]
 
 

@@ -1,8 +1,11 @@
 """What a bare system is given of this machine, and what the README says to install on it."""
 
+import ast
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from rendered import NEED_KUBECTL
 
 from engine import bare, readme
 from suite import rabbitmq_programs
@@ -59,3 +62,12 @@ def test_a_user_without_rabbitmq_sees_the_readmes_instruction(manager: str) -> N
 
 def test_on_another_system_the_requirements_are_printed() -> None:
     assert "RabbitMQ 3.10 or newer" in rabbitmq_programs._request("")
+
+
+def test_what_needs_kubectl_does_not_run_without_it() -> None:
+    for file in Path(__file__).parent.glob("test_*.py"):
+        tree = ast.parse(file.read_text())
+        imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+        found = {(node.module, name.name) for node in imports for name in node.names}
+        if found & {("rendered", "manifests"), ("kubectl_lines", "faults")}:
+            assert any(fnmatch(file.name, each) for each in NEED_KUBECTL), file.name
