@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ARRAY, Column, Table
+from sqlalchemy import ARRAY, CHAR, Column, Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import JSON
 
@@ -95,6 +95,9 @@ def _type_of(column: Column[Any]) -> str:
         raise TypeError(f"{column} is an array, which unnest would flatten")
     if isinstance(column.type, JSON):
         return "JSONB"
+    if isinstance(column.type, CHAR):
+        # A cast to CHAR without its length would cut each text down to one character.
+        return "TEXT"
     return column.type.compile(_DIALECT).partition("(")[0]
 
 

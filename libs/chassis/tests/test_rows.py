@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import (
     ARRAY,
+    CHAR,
     BigInteger,
     Column,
     DateTime,
@@ -28,23 +29,24 @@ SHELVES = Table(
     MetaData(),
     Column("id", Uuid, primary_key=True),
     Column("name", String(20)),
+    Column("currency", CHAR(3)),
     Column("pieces", BigInteger),
     Column("notes", JSONB),
     Column("counted_at", DateTime(timezone=True)),
     Column("sequence", BigInteger),
     Column("tags", ARRAY(Text)),
 )
-COLUMNS = ("id", "name", "pieces", "notes", "counted_at", "sequence")
+COLUMNS = ("id", "name", "currency", "pieces", "notes", "counted_at", "sequence")
 ROWS = RowArrays(SHELVES, COLUMNS)
 MAKE = text(
-    "create temporary table shelves (id uuid primary key, name varchar(20), pieces bigint,"
+    "create temporary table shelves (id uuid primary key, name varchar(20), currency char(3), pieces bigint,"
     " notes jsonb, counted_at timestamptz, sequence bigint, tags text[]) on commit drop"
 )
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def shelf(**values: Any) -> SimpleNamespace:
-    defaults = {"id": new_id(), "name": "A", "pieces": 1, "notes": {"a": [1]}}
+    defaults = {"id": new_id(), "name": "A", "currency": "EUR", "pieces": 1, "notes": {"a": [1]}}
     return SimpleNamespace(**defaults | {"counted_at": NOON, "sequence": 1} | values)
 
 
