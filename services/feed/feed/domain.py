@@ -1,4 +1,4 @@
-"""What the feed keeps: events at their positions, and who may read which of them."""
+"""Events at their positions, and the subscribers that may read them."""
 
 import re
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ class Base(Model):
 
 
 class Event(Base):
-    """One event of the log; `document` is the whole message as the feed gives it.
+    """One event of the log; `document` is the whole message as the feed returns it.
 
-    An event that was sent twice stands in the log twice, and here at its first place alone.
+    A redelivered event has two offsets in the log, and here the position of its first one.
     """
 
     __tablename__ = "events"
@@ -45,7 +45,7 @@ class Event(Base):
 
 
 class LogStart(Base):
-    """A position at which a log begins that was made anew; the first one began at 0."""
+    """The position of offset 0 of a recreated log; the first log starts at position 0."""
 
     __tablename__ = "log_starts"
 
@@ -63,23 +63,23 @@ class Subscriber(Stamped, Base):
     token_hash: Mapped[str] = mapped_column(Text, unique=True)
     types: Mapped[list[str]] = mapped_column(ARRAY(Text))
 
-    def may_read(self, wanted: Sequence[str]) -> bool:
-        """Whether every type asked for is one of those granted."""
-        return all(any(covers(granted, each) for granted in self.types) for each in wanted)
+    def may_read(self, requested: Sequence[str]) -> bool:
+        """Whether the grants cover every requested type."""
+        return all(any(covers(granted, each) for granted in self.types) for each in requested)
 
 
-def covers(granted: str, wanted: str) -> bool:
-    """Whether a grant such as `orders.*` holds what is wanted, such as `orders.OrderPlaced`."""
-    if granted in ("*", wanted):
+def covers(granted: str, requested: str) -> bool:
+    """Whether a grant such as `orders.*` covers a type such as `orders.OrderPlaced`."""
+    if granted in ("*", requested):
         return True
     owner, _, name = granted.partition(".")
-    return wanted.startswith(f"{owner}." if name == "*" else f"{granted}.")
+    return requested.startswith(f"{owner}." if name == "*" else f"{granted}.")
 
 
-def pattern_of(wanted: str) -> str:
+def like_pattern(requested: str) -> str:
     """The SQL pattern of full type names for `*`, `orders.*`, `orders.OrderPlaced` or a version."""
-    if wanted == "*":
+    if requested == "*":
         return f"{SUITE}.%"
-    owner, name, *version = wanted.replace("_", r"\_").split(".")
+    owner, name, *version = requested.replace("_", r"\_").split(".")
     tail = "%" if name == "*" else ".".join([name, *(version or ["v%"])])
     return f"{SUITE}.{owner}.{tail}"

@@ -1,4 +1,4 @@
-"""The feed handles no message of its own: it reads the log itself."""
+"""The feed's queue brings revoked access tokens alone; its events come from the log."""
 
 from chassis.bus import Bus
 from feed.settings import FeedSettings

@@ -1,4 +1,4 @@
-"""What the feed must be told besides what every service is told."""
+"""The feed's settings."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from chassis.settings import ServiceSettings
 
 
 class FeedSettings(ServiceSettings):
-    """The feed's own settings."""
+    """The feed's own settings, beside those of every service."""
 
     keep_days: int = Field(
         90, ge=1, le=3650, description="days for which events can be read", examples=["90"]

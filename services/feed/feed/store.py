@@ -1,41 +1,41 @@
-"""Queries on events and subscribers."""
+"""Queries on events, log positions and subscribers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import Table, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.rows import RowArrays
 from contracts import structured
-from feed.domain import Event, LogStart, Subscriber, pattern_of
+from feed.domain import Event, LogStart, Subscriber, like_pattern
 from subscriber import Logged
 
-FORGOTTEN_AT_ONCE = 5000
-NEWEST = text(
+DELETE_BATCH = 5000
+LOG_POSITION = text(
     "select start, position, cast(event_id as text) "
     "from (select coalesce(max(position), 0) as start from log_starts) as log "
     "left join (select position, event_id from events order by position desc limit 1) as newest "
     "on true"
 )
-START = text("select coalesce(max(position), 0) from log_starts")
-# Whoever keeps events holds off whoever finds the log renewed, and not its like.
-KEEPING = text("lock table log_starts in row share mode")
-RENEWING = text("lock table log_starts in exclusive mode")
-KEEP = text(
-    "insert into events (position, event_id, type, source, subject, time, document) "
-    "select * from unnest(cast(:positions as bigint[]), cast(:ids as uuid[]), "
-    "cast(:types as text[]), "
-    "cast(:sources as text[]), cast(:subjects as text[]), cast(:times as timestamptz[]), "
-    "cast(:documents as bytea[])) on conflict do nothing"
+LOG_START = text("select coalesce(max(position), 0) from log_starts")
+# Appends run beside each other; starting a new log excludes them and other starts.
+LOCK_FOR_APPEND = text("lock table log_starts in row share mode")
+LOCK_FOR_NEW_LOG = text("lock table log_starts in exclusive mode")
+EVENTS = RowArrays(
+    cast("Table", Event.__table__),
+    ("position", "event_id", "type", "source", "subject", "time", "document"),
 )
+# The event's id is unique too: a redelivered event stays at its first position.
+APPEND_EVENTS = text(f"{EVENTS.insert()} on conflict do nothing")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """How far a log was read: where its offset 0 is held, and the newest event held."""
+class LogPosition:
+    """The position of the log's offset 0, and the newest stored event of any log."""
 
     start: int
     newest: int | None
@@ -43,73 +43,66 @@ class Place:
 
     @property
     def offset(self) -> int | None:
-        """The newest event's offset in the log; None when nothing of this log is held."""
+        """The newest event's offset in the log; None while no event of this log is stored."""
         return None if self.newest is None or self.newest < self.start else self.newest - self.start
 
 
-class LogWasRenewed(Exception):
-    """Somebody else found the log to be another: offsets mean other positions now."""
+class LogReplaced(Exception):
+    """Another process started a new log: offsets map to other positions now."""
 
 
 async def get_bounds(tx: AsyncSession) -> tuple[int, int] | None:
-    """The oldest and the newest position held, or None when nothing is."""
+    """The oldest and the newest stored position; None for an empty feed."""
     oldest, newest = (
         await tx.execute(select(func.min(Event.position), func.max(Event.position)))
     ).one()
     return None if newest is None else (oldest, newest)
 
 
-async def get_place(tx: AsyncSession) -> Place:
-    """How far the log was read."""
-    return Place(*(await tx.execute(NEWEST)).one())
+async def get_log_position(tx: AsyncSession) -> LogPosition:
+    """The position up to which the log was copied."""
+    return LogPosition(*(await tx.execute(LOG_POSITION)).one())
 
 
-async def begin_anew(tx: AsyncSession, seen: Place) -> Place:
-    """Hold the log that is there now behind all that is held; the place from then on.
+async def start_log(tx: AsyncSession, seen: LogPosition) -> LogPosition:
+    """Start a recreated log behind the newest stored event; returns the position from then on.
 
-    Nothing changes when somebody else has found it out since `seen`.
+    Does nothing if another process has started it since `seen` was read.
     """
-    await tx.execute(RENEWING)
-    now = await get_place(tx)
-    if now.start != seen.start or now.offset is None:
-        return now
-    start = int(now.newest or 0) + 1
+    await tx.execute(LOCK_FOR_NEW_LOG)
+    current = await get_log_position(tx)
+    if current.start != seen.start or current.offset is None:
+        return current
+    start = int(current.newest or 0) + 1
     await tx.execute(insert(LogStart).values(position=start))
-    return replace(now, start=start)
+    return replace(current, start=start)
 
 
-async def keep(tx: AsyncSession, events: Sequence[Logged], start: int = 0) -> None:
-    """Keep events of the log that begins at `start`; what is held already stays as it is.
+async def append_events(tx: AsyncSession, events: Sequence[Logged], start: int = 0) -> None:
+    """Append events of the log that starts at position `start`; stored events stay unchanged.
 
-    An event whose id is held was sent once more, after a crash: it stays where it stood first.
-
-    Raises LogWasRenewed when another log begins behind it already.
+    Raises LogReplaced once a newer log has started.
     """
-    await tx.execute(KEEPING)
-    if (await get_start(tx)) != start:
-        raise LogWasRenewed
-    envelopes = [each.envelope for each in events]
-    await tx.execute(
-        KEEP,
-        {
-            "positions": [start + each.offset for each in events],
-            "ids": [envelope.id for envelope in envelopes],
-            "types": [envelope.type for envelope in envelopes],
-            "sources": [envelope.source for envelope in envelopes],
-            "subjects": [envelope.subject for envelope in envelopes],
-            "times": [envelope.time for envelope in envelopes],
-            "documents": [structured.write(each.envelope, each.data) for each in events],
-        },
-    )
+    await tx.execute(LOCK_FOR_APPEND)
+    if int((await tx.execute(LOG_START)).scalar_one()) != start:
+        raise LogReplaced
+    rows = [
+        Event(
+            position=start + each.offset,
+            event_id=each.envelope.id,
+            type=each.envelope.type,
+            source=each.envelope.source,
+            subject=each.envelope.subject,
+            time=each.envelope.time,
+            document=structured.write(each.envelope, each.data),
+        )
+        for each in events
+    ]
+    await tx.execute(APPEND_EVENTS, EVENTS.parameters(rows))
 
 
-async def get_start(tx: AsyncSession) -> int:
-    """Where the newest log begins."""
-    return int((await tx.execute(START)).scalar_one())
-
-
-async def forget_before(tx: AsyncSession, position: int) -> None:
-    """Delete every event before a position: a cursor from there on is one that expired."""
+async def delete_events_before(tx: AsyncSession, position: int) -> None:
+    """Delete every event before a position; cursors before it are expired from then on."""
     await tx.execute(delete(Event).where(Event.position < position))
 
 
@@ -124,15 +117,15 @@ async def list_events(
     subject: str | None = None,
     source: str | None = None,
 ) -> list[tuple[int, bytes]]:
-    """Positions and documents behind `after` and not behind `until`, in the order of the log."""
+    """Positions and documents of `after` < position <= `until`, in the order of the log."""
     query = (
         select(Event.position, Event.document)
-        .where(Event.position > after, Event.position <= until, _is_one_of(granted))
+        .where(Event.position > after, Event.position <= until, _has_type(granted))
         .order_by(Event.position)
         .limit(limit)
     )
     if types:
-        query = query.where(_is_one_of(types))
+        query = query.where(_has_type(types))
     if subject is not None:
         query = query.where(Event.subject == subject)
     if source is not None:
@@ -140,20 +133,22 @@ async def list_events(
     return [(position, document) for position, document in await tx.execute(query)]
 
 
-def _is_one_of(types: Sequence[str]) -> Any:
-    return Event.type.like(func.any([pattern_of(each) for each in types]))
+def _has_type(types: Sequence[str]) -> Any:
+    return Event.type.like(func.any([like_pattern(each) for each in types]))
 
 
-async def forget(tx: AsyncSession, now: datetime, days: int) -> int:
-    """Delete the oldest events that are older than this; returns how many."""
-    old = (
+async def delete_expired_events(tx: AsyncSession, now: datetime, retention_days: int) -> int:
+    """Delete up to DELETE_BATCH of the oldest events past their retention; returns how many."""
+    expired = (
         select(Event.position)
-        .where(Event.time < now - timedelta(days=days))
+        .where(Event.time < now - timedelta(days=retention_days))
         .order_by(Event.position)
-        .limit(FORGOTTEN_AT_ONCE)
+        .limit(DELETE_BATCH)
     )
-    gone = await tx.execute(delete(Event).where(Event.position.in_(old)).returning(Event.position))
-    return len(gone.all())
+    deleted = await tx.execute(
+        delete(Event).where(Event.position.in_(expired)).returning(Event.position)
+    )
+    return len(deleted.all())
 
 
 async def find_subscriber(tx: AsyncSession, token_hash: str) -> Subscriber | None:
@@ -171,10 +166,10 @@ async def list_subscribers(tx: AsyncSession, limit: int, after: str | None) -> l
     return list(await tx.scalars(query))
 
 
-async def put_subscriber(
+async def upsert_subscriber(
     tx: AsyncSession, name: str, types: Sequence[str], token_hash: str
 ) -> Subscriber:
-    """Make a subscriber, or give one other types and another token."""
+    """Create a subscriber, or replace the types and token of an existing one."""
     values = {"types": list(types), "token_hash": token_hash, "updated_at": func.now()}
     statement = (
         insert(Subscriber)
@@ -186,6 +181,6 @@ async def put_subscriber(
 
 
 async def delete_subscriber(tx: AsyncSession, name: str) -> bool:
-    """Take a subscriber away; tells whether there was one."""
-    gone = delete(Subscriber).where(Subscriber.name == name).returning(Subscriber.name)
-    return (await tx.execute(gone)).first() is not None
+    """Delete a subscriber; returns whether it existed."""
+    deleted = delete(Subscriber).where(Subscriber.name == name).returning(Subscriber.name)
+    return (await tx.execute(deleted)).first() is not None

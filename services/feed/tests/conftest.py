@@ -1,4 +1,4 @@
-"""The feed on a database of its own, with events put into it as the log would bring them."""
+"""The feed on a test database, and fixtures that append events and grant tokens."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from subscriber import Logged
 
 __all__ = ["shop", "vhost"]
 
-Keep = Callable[..., Awaitable[list[Logged]]]
+Append = Callable[..., Awaitable[list[Logged]]]
 Grant = Callable[..., Awaitable[dict[str, str]]]
 
 
@@ -40,7 +40,7 @@ def operator(feed: Harness[Any]) -> dict[str, str]:
 
 
 def example(name: str, offset: int, **changes: Any) -> Logged:
-    """An event of the catalogue at a position of the log."""
+    """An event of the catalogue at an offset of the log."""
     entry = catalogue.find(name)
     assert entry is not None
     envelope, data = structured.read(entry.example)
@@ -49,27 +49,27 @@ def example(name: str, offset: int, **changes: Any) -> Logged:
 
 
 @pytest.fixture
-def keep(feed: Harness[Any]) -> Keep:
-    """Put events into the feed, from a position on."""
+def append(feed: Harness[Any]) -> Append:
+    """Append events from a position on, as the copy of the log does."""
 
-    async def put(*names: str, start: int = 0, **changes: Any) -> list[Logged]:
+    async def append_examples(*names: str, start: int = 0, **changes: Any) -> list[Logged]:
         events: Sequence[Logged] = [example(n, start + i, **changes) for i, n in enumerate(names)]
         async with feed.transaction() as tx:
-            await store.keep(tx, events)
+            await store.append_events(tx, events)
         return list(events)
 
-    return put
+    return append_examples
 
 
 @pytest.fixture
 def grant(feed: Harness[Any], operator: dict[str, str]) -> Grant:
-    """A subscriber's headers."""
+    """Grant a system access; returns its headers."""
 
-    async def give(name: str = "billing", *types: str) -> dict[str, str]:
+    async def grant_access(name: str = "billing", *types: str) -> dict[str, str]:
         body = {"types": list(types)} if types else {}
         url = f"/v1/admin/subscribers/{name}"
         answer = await feed.client.put(url, json=body, headers=operator)
         assert answer.status_code == 200, answer.text
         return {"X-Feed-Token": answer.json()["token"]}
 
-    return give
+    return grant_access

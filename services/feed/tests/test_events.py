@@ -1,4 +1,4 @@
-"""Reading the feed: every event once, in order, the same bytes, and only what one may see."""
+"""Reading the feed: every event once, in order, byte for byte, within the granted types."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -12,33 +12,33 @@ from chassis.testing import Harness, model_differences
 from contracts import structured
 from contracts.identity import UserTokensRevoked
 from feed import store
-from feed.domain import covers, pattern_of
+from feed.domain import covers, like_pattern
 from feed.main import service
 from subscriber import Logged
 
 Feed = Harness[Any]
-Keep = Callable[..., Awaitable[list[Logged]]]
+Append = Callable[..., Awaitable[list[Logged]]]
 Grant = Callable[..., Awaitable[dict[str, str]]]
 
 
 async def read(
     feed: Feed, headers: dict[str, str], after: str = "", **query: Any
 ) -> tuple[list[Any], str]:
-    asked = {"after": after, **query} if after else query
-    answer = await feed.client.get("/v1/events", params=asked, headers=headers)
+    params = {"after": after, **query} if after else query
+    answer = await feed.client.get("/v1/events", params=params, headers=headers)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
     return structured.read_batch(answer.content, "items"), answer.json()["next_cursor"]
 
 
-async def test_events_come_as_they_were_said(feed: Feed, keep: Keep, grant: Grant) -> None:
-    kept = await keep("orders.OrderPlaced", "inventory.StockChanged")
+async def test_events_are_returned_as_published(feed: Feed, append: Append, grant: Grant) -> None:
+    appended = await append("orders.OrderPlaced", "inventory.StockChanged")
     found, _ = await read(feed, await grant())
-    assert found == [(each.envelope, each.data) for each in kept]
+    assert found == [(each.envelope, each.data) for each in appended]
 
 
-async def test_a_reader_pages_through_everything_once(feed: Feed, keep: Keep, grant: Grant) -> None:
-    kept = await keep(*["orders.OrderPlaced"] * 7)
+async def test_paging_returns_every_event_once(feed: Feed, append: Append, grant: Grant) -> None:
+    appended = await append(*["orders.OrderPlaced"] * 7)
     headers = await grant()
     ids, cursor = [], ""
     while page := (await read(feed, headers, cursor, limit=3)):
@@ -46,26 +46,28 @@ async def test_a_reader_pages_through_everything_once(feed: Feed, keep: Keep, gr
         ids += [envelope.id for envelope, _ in found]
         if not found:
             break
-    assert ids == [each.envelope.id for each in kept]
-    (late,) = await keep("orders.OrderPlaced", start=7)
+    assert ids == [each.envelope.id for each in appended]
+    (late,) = await append("orders.OrderPlaced", start=7)
     found, _ = await read(feed, headers, cursor)
     assert [envelope.id for envelope, _ in found] == [late.envelope.id]
 
 
-async def test_an_empty_feed_gives_a_cursor_that_misses_nothing(
-    feed: Feed, keep: Keep, grant: Grant
+async def test_the_cursor_of_an_empty_feed_misses_no_later_event(
+    feed: Feed, append: Append, grant: Grant
 ) -> None:
     headers = await grant()
     found, cursor = await read(feed, headers)
     assert (found, cursor) == ([], "")
-    await keep("orders.OrderPlaced")
+    await append("orders.OrderPlaced")
     found, cursor = await read(feed, headers, cursor)
     assert len(found) == 1
     assert await read(feed, headers, cursor) == ([], cursor)
 
 
-async def test_types_subject_and_source_choose(feed: Feed, keep: Keep, grant: Grant) -> None:
-    placed, changed, shipped = await keep(
+async def test_events_are_filtered_by_type_subject_and_source(
+    feed: Feed, append: Append, grant: Grant
+) -> None:
+    placed, changed, shipped = await append(
         "orders.OrderPlaced", "inventory.StockChanged", "orders.OrderShipped"
     )
     headers = await grant()
@@ -81,8 +83,10 @@ async def test_types_subject_and_source_choose(feed: Feed, keep: Keep, grant: Gr
         assert cursor == "2"
 
 
-async def test_one_sees_only_what_was_granted(feed: Feed, keep: Keep, grant: Grant) -> None:
-    await keep("orders.OrderPlaced", "payments.PaymentCaptured", "orders.OrderShipped")
+async def test_a_subscriber_reads_only_granted_types(
+    feed: Feed, append: Append, grant: Grant
+) -> None:
+    await append("orders.OrderPlaced", "payments.PaymentCaptured", "orders.OrderShipped")
     headers = await grant("billing", "orders.OrderPlaced", "inventory.*")
     found, _ = await read(feed, headers)
     assert [envelope.type for envelope, _ in found] == ["cartwright.orders.OrderPlaced.v1"]
@@ -94,12 +98,14 @@ async def test_one_sees_only_what_was_granted(feed: Feed, keep: Keep, grant: Gra
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Feed-Token": "guess"}, {"X-Feed-Token": ""}])
-async def test_nobody_reads_without_a_token(feed: Feed, headers: dict[str, str]) -> None:
+async def test_a_request_without_a_valid_token_is_refused(
+    feed: Feed, headers: dict[str, str]
+) -> None:
     answer = await feed.client.get("/v1/events", headers=headers)
     assert answer.status_code == 401
 
 
-async def test_a_new_token_ends_the_old_and_what_is_taken_away_is_gone(
+async def test_a_new_token_replaces_the_old_and_a_deleted_subscriber_is_refused(
     feed: Feed, grant: Grant, operator: dict[str, str]
 ) -> None:
     old, new = await grant(), await grant()
@@ -121,14 +127,14 @@ async def test_a_new_token_ends_the_old_and_what_is_taken_away_is_gone(
     ]
 
 
-async def test_only_operators_grant(feed: Feed) -> None:
+async def test_only_operators_manage_subscribers(feed: Feed) -> None:
     for headers, status in (({}, 401), (feed.signed_in(permissions=("ops:read",)), 403)):
         url = "/v1/admin/subscribers/billing"
         assert (await feed.client.put(url, json={}, headers=headers)).status_code == status
         assert (await feed.client.delete(url, headers=headers)).status_code == status
 
 
-async def test_a_banned_operator_gets_no_token_that_never_expires(feed: Feed) -> None:
+async def test_a_banned_operator_cannot_manage_subscribers(feed: Feed) -> None:
     operator = new_id()
     headers = feed.signed_in(
         user_id=operator, permissions=("ops:read", "ops:write"), gen={str(operator): 1}
@@ -149,7 +155,7 @@ async def test_a_banned_operator_gets_no_token_that_never_expires(feed: Feed) ->
     ("name", "types"),
     [("Billing", ["*"]), ("billing", []), ("billing", ["%"]), ("billing", ["orders.'x"])],
 )
-async def test_what_cannot_be_granted_is_refused(
+async def test_an_invalid_grant_is_refused(
     feed: Feed, operator: dict[str, str], name: str, types: list[str]
 ) -> None:
     url = f"/v1/admin/subscribers/{name}"
@@ -158,33 +164,31 @@ async def test_what_cannot_be_granted_is_refused(
 
 
 @pytest.mark.parametrize("cursor", ["x", "-1", "٣", "9" * 20, "1.5"])
-async def test_a_cursor_that_is_none_is_refused(feed: Feed, grant: Grant, cursor: str) -> None:
+async def test_a_malformed_cursor_is_refused(feed: Feed, grant: Grant, cursor: str) -> None:
     headers = await grant()
     answer = await feed.client.get("/v1/events", params={"after": cursor}, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor")
 
 
-async def test_a_cursor_behind_what_is_kept_is_told_and_not_passed_over(
-    feed: Feed, keep: Keep, grant: Grant
+async def test_a_cursor_before_the_oldest_event_is_refused_as_expired(
+    feed: Feed, append: Append, grant: Grant
 ) -> None:
     old = datetime.now(UTC) - timedelta(days=91)
-    await keep("orders.OrderPlaced", "orders.OrderPlaced", time=old)
-    await keep("orders.OrderPlaced", start=2)
+    await append("orders.OrderPlaced", "orders.OrderPlaced", time=old)
+    await append("orders.OrderPlaced", start=2)
     headers = await grant()
     _, cursor = await read(feed, headers, limit=1)
     async with feed.transaction() as tx:
-        assert await store.forget(tx, datetime.now(UTC), days=90) == 2
+        assert await store.delete_expired_events(tx, datetime.now(UTC), retention_days=90) == 2
     answer = await feed.client.get("/v1/events", params={"after": cursor}, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (410, "cursor_expired")
     assert len((await read(feed, headers))[0]) == 1
     assert len((await read(feed, headers, "1"))[0]) == 1
 
 
-async def test_a_position_is_kept_once_whoever_brings_it(
-    feed: Feed, keep: Keep, grant: Grant
-) -> None:
-    (first,) = await keep("orders.OrderPlaced")
-    await keep("orders.OrderShipped", "orders.OrderShipped")
+async def test_a_position_is_stored_once(feed: Feed, append: Append, grant: Grant) -> None:
+    (first,) = await append("orders.OrderPlaced")
+    await append("orders.OrderShipped", "orders.OrderShipped")
     found, _ = await read(feed, await grant())
     assert found[0][0].id == first.envelope.id
     assert len(found) == 2
@@ -203,11 +207,11 @@ async def test_a_position_is_kept_once_whoever_brings_it(
         ("orders.*", "ordersx.Placed", False),
     ],
 )
-def test_a_grant_covers_what_it_says(granted: str, wanted: str, *, is_covered: bool) -> None:
+def test_a_grant_covers_the_types_it_names(granted: str, wanted: str, *, is_covered: bool) -> None:
     assert covers(granted, wanted) is is_covered
 
 
-async def test_patterns_match_names_whole(feed: Feed) -> None:
+async def test_patterns_match_whole_names(feed: Feed) -> None:
     for wanted, type_name, matches in (
         ("orders.OrderPlaced", "cartwright.orders.OrderPlaced.v2", True),
         ("orders.OrderPlaced", "cartwright.orders.OrderPlacedNot.v1", False),
@@ -215,16 +219,16 @@ async def test_patterns_match_names_whole(feed: Feed) -> None:
         ("*", "cartwright.a_b.Thing.v1", True),
     ):
         ((found,),) = await feed.sql(
-            "select cast(:name as text) like :pattern", name=type_name, pattern=pattern_of(wanted)
+            "select cast(:name as text) like :pattern", name=type_name, pattern=like_pattern(wanted)
         )
         assert found is matches, wanted
 
 
-def test_the_tables_are_those_of_the_models(template: str) -> None:
+def test_the_models_match_the_migrations(template: str) -> None:
     assert model_differences(service, template) == []
 
 
-async def test_a_subscriber_without_types_cannot_be_written(feed: Feed) -> None:
+async def test_the_database_refuses_a_subscriber_without_types(feed: Feed) -> None:
     with pytest.raises(DBAPIError):
         await feed.sql("insert into subscribers values ('a', 'b', '{}')")
 
@@ -238,7 +242,7 @@ async def test_a_subscriber_without_types_cannot_be_written(feed: Feed) -> None:
         ({"types": ["catalog.ProductSnapshot"], "queue": "../x"}, 422, "invalid_request"),
     ],
 )
-async def test_what_cannot_be_told_is_refused(
+async def test_an_invalid_snapshot_request_is_refused(
     feed: Feed, grant: Grant, body: dict[str, Any], status: int, code: str
 ) -> None:
     headers = await grant("billing", "catalog.*")

@@ -1,4 +1,4 @@
-"""Reading the log on a real broker: from where the feed is, once, and never from another log."""
+"""Copying the log of a real broker: each event once, across restarts, recreation and truncation."""
 
 import asyncio
 import contextlib
@@ -12,15 +12,15 @@ from foreign import Shop, cancelled, placed, shipped, until
 from chassis.ids import new_id
 from chassis.testing import Harness
 from feed import store
-from feed.reading import follow_log
+from feed.jobs import copy_log
 
 from .conftest import example
 
 Feed = Harness[Any]
 
 
-def over(feed: Feed, shop: Shop) -> Any:
-    """What runs, with the broker of these tests."""
+def running_on(feed: Feed, shop: Shop) -> Any:
+    """The running feed, with the broker of these tests."""
     settings = feed.running.settings.model_copy(update={"broker_url": shop.url})
     return replace(feed.running, settings=settings)
 
@@ -30,8 +30,8 @@ async def positions(feed: Feed) -> list[int]:
 
 
 @contextlib.asynccontextmanager
-async def following(feed: Feed, shop: Shop, times: int = 1) -> Any:
-    tasks = [asyncio.create_task(follow_log(over(feed, shop))) for _ in range(times)]
+async def copying(feed: Feed, shop: Shop, times: int = 1) -> Any:
+    tasks = [asyncio.create_task(copy_log(running_on(feed, shop))) for _ in range(times)]
     try:
         yield tasks
     finally:
@@ -40,38 +40,36 @@ async def following(feed: Feed, shop: Shop, times: int = 1) -> Any:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_the_log_is_kept_and_gone_on_with_after_a_stop(feed: Feed, shop: Shop) -> None:
+async def test_copying_continues_after_a_restart(feed: Feed, shop: Shop) -> None:
     await shop.say(*(placed(new_id()) for _ in range(5)))
 
     async def has(count: int) -> bool:
         return await positions(feed) == list(range(count))
 
-    async with following(feed, shop):
+    async with copying(feed, shop):
         await until(lambda: has(5))
     await shop.say(*(placed(new_id()) for _ in range(3)))
-    async with following(feed, shop):
+    async with copying(feed, shop):
         await until(lambda: has(8))
         await shop.say(placed(new_id()))
         await until(lambda: has(9))
-    kept = await feed.sql("select document from events order by position")
-    for (document,), (envelope, data) in zip(kept, shop.said, strict=True):
+    stored = await feed.sql("select document from events order by position")
+    for (document,), (envelope, data) in zip(stored, shop.said, strict=True):
         assert str(envelope.id).encode() in bytes(document)
         assert bytes(document).endswith(b'"data":' + data + b"}")
 
 
-async def test_two_readers_keep_each_event_once(feed: Feed, shop: Shop) -> None:
-    async with following(feed, shop, times=2):
+async def test_two_processes_store_each_event_once(feed: Feed, shop: Shop) -> None:
+    async with copying(feed, shop, times=2):
         await shop.say(*(placed(new_id()) for _ in range(40)))
 
-        async def all_there() -> bool:
+        async def all_stored() -> bool:
             return await positions(feed) == list(range(40))
 
-        await until(all_there)
+        await until(all_stored)
 
 
-async def test_an_event_that_was_sent_again_stands_where_it_stood_first(
-    feed: Feed, shop: Shop
-) -> None:
+async def test_a_redelivered_event_stays_at_its_first_position(feed: Feed, shop: Shop) -> None:
     order = new_id()
     await shop.say(placed(order), shipped(order))
     first, second = shop.said
@@ -80,22 +78,22 @@ async def test_an_event_that_was_sent_again_stands_where_it_stood_first(
     third = shop.said[-1]
     wanted = [str(envelope.id) for envelope, _ in (first, second, third)]
 
-    async def all_there() -> bool:
+    async def all_stored() -> bool:
         return await ids(feed) == wanted
 
-    async with following(feed, shop, times=2):
-        await until(all_there)
+    async with copying(feed, shop, times=2):
+        await until(all_stored)
     assert await positions(feed) == [0, 1, 4]
     await shop.repeat(2)
-    async with following(feed, shop):
+    async with copying(feed, shop):
         await shop.say(placed(new_id()))
         wanted.append(str(shop.said[-1][0].id))
-        await until(all_there)
+        await until(all_stored)
     assert await positions(feed) == [0, 1, 4, 6]
 
 
-async def renewed(shop: Shop, **limits: Any) -> None:
-    """The log is lost, and made anew."""
+async def recreate_log(shop: Shop, **limits: Any) -> None:
+    """Delete the log and declare it again."""
     connection = await aio_pika.connect(shop.url)
     async with connection:
         channel = await connection.channel()
@@ -110,66 +108,68 @@ async def ids(feed: Feed) -> list[str]:
     return [row[0] for row in await feed.sql(query)]
 
 
-@pytest.mark.parametrize("said_before_it_is_read", [0, 1, 5])
-async def test_a_log_made_anew_is_held_behind_the_one_before(
-    feed: Feed, shop: Shop, said_before_it_is_read: int
+@pytest.mark.parametrize("published_before_copying", [0, 1, 5])
+async def test_a_recreated_log_is_appended_behind_the_former(
+    feed: Feed, shop: Shop, published_before_copying: int
 ) -> None:
     await shop.say(*(placed(new_id()) for _ in range(3)))
 
-    async def holds_all() -> bool:
+    async def all_stored() -> bool:
         return await ids(feed) == [str(envelope.id) for envelope, _ in shop.said]
 
-    async with following(feed, shop):
-        await until(holds_all)
-    await renewed(shop)
-    await shop.say(*(placed(new_id()) for _ in range(said_before_it_is_read)))
+    async with copying(feed, shop):
+        await until(all_stored)
+    await recreate_log(shop)
+    await shop.say(*(placed(new_id()) for _ in range(published_before_copying)))
     for _ in range(2):
-        # A second start finds what the first one did, also when two find it at once.
-        async with following(feed, shop, times=2):
+        # The second pass finds the log started already; in each, two processes race to start it.
+        async with copying(feed, shop, times=2):
             await shop.say(placed(new_id()))
-            await until(holds_all)
-    assert await positions(feed) == list(range(5 + said_before_it_is_read))
+            await until(all_stored)
+    assert await positions(feed) == list(range(5 + published_before_copying))
 
 
-async def test_a_reader_of_the_log_before_keeps_nothing_more(feed: Feed, shop: Shop) -> None:
+async def test_events_of_a_replaced_log_are_no_longer_appended(feed: Feed, shop: Shop) -> None:
     await shop.say(placed(new_id()))
     async with feed.transaction() as tx:
-        await store.keep(tx, [example("orders.OrderPlaced", 0)])
-        seen = await store.get_place(tx)
+        await store.append_events(tx, [example("orders.OrderPlaced", 0)])
+        seen = await store.get_log_position(tx)
     async with feed.transaction() as tx:
-        place = await store.begin_anew(tx, seen)
-        assert (place.start, place.offset) == (1, None)
-        assert await store.begin_anew(tx, seen) == place
-    with pytest.raises(store.LogWasRenewed):
+        position = await store.start_log(tx, seen)
+        assert (position.start, position.offset) == (1, None)
+        assert await store.start_log(tx, seen) == position
+    with pytest.raises(store.LogReplaced):
         async with feed.transaction() as tx:
-            await store.keep(tx, [example("orders.OrderPlaced", 1)])
+            await store.append_events(tx, [example("orders.OrderPlaced", 1)])
     assert await positions(feed) == [0]
 
 
-async def test_over_a_hole_in_the_log_nobody_reads_unknowingly(
+async def test_a_cursor_before_a_gap_in_the_log_is_refused_as_expired(
     feed: Feed, shop: Shop, grant: Any
 ) -> None:
     headers = await grant("billing", "*")
-    await renewed(shop, **{"x-max-length-bytes": 20_000, "x-stream-max-segment-size-bytes": 5_000})
+    await recreate_log(
+        shop, **{"x-max-length-bytes": 20_000, "x-stream-max-segment-size-bytes": 5_000}
+    )
     await shop.say(placed(new_id()))
 
     async def has(count: int) -> bool:
         return len(await positions(feed)) == count
 
-    async with following(feed, shop):
+    async with copying(feed, shop):
         await until(lambda: has(1))
     for _ in range(20):
         await shop.say(*(placed(new_id()) for _ in range(5)))
 
-    async def holds_the_newest() -> bool:
+    async def newest_stored() -> bool:
         return (await ids(feed))[-1] == str(shop.said[-1][0].id)
 
-    async with following(feed, shop):
-        await until(holds_the_newest)
-    held = await positions(feed)
-    assert held[0] > 1, "the log forgot nothing"
+    async with copying(feed, shop):
+        await until(newest_stored)
+    stored = await positions(feed)
+    assert stored[0] > 1, "the log was not truncated"
     expired = await feed.client.get("/v1/events", params={"after": "0"}, headers=headers)
     assert (expired.status_code, expired.json()["code"]) == (410, "cursor_expired")
-    from_here = {"after": str(held[0] - 1), "limit": "1"}
+    from_here = {"after": str(stored[0] - 1), "limit": "1"}
     page = await feed.client.get("/v1/events", params=from_here, headers=headers)
-    assert page.json()["next_cursor"] == str(held[0])
+    assert page.json()["next_cursor"] == str(stored[0])
