@@ -29,7 +29,7 @@ def sources() -> list[Path]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_stores_what_is_revoked(service: str) -> None:
     composed = importlib.import_module(f"{service}.main").service
-    handled = {message: composed.bus.many.get(message) for message in REVOKED}
+    handled = {message: composed.bus.batch_handlers.get(message) for message in REVOKED}
     # Identity writes the table in the transaction of the change.
     wanted = None if service == "identity" else revocations.store
     assert handled == dict.fromkeys(REVOKED, wanted)
@@ -67,4 +67,4 @@ def test_tokens_are_verified_in_one_place() -> None:
 def test_every_stream_checks_whether_its_token_is_still_valid() -> None:
     streaming = [file for file in sources() if STREAMS.search(file.read_text())]
     assert streaming
-    assert [file for file in streaming if "still_counts(" not in file.read_text()] == []
+    assert [file for file in streaming if "is_still_valid(" not in file.read_text()] == []

@@ -13,7 +13,7 @@ PLACES = (
     "deploy/k8s/components/servers/postgres.yaml",
     "deploy/k8s/components/postgres-operator/cluster.yaml",
 )
-LIMITS = {name: SETTINGS[name] for name in session_limits.OF_EVERY_SESSION}
+LIMITS = {name: SETTINGS[name] for name in session_limits.ALL_SESSIONS}
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -27,7 +27,7 @@ def attempts_of(kind: str) -> int:
 
 def poison(kind: str) -> aio_pika.Message:
     """A message to orders that looks as if inventory had sent it."""
-    registry.everything()
+    registry.all_messages()
     event = StockReserved(order_id=new_id(), allocations=[])
     type_name, body = event.type_name(), event.encode()
     match kind:

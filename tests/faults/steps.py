@@ -53,7 +53,7 @@ def listeners(root: Path = ROOT) -> dict[str, list[str]]:
 
 def pairs() -> list[tuple[str, str, str]]:
     """(service, `receives` or `says`, routing key), of everything that serves a checkout."""
-    registry.everything()
+    registry.all_messages()
     bound = listeners()
     found = set()
     for kind in {*replies(), *sent()}:

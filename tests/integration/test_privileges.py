@@ -180,7 +180,7 @@ async def refused(url: str, attempt: Attempt) -> bool:
 
 def forbidden_command(service: str) -> str:
     """A command this service is not among the senders of."""
-    messages = registry.everything().values()
+    messages = registry.all_messages().values()
     commands = [m for m in messages if m.kind == "command" and service not in m.senders]
     return commands[0].routing_key()
 

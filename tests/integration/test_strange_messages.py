@@ -35,7 +35,7 @@ def attributes(kind: str, **changes: Any) -> dict[str, Any]:
 
 def of_service(service: str) -> type[Any]:
     """Some message a service handles."""
-    kinds = registry.everything().values()
+    kinds = registry.all_messages().values()
     commands = [kind for kind in kinds if issubclass(kind, Command) and kind.owner() == service]
     handled = {"catalog": "StockChanged", "cart": "StockChanged", "orders": "StockReserved"}
     if commands:

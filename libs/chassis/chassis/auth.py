@@ -40,7 +40,7 @@ class Caller:
         return f"user:{self.id}"
 
 
-def caller_of(claims: dict[str, Any]) -> Caller:
+def caller_from_claims(claims: dict[str, Any]) -> Caller:
     """The caller an access token speaks of; raises Unauthenticated when its claims are not ours."""
     try:
         user_id, session = UUID(claims["sub"]), claims.get("sid")
@@ -86,12 +86,12 @@ async def _maybe_caller(request: Request, bearer: Bearer) -> Caller | None:
 async def _checked(request: Request, token: str) -> Caller:
     keys: KeySet = request.app.state.keys
     revocations: Revocations = request.app.state.revocations
-    caller = caller_of(await keys.claims(token, "access"))
+    caller = caller_from_claims(await keys.claims(token, "access"))
     await revocations.check(caller.generations)
     return caller
 
 
-async def still_counts(revocations: Revocations, caller: Caller | None) -> bool:
+async def is_still_valid(revocations: Revocations, caller: Caller | None) -> bool:
     """Whether what a caller's token allowed may go on: what streams ask again and again.
 
     A guest has no token that could end. Raises like `Revocations.check` when it cannot be known.
@@ -120,14 +120,14 @@ async def caller(caller: MaybeCaller) -> Caller:
 SignedIn = Annotated[Caller, Depends(caller)]
 
 
-# What each dependency made by `permitted`, `holding` and `only_services` requires; the API document
-# and the tests of access read it.
+# What each dependency made by `require_permission`, `has_permission` and `only_services` requires.
+# The API document and the tests of access read it.
 PERMISSIONS: dict[Callable[..., Any], str] = {}
 CONDITIONAL_PERMISSIONS: dict[Callable[..., Any], str] = {}
 CALLING_SERVICES: dict[Callable[..., Any], tuple[str, ...]] = {}
 
 
-def permitted(permission: str) -> Callable[..., Coroutine[Any, Any, Caller]]:
+def require_permission(permission: str) -> Callable[..., Coroutine[Any, Any, Caller]]:
     """A dependency only callers with the permission pass: `Depends(permitted("stock:write"))`.
 
     What they change by the request is recorded in the audit trail.
@@ -143,7 +143,7 @@ def permitted(permission: str) -> Callable[..., Coroutine[Any, Any, Caller]]:
     return check
 
 
-def holding(permission: str) -> Callable[[Caller], Coroutine[Any, Any, bool]]:
+def has_permission(permission: str) -> Callable[[Caller], Coroutine[Any, Any, bool]]:
     """A dependency that tells a route whether its caller has a permission.
 
     For a route that needs it for some requests only, such as those that return money.
@@ -192,3 +192,7 @@ def only_services(*names: str) -> Callable[[ServiceCaller], Coroutine[Any, Any, 
 
     CALLING_SERVICES[check] = names
     return check
+
+
+# Former names, until no caller is left.
+permitted, holding, still_counts = require_permission, has_permission, is_still_valid

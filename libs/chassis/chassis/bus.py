@@ -71,7 +71,7 @@ class ExternalCall(Protocol[M_contra, Plan, Outcome]):
 
 
 # What identity publishes of access tokens, every service stores.
-OF_EVERY_SERVICE: Mapping[type[Message], Many] = {
+COMMON_HANDLERS: Mapping[type[Message], Many] = {
     UserTokensRevoked: revocations.store,
     SessionTokensRevoked: revocations.store,
     RoleTokensRevoked: revocations.store,
@@ -86,9 +86,9 @@ class Bus(Generic[S]):
     """
 
     service: str
-    one: dict[type[Message], One] = field(default_factory=dict)
-    many: dict[type[Message], Many] = field(default_factory=lambda: dict(OF_EVERY_SERVICE))
-    external: dict[type[Message], ExternalCall[Any, Any, Any]] = field(default_factory=dict)
+    handlers: dict[type[Message], One] = field(default_factory=dict)
+    batch_handlers: dict[type[Message], Many] = field(default_factory=lambda: dict(COMMON_HANDLERS))
+    external_calls: dict[type[Message], ExternalCall[Any, Any, Any]] = field(default_factory=dict)
     low_priority: set[str] = field(default_factory=set)
     resources: SimpleNamespace = field(default_factory=SimpleNamespace)
     _settings: S | None = None
@@ -107,7 +107,7 @@ class Bus(Generic[S]):
     @property
     def handled(self) -> list[type[Message]]:
         """The message classes this service's queue must be bound to."""
-        return [*self.one, *self.many, *self.external]
+        return [*self.handlers, *self.batch_handlers, *self.external_calls]
 
     def handles(self, *messages: type[Message]) -> Callable[[OneFunction], OneFunction]:
         """Handle messages one at a time: `async (message, tx) -> answer(s) or None`."""
@@ -115,7 +115,7 @@ class Bus(Generic[S]):
         def register(function: OneFunction) -> OneFunction:
             for message in messages:
                 self._claim(message)
-                self.one[message] = function
+                self.handlers[message] = function
             return function
 
         return register
@@ -132,7 +132,7 @@ class Bus(Generic[S]):
 
         def register(function: ManyFunction) -> ManyFunction:
             self._claim(message)
-            self.many[message] = function
+            self.batch_handlers[message] = function
             if low_priority:
                 self.low_priority.add(message.type_name())
             return function
@@ -144,7 +144,7 @@ class Bus(Generic[S]):
 
         def register(shape: type[Any]) -> type[Any]:
             self._claim(message)
-            self.external[message] = shape()
+            self.external_calls[message] = shape()
             return shape
 
         return register
@@ -176,10 +176,10 @@ class Bus(Generic[S]):
     async def _handle(self, run: Sequence[Delivery], tx: AsyncSession, batch: str) -> None:
         kind = type(run[0].message)
         contexts = [Context.of(delivery.envelope) for delivery in run]
-        if kind in self.many:
+        if kind in self.batch_handlers:
             together = Context.of(*(delivery.envelope for delivery in run))
             with use_context(together), Handling(self.service, run, contexts, batch):
-                answers = await self.many[kind]([d.message for d in run], tx)
+                answers = await self.batch_handlers[kind]([d.message for d in run], tx)
             if answers is not None:
                 for answer, own in zip(answers, contexts, strict=True):
                     with use_context(own):
@@ -187,12 +187,12 @@ class Bus(Generic[S]):
             return
         for delivery, own in zip(run, contexts, strict=True):
             with use_context(own), Handling(self.service, [delivery], [own], batch):
-                answer = await self.one[kind](delivery.message, tx)
+                answer = await self.handlers[kind](delivery.message, tx)
                 outbox.add(tx, *outbox.listed(answer))
 
     async def receive_external(self, database: Database, delivery: Delivery) -> None:
         """Handle one delivery by record → call → finish."""
-        shape = self.external[type(delivery.message)]
+        shape = self.external_calls[type(delivery.message)]
         own = Context.of(delivery.envelope)
         with use_context(own), Handling(self.service, [delivery], [own]):
             plan = await database.retry(lambda tx: self._record(shape, delivery, tx))

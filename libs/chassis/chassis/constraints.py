@@ -15,8 +15,8 @@ from chassis.errors import Problem
 def violations_as(**refusals: type[Problem]) -> Iterator[None]:
     """Raise the refusal that is given for a broken constraint, by the constraint's name.
 
-    As in `with refusing(uq_coupons_code=CodeTaken): await tx.flush()`. A constraint that is not
-    named is a fault and raises IntegrityError as before. The names are spelt out at the call:
+    As in `with violations_as(uq_coupons_code=CodeTaken): await tx.flush()`. A constraint that is
+    not named is a fault and raises IntegrityError as before. The names are spelt out at the call:
     `named_in` reads them there, and a test of each service compares them with its database.
     """
     try:

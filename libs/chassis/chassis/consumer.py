@@ -104,7 +104,7 @@ class Consumer:
                 await self._database_serves()
                 await self._consume()
             except (SubscriptionEnded, BrokerLost, DatabaseUnavailable) as error:
-                metrics.stopped_consuming(type(error).__name__)
+                metrics.record_consumer_stopped(type(error).__name__)
                 log.warning("consuming is interrupted", error=str(error))
             if time.monotonic() - began > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
@@ -138,7 +138,7 @@ class Consumer:
     async def _watch(self, subscription: Subscription, working: asyncio.Task[None]) -> None:
         """Wait for the end of the work; stop it when a delivery does not come to its end."""
         while not (await asyncio.wait([working], timeout=min(5.0, self.delivery_timeout / 4)))[0]:
-            metrics.in_flight(subscription.oldest)
+            metrics.set_in_flight_age(subscription.oldest)
             if subscription.oldest > self.delivery_timeout:
                 self._starts.leave()
                 self._lanes.cancel()
@@ -201,7 +201,7 @@ class Consumer:
                 await self._retries.send(raw, error)
                 await subscription.acknowledge([raw])
                 continue
-            if type(arrival.delivery.message) in self.bus.external:
+            if type(arrival.delivery.message) in self.bus.external_calls:
                 key = arrival.delivery.envelope.correlation_id
                 self._lanes.start(key, self._external(subscription, arrival))
             else:

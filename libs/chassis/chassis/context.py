@@ -38,7 +38,7 @@ def child_of(traceparent: str | None) -> str:
     return f"{version}-{trace}-{secrets.token_hex(8)}-{flags}"
 
 
-def trace_of(traceparent: str) -> str | None:
+def trace_id_of(traceparent: str) -> str | None:
     """The id of the trace, by which logs are found; None for what is not a traceparent."""
     return traceparent.split("-")[1] if TRACEPARENT.fullmatch(traceparent) else None
 
@@ -116,3 +116,7 @@ def operate(operation: StaffOperation) -> None:
 def set_correlation_id(process: str) -> None:
     """Name the order, or other process, that the work turned out to be about; logs then say so."""
     _current.set(replace(_current.get(), correlation_id=process))
+
+
+# A former name, until no caller is left.
+trace_of = trace_id_of

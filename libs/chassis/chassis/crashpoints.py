@@ -40,7 +40,7 @@ _folder: Path | None = None
 _service = ""
 
 
-def turn_on(folder: Path | None, service: str) -> None:
+def configure(folder: Path | None, service: str) -> None:
     """Look for failures in this folder from now on; None turns the points off."""
     global _folder, _service
     _folder, _service = folder, service

@@ -36,7 +36,7 @@ SESSION_SETTINGS = {
     # Statements ask by key: a plan for these very values is never the better one,
     # and PostgreSQL would go on to make one for each `any(array)`.
     "plan_cache_mode": "force_generic_plan",
-    **session_limits.OF_A_SERVICE,
+    **session_limits.SERVICE_SESSIONS,
 }
 AFTER_COMMIT = "after_commit"
 

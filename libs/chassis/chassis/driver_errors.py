@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from chassis.errors import Unavailable
 
-SqlAlchemysOwn: Final = AsyncAdapt_asyncpg_dbapi.Error
+DialectError: Final = AsyncAdapt_asyncpg_dbapi.Error
 STALE_PLAN: Final = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 
 # With the last, asyncpg meets a session that the server ended between two statements.
@@ -108,6 +108,6 @@ def as_problem(error: BaseException) -> Unavailable | None:
 def _of_driver(error: BaseException) -> BaseException:
     """The driver's own error; SQLAlchemy wraps it once or, on its own paths, twice."""
     found = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    if isinstance(found, SqlAlchemysOwn) and found.__cause__ is not None:
+    if isinstance(found, DialectError) and found.__cause__ is not None:
         return found.__cause__
     return found

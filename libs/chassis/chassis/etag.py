@@ -1,4 +1,4 @@
-"""Lost updates are refused: the version is the ETag, and a change names the version it saw."""
+"""Optimistic concurrency over HTTP: the version is the ETag, and a change names it in If-Match."""
 
 import re
 from typing import Annotated
@@ -13,12 +13,20 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def show(response: Response, version: int) -> None:
-    """Tell the client the version it is reading."""
+def set_header(response: Response, version: int) -> None:
+    """Set the response's ETag to the version that the client reads."""
     response.headers["ETag"] = etag(version)
 
 
-async def expected(
+def parse_if_match(header: str) -> int:
+    """The version that an If-Match header names. Raises Malformed (400)."""
+    found = re.fullmatch(r'(?:W/)?"([0-9]{1,18})"', header.strip())
+    if found is None:
+        raise Malformed("If-Match must be the ETag of the version you read.", code="bad_if_match")
+    return int(found[1])
+
+
+async def expected_version(
     if_match: Annotated[
         str | None,
         Header(
@@ -28,20 +36,38 @@ async def expected(
         ),
     ] = None,
 ) -> int:
-    """The version an If-Match header names; call it where the header is needed only sometimes."""
+    """The version that a change is based on; 428 without the header, 400 when it is malformed.
+
+    A route that needs the header for some requests only calls this with the header itself.
+    """
     if if_match is None:
         raise IfMatchMissing
-    found = re.fullmatch(r'(?:W/)?"([0-9]{1,18})"', if_match.strip())
-    if found is None:
-        raise Malformed("If-Match must be the ETag of the version you read.", code="bad_if_match")
-    return int(found[1])
+    return parse_if_match(if_match)
 
 
-IfMatch = Annotated[int, Depends(expected)]
+async def optional_version(
+    if_match: Annotated[
+        str | None, Header(alias="If-Match", description="refuse the change of any other version")
+    ] = None,
+) -> int | None:
+    """The version that a change is based on; None without the header, and for `*`."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    return parse_if_match(if_match)
+
+
+IfMatch = Annotated[int, Depends(expected_version)]
 """The version a change is based on; 428 when the header is missing."""
+
+OptionalIfMatch = Annotated[int | None, Depends(optional_version)]
+"""The version a change is based on, where the client names one."""
 
 
 def check(version: int, expected: int) -> None:
     """Refuse a change based on an older version (412)."""
     if version != expected:
         raise Changed
+
+
+# Former names, until no caller is left.
+show, expected = set_header, expected_version

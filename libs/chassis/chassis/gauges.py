@@ -41,7 +41,7 @@ class DatabaseGauge:
     every: float = 0.0
 
 
-OF_EVERY_SERVICE = (
+COMMON_GAUGES = (
     DatabaseGauge(
         "cartwright_outbox_messages",
         "Messages that were committed and not sent; the parked ones found no queue.",

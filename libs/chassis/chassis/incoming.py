@@ -88,5 +88,5 @@ def failure_headers(
         LAST_FAILED: now,
         ERROR: type(error).__name__,
         # A driver's error repeats the values it failed on.
-        ERROR_DETAIL: logs.cleaned(detail)[:DETAIL_LENGTH],
+        ERROR_DETAIL: logs.redact_text(detail)[:DETAIL_LENGTH],
     }

@@ -31,8 +31,8 @@ def request(scope: Scope, parent: str | None, status: int, took: float) -> None:
     """Note a request that was answered, in its context; `took` in seconds."""
     if (order := scope.get("path_params", {}).get("order_id")) is not None:
         context.set_correlation_id(str(order))
-    metrics.served(scope, status, took)
-    if not tracing.is_on() or scope["path"] in metrics.UNASKED:
+    metrics.record_request(scope, status, took)
+    if not tracing.is_on() or scope["path"] in metrics.PROBE_PATHS:
         return
     now, route, method = context.current(), metrics.route_of(scope), scope["method"]
     attributes = {
@@ -82,7 +82,7 @@ class Call(_Timed):
         self.traceparent = context.child_of(self._parent)
 
     def _over(self, took: float, error: str | None) -> None:
-        metrics.called(self._url, self._method, self.status, took)
+        metrics.record_call(self._url, self._method, self.status, took)
         if not tracing.is_on():
             return
         asked = urlsplit(self._url)
@@ -163,7 +163,7 @@ class Batch(_Timed):
                 fresh = {each.envelope.id for each in self.fresh}
                 for each in self._deliveries:
                     if each.envelope.id not in fresh:
-                        metrics.repeated(each.key)
+                        metrics.record_duplicate(each.key)
         if tracing.is_on():
             tracing.record(
                 f"process svc.{self._service}", Kind.CONSUMER, self.traceparent, None,
@@ -200,7 +200,7 @@ class Handling(_Timed):
 
     def _over(self, took: float, error: str | None) -> None:
         kind = type(self._run[0].message)
-        metrics.handled(kind, took, failed=error is not None)
+        metrics.record_handler(kind, took, failed=error is not None)
         if not tracing.is_on():
             return
         links = [self._batch] if self._batch else []

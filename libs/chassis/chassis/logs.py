@@ -48,27 +48,27 @@ def _place(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-def _redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
+def _redact_event(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Never write down a secret, whatever it is called and however deep it lies."""
-    return {key: _safe(key, value, cleaned) for key, value in event.items()}
+    return {key: _safe(key, value, redact_text) for key, value in event.items()}
 
 
-def redacted(value: Any) -> Any:
+def redact(value: Any) -> Any:
     """The same without secrets, by their names and by their shapes, for people to look at."""
-    return _safe("", value, without_secrets)
+    return _safe("", value, redact_secrets)
 
 
-def without_secrets(text: str) -> str:
+def redact_secrets(text: str) -> str:
     """A text without what looks like a secret."""
     for shape, instead in SECRETS:
         text = shape.sub(instead, text)
     return CARD.sub(_without_card, text)
 
 
-def cleaned(text: str) -> str:
+def redact_text(text: str) -> str:
     """A text without what looks like a secret or a person's address."""
     shape, instead = EMAIL
-    return shape.sub(instead, without_secrets(text))
+    return shape.sub(instead, redact_secrets(text))
 
 
 def _without_card(found: re.Match[str]) -> str:
@@ -97,7 +97,7 @@ LINE: list[Processor] = [
     _place,
     # A fault's own words may hold what it failed on, so they are looked through as well.
     structlog.processors.format_exc_info,
-    _redact,
+    _redact_event,
 ]
 RENDER = structlog.processors.JSONRenderer(default=str)
 

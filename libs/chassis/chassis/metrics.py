@@ -20,7 +20,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-UNASKED = frozenset({"/livez", "/readyz", "/metrics"})
+PROBE_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 
 REQUESTS = Histogram(
     "http_server_request_duration_seconds",
@@ -51,7 +51,7 @@ CONSUMED = Counter(
     "Messages taken from the queue, by what became of them: handled, repeated, retried or dead.",
     ["message", "outcome"],
 )
-SAID = Counter(
+COMMITTED = Counter(
     "cartwright_messages_committed",
     "Messages that were committed to the outbox: what happened in the business, by name.",
     ["message"],
@@ -100,10 +100,10 @@ def _requests(method: str, route: str, status: int) -> Any:
     return REQUESTS.labels(method, route, str(status))
 
 
-def served(scope: Scope, status: int, took: float) -> None:
+def record_request(scope: Scope, status: int, took: float) -> None:
     """A request was answered; 0 is the status of one that was left without an answer."""
     route = route_of(scope)
-    if route not in UNASKED:
+    if route not in PROBE_PATHS:
         method = scope["method"] if scope["method"] in METHODS else "_OTHER"
         _requests(method, route, status).observe(took)
 
@@ -113,7 +113,7 @@ def _calls(server: str, method: str, status: int) -> Any:
     return CALLS.labels(server, method, str(status))
 
 
-def called(url: str, method: str, status: int, took: float) -> None:
+def record_call(url: str, method: str, status: int, took: float) -> None:
     """A call to somebody else came to its end."""
     _calls(urlsplit(url).netloc, method, status).observe(took)
 
@@ -123,7 +123,7 @@ def _handling(kind: type[Message], outcome: str) -> Any:
     return HANDLING.labels(kind.routing_key(), outcome)
 
 
-def handled(kind: type[Message], took: float, *, failed: bool) -> None:
+def record_handler(kind: type[Message], took: float, *, failed: bool) -> None:
     """A handler returned, or raised."""
     _handling(kind, "failed" if failed else "ok").observe(took)
 
@@ -153,7 +153,7 @@ def record_processed(name: str, envelope: Envelope, now: float) -> None:
     _sender_ahead(envelope.source).set(max(-age, 0.0))
 
 
-def repeated(name: str, count: int = 1) -> None:
+def record_duplicate(name: str, count: int = 1) -> None:
     """Messages came again and had no effect."""
     _consumed(name, "repeated").inc(count)
 
@@ -163,27 +163,27 @@ def record_failed(name: str, *, final: bool) -> None:
     _consumed(name, "dead" if final else "retried").inc()
 
 
-def stopped_consuming(reason: str) -> None:
+def record_consumer_stopped(reason: str) -> None:
     """The consumer closed its channel, or lost it, and will open another."""
     STOPPED.labels(reason).inc()
 
 
-def in_flight(seconds: float) -> None:
+def set_in_flight_age(seconds: float) -> None:
     """The age of the oldest delivery in flight; 0 without one."""
     IN_FLIGHT.set(seconds)
 
 
 @cache
-def _said(kind: type[Message]) -> Any:
-    return SAID.labels(kind.routing_key())
+def _committed(kind: type[Message]) -> Any:
+    return COMMITTED.labels(kind.routing_key())
 
 
-def committed(message: Message) -> None:
+def record_committed(message: Message) -> None:
     """A message stands in the outbox."""
-    _said(type(message)).inc()
+    _committed(type(message)).inc()
 
 
-def sent(results: Sequence[object]) -> None:
+def record_sent(results: Sequence[object]) -> None:
     """A batch was published; each result is None when the broker confirmed it."""
     failed = sum(result is not None for result in results)
     _sent("confirmed").inc(len(results) - failed)
@@ -196,7 +196,7 @@ def _sent(outcome: str) -> Any:
     return SENT.labels(outcome)
 
 
-def expect(kinds: Iterable[type[Message]]) -> None:
+def init_counters(kinds: Iterable[type[Message]]) -> None:
     """Begin the counters of these messages at nought: a first failure is then an increase."""
     for kind in kinds:
         for outcome in ("handled", "retried", "dead"):

@@ -185,7 +185,7 @@ def differences(connection: Connection, metadata: MetaData) -> list[Any]:
 
 async def migrate(service: str, url: str, role: str | None) -> None:
     """Bring a database to the newest revision and grant its unprivileged role what it may do."""
-    limits = {"server_settings": session_limits.OF_EVERY_SESSION}
+    limits = {"server_settings": session_limits.ALL_SESSIONS}
     engine = create_async_engine(url, connect_args=limits)
     try:
         async with engine.begin() as connection:

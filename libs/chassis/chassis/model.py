@@ -56,7 +56,7 @@ class Aggregate(Stamped):
     def record(self, event: RecordedEvent) -> RecordedEvent:
         """Number an event of this aggregate; the row must be locked or new."""
         self.sequence = (self.sequence or 0) + 1
-        return event.numbered(self.sequence)
+        return event.with_sequence(self.sequence)
 
     def touch(self) -> None:
         """Make the version move on; call it in every method that changes the aggregate."""

@@ -90,7 +90,7 @@ def row(pending: Pending) -> dict[str, Any]:
         correlation_id=said_in.correlation_id or message.correlation(),
         causation_id=said_in.causation_id,
         actor=said_in.actor,
-        traceparent=said_in.traceparent or tracing.root(f"say {message.routing_key()}"),
+        traceparent=said_in.traceparent or tracing.root_span(f"say {message.routing_key()}"),
     )
     return {
         "message_id": message_id,

@@ -163,7 +163,7 @@ class Relay:
         """Publish a batch, delete what was confirmed, let the shards go; give what went wrong."""
         reached(Point.BEFORE_PUBLISH, (row["routing_key"] for row in rows))
         results = await self._publish_all(channel, rows)
-        metrics.sent(results)
+        metrics.record_sent(results)
         reached(Point.AFTER_PUBLISH, (row["routing_key"] for row in rows))
         confirmed: list[int] = []
         stopped: set[str] = set()

@@ -35,7 +35,7 @@ from chassis.bus import Bus
 from chassis.client import Peers, ServiceTokens
 from chassis.consumer import Consumer
 from chassis.db import Database
-from chassis.gauges import OF_EVERY_SERVICE, DatabaseGauge, DatabaseGauges
+from chassis.gauges import COMMON_GAUGES, DatabaseGauge, DatabaseGauges
 from chassis.keys import KeySet
 from chassis.ops import routes
 from chassis.relay import Relay
@@ -94,12 +94,12 @@ class Service(Generic[S]):
         broker = Broker(settings.broker_url, self.name)
         relay = Relay(database, broker, self.name, sweep_interval=settings.sweep_interval)
         database.on_commit = relay.wake
-        database.listeners.append(metrics.committed)
-        metrics.expect(self.bus.handled)
+        database.listeners.append(metrics.record_committed)
+        metrics.init_counters(self.bus.handled)
         tokens = ServiceTokens(settings.identity_url, self.name, settings.service_client_secret)
         keys = KeySet(settings.jwks_url, settings.token_issuer, settings.token_audience)
         self.bus.settings = settings
-        crashpoints.turn_on(settings.crash_points, self.name)
+        crashpoints.configure(settings.crash_points, self.name)
         return Running(
             settings,
             database,
@@ -127,7 +127,7 @@ class Service(Generic[S]):
                 wrong["broker"] = problem
             return wrong
 
-        read = DatabaseGauges(running.database, [*OF_EVERY_SERVICE, *self.gauges])
+        read = DatabaseGauges(running.database, [*COMMON_GAUGES, *self.gauges])
         return self._routed.on({**vars(running), "bus": self.bus, "checks": checks, "gauges": read})
 
     def document(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class Service(Generic[S]):
     async def _run(self, settings: S, kind: str) -> int:
         running = self.compose(settings)
         share = settings.otel_traces_sampler_arg
-        tracing.turn_on(settings.otel_exporter_otlp_endpoint or None, self.name, share)
+        tracing.configure(settings.otel_exporter_otlp_endpoint or None, self.name, share)
         stopping = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)

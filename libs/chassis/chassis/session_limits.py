@@ -14,7 +14,7 @@ KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 4, 2, 3
 
 # PostgreSQL applies these to its side of the connection. A statement goes on as long as it needs
 # while its client is there, so migrations use them, too.
-OF_EVERY_SESSION: Final = {
+ALL_SESSIONS: Final = {
     "idle_in_transaction_session_timeout": f"{SILENCE}s",
     "client_connection_check_interval": f"{KEEPALIVE_INTERVAL}s",
     "tcp_keepalives_idle": str(KEEPALIVE_IDLE),
@@ -24,7 +24,7 @@ OF_EVERY_SESSION: Final = {
 }
 # A statement of a frozen client, or one that waits for another's lock, ends as well. The limit is
 # shorter than the client's own, so that a server that is there says which statement it was.
-OF_A_SERVICE: Final = OF_EVERY_SESSION | {"lock_timeout": f"{SILENCE}s", "statement_timeout": "20s"}
+SERVICE_SESSIONS: Final = ALL_SESSIONS | {"lock_timeout": f"{SILENCE}s", "statement_timeout": "20s"}
 
 
 def apply_to(transport: Transport) -> None:

@@ -81,7 +81,7 @@ class Batch(Generic[Item]):
         return [item for item, each in self._failures.items() if each.until > now]
 
     @contextmanager
-    def isolated(self, item: Item) -> Iterator[None]:
+    def isolate(self, item: Item) -> Iterator[None]:
         """Work on one item inside; its failure ends here. Raises when the database is away."""
         try:
             yield
@@ -92,7 +92,7 @@ class Batch(Generic[Item]):
         else:
             self._failures.pop(item, None)
 
-    async def together(
+    async def run(
         self, items: Sequence[Item], work: Callable[[Sequence[Item]], Awaitable[int]]
     ) -> int:
         """Do all items in one call of `work`, one transaction; where that fails, one by one.
@@ -109,9 +109,12 @@ class Batch(Generic[Item]):
             log.warning("batch is repeated one by one", sweep=self.name, error=repr(error)[:300])
         done = 0
         for item in items:
-            with self.isolated(item):
+            with self.isolate(item):
                 done += await work([item])
         return done
+
+    # Former names, until no caller is left.
+    together, isolated = run, isolate
 
     def _failed(self, item: Item, error: Exception) -> None:
         before = self._failures.get(item)

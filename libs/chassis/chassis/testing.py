@@ -144,8 +144,8 @@ class Harness(Generic[S]):
     async def deliver(self, *messages: Message, message_id: UUID | None = None) -> None:
         """Deliver messages as one batch; events without a number get the next one."""
         deliveries = [Delivery(self._numbered(m), self._envelope(m, message_id)) for m in messages]
-        external = [d for d in deliveries if type(d.message) in self.service.bus.external]
-        together = [d for d in deliveries if type(d.message) not in self.service.bus.external]
+        external = [d for d in deliveries if type(d.message) in self.service.bus.external_calls]
+        together = [d for d in deliveries if type(d.message) not in self.service.bus.external_calls]
         if together:
             await self.service.bus.receive(self.running.database, together)
         for delivery in external:
@@ -155,7 +155,7 @@ class Harness(Generic[S]):
         if isinstance(message, Event) and message.sequence == 0:
             key = (message.source(), message.subject())
             self._numbers[key] = self._numbers.get(key, 0) + 1
-            message.numbered(self._numbers[key])
+            message.with_sequence(self._numbers[key])
         return message
 
     def _envelope(self, message: Message, message_id: UUID | None) -> Envelope:

@@ -73,7 +73,7 @@ class _State:
 _state = _State()
 
 
-def turn_on(endpoint: str | None, service: str, share: float = 1.0) -> None:
+def configure(endpoint: str | None, service: str, share: float = 1.0) -> None:
     """Record from now on, `share` of the traces that begin here; None turns it off.
 
     A trace that began elsewhere is recorded if, and only if, it is marked as sampled.
@@ -85,7 +85,7 @@ def turn_on(endpoint: str | None, service: str, share: float = 1.0) -> None:
         _state.open()
 
 
-def send_to(exporter: Exporter | None) -> None:
+def set_exporter(exporter: Exporter | None) -> None:
     """Hand spans to somebody else than a collector; None turns recording off."""
     _state.exporter, _state.endpoint = exporter, "" if exporter else None
 
@@ -102,7 +102,7 @@ def close(patience: float = 2.0) -> None:
         closing = threading.Thread(target=_state.exporter.close, daemon=True)
         closing.start()
         closing.join(patience)
-    send_to(None)
+    set_exporter(None)
 
 
 def is_sampled(traceparent: str) -> bool:
@@ -131,15 +131,15 @@ def record(
     if parent is not None and not context.TRACEPARENT.fullmatch(parent):
         parent = None
     shown = {
-        key: logs.cleaned(value) if isinstance(value, str) else value
+        key: logs.redact_text(value) if isinstance(value, str) else value
         for key, value in attributes.items()
     }
-    fault = error and logs.cleaned(error)
+    fault = error and logs.redact_text(error)
     span = Span(name, kind, traceparent, parent, start, end, shown, links, fault)
     _state.open().add(span)
 
 
-def root(name: str, within: str | None = None, attributes: Attributes | None = None) -> str:
+def root_span(name: str, within: str | None = None, attributes: Attributes | None = None) -> str:
     """Begin what nobody asked for, such as a deadline; returns its traceparent.
 
     within: the traceparent of the work that it goes back to, whose trace it then belongs to;
@@ -148,3 +148,7 @@ def root(name: str, within: str | None = None, attributes: Attributes | None = N
     traceparent = context.child_of(within)
     record(name, Kind.INTERNAL, traceparent, within, took=0, attributes=attributes or {})
     return traceparent
+
+
+# Former names, until no caller is left.
+root, send_to = root_span, set_exporter

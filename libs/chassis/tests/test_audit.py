@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from sample.service import Base, Jar, bus
 from sqlalchemy import text
 
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.db import Tx
 from chassis.errors import Refused
 from chassis.ids import new_id
@@ -20,7 +20,9 @@ from chassis.settings import ServiceSettings
 from chassis.testing import Harness, running_service
 from chassis.wire import Body
 
-router = APIRouter(prefix="/v1/admin/jars", dependencies=[Depends(permitted("jars:write"))])
+router = APIRouter(
+    prefix="/v1/admin/jars", dependencies=[Depends(require_permission("jars:write"))]
+)
 
 
 class LabelBody(Body):

@@ -116,7 +116,7 @@ async def test_what_can_never_be_handled_is_dead_at_once(line: BrokerHarness, fa
 async def test_an_unroutable_message_is_parked_and_stops_nobody(line: BrokerHarness) -> None:
     await line.heard.unbind("events", "#")
     async with line.harness.transaction() as tx:
-        outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
+        outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
 
     async def parked() -> Any:
         return await line.harness.sql("select * from outbox where parked_at is not null")
@@ -139,7 +139,7 @@ async def test_four_relays_keep_the_order_of_every_aggregate(line: BrokerHarness
     for number in range(1, 31):
         async with line.harness.transaction() as tx:
             for order_id in orders:
-                outbox.add(tx, StockReleased(order_id=order_id).numbered(number))
+                outbox.add(tx, StockReleased(order_id=order_id).with_sequence(number))
         for relay in relays:
             relay.wake({outbox.shard_of(str(order_id)) for order_id in orders})
     seen: dict[str, list[int]] = {}
@@ -199,7 +199,7 @@ async def test_a_relay_that_finds_every_shard_taken_waits_on_the_connection_it_h
             LOCK_SPACE, outbox.SHARDS - 1,
         )  # fmt: skip
         async with database.transaction() as tx:
-            outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
+            outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
         await until(lambda: len(passes) > 1)
         await other.execute("select pg_advisory_unlock_all()")
     assert (await take(line.heard)).routing_key == "inventory.StockReleased"

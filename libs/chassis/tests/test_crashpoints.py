@@ -22,9 +22,9 @@ RESERVE = ReserveStock.routing_key()
 
 @pytest.fixture
 def folder(sample: Harness[ServiceSettings], tmp_path: Path) -> Iterator[Path]:
-    crashpoints.turn_on(tmp_path, "sample")
+    crashpoints.configure(tmp_path, "sample")
     yield tmp_path
-    crashpoints.turn_on(None, "sample")
+    crashpoints.configure(None, "sample")
 
 
 def order_failure(folder: Path, point: Point, name: str) -> None:
@@ -64,7 +64,7 @@ def test_a_crash_leaves_no_time_for_anything(tmp_path: Path) -> None:
     order_failure(tmp_path, Point.BEFORE_ACK, "a.B.crash")
     program = (
         "import pathlib, sys; from chassis import crashpoints as c;"
-        "c.turn_on(pathlib.Path(sys.argv[1]), 'sample');"
+        "c.configure(pathlib.Path(sys.argv[1]), 'sample');"
         "c.reached(c.Point.BEFORE_ACK, ['a.B']); print('lived on')"
     )
     ended = subprocess.run(
@@ -102,7 +102,7 @@ async def test_a_failure_after_the_commit_is_a_repeat_without_effect(
 async def test_what_is_said_without_a_cause_fails_before_its_commit_too(
     sample: Harness[Any], folder: Path
 ) -> None:
-    released = StockReleased(order_id=new_id()).numbered(1)
+    released = StockReleased(order_id=new_id()).with_sequence(1)
     order_failure(folder, Point.BEFORE_COMMIT, f"{released.routing_key()}.raise")
     with pytest.raises(Failed):
         async with sample.transaction() as tx:

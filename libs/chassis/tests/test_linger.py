@@ -16,7 +16,7 @@ NEVER = 10.0**6
 
 def placed() -> OrderPlaced:
     """An order that was placed."""
-    return build(OrderPlaced).model_copy(update={"order_id": new_id()}).numbered(1)
+    return build(OrderPlaced).model_copy(update={"order_id": new_id()}).with_sequence(1)
 
 
 async def jars(line: BrokerHarness) -> list[int]:

@@ -48,7 +48,7 @@ async def test_three_relays_keep_the_order_while_their_connections_are_closed(
         for number in range(1, events + 1):
             async with line.harness.transaction() as tx:
                 for aggregate in aggregates:
-                    outbox.add(tx, StockReleased(order_id=aggregate).numbered(number))
+                    outbox.add(tx, StockReleased(order_id=aggregate).with_sequence(number))
             for relay in relays:
                 relay.wake({outbox.shard_of(str(aggregate)) for aggregate in aggregates})
             await until(lambda number=number: len(closed) >= number // 2)

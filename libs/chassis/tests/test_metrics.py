@@ -88,8 +88,8 @@ async def test_the_outbox_is_seen_to_grow_old(sample: Harness[Any]) -> None:
     assert empty("cartwright_outbox_messages", state="waiting") == 0
     assert empty("cartwright_outbox_oldest_seconds") == 0
     async with sample.transaction() as tx:
-        outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
-        outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
+        outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
+        outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
     await sample.sql("update outbox set created_at = now() - interval '1 hour'")
     await sample.sql(
         "update outbox set parked_at = now() where seq = (select min(seq) from outbox)"

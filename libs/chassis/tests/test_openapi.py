@@ -7,7 +7,7 @@ import pytest
 from fastapi import APIRouter, Depends
 
 from chassis.app import create_app
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.errors import Invalid, NotFound, Problem, Refused
 from chassis.openapi import operation_id, refuses
 from chassis.openapi.declared import Declared
@@ -175,7 +175,7 @@ async def list_jars() -> dict[str, int]:
     return {}
 
 
-@router.delete("/{jar_id}/lid", dependencies=[Depends(permitted("jars:write"))])
+@router.delete("/{jar_id}/lid", dependencies=[Depends(require_permission("jars:write"))])
 async def remove_lid(jar_id: str) -> None:
     """Remove the lid of a jar."""
 

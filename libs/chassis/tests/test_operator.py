@@ -115,7 +115,7 @@ async def test_a_redriven_letter_reaches_its_one_queue_and_keeps_its_id(
     spy = await line.channel.declare_queue(exclusive=True)
     for exchange in ("commands", "events"):
         await spy.bind(exchange, "#")
-    monkeypatch.setitem(bus.many, ReserveStock, cured)
+    monkeypatch.setitem(bus.batch_handlers, ReserveStock, cured)
 
     done = await operator.post("/dead-letters/redrive", error="ValueError")
     answer = await take(line.heard)
@@ -254,7 +254,7 @@ async def ended(line: BrokerHarness, number: int) -> list[UUID]:
             reason="timed_out",
             cancelled_at=utcnow(),
         )
-        await line.send(event.numbered(1))
+        await line.send(event.with_sequence(1))
     await until(lambda: _coins(line, dict.fromkeys(orders, 1)))
     return orders
 
@@ -312,7 +312,7 @@ async def test_the_outbox_shows_what_found_no_queue_and_sends_it_when_told(
 ) -> None:
     await line.heard.unbind("events", "#")
     async with line.harness.transaction() as tx:
-        outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
+        outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
 
     async def parked() -> Any:
         return (await operator.get("/outbox"))["parked"]

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from chassis import revocations
-from chassis.auth import Caller, caller_of, still_counts
+from chassis.auth import Caller, caller_from_claims, is_still_valid
 from chassis.errors import Problem
 from chassis.ids import new_id
 from chassis.keys import LEEWAY
@@ -186,7 +186,7 @@ async def test_memory_forgets_with_the_database(sample: Harness[Any]) -> None:
 
 def person(**claims: Any) -> Caller:
     now = int(time.time())
-    return caller_of(
+    return caller_from_claims(
         {
             "sub": str(ADA), "cid": str(new_id()), "email": "ada@example.com",
             "email_verified": True, "roles": [], "permissions": [], "exp": now + 600, **claims,
@@ -196,13 +196,13 @@ def person(**claims: Any) -> Caller:
 
 async def test_a_stream_goes_on_only_while_its_token_counts(sample: Harness[Any]) -> None:
     known = sample.running.revocations
-    assert await still_counts(known, None)
-    assert await still_counts(known, person(gen={str(ADA): 3}))
-    assert not await still_counts(known, person(exp=int(time.time()) - LEEWAY - 1))
+    assert await is_still_valid(known, None)
+    assert await is_still_valid(known, person(gen={str(ADA): 3}))
+    assert not await is_still_valid(known, person(exp=int(time.time()) - LEEWAY - 1))
     await sample.deliver(revoked(4))
     expire(known)
-    assert not await still_counts(known, person(gen={str(ADA): 3}))
-    assert await still_counts(known, person(gen={str(ADA): 4}))
+    assert not await is_still_valid(known, person(gen={str(ADA): 3}))
+    assert await is_still_valid(known, person(gen={str(ADA): 4}))
 
 
 @pytest.mark.parametrize("generations", [[], "x", {"x": 1}, {str(ADA): "x"}, {str(ADA): None}])

@@ -120,9 +120,7 @@ async def test_a_long_statement_of_a_migration_is_not_ended(
     sample: Harness[ServiceSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than the silence that is allowed, which is made short here."""
-    monkeypatch.setitem(
-        session_limits.OF_EVERY_SESSION, "idle_in_transaction_session_timeout", "500ms"
-    )
+    monkeypatch.setitem(session_limits.ALL_SESSIONS, "idle_in_transaction_session_timeout", "500ms")
     upgrade = migrations._upgrade
 
     def slowly(connection: Any, service: str) -> None:
@@ -138,7 +136,7 @@ async def test_both_sides_of_a_connection_watch_the_other(
     sample: Harness[ServiceSettings],
 ) -> None:
     async with sample.running.database.driver() as connection:
-        for name, value in session_limits.OF_A_SERVICE.items():
+        for name, value in session_limits.SERVICE_SESSIONS.items():
             found = await connection.fetchval("select current_setting($1)", name)
             assert found in (value, f"{session_limits.SILENCE}s"), name
         ours = connection._transport.get_extra_info("socket")

@@ -86,21 +86,21 @@ async def test_a_faulty_item_fails_alone_and_is_postponed_and_counted(
         return len(items)
 
     before = await failures(sample, "chores")
-    assert await batch.together(["one", "broken", "two"], work) == 2
+    assert await batch.run(["one", "broken", "two"], work) == 2
     assert (done, batch.postponed()) == (["one", "two"], ["broken"])
-    assert await batch.together(["three", "four"], work) == 2
+    assert await batch.run(["three", "four"], work) == 2
     assert await failures(sample, "chores") - before == 1
 
 
 def test_the_pause_of_an_item_grows_with_each_failure_and_ends_with_a_success() -> None:
     batch, pauses = Batch[str]("chores"), list[float]()
     for _ in range(9):
-        with batch.isolated("broken"):
+        with batch.isolate("broken"):
             raise ValueError
         pauses.append(batch._failures["broken"].pause)
     assert pauses[:3] == [5, 10, 20]
     assert pauses[-1] == LONGEST_PAUSE
-    with batch.isolated("broken"):
+    with batch.isolate("broken"):
         pass
     assert batch.postponed() == []
 
@@ -112,5 +112,5 @@ async def test_an_unavailable_database_is_no_fault_of_an_item() -> None:
         raise ConnectionRefusedError
 
     with pytest.raises(ConnectionRefusedError):
-        await batch.together(["one", "two"], work)
+        await batch.run(["one", "two"], work)
     assert batch.postponed() == []

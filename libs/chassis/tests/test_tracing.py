@@ -39,9 +39,9 @@ class Kept:
 @pytest.fixture
 def kept() -> Iterator[Kept]:
     exporter = Kept()
-    tracing.send_to(exporter)
+    tracing.set_exporter(exporter)
     yield exporter
-    tracing.send_to(None)
+    tracing.set_exporter(None)
 
 
 PROCESS_RESERVE = "process commands:inventory.ReserveStock:svc.sample"
@@ -128,7 +128,7 @@ def test_a_span_holds_no_secret(kept: Kept) -> None:
 
 async def test_what_nobody_asked_for_begins_a_trace(sample: Harness[Any], kept: Kept) -> None:
     async with sample.transaction() as tx:
-        outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
+        outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
     [(said,)] = await sample.sql("select headers->>'cloudEvents:traceparent' from outbox")
     [span] = kept.spans
     assert (span.name, span.parent, span.traceparent) == ("say inventory.StockReleased", None, said)
@@ -142,7 +142,7 @@ async def test_a_trace_that_is_not_sampled_is_carried_on_and_not_recorded(
     assert kept.spans == []
     with context.use_context(Context(traceparent=unsampled)):
         async with sample.transaction() as tx:
-            outbox.add(tx, StockReleased(order_id=new_id()).numbered(1))
+            outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
     [(said,)] = await sample.sql("select headers->>'cloudEvents:traceparent' from outbox")
     assert said == unsampled
 
@@ -180,7 +180,7 @@ def test_a_row_without_an_envelope_is_sent_all_the_same(kept: Kept) -> None:
 def test_spans_reach_a_collector_as_they_are() -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    tracing.turn_on(f"http://127.0.0.1:{server.server_address[1]}/", "sample", share=0)
+    tracing.configure(f"http://127.0.0.1:{server.server_address[1]}/", "sample", share=0)
     try:
         assert context.new_traceparent().endswith("-00")
         own, parent, other = (f"00-{n * 32}-{n * 16}-01" for n in "abc")
@@ -207,7 +207,7 @@ def test_spans_reach_a_collector_as_they_are() -> None:
 
 
 def test_a_collector_that_is_away_keeps_no_process_from_ending() -> None:
-    tracing.turn_on("http://127.0.0.1:9", "sample")
+    tracing.configure("http://127.0.0.1:9", "sample")
     tracing.record("a", Kind.SERVER, context.new_traceparent(), None, took=0, attributes={})
     tracing.close(patience=0.1)
     assert not tracing.is_on()
@@ -219,7 +219,7 @@ def test_without_a_collector_the_sdk_is_not_even_loaded() -> None:
 
     code = (
         "import sys; import sample.service; from chassis import tracing; "
-        "tracing.turn_on(None, 'sample'); "
+        "tracing.configure(None, 'sample'); "
         "print(sorted(m for m in sys.modules if m.startswith('opentelemetry.sdk')))"
     )
     folder = __file__.rpartition("/")[0]

@@ -63,7 +63,7 @@ def entry_of(message: type[Message], consumers: Mapping[str, list[str]]) -> Entr
 def entries() -> list[Entry]:
     """Every message, by type name; raises ValueError when one is not described."""
     heard = json.loads(CONSUMERS.read_text())
-    known = sorted(registry.everything().values(), key=lambda message: message.type_name())
+    known = sorted(registry.all_messages().values(), key=lambda message: message.type_name())
     return [entry_of(message, heard) for message in known]
 
 

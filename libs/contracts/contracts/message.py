@@ -112,10 +112,14 @@ class Event(Message):
         """This event's number in its aggregate's life, from 1; 0 when it was never numbered."""
         return self._sequence or 0
 
-    def numbered(self, sequence: int) -> Self:
+    def with_sequence(self, sequence: int) -> Self:
         """Give the event its place in its aggregate's history."""
         self._sequence = sequence
         return self
+
+    def numbered(self, sequence: int) -> Self:
+        """A former name of `with_sequence`, until no caller is left."""
+        return self.with_sequence(sequence)
 
 
 class Snapshot(Event):
@@ -131,7 +135,7 @@ class Snapshot(Event):
     def addressed_to(self, queue: str, sequence: int) -> Self:
         """Address it to the asker's own queue, with the aggregate's present number."""
         self._reply_to = queue
-        return self.numbered(sequence)
+        return self.with_sequence(sequence)
 
     def address(self) -> str:
         """The asker's queue; the exchange `snapshots` is direct."""

@@ -102,7 +102,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # The document is made of catalogue and snapshots, so it is imported where it is needed.
     asyncapi = importlib.import_module("contracts.asyncapi")
-    messages = registry.everything().values()
+    messages = registry.all_messages().values()
     if arguments.check:
         found = [fault for message in messages for fault in faults(message)]
         found += [fault for message in messages for fault in examples.faults(message)]

@@ -15,7 +15,7 @@ from contracts.inventory import StockRejected, StockReserved
 from contracts.message import Command, Event, Message
 from contracts.orders import OrderPlaced
 
-ALL = sorted(registry.everything().values(), key=lambda message: message.type_name())
+ALL = sorted(registry.all_messages().values(), key=lambda message: message.type_name())
 ORDER = UUID("01890000-0000-7000-8000-000000000000")
 PERSONAL = ("email", "recipient", "name", "line1", "phone", "token", "address", "secret")
 

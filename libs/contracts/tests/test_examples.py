@@ -13,7 +13,7 @@ from contracts.expectations import Expectation
 from contracts.inventory import StockRejected
 from contracts.message import Message
 
-ALL = sorted(registry.everything().values(), key=lambda message: message.type_name())
+ALL = sorted(registry.all_messages().values(), key=lambda message: message.type_name())
 ROOT = Path(__file__).resolve().parents[3]
 EXPECTATIONS = [
     expectation
@@ -132,7 +132,7 @@ def test_a_change_that_a_consumer_relies_on_is_refused(monkeypatch: pytest.Monke
     changed = create_model(
         "StockRejected", __base__=Message, order_id=str, reason=(Literal["no"], ...)
     )
-    registry.ALL.pop(changed.type_name())
+    registry.MESSAGES.pop(changed.type_name())
     other = catalogue.Entry(changed, "", "", (), (), {}, entry.example)
     monkeypatch.setattr(catalogue.Entry, "name", relied.name)
     monkeypatch.setattr(catalogue, "find", lambda _: other)

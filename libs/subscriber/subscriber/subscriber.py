@@ -86,7 +86,7 @@ class Subscriber:
         heard = set(self.handlers)
         if getattr(self.inbox, "in_order", False):
             sources = {event.source() for event in heard}
-            known = registry.everything().values()
+            known = registry.all_messages().values()
             heard |= {e for e in known if issubclass(e, Event) and e.source() in sources}
         self._keys = frozenset(event.routing_key() for event in heard)
         return self._keys
@@ -175,7 +175,7 @@ class Subscriber:
             return await self._once(envelope, data, replayed=replayed)
 
     async def _once(self, envelope: Envelope, data: bytes, *, replayed: bool) -> bool:
-        kind = registry.ALL[envelope.type]
+        kind = registry.MESSAGES[envelope.type]
         handler = self.handlers.get(cast("type[Event]", kind))
 
         async def work(tx: Any) -> None:

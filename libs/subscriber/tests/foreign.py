@@ -62,7 +62,7 @@ class Shop:
                 message = aio_pika.Message(
                     data, headers=envelope.headers(), message_id=str(envelope.id)
                 )
-                key = registry.ALL[envelope.type].routing_key()
+                key = registry.MESSAGES[envelope.type].routing_key()
                 await exchange.publish(message, routing_key=key)
 
     def envelope(self, event: Event) -> Envelope:

@@ -27,7 +27,7 @@ async def check_locks(database: Database) -> int:
         stale = await locks.take_stale_locks(tx, bus.settings.lock_check_after)
     done = 0
     for cart_id, order_id in stale:
-        with LOCKS.isolated(cart_id):
+        with LOCKS.isolate(cart_id):
             await _check(database, cart_id, order_id)
             done += 1
     return done

@@ -39,7 +39,7 @@ def product(product_id: UUID, sequence: int, *variants: UUID, **changes: Any) ->
         for variant in variants
     ]
     event = ProductChanged(product_id=product_id, variants=offered, **{**known, **changes})
-    return event.numbered(sequence)
+    return event.with_sequence(sequence)
 
 
 async def offered(shop: Shop, variant: UUID) -> tuple[str, int, bool]:
@@ -81,9 +81,10 @@ async def test_one_batch_keeps_many_products(shop: Shop) -> None:
 async def test_stock_is_kept_by_its_newest_number_even_before_the_product(shop: Shop) -> None:
     known, variant = new_id(), new_id()
     await shop.harness.deliver(
-        shop.stock(variant, known, 7).numbered(2), shop.stock(variant, known, 9).numbered(1)
+        shop.stock(variant, known, 7).with_sequence(2),
+        shop.stock(variant, known, 9).with_sequence(1),
     )
-    await shop.harness.deliver(shop.stock(variant, known, 8).numbered(1))
+    await shop.harness.deliver(shop.stock(variant, known, 8).with_sequence(1))
     assert await shop.harness.sql("select available from stock_snapshots") == [(7,)]
     await shop.harness.deliver(product(known, 1, variant))
     cart = await shop.guest_cart((variant, 7))
@@ -158,8 +159,12 @@ async def test_a_bought_cart_stays_closed_in_whatever_order_the_end_is_received(
             "confirmed_at": now,
         }
         total = Money(amount=1500, currency="USD")
-        bought = OrderConfirmed(**facts, lines=[], total=total, payment_method="card").numbered(2)
-        recalled = OrderCancelled(**facts, reason="customer_request", cancelled_at=now).numbered(3)
+        bought = OrderConfirmed(
+            **facts, lines=[], total=total, payment_method="card"
+        ).with_sequence(2)
+        recalled = OrderCancelled(
+            **facts, reason="customer_request", cancelled_at=now
+        ).with_sequence(3)
         for event in (recalled, bought) if is_late else (bought, recalled):
             await shop.harness.deliver(event)
         assert (await cart.read())["status"] == "converted", is_late

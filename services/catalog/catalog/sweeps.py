@@ -23,9 +23,7 @@ RELISTING: Final = Batch[UUID]("relisting")
 async def turn_prices(database: Database) -> int:
     """Show and record the prices of discounts whose window opened or closed."""
     due = await products.list_repriced_ids(database, utcnow(), BATCH.postponed(), TURNED_AT_ONCE)
-    return await BATCH.together(
-        due, lambda ids: database.retry(lambda tx: reprice(tx, ids, utcnow()))
-    )
+    return await BATCH.run(due, lambda ids: database.retry(lambda tx: reprice(tx, ids, utcnow())))
 
 
 async def relist(database: Database) -> int:
@@ -33,7 +31,7 @@ async def relist(database: Database) -> int:
     waiting = await relistings.list_waiting(database, RELISTING.postponed(), CATEGORIES_AT_ONCE)
     done = 0
     for category_id in waiting:
-        with RELISTING.isolated(category_id):
+        with RELISTING.isolate(category_id):
             done += await database.retry(partial(_go_on, category_id))
     return done
 

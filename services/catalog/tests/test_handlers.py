@@ -19,7 +19,7 @@ def stock(product: dict[str, Any], variant: int, word: str, number: int = 0) -> 
         reserved=0,
         availability=word,  # type: ignore[arg-type]
     )
-    return event.numbered(number) if number else event
+    return event.with_sequence(number) if number else event
 
 
 async def a_product(shop: Any) -> Any:

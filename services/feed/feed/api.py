@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from chassis import context, outbox
-from chassis.auth import Caller, permitted
+from chassis.auth import Caller, require_permission
 from chassis.broker import Broker
 from chassis.db import Tx
 from chassis.errors import (
@@ -44,8 +44,8 @@ SNAPSHOT_REQUESTS: Mapping[str, SnapshotRequest] = {
     StockSnapshot.routing_key(): RequestStockSnapshots,
 }
 
-OpsReader = Annotated[Caller, Depends(permitted("ops:read"))]
-OpsWriter = Annotated[Caller, Depends(permitted("ops:write"))]
+OpsReader = Annotated[Caller, Depends(require_permission("ops:read"))]
+OpsWriter = Annotated[Caller, Depends(require_permission("ops:write"))]
 Name = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{1,29}$", description="the other system")]
 Type = Annotated[str, Field(max_length=100, pattern=f"^({TYPE.pattern})$")]
 

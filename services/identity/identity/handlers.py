@@ -3,4 +3,4 @@
 from chassis.bus import Bus
 from identity.settings import IdentitySettings
 
-bus: Bus[IdentitySettings] = Bus("identity", many={})
+bus: Bus[IdentitySettings] = Bus("identity", batch_handlers={})

@@ -22,7 +22,7 @@ async def recount(database: Database) -> int:
     waiting = await recounts.list_waiting(database, BATCH.postponed(), WAREHOUSES_AT_ONCE)
     done = 0
     for warehouse_id in waiting:
-        with BATCH.isolated(warehouse_id):
+        with BATCH.isolate(warehouse_id):
             done += await database.retry(partial(_go_on, warehouse_id))
     return done
 

@@ -32,7 +32,7 @@ def product(variants: int = 1, seller_id: UUID | None = None, sequence: int = 1)
             )
             for n in range(variants)
         ],
-    ).numbered(sequence)
+    ).with_sequence(sequence)
 
 
 def wants(*lines: tuple[UUID, int], **changes: Any) -> ReserveStock:

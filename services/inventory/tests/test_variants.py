@@ -32,7 +32,7 @@ async def test_every_variant_told_of_is_known_with_nothing_on_hand(shop: Shop) -
 async def test_what_is_older_is_ignored_in_and_across_batches(shop: Shop) -> None:
     old = product(sequence=4)
     seller = new_id()
-    new: ProductChanged = old.model_copy(update={"seller_id": seller}).numbered(5)
+    new: ProductChanged = old.model_copy(update={"seller_id": seller}).with_sequence(5)
     await shop.inventory.deliver(new, old)
     await shop.inventory.deliver(old)
     assert await known(shop) == [("MUG-0", seller)]
@@ -43,7 +43,7 @@ async def test_what_is_known_changes_with_the_catalogue_and_keeps_its_stock(shop
     await shop.inventory.deliver(told)
     mug = told.variants[0].variant_id
     await shop.count(mug, shop.first, 5)
-    await shop.inventory.deliver(told.model_copy(update={"seller_id": new_id()}).numbered(2))
+    await shop.inventory.deliver(told.model_copy(update={"seller_id": new_id()}).with_sequence(2))
     assert await shop.pieces(mug) == [(5, 0)]
 
 

@@ -24,7 +24,7 @@ BATCH: Final = Batch[UUID]("deadlines")
 def _time_for(order: Checkout) -> Context:
     """The context in which time speaks to an order: the trace of its checkout goes on."""
     placed, attributes = order.facts.get("traceparent"), {"cartwright.order": str(order.order_id)}
-    return Context(traceparent=tracing.root("deadline passed", placed, attributes))
+    return Context(traceparent=tracing.root_span("deadline passed", placed, attributes))
 
 
 async def sweep_deadlines(database: Database) -> int:
@@ -33,7 +33,7 @@ async def sweep_deadlines(database: Database) -> int:
     A saga that raises is left as it was: the others go on, and it is tried again later.
     """
     due = await checkouts.list_due(database, utcnow(), BATCH.postponed(), MOST)
-    return await BATCH.together(due, lambda ids: database.retry(lambda tx: _pass(tx, ids)))
+    return await BATCH.run(due, lambda ids: database.retry(lambda tx: _pass(tx, ids)))
 
 
 async def _pass(tx: AsyncSession, ids: Sequence[UUID]) -> int:

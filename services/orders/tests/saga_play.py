@@ -145,7 +145,7 @@ def message(kind: type, order: Checkout) -> object:
     if not issubclass(kind, Message):
         return kind()
     made = kind(order_id=order.order_id, **special.get(kind, {}))
-    return made.numbered(1)
+    return made.with_sequence(1)
 
 
 def play(*kinds: type, **changes: Any) -> tuple[list[type], Stage, Checkout]:

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from chassis import tracing
-from chassis.context import trace_of
+from chassis.context import trace_id_of
 from chassis.ids import new_id, utcnow
 from contracts.identity import CustomerChanged
 from contracts.inventory import ReleaseStock, StockRejected, StockReleased, StockReserved
@@ -150,11 +150,11 @@ async def test_what_a_deadline_says_is_found_from_the_trace_of_the_checkout(
     order_id = await placed(guest)
     del orders.client.headers["traceparent"]
     await orders.sql("update checkout_sagas set deadline_at = now() - interval '1 s'")
-    tracing.send_to(exporter)
+    tracing.set_exporter(exporter)
     try:
         assert await sweep_deadlines(orders.running.database) == 1
     finally:
-        tracing.send_to(None)
+        tracing.set_exporter(None)
 
     [passed] = spans
     [asked] = await orders.sql("select facts->>'traceparent' from checkout_sagas")
@@ -162,7 +162,7 @@ async def test_what_a_deadline_says_is_found_from_the_trace_of_the_checkout(
     assert passed.attributes == {"cartwright.order": str(order_id)}
     said = await orders.sql("select headers->>'cloudEvents:traceparent' from outbox order by seq")
     assert said[-1][0] == passed.traceparent
-    assert {trace_of(each[0]) for each in said} == {trace}
+    assert {trace_id_of(each[0]) for each in said} == {trace}
     logged = await orders.sql("select heard, trace_id from saga_log order by at")
     assert [tuple(row) for row in logged] == [("Placed", trace), ("DeadlinePassed", trace)]
 
@@ -210,7 +210,7 @@ def update(
         carrier="Post",
         occurred_at=utcnow() - timedelta(minutes=5),
         open_shipments=0,
-    ).numbered(number)
+    ).with_sequence(number)
 
 
 async def test_parcels_drive_the_order_to_delivered(orders: Any, guest: Any) -> None:

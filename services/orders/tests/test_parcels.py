@@ -48,7 +48,7 @@ class Journey:
             Parcel(shipment_id=parcel, warehouse_id=new_id(), lines=[self.line])
             for parcel in self.parcels
         ]
-        return ShipmentsCreated(order_id=self.order_id, shipments=made).numbered(1)
+        return ShipmentsCreated(order_id=self.order_id, shipments=made).with_sequence(1)
 
     def left(self, place: int) -> Event:
         return ShipmentHandedOver(
@@ -57,7 +57,7 @@ class Journey:
             warehouse_id=new_id(),
             lines=[self.line],
             handed_over_at=utcnow() - timedelta(hours=1),
-        ).numbered(2)
+        ).with_sequence(2)
 
     def moved(self, place: int, status: Any, number: int, open_parcels: int) -> Event:
         return ShipmentUpdated(
@@ -67,7 +67,7 @@ class Journey:
             milestone="shipped" if status == "in_transit" else status,
             occurred_at=utcnow() - timedelta(minutes=5),
             open_shipments=open_parcels,
-        ).numbered(number)
+        ).with_sequence(number)
 
     def end(self, place: int, status: str, open_parcels: int) -> list[Event]:
         """A parcel's whole way to its end."""
@@ -87,7 +87,7 @@ class Journey:
         kept_back = ShipmentsPartlyCancelled(order_id=self.order_id, unsent=[self.line])
         packed = self.moved(1, "packed", 1, 2)
         first = self.end(0, "delivered", 0)
-        return [self.created(), packed, *first[:2], kept_back.numbered(2), *first[2:]]
+        return [self.created(), packed, *first[:2], kept_back.with_sequence(2), *first[2:]]
 
 
 async def begin(orders: Any, guest: Any, method: str, *, cancelled: bool) -> Journey:

@@ -61,7 +61,7 @@ def numbered(order: Checkout, kinds: Sequence[type]) -> list[Event]:
         assert isinstance(event, Event)
         if isinstance(event, PaymentRefunded):
             event = event.model_copy(update={"refunded_total": order.money(order.total_amount)})
-        found.append(event.numbered(place))
+        found.append(event.with_sequence(place))
     return found
 
 

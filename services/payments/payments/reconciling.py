@@ -36,7 +36,7 @@ async def asking_again(tx: AsyncSession, about: str, key: str) -> Context:
     """The context of asking once more, in the trace of what was first asked under the key."""
     first = await attempts.find_request(tx, key) or {}
     return Context(
-        actor="service:payments", traceparent=tracing.root(about, first.get("traceparent"))
+        actor="service:payments", traceparent=tracing.root_span(about, first.get("traceparent"))
     )
 
 
@@ -55,7 +55,7 @@ async def check_open_payments(database: Database) -> int:
 
 
 async def _check(database: Database, payment_id: UUID) -> None:
-    with CHECKS.isolated(payment_id):
+    with CHECKS.isolate(payment_id):
         await _ask_about(database, payment_id)
 
 
@@ -111,7 +111,7 @@ async def finish_refunds(database: Database) -> int:
 
 
 async def _finish(database: Database, operation_id: UUID) -> None:
-    with REFUNDS.isolated(operation_id):
+    with REFUNDS.isolate(operation_id):
         await _repeat_refund(database, operation_id)
 
 
@@ -157,7 +157,7 @@ async def forget_deleted_methods(database: Database) -> int:
 
 
 async def _forget(database: Database, method: SavedPaymentMethod) -> bool:
-    with DELETIONS.isolated(method.id):
+    with DELETIONS.isolate(method.id):
         provider = providers().named(method.provider)
         if provider is not None:
             await provider.forget_method(method.provider_token)

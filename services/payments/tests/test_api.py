@@ -5,7 +5,7 @@ import hashlib
 from typing import Any
 from uuid import UUID
 
-from chassis.context import trace_of
+from chassis.context import trace_id_of
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import PaymentRefunded
@@ -187,7 +187,7 @@ async def test_a_refund_without_an_answer_is_finished_later(
     [told] = await payments.sql(
         "select headers->>'cloudEvents:traceparent' from outbox order by seq desc limit 1"
     )
-    assert trace_of(told[0]) == trace_of(asked[0])
+    assert trace_id_of(told[0]) == trace_id_of(asked[0])
 
 
 BAD_REFUNDS: list[dict[str, Any]] = [

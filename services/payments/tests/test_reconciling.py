@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chassis.context import trace_of
+from chassis.context import trace_id_of
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import PaymentActionRequired, PaymentCaptured
@@ -52,7 +52,7 @@ async def test_what_the_sweep_finds_is_told_in_the_trace_of_the_command(
     told = await payments.sql(
         "select subject, headers->>'cloudEvents:traceparent' as traceparent from outbox"
     )
-    traces = {(row.subject, trace_of(row.traceparent)) for row in told}
+    traces = {(row.subject, trace_id_of(row.traceparent)) for row in told}
     assert len(told) == 4
     assert len(traces) == 2
 

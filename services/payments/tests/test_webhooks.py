@@ -188,7 +188,7 @@ async def test_a_webhook_of_a_refund_may_come_first(payments: Payments, receiver
     command = collect()
     await payments.deliver(command)
     wanted, message_id = refund(command.order_id, 500), new_id()
-    shape = payments.service.bus.external[type(wanted)]
+    shape = payments.service.bus.external_calls[type(wanted)]
     async with payments.transaction() as tx:
         plan = await shape.record(wanted, tx)
     await shape.call(plan)
@@ -205,7 +205,7 @@ async def test_a_webhook_that_is_not_new_settles_no_refund(
     command = collect()
     await payments.deliver(command)
     wanted = refund(command.order_id, 500)
-    shape = payments.service.bus.external[type(wanted)]
+    shape = payments.service.bus.external_calls[type(wanted)]
     async with payments.transaction() as tx:
         plan = await shape.record(wanted, tx)
     await shape.call(plan)

@@ -94,10 +94,10 @@ def _answer(redemption: Claimed) -> Redeemed:
                 "code": redemption.code,
                 "discount": Money.model_validate(discount),
             }
-        ).numbered(number)
+        ).with_sequence(number)
     return PromotionsRejected.model_validate(
         {"order_id": redemption.order_id, "reason": redemption.reason or "released"}
-    ).numbered(number)
+    ).with_sequence(number)
 
 
 @bus.handles(ReleasePromotions)
@@ -111,7 +111,7 @@ async def release_promotions(command: ReleasePromotions, tx: AsyncSession) -> Pr
             await store.change_uses(tx, {redemption.coupon_id: -1})
         redemption.state, redemption.reason, redemption.is_changed = "released", None, True
         await store.save_redemptions(tx, [redemption])
-    return PromotionsReleased(order_id=command.order_id).numbered(redemption.number())
+    return PromotionsReleased(order_id=command.order_id).with_sequence(redemption.number())
 
 
 @bus.handles_many(OrderConfirmed, low_priority=True)

@@ -80,11 +80,11 @@ def _created(command: CreateShipments, fulfilment: Claimed, parcels: list[Parcel
     """Answer as a fulfilment's state calls for."""
     number = fulfilment.number()
     if fulfilment.status == "created":
-        return ShipmentsCreated(order_id=command.order_id, shipments=parcels).numbered(number)
+        return ShipmentsCreated(order_id=command.order_id, shipments=parcels).with_sequence(number)
     reason = fulfilment.reason or fulfilment.status
     return ShipmentImpossible(
         order_id=command.order_id, reason=reason, lines=lines_of(command)
-    ).numbered(number)
+    ).with_sequence(number)
 
 
 @bus.handles(CancelShipments)
@@ -107,11 +107,11 @@ async def cancel_shipments(command: CancelShipments, tx: AsyncSession) -> Cancel
         if fulfilment.status != "cancelled":
             fulfilment.become(command.operation_id, "cancelled", None)
             await store.save_fulfilments(tx, claimed)
-        return ShipmentsCancelled(order_id=order_id).numbered(number)
+        return ShipmentsCancelled(order_id=order_id).with_sequence(number)
     if not kept:
-        return ShipmentAlreadySent(order_id=order_id).numbered(number)
+        return ShipmentAlreadySent(order_id=order_id).with_sequence(number)
     unsent = [piece for each in kept for piece in each.pieces()]
-    return ShipmentsPartlyCancelled(order_id=order_id, unsent=unsent).numbered(number)
+    return ShipmentsPartlyCancelled(order_id=order_id, unsent=unsent).with_sequence(number)
 
 
 @bus.handles(CustomerChanged)

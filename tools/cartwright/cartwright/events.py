@@ -149,7 +149,7 @@ def _entry(name: str) -> catalogue.Entry:
         return entry
     known = sorted(
         message.routing_key()
-        for message in registry.everything().values()
+        for message in registry.all_messages().values()
         if issubclass(message, Event)
     )
     raise Refusal(f"there is no event {name}. There are: {', '.join(known)}")

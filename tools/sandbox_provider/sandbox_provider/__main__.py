@@ -16,7 +16,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load_settings()
     share = settings.otel_traces_sampler_arg
-    tracing.turn_on(settings.otel_exporter_otlp_endpoint or None, "sandbox-provider", share)
+    tracing.configure(settings.otel_exporter_otlp_endpoint or None, "sandbox-provider", share)
     uvicorn.run(
         Traced(create_app(settings)),
         host=settings.host,

@@ -27,7 +27,7 @@ async def transaction(database: Database) -> AsyncIterator[AsyncSession]:
 
 async def make_tables(url: str) -> None:
     """Create the tables that are missing; processes that start together wait for each other."""
-    limits = {"server_settings": session_limits.OF_EVERY_SESSION}
+    limits = {"server_settings": session_limits.ALL_SESSIONS}
     engine = create_async_engine(url, connect_args=limits)
     try:
         async with engine.begin() as connection:

@@ -72,7 +72,7 @@ def definitions(
 
 def of_repository(services: Iterable[str]) -> dict[str, Any]:
     """Ask every service's bus what it handles, and the contracts who may send which command."""
-    contracts = importlib.import_module("contracts.registry").everything().values()
+    contracts = importlib.import_module("contracts.registry").all_messages().values()
     commands = [message for message in contracts if message.kind == "command"]
     tellers = {m.routing_key().partition(".")[0] for m in contracts if m.kind == "snapshot"}
     return definitions({name: _handled(name) for name in services}, commands, tellers)

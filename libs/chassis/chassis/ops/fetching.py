@@ -16,7 +16,7 @@ from aio_pika.exceptions import AMQPError
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis import incoming
-from chassis.context import trace_of
+from chassis.context import trace_id_of
 from chassis.db import Database
 from chassis.errors import Unavailable
 from chassis.ids import new_id
@@ -99,7 +99,7 @@ def row_of(letter: AbstractIncomingMessage, service: str) -> Row:
         "type": envelope.type if envelope else str(letter.type or "unknown"),
         "subject": envelope.subject if envelope else "",
         "correlation_id": envelope.correlation_id if envelope else None,
-        "trace_id": trace_of(envelope.traceparent) if envelope else None,
+        "trace_id": trace_id_of(envelope.traceparent) if envelope else None,
         "sender": incoming.sender_of(letter, service),
         "error": str(headers.get(incoming.ERROR) or _why_the_broker(letter.headers)),
         "error_detail": str(headers.get(incoming.ERROR_DETAIL, "")),

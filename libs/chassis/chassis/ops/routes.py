@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.db import Database, Tx
 from chassis.errors import Invalid
 from chassis.ops import audit, dead_letters, event_log, fetching, replay, status
@@ -33,8 +33,8 @@ from chassis.relay import Relay
 from chassis.wire import SafeText
 from contracts.envelope import Envelope
 
-READS = Depends(permitted("ops:read"))
-WRITES = Depends(permitted("ops:write"))
+READS = Depends(require_permission("ops:read"))
+WRITES = Depends(require_permission("ops:write"))
 Wanted = Annotated[SafeText | None, Query(max_length=200)]
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chassis.logs import redacted, without_secrets
+from chassis.logs import redact, redact_secrets
 from chassis.wire import Body, Id, Moment, SafeText, View
 
 LONGEST_BODY = 65_536
@@ -83,7 +83,7 @@ class DeadLetterDetail(DeadLetterView):
     def of(cls, letter: Any) -> "DeadLetterDetail":
         """Show a stored letter."""
         shown = {name: getattr(letter, name) for name in DeadLetterView.model_fields}
-        return cls(**shown, headers=redacted(letter.headers), body=readable(bytes(letter.body)))
+        return cls(**shown, headers=redact(letter.headers), body=readable(bytes(letter.body)))
 
 
 class DeadLetterGroup(View):
@@ -146,7 +146,7 @@ def readable(body: bytes) -> Any:
     """A message's body for people: its JSON with secrets hidden, or the beginning of its text."""
     if len(body) <= LONGEST_BODY:
         try:
-            return redacted(json.loads(body))
+            return redact(json.loads(body))
         except ValueError:
             pass
-    return without_secrets(body[:LONGEST_BODY].decode(errors="replace"))
+    return redact_secrets(body[:LONGEST_BODY].decode(errors="replace"))

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis import etag, outbox
-from chassis.auth import Internal, SignedIn, permitted
+from chassis.auth import Internal, SignedIn, require_permission
 from chassis.bus import Bus, Replied
 from chassis.db import Tx
 from chassis.errors import NotFound
@@ -101,7 +101,9 @@ async def change(jar_id: UUID, body: JarBody, expected: etag.IfMatch, tx: Tx) ->
     return JarView.model_validate(jar)
 
 
-@router.delete("/{jar_id}", status_code=204, dependencies=[Depends(permitted("jars:write"))])
+@router.delete(
+    "/{jar_id}", status_code=204, dependencies=[Depends(require_permission("jars:write"))]
+)
 async def drop(jar_id: UUID, tx: Tx) -> None:
     """Drop a jar."""
     await tx.delete(await tx.get_one(Jar, jar_id))

@@ -10,7 +10,7 @@ from cart.api.visit import Asked, Db
 from cart.domain.tax import TaxRate, TaxRateExists
 from cart.store import tax_rates
 from chassis import etag
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.ids import new_id
@@ -20,7 +20,7 @@ from chassis.wire import Body, Id, SafeText, View
 
 router = APIRouter(
     prefix="/v1/admin/tax-rates",
-    dependencies=[Depends(permitted("tax:write"))],
+    dependencies=[Depends(require_permission("tax:write"))],
 )
 
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
@@ -87,7 +87,7 @@ async def create_tax_rate(
         await tax_rates.set_custom(tx, rate)
         await audit.record(tx, "tax_rate.create", rate.id, "by hand", after=_state(rate))
     quotes.forget_taxes()
-    etag.show(response, rate.version)
+    etag.set_header(response, rate.version)
     return TaxRateView.model_validate(rate)
 
 
@@ -95,7 +95,7 @@ async def create_tax_rate(
 async def get_tax_rate(rate_id: UUID, response: Response, tx: Tx) -> TaxRateView:
     """One rate."""
     rate = await tax_rates.get_tax_rate(tx, rate_id)
-    etag.show(response, rate.version)
+    etag.set_header(response, rate.version)
     return TaxRateView.model_validate(rate)
 
 
@@ -122,7 +122,7 @@ async def change_tax_rate(
         after = _state(rate)
         await audit.record(tx, "tax_rate.change", rate.id, "by hand", before=before, after=after)
     quotes.forget_taxes()
-    etag.show(response, rate.version)
+    etag.set_header(response, rate.version)
     return TaxRateView.model_validate(rate)
 
 

@@ -1,6 +1,5 @@
 """One request on a cart: who asks and by what right, the change they make, the answer they get."""
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from cart.store.carts import Holder
 from chassis import etag
 from chassis.auth import Caller, MaybeCaller
 from chassis.db import Database
-from chassis.errors import Malformed, Unauthenticated
+from chassis.errors import Unauthenticated
 from chassis.ids import utcnow
 from chassis.tokens import hash_of
 
@@ -101,7 +100,7 @@ class Visit:
         """Answer with the cart at today's price. Asks neighbours: no transaction may be open."""
         if self.taxes is None:
             raise RuntimeError("a cart is shown after it was read")
-        etag.show(self.response, basket.version)
+        etag.set_header(self.response, basket.version)
         return await showing.show(basket, self.buyer(basket), self.quotes, self.taxes)
 
 
@@ -109,31 +108,19 @@ async def _visit(
     request: Request,
     response: Response,
     caller: MaybeCaller,
+    expected: etag.OptionalIfMatch,
     token: CartToken = None,
-    if_match: Annotated[
-        str | None, Header(alias="If-Match", description="refuse the change of any other version")
-    ] = None,
 ) -> Visit:
     state = request.app.state
     return Visit(
         caller=caller,
         token=token,
-        expected=_version(if_match),
+        expected=expected,
         database=state.database,
         quotes=state.resources.quotes,
         settings=state.settings,
         response=response,
     )
-
-
-def _version(if_match: str | None) -> int | None:
-    """Read If-Match. A cart has one owner, so naming the version is allowed and not demanded."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    found = re.fullmatch(r'(?:W/)?"([0-9]{1,18})"', if_match.strip())
-    if found is None:
-        raise Malformed("If-Match must be the ETag of the version you read.", code="bad_if_match")
-    return int(found[1])
 
 
 Visiting = Annotated[Visit, Depends(_visit)]

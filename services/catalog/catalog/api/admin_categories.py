@@ -103,7 +103,7 @@ def _slug_of(name: str) -> str:
 
 
 def _shown(response: Response, category: Category, job: Relisting | None = None) -> CategoryView:
-    etag.show(response, category.version)
+    etag.set_header(response, category.version)
     return CategoryView.of(category, job)
 
 

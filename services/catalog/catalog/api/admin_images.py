@@ -67,7 +67,7 @@ async def add_image(
     image = body.to_image()
     product.show(image, as_primary=body.is_primary)
     await publish(tx, [product], caller.principal, utcnow())
-    etag.show(response, product.version)
+    etag.set_header(response, product.version)
     return image_view(image)
 
 
@@ -93,7 +93,7 @@ async def change_image(
     for field, value in given.items():
         setattr(image, field, value)
     await publish(tx, [product], caller.principal, utcnow())
-    etag.show(response, product.version)
+    etag.set_header(response, product.version)
     return image_view(image)
 
 

@@ -91,7 +91,7 @@ async def add_variant(
     variant = body.to_variant(product)
     product.offer(variant)
     await publish(tx, [product], caller.principal, utcnow())
-    etag.show(response, product.version)
+    etag.set_header(response, product.version)
     return variant_view(product, variant)
 
 
@@ -119,7 +119,7 @@ async def change_variant(
     for field in given.keys() & {"lead_time_days", "is_available"}:
         setattr(variant, field, given[field])
     await publish(tx, [product], caller.principal, utcnow())
-    etag.show(response, product.version)
+    etag.set_header(response, product.version)
     return variant_view(product, variant)
 
 

@@ -106,5 +106,5 @@ COPIED = ProductView.model_fields.keys() - MADE
 
 def shown(response: Response, product: Product) -> ProductView:
     """Show a whole product with its ETag."""
-    etag.show(response, product.version)
+    etag.set_header(response, product.version)
     return product_view(product)

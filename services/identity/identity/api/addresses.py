@@ -62,7 +62,7 @@ class AddressView(View):
 
 
 def _shown(response: Response, address: Address) -> AddressView:
-    etag.show(response, address.version)
+    etag.set_header(response, address.version)
     return AddressView.model_validate(address)
 
 

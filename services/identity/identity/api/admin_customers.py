@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag, outbox
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.ids import new_id, utcnow
@@ -27,7 +27,7 @@ from identity.store.authority import get_permissions_of_customer
 
 router = APIRouter(prefix="/v1/admin/customers")
 
-Reads = Depends(permitted("customers:read"))
+Reads = Depends(require_permission("customers:read"))
 Writes = Annotated[Actor, Depends(acting("customers:write"))]
 
 
@@ -64,7 +64,7 @@ class CustomerView(View):
 
 
 def _shown(response: Response, customer: Customer) -> CustomerView:
-    etag.show(response, customer.version)
+    etag.set_header(response, customer.version)
     return CustomerView.model_validate(customer)
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.ids import new_id
@@ -27,7 +27,7 @@ from identity.store.authority import get_permissions_of_role
 
 router = APIRouter(prefix="/v1/admin/roles")
 
-Reads = Depends(permitted("users:read"))
+Reads = Depends(require_permission("users:read"))
 Writes = Annotated[Actor, Depends(acting("roles:write"))]
 
 
@@ -76,7 +76,7 @@ def _view(role: Role, permissions: list[str]) -> RoleView:
 
 
 async def _shown(tx: AsyncSession, response: Response, role: Role) -> RoleView:
-    etag.show(response, role.version)
+    etag.set_header(response, role.version)
     granted = await roles.list_permissions_of(tx, [role.id])
     return _view(role, granted.get(role.id, []))
 

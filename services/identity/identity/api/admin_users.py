@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag, outbox
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.db import Tx
 from chassis.ids import utcnow
 from chassis.ops import audit
@@ -27,7 +27,7 @@ from identity.store.authority import get_permissions_of_user
 
 router = APIRouter(prefix="/v1/admin/users")
 
-Reads = Depends(permitted("users:read"))
+Reads = Depends(require_permission("users:read"))
 Writes = Annotated[Actor, Depends(acting("users:write"))]
 GivesRoles = Annotated[Actor, Depends(acting("roles:write"))]
 
@@ -45,7 +45,7 @@ class RolesBody(Body):
 
 
 async def _shown(tx: AsyncSession, response: Response, user: User) -> UserView:
-    etag.show(response, user.version)
+    etag.set_header(response, user.version)
     found = await users.list_roles_of(tx, [user.id])
     customer = await customers.get_customer_of(tx, user.id)
     return UserView.of(user, customer.id, found.get(user.id, []))

@@ -59,7 +59,7 @@ class SessionView(View):
 
 
 async def _shown(tx: AsyncSession, response: Response, user: User, customer_id: UUID) -> UserView:
-    etag.show(response, user.version)
+    etag.set_header(response, user.version)
     roles = await users.list_roles_of(tx, [user.id])
     return UserView.of(user, customer_id, roles.get(user.id, []))
 

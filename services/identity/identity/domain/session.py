@@ -179,7 +179,7 @@ class Session(Stamped, Base):
     @staticmethod
     def revoke_tokens(session_id: UUID, user_id: UUID) -> SessionTokensRevoked:
         """Let the access tokens of a session count no more; a session ends once."""
-        return SessionTokensRevoked(session_id=session_id, user_id=user_id).numbered(1)
+        return SessionTokensRevoked(session_id=session_id, user_id=user_id).with_sequence(1)
 
     def revoke(self, now: datetime) -> None:
         """End the session; its access tokens end by `revoke_tokens`."""

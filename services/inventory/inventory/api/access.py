@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from chassis.auth import Caller, permitted
+from chassis.auth import Caller, require_permission
 
-Reader = Annotated[Caller, Depends(permitted("stock:read"))]
-Writer = Annotated[Caller, Depends(permitted("stock:write"))]
+Reader = Annotated[Caller, Depends(require_permission("stock:read"))]
+Writer = Annotated[Caller, Depends(require_permission("stock:write"))]
 
 
 async def principal(caller: Writer) -> str:

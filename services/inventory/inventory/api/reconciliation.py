@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 
 from chassis import outbox
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.db import Tx
 from chassis.errors import Refused
 from chassis.ids import lowest_id
@@ -21,8 +21,8 @@ from inventory.store import reservations, stock
 
 router = APIRouter(prefix="/v1/admin/ops/inventory/reconciliation", tags=["reconciliation"])
 
-Reads = Depends(permitted("ops:read"))
-Writes = Depends(permitted("ops:write"))
+Reads = Depends(require_permission("ops:read"))
+Writes = Depends(require_permission("ops:write"))
 
 
 class NothingHeld(Refused):

@@ -116,7 +116,7 @@ async def get_stock_item(
     """Read the stock of a variant in one warehouse."""
     level = await stock_views.get_level(tx, variant_id)
     kept = await stock_views.get_item(tx, variant_id, warehouse_id)
-    etag.show(response, kept.item.version)
+    etag.set_header(response, kept.item.version)
     return StockItemView.of(kept, level.sku)
 
 
@@ -140,7 +140,7 @@ async def count_stock(
     level = locked.level(variant_id)
     shelf = locked.find_shelf(variant_id, warehouse_id)
     if shelf is not None:
-        etag.check(shelf.version, await etag.expected(if_match))
+        etag.check(shelf.version, await etag.expected_version(if_match))
     elif if_match is not None:
         raise Changed
     else:
@@ -149,7 +149,7 @@ async def count_stock(
     _count(locked, shelf, body, Because(body.reason, "manual", user_id=caller.id))
     await _save(tx, locked)
     kept = await stock_views.get_item(tx, variant_id, warehouse_id)
-    etag.show(response, kept.item.version)
+    etag.set_header(response, kept.item.version)
     return StockItemView.of(kept, level.sku)
 
 

@@ -108,7 +108,7 @@ async def create_warehouse(
     tx.add(warehouse)
     await _flush(tx)
     audit.name_created(tx, warehouse.id)
-    etag.show(response, warehouse.version)
+    etag.set_header(response, warehouse.version)
     return WarehouseView.of(warehouse)
 
 
@@ -118,7 +118,7 @@ async def get_warehouse(
 ) -> WarehouseView:
     """Read one warehouse."""
     warehouse = await warehouses.get_warehouse(tx, warehouse_id)
-    etag.show(response, warehouse.version)
+    etag.set_header(response, warehouse.version)
     return WarehouseView.of(warehouse, await recounts.find_recount(tx, warehouse_id))
 
 
@@ -149,7 +149,7 @@ async def change_warehouse(
         job = await recounts.start_recount(tx, warehouse_id)
     else:
         job = await recounts.find_recount(tx, warehouse_id)
-    etag.show(response, warehouse.version)
+    etag.set_header(response, warehouse.version)
     return WarehouseView.of(warehouse, job)
 
 

@@ -87,7 +87,7 @@ class Level:
 
     def _numbered(self, event: StockEvent) -> StockEvent:
         self.sequence += 1
-        return event.numbered(self.sequence)
+        return event.with_sequence(self.sequence)
 
 
 def availability_of(available: int, threshold: int) -> Availability:

@@ -126,7 +126,7 @@ class Hold:
     def record(self, event: RecordedEvent) -> RecordedEvent:
         """Give an event of this reservation its number; the row must be locked or new."""
         self.sequence += 1
-        return event.numbered(self.sequence)
+        return event.with_sequence(self.sequence)
 
     def promise(self, allocations: list[Allocation]) -> None:
         """Hold these pieces for the order."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.db import Tx
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
@@ -18,8 +18,8 @@ from notifications.sending.mailroom import Mailroom
 from notifications.store import emails as store
 
 router = APIRouter(prefix="/v1/admin/emails")
-READ = Depends(permitted("notifications:read"))
-WRITE = Depends(permitted("notifications:write"))
+READ = Depends(require_permission("notifications:read"))
+WRITE = Depends(require_permission("notifications:write"))
 
 Recipient = Annotated[SafeText, Field(max_length=255)]
 

@@ -71,7 +71,7 @@ class PreferencesView(View):
 async def get_preferences(caller: SignedIn, tx: Tx, response: Response) -> PreferencesView:
     """What you are told, and how."""
     preferences = await store.get_preferences(tx, caller.id)
-    etag.show(response, preferences.version)
+    etag.set_header(response, preferences.version)
     return PreferencesView.of(preferences)
 
 
@@ -86,5 +86,5 @@ async def change_preferences(
     preferences = await store.lock_preferences(tx, caller.id)
     etag.check(preferences.version, expected)
     preferences.switch_off([offer for offer, enabled in wanted.items() if not enabled])
-    etag.show(response, preferences.version)
+    etag.set_header(response, preferences.version)
     return PreferencesView.of(preferences)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Depends, Header
 from sqlalchemy import ColumnElement
 
-from chassis.auth import Caller, MaybeCaller, holding
+from chassis.auth import Caller, MaybeCaller, has_permission
 from chassis.errors import Forbidden, Unauthenticated
 from chassis.tokens import hash_of
 from orders.store.orders import owned_by, visible_to
@@ -75,5 +75,5 @@ Visible = Annotated[ColumnElement[bool], Depends(_visible)]
 Owned = Annotated[ColumnElement[bool], Depends(_owned)]
 """The rule of who changes an order as its customer; staff has routes of its own."""
 
-MayRefund = Annotated[bool, Depends(holding("orders:refund"))]
+MayRefund = Annotated[bool, Depends(has_permission("orders:refund"))]
 """Whether the caller may return money."""

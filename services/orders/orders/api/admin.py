@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy import true
 
 from chassis import etag, outbox
-from chassis.auth import SignedIn, permitted
+from chassis.auth import SignedIn, require_permission
 from chassis.db import Tx
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
@@ -29,8 +29,8 @@ from orders.store import orders as store
 
 router = APIRouter(prefix="/v1/admin")
 
-MayRead = Depends(permitted("orders:read"))
-MayWrite = Depends(permitted("orders:write"))
+MayRead = Depends(require_permission("orders:read"))
+MayWrite = Depends(require_permission("orders:write"))
 
 
 async def staff(caller: SignedIn) -> str:
@@ -58,7 +58,7 @@ async def list_orders(
 async def get_order(order_id: UUID, tx: Tx, response: Response) -> OrderView:
     """Any order."""
     view = await read_view(tx, order_id, true())
-    etag.show(response, view.version)
+    etag.set_header(response, view.version)
     return view
 
 

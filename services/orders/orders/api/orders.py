@@ -55,7 +55,7 @@ async def list_orders(caller: SignedIn, paging: Paged, tx: Tx) -> Page[OrderSumm
 async def get_order(order_id: UUID, rule: Visible, tx: Tx, response: Response) -> OrderView:
     """One order, for its customer, the guest with its token, or staff."""
     view = await read_view(tx, order_id, rule)
-    etag.show(response, view.version)
+    etag.set_header(response, view.version)
     return view
 
 

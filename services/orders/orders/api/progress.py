@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
-from chassis.auth import Caller, MaybeCaller, still_counts
+from chassis.auth import Caller, MaybeCaller, is_still_valid
 from chassis.client_address import client_address, site_of
 from chassis.service import Running
 from orders.api.access import OrderToken, Visible, order_principal
@@ -70,7 +70,7 @@ async def _events(
 ) -> AsyncIterator[str]:
     began = pinged = time.monotonic()
     shown = None
-    while not state.stopping.is_set() and await still_counts(state.revocations, caller):
+    while not state.stopping.is_set() and await is_still_valid(state.revocations, caller):
         view, now = stream.view, time.monotonic()
         if view is not None and view is not shown:
             shown = view

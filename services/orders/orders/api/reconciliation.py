@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.db import Tx
 from chassis.ids import lowest_id
 from chassis.pages import Page, Paged
@@ -15,7 +15,7 @@ from orders.store import sagas as store
 
 router = APIRouter(prefix="/v1/admin/ops/orders/reconciliation", tags=["reconciliation"])
 
-Reads = Depends(permitted("ops:read"))
+Reads = Depends(require_permission("ops:read"))
 
 
 class OrderPosition(View):

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy import ColumnElement, true
 
 from chassis import outbox
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.db import Tx
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
@@ -37,8 +37,8 @@ from orders.store import sagas as store
 
 router = APIRouter(prefix="/v1/admin/sagas", tags=["sagas"])
 
-MayRead = Depends(permitted("orders:read"))
-MayMend = Depends(permitted("ops:write"))
+MayRead = Depends(require_permission("orders:read"))
+MayMend = Depends(require_permission("ops:write"))
 # The sweep of deadlines comes every second or so: what is this late is not waiting for its turn.
 OVERDUE = timedelta(seconds=60)
 

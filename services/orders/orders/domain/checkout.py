@@ -79,7 +79,7 @@ class Checkout:
     def record(self, event: RecordedEvent) -> RecordedEvent:
         """Number an event of this order."""
         self.sequence += 1
-        return event.numbered(self.sequence)
+        return event.with_sequence(self.sequence)
 
     def operation(self, step: str) -> UUID:
         """The id of one operation of this order, the same however often it is asked for."""

@@ -209,7 +209,7 @@ def _logged(order: Checkout, heard: Heard, envelope: Envelope | None) -> tuple[A
         heard.outcome,
         order.stage.value,
         sent,
-        context.trace_of(traceparent),
+        context.trace_id_of(traceparent),
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag, outbox
-from chassis.auth import Caller, permitted
+from chassis.auth import Caller, require_permission
 from chassis.db import Database, Tx
 from chassis.errors import Refused
 from chassis.idempotency import Claim, idempotent
@@ -30,8 +30,8 @@ from payments.store.reading import Filter, Reader
 
 router = APIRouter(prefix="/v1/admin/payments")
 
-ReadsPayments = Annotated[Caller, Depends(permitted("payments:read"))]
-GivesRefunds = permitted("payments:refund")
+ReadsPayments = Annotated[Caller, Depends(require_permission("payments:read"))]
+GivesRefunds = require_permission("payments:refund")
 STAFF = Reader(customer_id=None, access_hash=None, sees_all=True)
 
 
@@ -123,7 +123,7 @@ async def get_payment(
 ) -> PaymentDetail:
     """A payment with its attempts and refunds."""
     payment = await reading.get_payment(tx, payment_id, STAFF)
-    etag.show(response, payment.version)
+    etag.set_header(response, payment.version)
     attempts = await reading.list_attempts(tx, payment_id)
     given_back = await refunds.list_refunds(tx, payment_id)
     return PaymentDetail(

@@ -49,5 +49,5 @@ async def list_payments(order_id: UUID, reader: Reading, tx: Tx) -> Page[Payment
 async def get_payment(payment_id: UUID, reader: Reading, tx: Tx, response: Response) -> PaymentView:
     """A payment, with what its customer must do next."""
     payment = await reading.get_payment(tx, payment_id, reader)
-    etag.show(response, payment.version)
+    etag.set_header(response, payment.version)
     return PaymentView.of(payment)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.client import PeerUnavailable
 from chassis.db import Tx
 from chassis.ids import lowest_id
@@ -20,8 +20,8 @@ from payments.store import reading
 
 router = APIRouter(prefix="/v1/admin/ops/payments/reconciliation", tags=["reconciliation"])
 
-Reads = Depends(permitted("ops:read"))
-Writes = Depends(permitted("ops:write"))
+Reads = Depends(require_permission("ops:read"))
+Writes = Depends(require_permission("ops:write"))
 LINES = 1000
 
 

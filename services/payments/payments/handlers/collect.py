@@ -140,7 +140,7 @@ async def _begin(
     )
     if sequence is None:
         return None
-    return Replied(first.numbered(sequence)) if first else plan
+    return Replied(first.with_sequence(sequence)) if first else plan
 
 
 def _refusal(command: CollectPayment, means: Means, now: datetime) -> str | None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field, model_validator
 
 from chassis import etag
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.errors import Refused
@@ -22,8 +22,8 @@ from promotions.domain.discount import WHOLE
 from promotions.store import coupons as store
 
 router = APIRouter(prefix="/v1/admin/coupons")
-READ = Depends(permitted("promotions:read"))
-WRITE = Depends(permitted("promotions:write"))
+READ = Depends(require_permission("promotions:read"))
+WRITE = Depends(require_permission("promotions:write"))
 
 Code = Annotated[str, Field(max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Positive = Annotated[int, Field(ge=1, le=MAX_AMOUNT)]
@@ -165,7 +165,7 @@ async def create_coupon(
         await tx.flush()
     await tx.refresh(coupon)
     await audit.record(tx, "coupon.create", coupon.id, "by hand", after=_state(coupon))
-    etag.show(response, coupon.version)
+    etag.set_header(response, coupon.version)
     return CouponView.of(coupon, today)
 
 
@@ -185,7 +185,7 @@ async def list_coupons(
 async def get_coupon(coupon_id: UUID, tx: Tx, today: Today, response: Response) -> CouponView:
     """Read one coupon."""
     coupon = await store.get_coupon(tx, coupon_id)
-    etag.show(response, coupon.version)
+    etag.set_header(response, coupon.version)
     return CouponView.of(coupon, today)
 
 
@@ -211,7 +211,7 @@ async def change_coupon(
     await tx.refresh(coupon)
     after = _state(coupon)
     await audit.record(tx, "coupon.change", coupon.id, "by hand", before=before, after=after)
-    etag.show(response, coupon.version)
+    etag.set_header(response, coupon.version)
     return CouponView.of(coupon, today)
 
 

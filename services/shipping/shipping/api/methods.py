@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag, outbox
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.errors import Invalid, NotFound, Refused
@@ -22,8 +22,8 @@ from shipping.domain import ShippingMethod
 from shipping.store import methods as store
 
 router = APIRouter(prefix="/v1/admin/shipping-methods")
-READ = Depends(permitted("shipping:read"))
-WRITE = Depends(permitted("shipping:write"))
+READ = Depends(require_permission("shipping:read"))
+WRITE = Depends(require_permission("shipping:write"))
 
 
 class NameTaken(Refused):
@@ -114,7 +114,7 @@ async def create_method(body: MethodBody, tx: Tx, response: Response) -> MethodV
     method = ShippingMethod(id=new_id(), version=1)
     await _keep(tx, method, body)
     audit.name_created(tx, method.id)
-    etag.show(response, method.version)
+    etag.set_header(response, method.version)
     return MethodView.model_validate(method)
 
 
@@ -129,7 +129,7 @@ async def list_methods(paging: Paged, tx: Tx) -> Page[MethodView]:
 async def get_method(method_id: UUID, tx: Tx, response: Response) -> MethodView:
     """One shipping method."""
     method = await store.get_method(tx, method_id)
-    etag.show(response, method.version)
+    etag.set_header(response, method.version)
     return MethodView.model_validate(method)
 
 
@@ -142,5 +142,5 @@ async def change_method(
     etag.check(method.version, expected)
     method.touch()
     await _keep(tx, method, body)
-    etag.show(response, method.version)
+    etag.set_header(response, method.version)
     return MethodView.model_validate(method)

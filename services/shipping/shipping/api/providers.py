@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 
 from chassis import etag
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.errors import Refused
@@ -19,8 +19,8 @@ from shipping.domain import ShippingProvider
 from shipping.store import methods as store
 
 router = APIRouter(prefix="/v1/admin/shipping-providers")
-READ = Depends(permitted("shipping:read"))
-WRITE = Depends(permitted("shipping:write"))
+READ = Depends(require_permission("shipping:read"))
+WRITE = Depends(require_permission("shipping:write"))
 
 Code = Annotated[Slug, Field(max_length=50)]
 Email = Annotated[SafeText, Field(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")]
@@ -72,7 +72,7 @@ async def create_provider(body: NewProviderBody, tx: Tx, response: Response) -> 
     with violations_as(uq_shipping_providers_code=CodeTaken):
         await tx.flush()
     audit.name_created(tx, provider.id)
-    etag.show(response, provider.version)
+    etag.set_header(response, provider.version)
     return ProviderView.model_validate(provider)
 
 
@@ -87,7 +87,7 @@ async def list_providers(paging: Paged, tx: Tx) -> Page[ProviderView]:
 async def get_provider(provider_id: UUID, tx: Tx, response: Response) -> ProviderView:
     """One provider."""
     provider = await store.get_provider(tx, provider_id)
-    etag.show(response, provider.version)
+    etag.set_header(response, provider.version)
     return ProviderView.model_validate(provider)
 
 
@@ -101,5 +101,5 @@ async def change_provider(
     for field, value in body.model_dump().items():
         setattr(provider, field, value)
     provider.touch()
-    etag.show(response, provider.version)
+    etag.set_header(response, provider.version)
     return ProviderView.model_validate(provider)

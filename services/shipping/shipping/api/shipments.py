@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag
-from chassis.auth import MaybeCaller, permitted
+from chassis.auth import MaybeCaller, require_permission
 from chassis.db import Tx
 from chassis.errors import Unauthenticated
 from chassis.pages import Page, Paged
@@ -23,7 +23,7 @@ from shipping.store.shipments import STAFF, Reader
 router = APIRouter(prefix="/v1/shipments")
 admin = APIRouter(
     prefix="/v1/admin/shipments",
-    dependencies=[Depends(permitted("shipping:read"))],
+    dependencies=[Depends(require_permission("shipping:read"))],
 )
 
 
@@ -155,7 +155,7 @@ async def list_shipments_of_order(
 async def get_shipment(shipment_id: UUID, who: Reading, tx: Tx, response: Response) -> ShipmentView:
     """One parcel and how it travels."""
     shipment = await store.get_shipment(tx, shipment_id, who)
-    etag.show(response, shipment.version)
+    etag.set_header(response, shipment.version)
     return await view(tx, shipment)
 
 
@@ -176,5 +176,5 @@ async def list_shipments(
 async def get_any_shipment(shipment_id: UUID, tx: Tx, response: Response) -> ShipmentView:
     """One parcel, whosever it is."""
     shipment = await store.get_shipment(tx, shipment_id, STAFF)
-    etag.show(response, shipment.version)
+    etag.set_header(response, shipment.version)
     return await view(tx, shipment)

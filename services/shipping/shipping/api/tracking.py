@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import context, outbox
-from chassis.auth import permitted
+from chassis.auth import require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.errors import Invalid, Refused
@@ -25,7 +25,7 @@ from shipping.store import shipments as store
 
 router = APIRouter(
     prefix="/v1/admin/shipments",
-    dependencies=[Depends(permitted("shipping:write"))],
+    dependencies=[Depends(require_permission("shipping:write"))],
 )
 
 CLOCKS_MAY_DIFFER_BY = timedelta(minutes=5)

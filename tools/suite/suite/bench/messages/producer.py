@@ -52,7 +52,7 @@ bus: Bus[SpeakerSettings] = Bus("producer")
 def event(order_id: UUID, sequence: int) -> Said:
     """An event with its place in the life of its aggregate."""
     said: Said = EXAMPLE.model_copy(update={"order_id": order_id})
-    return said.numbered(sequence)
+    return said.with_sequence(sequence)
 
 
 async def say(running: Running[SpeakerSettings]) -> None:
