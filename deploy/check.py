@@ -36,7 +36,7 @@ SKIPPED_CHECKS = {
     "CKV_DOCKER_7": "the base image is an argument, whose default names its version",
     "CKV_K8S_8": "a Job's pod needs no liveness probe",
     "CKV_K8S_9": "a Job's pod needs no readiness probe",
-    "CKV_K8S_11": "CPU is shared by weight: a limit would slow what could run, and help nobody",
+    "CKV_K8S_11": "CPU is shared by weight: a limit would slow what could run, without a benefit",
     "CKV_K8S_15": "tags are never reused, so an image that is there need not be pulled again",
     "CKV_K8S_35": "settings come from the environment, like all others; keys are files",
     "CKV_K8S_40": "the user id is that of the official image (999), or ours (10001)",
@@ -50,7 +50,7 @@ class Missing(Exception):
 
 
 def run(*command: str | Path) -> Iterator[str]:
-    """Run a checking program; yields what it said when it is not content."""
+    """Run a checking program; yields its output when it fails."""
     done = subprocess.run(  # noqa: S603
         [str(part) for part in command], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -61,13 +61,13 @@ def run(*command: str | Path) -> Iterator[str]:
 def render(folder: Path) -> None:
     """Write what every overlay renders to; raises Missing without a new enough kustomize."""
     try:
-        told = subprocess.run(
+        completed = subprocess.run(
             ["kubectl", "version", "--client", "-o", "json"],  # noqa: S607
             capture_output=True, text=True, check=True,
         )  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
         raise Missing("kubectl is missing: install version 1.27 or newer") from None
-    version = json.loads(told.stdout).get("kustomizeVersion", "v0")
+    version = json.loads(completed.stdout).get("kustomizeVersion", "v0")
     if int(version.lstrip("v").partition(".")[0]) < OLDEST_KUSTOMIZE:
         raise Missing(f"kubectl holds kustomize {version}; 5 is needed, as in kubectl 1.27")
     for overlay in OVERLAYS:
@@ -134,7 +134,7 @@ def yaml_style(_folder: Path) -> Iterator[str]:
 
 
 def security(folder: Path) -> Iterator[str]:
-    """What is rendered and built, by checkov; what it is not asked stands in SKIPPED_CHECKS."""
+    """What is rendered and built, by checkov; the checks left out stand in SKIPPED_CHECKS."""
     skipped = ["--skip-check", ",".join(SKIPPED_CHECKS)]
     options = ["--quiet", "--compact", "--skip-download", *skipped]
     for overlay in OVERLAYS:

@@ -58,8 +58,8 @@ def instance() -> Iterator[Instance]:
 @pytest.fixture(scope="session")
 def recorder(instance: Instance) -> Iterator[Recorder]:
     """A foreign subscriber of everything."""
-    with recording(instance) as heard:
-        yield heard
+    with recording(instance) as recorder:
+        yield recorder
 
 
 @pytest.fixture(scope="session")
@@ -70,15 +70,15 @@ def books(instance: Instance, recorder: Recorder) -> InvariantChecker:
 
 @pytest.fixture(scope="session")
 def api_document(instance: Instance) -> dict[str, Any]:
-    """What the whole API says of itself, as clients read it."""
+    """The document of the whole API, as clients read it."""
     wait_limit = time.monotonic() + 120
     while True:
         answer = httpx.get(f"{instance.url('gateway')}/docs/openapi.json", timeout=PATIENT)
-        told: dict[str, Any] = answer.raise_for_status().json()
-        # Each service makes its document when it is first asked; a busy machine takes its time.
-        if "Not reachable" not in (said := told["info"]["description"]):
-            return told
-        assert time.monotonic() < wait_limit, said
+        document: dict[str, Any] = answer.raise_for_status().json()
+        # Each service builds its document at the first request, which a busy machine delays.
+        if "Not reachable" not in (description := document["info"]["description"]):
+            return document
+        assert time.monotonic() < wait_limit, description
         time.sleep(0.5)
 
 
@@ -106,7 +106,7 @@ _opened: list[Staff] = []
 
 @pytest_asyncio.fixture
 async def staff(http: httpx.AsyncClient, instance: Instance, recorder: Recorder) -> Staff:
-    """Somebody who may do everything, in a shop that is open."""
+    """Staff with every permission, in a shop that is open."""
     made = await staff_of(instance, http)
     if not _opened:
         await made.open_shop()

@@ -45,22 +45,22 @@ AWAY_SECONDS = 3.0
 
 
 class Documents:
-    """The services' OpenAPI documents, remembered; a service that was away is soon asked again."""
+    """The services' OpenAPI documents, cached; an unavailable service is soon queried again."""
 
     def __init__(self, addresses: dict[str, str]) -> None:
         """Take the base URL of each service, in the order in which they are shown."""
         self.addresses = addresses
         self.known: dict[str, Document] = {}
         self.away: list[str] = list(addresses)
-        self.ask_again_at = dict.fromkeys(addresses, 0.0)
-        self.asking = asyncio.Lock()
-        # A service makes its document when it is first asked for.
+        self.fetch_again_at = dict.fromkeys(addresses, 0.0)
+        self.fetching = asyncio.Lock()
+        # A service builds its document at the first request.
         self.client = httpx.AsyncClient(timeout=httpx.Timeout(20, connect=2))
 
     async def refresh(self) -> None:
         """Ask every service whose answer is old; the last good answer outlives its service."""
-        async with self.asking:
-            due = [name for name, at in self.ask_again_at.items() if at <= time.monotonic()]
+        async with self.fetching:
+            due = [name for name, at in self.fetch_again_at.items() if at <= time.monotonic()]
             await asyncio.gather(*(self._ask(name) for name in due))
             self.away = [name for name in self.addresses if name not in self.known]
 
@@ -71,7 +71,7 @@ class Documents:
             wait_limit = FRESH_SECONDS
         except (httpx.HTTPError, ValueError):
             wait_limit = AWAY_SECONDS
-        self.ask_again_at[service] = time.monotonic() + wait_limit
+        self.fetch_again_at[service] = time.monotonic() + wait_limit
 
     def whole(self) -> Document:
         """Merge all that is known, in the order of the services."""
@@ -142,7 +142,7 @@ async def asset(request: Request) -> Response:
 
 
 async def alive(_: Request) -> Response:
-    """Answer as long as the process runs: it needs nobody to be up."""
+    """Answer as long as the process runs: it depends on no other service."""
     return JSONResponse({"status": "ok"})
 
 
@@ -154,7 +154,7 @@ def problem(status: int, code: str, title: str, detail: str) -> JSONResponse:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal ends the process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")

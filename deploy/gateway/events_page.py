@@ -23,7 +23,7 @@ def page(template: str) -> str:
 
 
 def section(owner: str, messages: Json, document: Json) -> str:
-    """What one service says and obeys, its events first."""
+    """What one service publishes and handles, its events first."""
     own = {name: one for name, one in messages.items() if name.startswith(f"{owner}.")}
     ordered = sorted(own.items(), key=lambda one: (kind_of(one[1]) != "event", one[0]))
     articles = "".join(article(name, message, document) for name, message in ordered)
@@ -31,16 +31,16 @@ def section(owner: str, messages: Json, document: Json) -> str:
 
 
 def article(name: str, message: Json, document: Json) -> str:
-    """One message: what it means, who says and hears it, its fields and an example."""
+    """One message: what it means, its producers and consumers, its fields and an example."""
     kind = kind_of(message)
     schema = document["components"]["schemas"][name]
     example = json.dumps(message["examples"][0]["payload"], indent=2, ensure_ascii=False)
-    said = prose(f"{message['summary']} {message.get('description', '')}".strip())
+    text = prose(f"{message['summary']} {message.get('description', '')}".strip())
     return (
         f'<article id="{escape(name)}" data-words="{escape(name.lower())}">'
         f'<h3><a href="#{escape(name)}">{escape(message["title"])}</a> '
         f'<span class="kind {kind}">{kind}</span> <code>{escape(message["name"])}</code></h3>'
-        f"<p>{said}</p>"
+        f"<p>{text}</p>"
         f'<p class="ends">from {names(message["x-producers"])} · '
         f"to {names(message['x-consumers'] or ['other systems'])}</p>"
         f"<details><summary>Fields</summary>{fields(schema)}</details>"

@@ -22,7 +22,7 @@ COUNTED: dict[str, Json] = {
 
 
 def limit_before_token(per_address: int) -> Json:
-    """Count addresses; a refusal tells the limit itself, the rest is told by the next filter."""
+    """Count addresses; a refusal carries this limit, any other response that of the next filter."""
     exhausted = {"x-ratelimit-limit": per_address, "x-ratelimit-remaining": 0}
     wait = seconds_per_request(per_address)
     headers = exhausted | {"x-ratelimit-reset": wait, "retry-after": wait}
@@ -40,7 +40,7 @@ def limit_after_token(per_address: int, per_principal: int) -> Json:
 
 
 def seconds_per_request(per_minute: int) -> int:
-    """Tell how long an empty bucket takes to hold one request again."""
+    """Return how long an empty bucket takes to hold one request again."""
     return math.ceil(60 / max(per_minute, 1))
 
 

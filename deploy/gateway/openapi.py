@@ -18,7 +18,7 @@ Names = dict[
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 PUBLIC = "/v1/"
 PROBLEM = "application/problem+json"
-# What the gateway itself may answer to a request that is made as the document says.
+# The gateway's own responses to a request that is valid by the document.
 ALWAYS = (400, 401, 429, 431, 500, 502, 503, 504)
 WITH_BODY = (408, 413)
 
@@ -43,11 +43,11 @@ def in_use(document: Document) -> Document:
         if entry not in found:
             found.add(entry)
             open_ends |= references(sections[section][name])
-    kept = {
+    used = {
         section: {name: entry for name, entry in entries.items() if (section, name) in found}
         for section, entries in sections.items()
     }
-    return {section: entries for section, entries in kept.items() if entries}
+    return {section: entries for section, entries in used.items() if entries}
 
 
 def references(node: Any) -> set[tuple[str, str]]:
@@ -63,7 +63,7 @@ def references(node: Any) -> set[tuple[str, str]]:
 
 
 def merged(documents: dict[str, Document], away: list[str]) -> Document:
-    """Merge public documents, by service; `away` names services that could not be asked."""
+    """Merge public documents, by service; `away` names services that did not answer."""
     missing = f" Not reachable at the moment: {', '.join(away)}." if away else ""
     whole: Document = {
         "openapi": "3.1.0",
@@ -107,7 +107,7 @@ def clashes(documents: dict[str, Document]) -> set[tuple[str, str]]:
     """Find the components that services define differently under one name.
 
     What they define alike is shared, unless it refers to something that clashes. A problem's code
-    means the same everywhere; the words of whoever comes first are its example.
+    means the same everywhere; the first one's text is its example.
     """
     entries: dict[tuple[str, str], list[Any]] = {}
     for document in documents.values():
@@ -182,7 +182,7 @@ def with_schemes(requirement: Document, names: Names) -> Document:
 def as_part_of_whole(
     service: str, document: Document, path: str, operation_ids: set[str]
 ) -> Document:
-    """Copy a path's operations: each has a tag, an id of its own, and says who may call it."""
+    """Copy a path's operations: each has a tag, an id of its own, and declares who may call it."""
     item = document["paths"][path]
     placed = dict(item)
     for method in METHODS:
@@ -245,5 +245,5 @@ def refuse(responses: Document, status: int) -> None:
 
 
 if __name__ == "__main__":
-    told = {service: public(document) for service, document in json.load(sys.stdin).items()}
-    json.dump(merged(told, []), sys.stdout, indent=1)
+    documents = {service: public(document) for service, document in json.load(sys.stdin).items()}
+    json.dump(merged(documents, []), sys.stdout, indent=1)

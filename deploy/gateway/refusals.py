@@ -14,7 +14,7 @@ REFUSALS = {
     408: ("request_timeout", "Too slow", "The request took too long to arrive."),
     413: ("body_too_large", "Too large", "A request body may hold at most 1 MiB."),
     426: ("upgrade_required", "Upgrade required", "Speak HTTP/1.1 or HTTP/2."),
-    429: ("rate_limited", "Too many requests", "Wait as long as Retry-After says, then go on."),
+    429: ("rate_limited", "Too many requests", "Wait for the seconds of Retry-After, then go on."),
     431: (
         "headers_too_large",
         "Headers too large",
@@ -29,15 +29,15 @@ REFUSALS = {
 
 
 def refusals() -> list[Json]:
-    """Word what Envoy says itself as problem documents; the first mapper that fits is used."""
+    """Write Envoy's own errors as problem documents; the first mapper that matches is used."""
     challenge = 'Bearer realm="cartwright", error="invalid_token"'
     keys_away = {
-        "filter": says("response.code_details.contains('Jwks_remote_fetch_is_failed')"),
+        "filter": matches("response.code_details.contains('Jwks_remote_fetch_is_failed')"),
         **problem(503, HEADERS[503]),
     }
-    # Envoy says 403 to a token meant for somebody else, as though signing in again were no help.
+    # Envoy answers 403 to a token for another audience, as though signing in again were no help.
     wrong_audience = {
-        "filter": says("response.code_details.contains('Audiences_in_Jwt_are_not_allowed')"),
+        "filter": matches("response.code_details.contains('Audiences_in_Jwt_are_not_allowed')"),
         **problem(401, {"www-authenticate": challenge}),
     }
     by_status = [
@@ -75,7 +75,7 @@ def has_status(status: int) -> Json:
     return {"status_code_filter": {"comparison": comparison}}
 
 
-def says(expression: str) -> Json:
+def matches(expression: str) -> Json:
     """Fit where a CEL expression over the answer is true."""
     config = {"@type": EXPRESSION, "expression": expression}
     return {"extension_filter": {"name": "cel", "typed_config": config}}

@@ -26,11 +26,11 @@ SECONDS = {
     "request": 30,  # a whole request to arrive
     "answer": 30,  # a service to answer
     "wait": 35,  # orders to answer: `Prefer: wait` may ask for 30, and then it still has to write
-    "idle": 4,  # a connection to a service to be kept unused: less than its notice before closing
+    "idle": 4,  # an idle connection to a service stays open: less than its notice before closing
     "keys": 60,  # identity's key set to be believed; a new key is published that long before use
 }
 
-# How replicas are asked whether they are ready.
+# How replicas are probed for readiness.
 READINESS: Json = {
     "timeout": "2s",
     "interval": "0.5s",
@@ -40,13 +40,13 @@ READINESS: Json = {
     "http_health_check": {"path": "/readyz"},
 }
 
-# Said by the gateway about the caller, so never believed when the caller says it.
+# Set by the gateway about the caller, so never accepted from the caller.
 STRIPPED_PREFIXES = ("x-user", "x-caller", "x-principal", "x-client-", "x-forwarded-", "x-envoy-")
 STRIPPED = ("forwarded", "x-real-ip", "x-original-url", "x-rewrite-url", "x-request-id")
 
 
 def main() -> None:
-    """Write the configuration into the folder given, or say which setting is wrong.
+    """Write the configuration into the folder given, or report which setting is wrong.
 
     A gateway that runs on the folder takes over what changed, without dropping a request.
     """
@@ -81,7 +81,7 @@ def render(settings: Json, folder: Path) -> dict[str, str]:
 
     envoy.yaml is what Envoy is started with and names the listeners and clusters in `folder`;
     static.yaml holds all in one, to be validated. Raises KeyError for a missing setting and
-    ValueError for a service nobody knows.
+    ValueError for an unknown service.
     """
     public = filled(LISTENER, listener_values(settings))
     idle = f"{(SECONDS | settings.get('seconds', {}))['idle']}s"
@@ -180,7 +180,7 @@ def kind(name: str) -> str:
 
 
 def typed(name: str, message: Json) -> Json:
-    """Say a message's type in it, as files of resources must."""
+    """Add a message's type to it, as files of resources must."""
     return {"@type": kind(name), **message}
 
 
@@ -190,10 +190,10 @@ def item(mapping: str) -> str:
 
 
 def cluster(name: str, addresses: list[tuple[str, int]], idle: str) -> Json:
-    """Say where a service listens, and how long an unused connection to it is kept.
+    """Return where a service listens, and how long an idle connection to it stays open.
 
     One address is not judged by health checks or outlier detection: turning it away would only
-    make a refusal out of an answer that might have come. Of several, one that says it is not
+    make a refusal out of an answer that might have come. Of several, one that reports it is not
     ready gets no more requests, and when none is, all get them.
     """
     several = len(addresses) > 1
@@ -226,7 +226,7 @@ def cluster(name: str, addresses: list[tuple[str, int]], idle: str) -> Json:
 
 
 def is_address(host: str) -> bool:
-    """Tell an address from a name, which has to be looked up."""
+    """Return whether it is an address; a name has to be looked up."""
     try:
         ip_address(host)
     except ValueError:
@@ -240,7 +240,7 @@ def socket(host: str, port: int) -> Json:
 
 
 def stripped_headers(trusted_hops: int) -> list[Json]:
-    """Drop what the caller says of itself; of a trusted proxy before us, the address is kept."""
+    """Drop what the caller sets about itself; a trusted proxy's address header stays."""
     prefixes = [
         {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
         for prefix in STRIPPED_PREFIXES

@@ -1,4 +1,4 @@
-"""Which path belongs to which service: the only place that says so."""
+"""Which path belongs to which service: the only place that lists it."""
 
 from typing import Any
 
@@ -75,7 +75,7 @@ RETRY_UNSENT = {
     "retry_on": "connect-failure,refused-stream",
     "num_retries": 2,
     "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
-    # Where there are replicas, another one is asked.
+    # Where there are replicas, another one is tried.
     "retry_host_predicate": [
         {
             "name": "envoy.retry_host_predicates.previous_hosts",
@@ -169,7 +169,7 @@ def progress_stream() -> Json:
 
 
 def key_set(timeout: str) -> Json:
-    """Route the public keys, for whoever else wants to check a token."""
+    """Route the public keys, for other systems that verify tokens."""
     return {
         "match": {"path": "/.well-known/jwks.json"},
         "route": to("identity", timeout, RETRY_READ),

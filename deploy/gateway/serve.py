@@ -1,4 +1,4 @@
-"""Renders Envoy's configuration and runs Envoy until told to stop: what the image starts."""
+"""Renders Envoy's configuration and runs Envoy until a signal ends it: what the image starts."""
 
 import argparse
 import contextlib
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def drain(url: str) -> None:
-    """Tell Envoy that it is on its way out: `/readyz` turns red, connections end when answered."""
+    """Start Envoy's drain: `/readyz` turns red, connections end when answered."""
     request = urllib.request.Request(url, method="POST")  # noqa: S310
     # An Envoy that is gone already has nothing to drain.
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Asks the process in this container whether it is ready; the exit code is the answer.
+"""Query the process in this container for readiness; the exit code is the result.
 
 It runs every few seconds beside every process, so it imports nothing that takes time to load.
 """
@@ -16,6 +16,6 @@ try:
         answer = connection.recv(2000).decode(errors="replace")
 except OSError as error:
     sys.exit(f"no answer: {error}")
-# What a service says is wrong shows in `docker inspect`.
+# The service's own reason shows in `docker inspect`.
 sys.stdout.write(answer.rpartition("\r\n\r\n")[2])
 sys.exit(" 200 " not in answer.partition("\r\n")[0])

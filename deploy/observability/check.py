@@ -17,7 +17,7 @@ PLANTED = {
     'state="parked"': 'state="waiting"',
     "for: 2m": "for: 20m",
 }
-# Who is told of what, and a change by which another would be.
+# The receiver of each alert, and a change by which another would get it.
 RECEIVERS = {
     ("severity=page", "service=orders"): "pager",
     ("severity=ticket", "service=orders"): "tickets",
@@ -42,8 +42,8 @@ def checker(folder: Path, name: str, package: str) -> Path:
     return program
 
 
-def said(program: Path, folder: Path, *words: str) -> str:
-    """What promtool says when it is not content, else nothing."""
+def output_of(program: Path, folder: Path, *words: str) -> str:
+    """The output of promtool when it fails, else nothing."""
     done = subprocess.run(  # noqa: S603
         [program, *words], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -64,30 +64,32 @@ def queries() -> dict[str, list[dict[str, object]]]:
 
 
 def misled(program: Path, folder: Path) -> list[str]:
-    """Alerts that reach somebody else than they are to."""
-    told = []
+    """Alerts that reach another receiver than intended."""
+    misrouted = []
     for labels, receiver in RECEIVERS.items():
         done = subprocess.run(  # noqa: S603
             [program, "config", "routes", "test", "--config.file=alertmanager.yaml", *labels],
             cwd=folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.stdout.strip() != receiver:
-            told.append(f"{' '.join(labels)} reaches {done.stdout}{done.stderr}, not {receiver}")
-    return told
+            misrouted.append(
+                f"{' '.join(labels)} reaches {done.stdout}{done.stderr}, not {receiver}"
+            )
+    return misrouted
 
 
 def routing(program: Path, folder: Path) -> Iterator[str]:
-    """What is wrong with who is told, by amtool."""
+    """What is wrong with the routes of alerts, by amtool."""
     shutil.copytree(HERE, folder / "files", dirs_exist_ok=True)
     files = folder / "files"
-    if fault := said(program, files, "check-config", "alertmanager.yaml"):
+    if fault := output_of(program, files, "check-config", "alertmanager.yaml"):
         yield f"alertmanager.yaml: {fault}"
     yield from misled(program, files)
     sound = (HERE / "alertmanager.yaml").read_text()
     broken = sound.replace(*PLANTED_ROUTE)
     (files / "alertmanager.yaml").write_text(broken)
     if broken == sound or not misled(program, files):
-        yield f"nobody sees `{PLANTED_ROUTE[1]}` in the place of `{PLANTED_ROUTE[0]}`"
+        yield f"no check detects `{PLANTED_ROUTE[1]}` in the place of `{PLANTED_ROUTE[0]}`"
 
 
 def faults(program: Path, folder: Path) -> Iterator[str]:
@@ -101,7 +103,7 @@ def faults(program: Path, folder: Path) -> Iterator[str]:
         ("check", "rules", "queries.yaml"),
         ("test", "rules", "alerts_test.yaml"),
     ):
-        if fault := said(program, files, *words):
+        if fault := output_of(program, files, *words):
             yield f"{' '.join(words)}: {fault}"
     sound = (HERE / "alerts.yaml").read_text()
     for old, new in PLANTED.items():
@@ -109,7 +111,7 @@ def faults(program: Path, folder: Path) -> Iterator[str]:
         if broken == sound:
             yield f"`{old}` is gone: plant another defect"
         (files / "alerts.yaml").write_text(broken)
-        if not said(program, files, "test", "rules", "alerts_test.yaml"):
+        if not output_of(program, files, "test", "rules", "alerts_test.yaml"):
             yield f"the histories do not see `{new}` in the place of `{old}`"
 
 
@@ -123,7 +125,7 @@ def main() -> None:
     for title, found in (
         ("Alerts and dashboards, by promtool",
          list(faults(checker(folder, "promtool", "prometheus"), folder))),
-        ("Who is told of an alert, by amtool",
+        ("The receivers of alerts, by amtool",
          list(routing(checker(folder, "amtool", "prometheus-alertmanager"), folder))),
     ):  # fmt: skip
         print("\n".join([f"{'✗' if found else '✓'} {title}", *found]), flush=True)  # noqa: T201

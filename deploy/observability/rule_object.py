@@ -18,8 +18,8 @@ spec:
 def rendered() -> str:
     """The object: the file's groups, one level deeper, without its comments."""
     lines = ALERTS.read_text().splitlines()
-    kept = [line for line in lines if not line.lstrip().startswith("#")]
-    return HEAD + "".join(f"  {line}\n" if line else "\n" for line in kept)
+    content = [line for line in lines if not line.lstrip().startswith("#")]
+    return HEAD + "".join(f"  {line}\n" if line else "\n" for line in content)
 
 
 if __name__ == "__main__":

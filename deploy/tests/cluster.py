@@ -80,7 +80,7 @@ class Cluster:
         self._wait_ready(self.pods)
 
     def down(self) -> None:
-        """End and remove everything, a few at a time: asked for all at once, an engine stood still."""
+        """End and remove everything, a few at a time: all at once, an engine stood still."""
         for kind in ("container", "volume"):
             listed = ("ls", "--quiet", "--filter", f"label=cluster={self.name}")
             every = ("--all",) if kind == "container" else ()
@@ -217,7 +217,7 @@ class Cluster:
                     time.sleep(0.2)
 
     def probed(self, pod: Pod, container: Json, running: str, probe: dict[str, Any]) -> bool:
-        """Whether a probe is content now, asked as the kubelet asks."""
+        """Whether a probe succeeds now, sent as the kubelet sends it."""
         if "exec" in probe:
             command = ["docker", "exec", running, *probe["exec"]["command"]]
             return not subprocess.run(command, capture_output=True, check=False).returncode

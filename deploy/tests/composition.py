@@ -23,13 +23,13 @@ body = {"properties": {}, "routing_key": "svc.notifications", "payload": "?", "p
 url = "http://rabbitmq:15672/api/exchanges/cartwright/amq.default/publish"
 login = base64.b64encode(("admin:" + sys.argv[1]).encode()).decode()
 headers = {"Authorization": "Basic " + login, "Content-Type": "application/json"}
-asked = urllib.request.Request(url, json.dumps(body).encode(), headers)
-assert json.load(urllib.request.urlopen(asked)) == {"routed": True}
+request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+assert json.load(urllib.request.urlopen(request)) == {"routed": True}
 """
 
 
 def docker(*arguments: str) -> str:
-    """What docker printed; an error is an assertion with what it said."""
+    """What docker printed; an error is an assertion with its output."""
     done = subprocess.run(
         ["docker", *arguments], capture_output=True, text=True, check=False, timeout=LONGEST
     )
@@ -68,14 +68,14 @@ class Composition:
             os.kill(pid, 9)
 
     def poison(self) -> None:
-        """Put a message that nobody can read into the queue of notifications."""
+        """Put an unreadable message into the queue of notifications."""
         lines = (line.partition("=") for line in self.project.env_file.read_text().splitlines())
         password = {name: value for name, _, value in lines}["BROKER_ADMIN_PASSWORD"]
         put = ("exec", "-T", "notifications", "python", "-c", POISON, password)
         self.project.run(*put)
 
     def wait_served(self) -> None:
-        """Wait until the gateway serves, however long its container's own check takes to say so."""
+        """Wait until the gateway serves, however long its container's own check takes."""
         wait_limit = time.monotonic() + DEADLINE
         while not self._served():
             assert time.monotonic() < wait_limit, self.project.run("ps")
@@ -87,7 +87,7 @@ class Composition:
         return False
 
     def wait_healthy(self, *services: str) -> None:
-        """Wait until the containers' own checks say that they are well."""
+        """Wait until the containers' own checks succeed."""
         wait_limit = time.monotonic() + DEADLINE
         for service in services:
             while (state := inspected(self.container(service))["State"])["Health"]["Status"] != (

@@ -27,8 +27,8 @@ LIMIT = 3600
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--all` runs what a first look leaves out."""
-    told = "also outages of every kind and each command of docs/operations"
-    parser.addoption("--all", action="store_true", help=told)
+    help_text = "also outages of every kind and each command of docs/operations"
+    parser.addoption("--all", action="store_true", help=help_text)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def engine_folder() -> Path:
-    """Where the runner keeps the engine; the tests do not run without it."""
+    """Where the runner stores the engine; the tests do not run without it."""
     folder = os.environ.get("ENGINE_FOLDER")
     if not folder:
         raise RuntimeError("ENGINE_FOLDER is not set: run these tests with `make test-deploy`")
@@ -123,7 +123,7 @@ async def http(composition: Composition) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest_asyncio.fixture
 async def staff(http: httpx.AsyncClient, composition: Composition) -> Staff:
-    """Somebody who may do everything, in a shop that is open."""
+    """Staff with every permission, in a shop that is open."""
     made = Staff(http, await sign_in(http, ADMIN_EMAIL, composition.password))
     await asyncio.wait_for(made.open_shop(), 60)
     return made

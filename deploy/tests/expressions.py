@@ -50,11 +50,11 @@ def silent(expressions: Mapping[str, str], series: Series, excused: Mapping[str,
             if not of_name:
                 faults.append(f"{title}: there is no {name}")
                 continue
-            told = f"{title}: no {name} has "
+            prefix = f"{title}: no {name} has "
             unknown = sorted(set(MATCHER.findall(matchers)) - of_name)
-            faults += [f"{told}the label {label}" for label in unknown]
+            faults += [f"{prefix}the label {label}" for label in unknown]
             if matchers and not unknown and matchers not in excused:
-                faults += [] if series(name + matchers) else [f"{told}{matchers}"]
+                faults += [] if series(name + matchers) else [f"{prefix}{matchers}"]
         unknown = sorted(wanted.labels - known)
         faults += [f"{title}: nothing has the label {label}" for label in unknown]
     return faults

@@ -13,7 +13,7 @@ from suite import repository
 from suite.environment import ADMIN_EMAIL
 
 DOCUMENTS = repository.ROOT / "docs/operations"
-# The gateway keeps keys for a second here instead of a minute.
+# The gateway caches keys for a second here instead of a minute.
 KEY_RETENTION = ("sleep 75", "sleep 3")
 
 
@@ -26,7 +26,7 @@ def blocks(document: str) -> list[str]:
 
 
 class Operator:
-    """Somebody at the shell, who pastes from the documents."""
+    """An operator at the shell, who pastes from the documents."""
 
     def __init__(self, composition: Composition) -> None:
         self.composition = composition
@@ -38,7 +38,7 @@ class Operator:
         prelude = [
             f"ENV={project.env_file} SECRETS={project.folder / 'secrets'}",
             f"SHOP={self.composition.url}",
-            # A job asks nothing of a terminal, and there is none here.
+            # A job needs no terminal, and there is none here.
             f'compose() {{ if [ "$1" = run ]; then shift; set -- run -T "$@"; fi; {compose} "$@"; }}',
             *blocks("README.md")[0].replace("$PWD", str(repository.ROOT)).splitlines()[2:],
         ]

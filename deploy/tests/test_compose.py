@@ -131,5 +131,5 @@ def test_no_image_or_log_reveals_a_secret(composition: Composition) -> None:
     values = composition.project.env_file.read_text().splitlines()
     secrets = [v.partition("=")[2] for v in values if "PASSWORD" in v or "SECRET=" in v]
     assert len(secrets) > 20
-    told = composition.project.run("logs", "--no-color")
-    assert [secret for secret in secrets if secret in told] == []
+    output = composition.project.run("logs", "--no-color")
+    assert [secret for secret in secrets if secret in output] == []

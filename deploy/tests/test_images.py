@@ -1,4 +1,4 @@
-"""Each image is small, names its version, runs as nobody, and holds nothing to build or install with."""
+"""Each image is small, names its version, runs without privileges, and holds nothing to build or install with."""
 
 import pytest
 from composition import docker, inspected

@@ -26,12 +26,12 @@ def cluster(
     engine_folder: Path, services: list[str], password: dict[str, str]
 ) -> Iterator[Cluster]:
     """Every pod of the overlay, ready."""
-    kept = engine_folder / "cluster-secrets"
-    kept.mkdir(mode=0o700, exist_ok=True)
-    made = secrets.ensure(kept, services)
+    folder = engine_folder / "cluster-secrets"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    made = secrets.ensure(folder, services)
     password["admin"] = made["admin:password"]
-    told = kubernetes.manifests(made, services, "cartwright")
-    playing = Cluster(manifests("dev"), told, engine_folder / "cluster-files")
+    manifest_text = kubernetes.manifests(made, services, "cartwright")
+    playing = Cluster(manifests("dev"), manifest_text, engine_folder / "cluster-files")
     playing.down()
     try:
         playing.up()
@@ -59,14 +59,14 @@ async def test_a_guest_buys_from_the_pods(
 
 
 def test_every_probe_of_every_pod_is_content(cluster: Cluster) -> None:
-    asked = 0
+    probed = 0
     for pod in cluster.pods:
         for container, name in zip(running(pod.workload), pod.containers, strict=True):
             for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
                 if kind in container:
-                    asked += 1
+                    probed += 1
                     assert cluster.probed(pod, container, name, container[kind]), name
-    assert asked > 40
+    assert probed > 40
 
 
 def test_a_wrong_probe_is_seen(cluster: Cluster) -> None:

@@ -57,20 +57,20 @@ async def test_a_service_comes_back_from_its_dump(
     operator: Operator, composition: Composition, http: httpx.AsyncClient
 ) -> None:
     dump, restore, reconcile = blocks("backup.md")
-    kept = await sells(http, composition)
+    unpaid = await sells(http, composition)
     await asyncio.to_thread(operator.pastes, dump)
     lost = await sells(http, composition)
     await asyncio.to_thread(operator.pastes, restore)
     await asyncio.to_thread(composition.wait_healthy, "orders")
     token = await sign_in(http, ADMIN_EMAIL, composition.password)
     headers = {"Authorization": f"Bearer {token}"}
-    assert ok(await http.get(f"/v1/admin/sagas/{kept}", headers=headers))["stage"] == "completed"
+    assert ok(await http.get(f"/v1/admin/sagas/{unpaid}", headers=headers))["stage"] == "completed"
     answer = await http.get(f"/v1/admin/sagas/{lost}", headers=headers)
     assert answer.status_code == 404, answer.text
     await sells(http, composition)
-    told = await asyncio.to_thread(operator.pastes, reconcile)
-    assert "paid_without_order" in told
-    assert "hold_without_order" in told
+    output = await asyncio.to_thread(operator.pastes, reconcile)
+    assert "paid_without_order" in output
+    assert "hold_without_order" in output
 
     async def agrees() -> bool:
         again = "cartwright reconcile --since 1d --settled 0 --json || true"

@@ -28,13 +28,13 @@ async def test_a_checkout_that_stands_still_is_found_resumed_and_ended(
     lose = f"update checkout_sagas set deadline_at = null where order_id = '{order['id']}'"
     project = composition.project
     project.run("exec", "-T", "postgres", "psql", "--username", "postgres", "orders", "-c", lose)
-    told = await asyncio.to_thread(operator.pastes, find, ORDER=order["id"])
-    assert order["order_number"] in told
-    assert "PaymentActionRequired" in told
+    output = await asyncio.to_thread(operator.pastes, find, ORDER=order["id"])
+    assert order["order_number"] in output
+    assert "PaymentActionRequired" in output
     await asyncio.to_thread(operator.pastes, again, ORDER=order["id"])
-    told = await asyncio.to_thread(operator.pastes, end, ORDER=order["id"])
+    output = await asyncio.to_thread(operator.pastes, end, ORDER=order["id"])
     assert (await staff.ended(order["id"]))["stage"] == "cancelled"
-    assert all(deed in told for deed in ("saga.resume", "saga.retry", "saga.compensate"))
+    assert all(action in output for action in ("saga.resume", "saga.retry", "saga.compensate"))
 
 
 async def test_dead_letters_are_looked_at_redriven_and_given_up(
@@ -44,16 +44,16 @@ async def test_dead_letters_are_looked_at_redriven_and_given_up(
     await asyncio.to_thread(composition.poison)
 
     async def dead() -> list[dict[str, object]]:
-        told = await asyncio.to_thread(operator.pastes, "cartwright dead list --json")
-        return list(json.loads(told))
+        output = await asyncio.to_thread(operator.pastes, "cartwright dead list --json")
+        return list(json.loads(output))
 
     await until(dead, 120)
     assert "Undeliverable" in await asyncio.to_thread(operator.pastes, look)
-    told = await asyncio.to_thread(operator.pastes, redrive)
-    # Nothing was mended, so it dies again.
+    output = await asyncio.to_thread(operator.pastes, redrive)
+    # The cause is still there, so it fails again.
     await until(dead, 120)
-    told = await asyncio.to_thread(operator.pastes, discard)
-    assert "nothing left over" in told
+    output = await asyncio.to_thread(operator.pastes, discard)
+    assert "nothing left over" in output
     assert await dead() == []
 
 

@@ -1,4 +1,4 @@
-"""The suite is watched in containers: samples, rules, alerts that reach somebody, and spans."""
+"""The suite is watched in containers: samples, rules, alerts that reach their receiver, and spans."""
 
 import asyncio
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ EXCUSED = {
     '{service=~".*", http_response_status_code=~"0|5.."}': "every call to others was answered",
     '{service=~".*", outcome="repeated"}': "nothing was delivered twice",
 }
-# An expression with a wrong name, and what is said of it.
+# An expression with a wrong name, and the fault reported.
 PLANTED = {
     "a metric": ("cartwright_sagas_overdu > 0", "there is no cartwright_sagas_overdu"),
     "a matcher": ('up{jop="cartwright"} == 0', "no up has the label jop"),
@@ -130,9 +130,9 @@ async def test_who_is_on_call_is_paged_when_a_service_dies(
 ) -> None:
     def paged(action: str) -> list[str]:
         return [
-            told["payload"]["summary"] if action == "trigger" else told["dedup_key"]
-            for told in desk.of("/pager")
-            if told["event_action"] == action and told["routing_key"] == "a-routing-key"
+            sent["payload"]["summary"] if action == "trigger" else sent["dedup_key"]
+            for sent in desk.of("/pager")
+            if sent["event_action"] == action and sent["routing_key"] == "a-routing-key"
         ]
 
     async def fires() -> bool:
@@ -157,10 +157,10 @@ async def test_who_is_on_call_is_paged_when_a_service_dies(
         assert [each["name"] for each in alert["receivers"]] == ["pager"]
         assert alert["annotations"]["runbook_url"] == "docs/runbooks/service-down.md"
 
-        async def told() -> bool:
+        async def sent() -> bool:
             return any("ServiceDown" in each and "feed" in each for each in paged("trigger"))
 
-        await until(told, WAIT_LIMIT)
+        await until(sent, WAIT_LIMIT)
     finally:
         docker("start", container)
 
@@ -174,17 +174,17 @@ async def test_a_dead_letter_is_a_ticket_until_it_is_discarded(
     composition: Composition, watch: Watch, desk: OperatorCli, operator: Operator
 ) -> None:
     def tickets(state: str) -> list[str]:
-        titles = [told["attachments"][0]["title"] for told in desk.of("/tickets")]
+        titles = [sent["attachments"][0]["title"] for sent in desk.of("/tickets")]
         return [title for title in titles if "DeadLetters" in title and title.startswith(state)]
 
-    async def told() -> list[str]:
+    async def sent() -> list[str]:
         return tickets("[FIRING")
 
     async def over() -> list[str]:
         return tickets("[RESOLVED")
 
     await asyncio.to_thread(composition.poison)
-    await until(told, WAIT_LIMIT)
+    await until(sent, WAIT_LIMIT)
     receivers = {
         receiver["name"]
         for each in watch.alerts()

@@ -1,4 +1,4 @@
-"""What watches the composition: its files with short waits, its interfaces, and somebody to be told."""
+"""What watches the composition: its files with short waits, its interfaces, and a receiver of alerts."""
 
 import importlib.util
 import json
@@ -23,9 +23,9 @@ WATCHERS = {"prometheus", "alertmanager", "otel-collector"}
 # No registry that can be reached holds these two in any form.
 NOT_TO_BE_HAD = {"tempo", "grafana"}
 ENDPOINT = "http://otel-collector:4318"
-# Where who is told listens; containers know this machine by the name.
+# Where the receiver listens; containers know this machine by the name.
 DESK = ("desk", 9095)
-ASKING = """
+FETCH = """
 import json, sys, urllib.request
 accept = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
@@ -59,18 +59,20 @@ def hurried(folder: Path) -> Path:
     Beside the waits it changes where the pager is, and has the dashboards' queries evaluated too.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    prometheus, alerts, told = map(text, ("prometheus.yaml", "alerts.yaml", "alertmanager.yaml"))
+    prometheus, alerts, received = map(
+        text, ("prometheus.yaml", "alerts.yaml", "alertmanager.yaml")
+    )
     prometheus["global"] |= SECOND
     prometheus["rule_files"].append("queries.yaml")
     for group in alerts["groups"]:
         for rule in group["rules"]:
             rule["for"] = "0s"
-    for route in (told["route"], *told["route"]["routes"]):
+    for route in (received["route"], *received["route"]["routes"]):
         route |= {"group_wait": "0s", "group_interval": "1s"}
     address = f"http://{DESK[0]}:{DESK[1]}"
-    told["global"] = {"pagerduty_url": f"{address}/pager"}
+    received["global"] = {"pagerduty_url": f"{address}/pager"}
     files = {"prometheus.yaml": prometheus, "alerts.yaml": alerts, "queries.yaml": queries(),
-             "alertmanager.yaml": told}  # fmt: skip
+             "alertmanager.yaml": received}  # fmt: skip
     for name, content in files.items():
         (folder / name).write_text(yaml.safe_dump(content))
     (folder / "pager-key").write_text("a-routing-key")
@@ -100,13 +102,13 @@ def settings(folder: Path) -> dict[str, str]:
 
 @dataclass
 class OperatorCli:
-    """Who is told of alerts: every message that came, by the path it came on."""
+    """The receiver of alerts: every message, by its path."""
 
-    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    received: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def of(self, path: str) -> list[dict[str, Any]]:
         """What came on a path."""
-        return [body for way, body in self.told if way == path]
+        return [body for way, body in self.received if way == path]
 
 
 @contextmanager
@@ -117,14 +119,14 @@ def listening() -> Iterator[OperatorCli]:
     class Taking(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            desk.told.append((self.path, json.loads(body)))
+            desk.received.append((self.path, json.loads(body)))
             # What PagerDuty answers; Slack's is `ok`, and only the code of it is read.
             self.send_response(202 if self.path == "/pager" else 200)
             self.end_headers()
             self.wfile.write(b"{}")
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("0.0.0.0", DESK[1]), Taking)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -143,7 +145,7 @@ class Watch:
     def __init__(self, composition: Composition) -> None:
         self.collector = composition.container("otel-collector")
         network = f"{composition.project.name}_inside"
-        # Asked once: compose takes a second for it.
+        # Read once: compose takes a second for it.
         self.addresses = {
             name: inspected(composition.container(name))["NetworkSettings"]["Networks"][network]
             for name in WATCHERS
@@ -164,8 +166,8 @@ class Watch:
         return list(self.prometheus("series", **{"match[]": selector}))
 
     def kinds(self, urls: list[str]) -> dict[str, str]:
-        """The Content-Type of pages, asked from within the network as version 3 asks."""
-        return dict(json.loads(docker("exec", self.collector, "python", "-c", ASKING, *urls)))
+        """The Content-Type of pages, requested from within the network as version 3 does."""
+        return dict(json.loads(docker("exec", self.collector, "python", "-c", FETCH, *urls)))
 
     def alerts(self) -> list[dict[str, Any]]:
         """What Alertmanager holds."""

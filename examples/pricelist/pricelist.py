@@ -1,7 +1,7 @@
-"""A foreign system: a price list that keeps itself from Cartwright's events, and can start cold.
+"""An external system: a price list built from Cartwright's events, which can start cold.
 
 It shares nothing with the shop but the contracts and the subscriber kit: a database of its own, a
-broker user of its own. `python pricelist.py --help` tells how it is run.
+broker user of its own. `python pricelist.py --help` shows how to run it.
 """
 
 import argparse
@@ -100,7 +100,7 @@ async def compose(engine: AsyncEngine, url: str, history: Feed | Log | None) -> 
 async def run(settings: Any) -> None:
     """Start cold, then follow, until SIGTERM or Ctrl-C.
 
-    With the feed the shop is asked for its present state; without it the log is read from its
+    With the feed, it requests the present state; without it the log is read from its
     beginning.
     """
     engine = create_async_engine(settings.database)

@@ -74,7 +74,7 @@ def silent_errors(document: Document) -> list[str]:
         found += [f"{where}: default"] if "default" in each["responses"] else []
         for status, part in errors.items():
             codes = part.get("content", {}).get(PROBLEM, {}).get("examples", {})
-            found += [f"{where}: {status} says no code"] if not codes else []
+            found += [f"{where}: {status} names no code"] if not codes else []
             for code in codes:
                 if str(known.get(code, {}).get("value", {}).get("status")) != status:
                     found.append(f"{where}: {status} {code} is another status elsewhere")

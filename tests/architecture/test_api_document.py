@@ -1,4 +1,4 @@
-"""The API's document: every operation is named, told, shown by example and open about its errors."""
+"""The API's document: every operation has a name, a description, an example and its errors."""
 
 import copy
 import importlib
@@ -66,7 +66,7 @@ def test_the_rules_see_what_they_look_for(invalid: Document) -> None:
     assert open_to_anyone(invalid) == ["GET /v1/admin/orders"]
     assert untold(invalid) == [f"{where}: 'Check out a cart.'"]
     assert without_examples(invalid) == [f"{where}: request as {JSON}"]
-    assert set(silent_errors(invalid)) == {f"{where}: 429", f"{where}: 409 says no code"}
+    assert set(silent_errors(invalid)) == {f"{where}: 429", f"{where}: 409 names no code"}
     assert dangling(invalid) == ["#/components/schemas/Ordr"]
 
 
@@ -123,9 +123,9 @@ def test_orders_passes_on_exactly_what_cart_may_refuse_to_lock(
     own = {"401", "403", "413", "415", "500", "503"}
     lock = documents["cart"]["paths"]["/internal/carts/{cart_id}/lock"]["post"]["responses"]
     place = documents["orders"]["paths"]["/v1/orders"]["post"]["responses"]
-    asked = {(s, c) for s, c in codes(lock) if s not in own}
-    assert asked - set(codes(place)) == set()
-    alone = {(s, c) for s, c in codes(place) if s not in own} - asked
+    refusals = {(s, c) for s, c in codes(lock) if s not in own}
+    assert refusals - set(codes(place)) == set()
+    alone = {(s, c) for s, c in codes(place) if s not in own} - refusals
     assert {code for _, code in alone} == {
         "bad_idempotency_key",
         "bad_prefer",

@@ -50,7 +50,7 @@ async def test_of_a_connection(port):
 """
 
 
-def told_of(source: str, folder: Path, *options: str) -> str:
+def output_of(source: str, folder: Path, *options: str) -> str:
     """What pytest prints of these tests under the settings of this repository."""
     tests = folder / "test_example.py"
     tests.write_text(source)
@@ -67,17 +67,17 @@ def line_of(text: str) -> int:
 
 
 def test_a_test_that_hangs_fails_with_its_stack(tmp_path: Path) -> None:
-    told = told_of(HANGS, tmp_path, "-o", "timeout=1")
-    assert "1 error" in told
-    assert "2 failed" in told
+    output = output_of(HANGS, tmp_path, "-o", "timeout=1")
+    assert "1 error" in output
+    assert "2 failed" in output
     # The two lines that wait in a thread, and the task's.
-    assert told.count("threading.Event().wait()") == 2
-    assert f'test_example.py", line {line_of("asyncio.Event")}, in test_in_a_coroutine' in told
+    assert output.count("threading.Event().wait()") == 2
+    assert f'test_example.py", line {line_of("asyncio.Event")}, in test_in_a_coroutine' in output
 
 
 def test_a_test_that_leaks_fails(tmp_path: Path) -> None:
-    told = told_of(LEAKS, tmp_path)
-    assert "4 failed" in told, told
+    output = output_of(LEAKS, tmp_path)
+    assert "4 failed" in output, output
 
 
 def test_every_test_has_a_time_limit(request: pytest.FixtureRequest) -> None:

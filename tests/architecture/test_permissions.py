@@ -1,4 +1,4 @@
-"""Each permission opens operations, and each operation asks for a permission that exists."""
+"""Each permission opens operations, and each operation requires a permission that exists."""
 
 import importlib.util
 from collections.abc import Iterable, Iterator
@@ -40,7 +40,7 @@ def opened() -> dict[str, list[str]]:
 
 
 def opening_nothing(known: Iterable[str], opened: dict[str, list[str]]) -> list[str]:
-    """Permissions that no operation asks for: enforce or remove them."""
+    """Permissions that no operation requires: enforce or remove them."""
     return [permission for permission in known if not opened.get(permission)]
 
 

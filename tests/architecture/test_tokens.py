@@ -1,4 +1,4 @@
-"""Every service learns which access tokens no longer count, and every route asks."""
+"""Every service receives token revocations, and every route checks them."""
 
 import importlib
 import re

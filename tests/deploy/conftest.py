@@ -8,7 +8,7 @@ collect_ignore_glob = [] if shutil.which("kubectl") else [*NEED_KUBECTL]
 
 
 def pytest_report_header() -> str:
-    """Say it when the manifests are not looked at."""
+    """Report it when the manifests are not checked."""
     return (
         "kubectl is missing: the Kubernetes manifests are not checked"
         if collect_ignore_glob

@@ -1,4 +1,4 @@
-"""The kubectl commands of the documents: what kubectl itself, and the rendered manifests, say of them."""
+"""The kubectl commands of the documents: checked by kubectl itself and against the rendered manifests."""
 
 import itertools
 import re
@@ -39,32 +39,32 @@ def faults(line: str) -> list[str]:
 
 def _grammar(line: str) -> Iterator[str]:
     # Help is printed where the words before it are options that the command has.
-    words = shlex.split(line)[1:]
-    asked = subprocess.run(
-        [kubectl(), *words, "--help"], capture_output=True, text=True, check=False
+    arguments = shlex.split(line)[1:]
+    help_text = subprocess.run(
+        [kubectl(), *arguments, "--help"], capture_output=True, text=True, check=False
     )
-    verbs = " ".join(_plain(words)[: 2 if GROUPS & set(words) else 1])
-    if asked.returncode:
-        yield f"{line}: {asked.stderr.strip()}"
-    elif f"  kubectl {verbs} " not in f"{asked.stdout} ":
+    verbs = " ".join(_plain(arguments)[: 2 if GROUPS & set(arguments) else 1])
+    if help_text.returncode:
+        yield f"{line}: {help_text.stderr.strip()}"
+    elif f"  kubectl {verbs} " not in f"{help_text.stdout} ":
         yield f"{line}: there is no `kubectl {verbs}`"
 
 
-def _plain(words: list[str]) -> list[str]:
+def _plain(arguments: list[str]) -> list[str]:
     """The words that are neither options nor their values."""
-    kept = []
+    plain = []
     before = ""
-    for word in words:
+    for word in arguments:
         if not word.startswith("-") and before not in WITH_VALUE:
-            kept.append(word)
+            plain.append(word)
         before = word
-    return kept
+    return plain
 
 
 def _objects(line: str) -> Iterator[str]:
-    words = shlex.split(line)[1:]
-    given = {name: value for name, value in itertools.pairwise(words) if name in WITH_VALUE}
-    plain = _plain(words)
+    arguments = shlex.split(line)[1:]
+    given = {name: value for name, value in itertools.pairwise(arguments) if name in WITH_VALUE}
+    plain = _plain(arguments)
     overlays = [manifests(overlay) for overlay in OVERLAYS]
     spaces = {name for found in overlays for name in found.names("Namespace")}
     if "-n" in given and given["-n"] not in spaces:

@@ -60,14 +60,14 @@ def labels(workload: Json) -> dict[str, str]:
 
 
 def kubectl() -> str:
-    """The path of a kubectl whose kustomize is new enough; what is wrong is said by the error."""
+    """The path of a kubectl whose kustomize is new enough; the error names what is wrong."""
     found = shutil.which("kubectl")
     if not found:
         raise RuntimeError("kubectl is missing: install version 1.27 or newer, and try again")
-    told = subprocess.run(
+    completed = subprocess.run(
         [found, "version", "--client", "-o", "json"], capture_output=True, text=True, check=True
     )
-    version = json.loads(told.stdout).get("kustomizeVersion", "v0")
+    version = json.loads(completed.stdout).get("kustomizeVersion", "v0")
     if int(version.lstrip("v").partition(".")[0]) < OLDEST_KUSTOMIZE:
         raise RuntimeError(
             f"this kubectl holds kustomize {version}; version 5 is needed, as in kubectl 1.27"

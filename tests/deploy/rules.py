@@ -121,11 +121,13 @@ def every_reference_resolves(manifests: Manifests) -> list[str]:
         pod = workload["spec"]["template"]["spec"]
         if pod["serviceAccountName"] not in manifests.names("ServiceAccount"):
             found.append(f"{name(workload)} has no ServiceAccount/{pod['serviceAccountName']}")
-        kept = {volume["name"] for volume in pod.get("volumes", [])}
-        kept |= {v["metadata"]["name"] for v in workload["spec"].get("volumeClaimTemplates", [])}
+        declared = {volume["name"] for volume in pod.get("volumes", [])}
+        declared |= {
+            v["metadata"]["name"] for v in workload["spec"].get("volumeClaimTemplates", [])
+        }
         for container in containers(workload):
             for mount in container.get("volumeMounts", []):
-                if mount["name"] not in kept:
+                if mount["name"] not in declared:
                     found.append(f"{name(workload)} mounts {mount['name']}, which is no volume")
     return found
 
@@ -177,11 +179,11 @@ def probes_ask_what_is_served(manifests: Manifests) -> list[str]:
                     found.append(f"{name(workload)} has no {kind}")
             for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
                 probe = container.get(kind, {})
-                asked = probe.get("httpGet") or probe.get("tcpSocket")
-                if asked and asked["port"] not in {*ports, *ports.values()}:
-                    found.append(f"{name(workload)}: {kind} asks port {asked['port']}")
+                target = probe.get("httpGet") or probe.get("tcpSocket")
+                if target and target["port"] not in {*ports, *ports.values()}:
+                    found.append(f"{name(workload)}: {kind} probes port {target['port']}")
                 if "httpGet" in probe and probe["httpGet"]["path"] not in SERVED:
-                    found.append(f"{name(workload)}: {kind} asks {probe['httpGet']['path']}")
+                    found.append(f"{name(workload)}: {kind} probes {probe['httpGet']['path']}")
     return found
 
 
@@ -193,7 +195,7 @@ def served_paths() -> set[str]:
 
 @rule
 def settings_are_documented_and_known(manifests: Manifests) -> list[str]:
-    """Every variable a service is told is a field of its settings, and it is told all it must be."""
+    """Every variable given to a service is a field of its settings, and every required one is given."""
     found = []
     maps = {each["metadata"]["name"]: each.get("data", {}) for each in manifests.of("ConfigMap")}
     secrets = {
@@ -205,18 +207,18 @@ def settings_are_documented_and_known(manifests: Manifests) -> list[str]:
         if labels(workload)["app.kubernetes.io/component"] not in ("api", "worker", "migrate"):
             continue
         every, needed = settings_of(service)
-        told: set[str] = set()
+        given: set[str] = set()
         for kind, wanted, _ in references(workload):
             if kind == "ConfigMap":
-                told |= set(maps[wanted])
+                given |= set(maps[wanted])
             elif wanted != "identity-keys":
-                told |= set(secrets.get(wanted, {}))
+                given |= set(secrets.get(wanted, {}))
         found += [
-            f"{name(workload)} is told {each}" for each in sorted(told - every - OF_THE_IMAGE)
+            f"{name(workload)} is given {each}" for each in sorted(given - every - OF_THE_IMAGE)
         ]
         if secrets:
-            missing = sorted(needed - told - OF_THE_IMAGE)
-            found += [f"{name(workload)} is not told {each}" for each in missing]
+            missing = sorted(needed - given - OF_THE_IMAGE)
+            found += [f"{name(workload)} is not given {each}" for each in missing]
     return found
 
 
@@ -239,7 +241,7 @@ def pods_are_restricted(manifests: Manifests) -> list[str]:
                 "writes to its root": not own.get("readOnlyRootFilesystem"),
                 "has capabilities": own.get("capabilities") != {"drop": ["ALL"]},
                 "has no limit of memory": "memory" not in container["resources"].get("limits", {}),
-                "asks for no CPU": "cpu" not in container["resources"].get("requests", {}),
+                "requests no CPU": "cpu" not in container["resources"].get("requests", {}),
             }
         found += [f"{name(workload)} {fault}" for fault, holds in faults.items() if holds]
     return found
@@ -264,6 +266,6 @@ def nothing_secret_is_written_down(manifests: Manifests) -> list[str]:
         found += [f"{name(each)} holds {key}" for key in each.get("data", {}) if secret.search(key)]
     for workload in manifests.workloads():
         for container in containers(workload):
-            told = [v["name"] for v in container.get("env", []) if "value" in v]
-            found += [f"{name(workload)} is told {key}" for key in told if secret.search(key)]
+            given = [v["name"] for v in container.get("env", []) if "value" in v]
+            found += [f"{name(workload)} is given {key}" for key in given if secret.search(key)]
     return found

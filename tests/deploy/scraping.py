@@ -19,7 +19,7 @@ def disagreements(found: Manifests, prometheus: Json) -> list[str]:
             f"{name}: {what} is {theirs} in the cluster and {ours} in compose"
             for what, theirs, ours in (
                 ("the path", endpoint["path"], job.get("metrics_path", "/metrics")),
-                ("what is asked", endpoint.get("params"), job.get("params")),
+                ("parameters", endpoint.get("params"), job.get("params")),
                 ("the interval", endpoint["interval"], prometheus["global"]["scrape_interval"]),
                 ("the job", renamed(endpoint).get("job"), name),
             )
@@ -36,7 +36,7 @@ def renamed(endpoint: Json) -> dict[str, str]:
 
 
 def ports_of(job: Json) -> set[int]:
-    """The ports that a job of prometheus.yaml asks at."""
+    """The ports that a job of prometheus.yaml scrapes."""
     targets = [target for group in job["static_configs"] for target in group["targets"]]
     return {int(target.rpartition(":")[2]) for target in targets}
 
@@ -60,7 +60,7 @@ def unheard(
         if {ports.get(port)} != expected:
             faults.append(f"{name}: {pod} has {port} on {ports.get(port)}, not {expected}")
         if not expected <= let_in(found, own):
-            faults.append(f"{name}: no policy lets {expected} of {pod} be asked")
+            faults.append(f"{name}: no policy lets {expected} of {pod} be scraped")
     return faults
 
 

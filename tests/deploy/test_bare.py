@@ -1,4 +1,4 @@
-"""What a bare system is given of this machine, and what the README says to install on it."""
+"""What a bare system is given of this machine, and what the README installs on it."""
 
 import ast
 from fnmatch import fnmatch
@@ -36,9 +36,9 @@ def test_a_machine_that_cannot_make_one_prints_what_is_missing(
 def test_a_release_is_made_from_the_mirror_that_apt_uses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = "Debian\\thttp://mirror.example/debian/\\nUnstable Lab\\thttp://lab.example/\\n"
+    listed = "Debian\\thttp://mirror.example/debian/\\nUnstable Lab\\thttp://lab.example/\\n"
     program = tmp_path / "apt-get"
-    program.write_text(f"#!/bin/sh\nprintf '{told}'\n")
+    program.write_text(f"#!/bin/sh\nprintf '{listed}'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert bare.mirrors() == {"Debian": "http://mirror.example/debian/"}

@@ -1,4 +1,4 @@
-"""What the documents say to type for Kubernetes is something kubectl understands, about what is deployed."""
+"""kubectl accepts the documents' commands for Kubernetes, and they name what is deployed."""
 
 import pytest
 from kubectl_lines import faults, lines
@@ -24,7 +24,7 @@ def test_the_documents_have_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "expected"),
     [
         ("kubectl -n shop rollout status deployment", "no namespace shop"),
         ("kubectl create namespace shop", "nothing lives in the namespace shop"),
@@ -37,5 +37,5 @@ def test_the_documents_have_commands() -> None:
         ("kubectl -n cartwright delete job -l app.kubernetes.io/component=move", "no job has"),
     ],
 )
-def test_a_planted_defect_is_seen(line: str, said: str) -> None:
-    assert any(said in fault for fault in faults(line)), faults(line)
+def test_a_planted_defect_is_seen(line: str, expected: str) -> None:
+    assert any(expected in fault for fault in faults(line)), faults(line)

@@ -1,4 +1,4 @@
-"""On a machine that lacks something, what is missing and what to type is said, and nothing is passed over."""
+"""A machine that lacks a program sees which, and how to install it; no check is left out."""
 
 import re
 import subprocess
@@ -21,14 +21,14 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def plant_kubectl(folder: Path, kustomize: str) -> None:
-    """Put a kubectl into a folder that says which kustomize it holds."""
+    """Put a kubectl into a folder that reports a version of kustomize."""
     program = folder / "kubectl"
     program.write_text(f'#!/bin/sh\necho \'{{"kustomizeVersion": "{kustomize}"}}\'\n')
     program.chmod(0o755)
 
 
 def check_deploy(folder: Path) -> str:
-    """What `make check-deploy` says before it gives up."""
+    """What `make check-deploy` prints before it gives up."""
     done = subprocess.run(
         [sys.executable, repository.ROOT / "deploy/check.py", "--out", folder],
         capture_output=True, text=True, check=False,
@@ -69,7 +69,7 @@ def test_a_folder_has_one_engine_at_a_time(tmp_path: Path) -> None:
 def test_a_machine_without_an_engine_prints_what_to_install() -> None:
     with pytest.raises(Refusal, match="the deployment tests need") as refused:
         private.require()
-    said = str(refused.value)
+    printed = str(refused.value)
     packages = "apt-get install --no-install-recommends docker-compose docker.io iproute2 iptables"
-    assert packages in said
-    assert "kubectl 1.27 or newer: https://" in said
+    assert packages in printed
+    assert "kubectl 1.27 or newer: https://" in printed

@@ -104,13 +104,13 @@ def test_compose_and_kubernetes_run_the_same_images_with_the_same_settings() -> 
     secret = {each["metadata"]["name"]: set(each["data"]) for each in dev_secrets()}
     for service in SERVICES:
         workload = found.named("Deployment", f"{service}-api")
-        told: set[str] = set()
+        given: set[str] = set()
         for kind, wanted, _ in rules.references(workload):
             if wanted != "identity-keys":
-                told |= set(maps[wanted]) if kind == "ConfigMap" else secret[wanted]
+                given |= set(maps[wanted]) if kind == "ConfigMap" else secret[wanted]
         in_compose = set(composed[service]["environment"])
         # Only `migrate` makes the first administrator; compose shares one list with it.
-        assert told == in_compose - {"BOOTSTRAP_ADMIN_PASSWORD"}, service
+        assert given == in_compose - {"BOOTSTRAP_ADMIN_PASSWORD"}, service
         every, needed = settings_of(service)
         assert needed - {"PORT"} <= in_compose <= every
 
@@ -207,7 +207,7 @@ def plant_budget(found: Manifests) -> None:
 
 
 def plant_policy(found: Manifests) -> None:
-    found.named("NetworkPolicy", "orders-asks")["spec"]["podSelector"] = {
+    found.named("NetworkPolicy", "orders-calls")["spec"]["podSelector"] = {
         "matchLabels": {"app.kubernetes.io/name": "order"}
     }
 

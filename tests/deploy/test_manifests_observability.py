@@ -18,8 +18,8 @@ def test_the_cluster_has_the_same_alerts() -> None:
     assert spec is not None and spec.loader is not None
     rule_object = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(rule_object)
-    told = "run `python deploy/observability/rule_object.py`"
-    assert rule_object.OBJECT.read_text() == rule_object.rendered(), told
+    instruction = "run `python deploy/observability/rule_object.py`"
+    assert rule_object.OBJECT.read_text() == rule_object.rendered(), instruction
     deployed = manifests("production").named("PrometheusRule", "cartwright")["spec"]
     assert deployed == loaded("alerts.yaml")
 
@@ -33,10 +33,10 @@ def test_the_cluster_receives_the_same_requests() -> None:
     [
         ("path: /metrics\n", "path: /metric\n", "cartwright: the path is /metric in the cluster"),
         ("- port: http\n", "- port: https\n", "cartwright: orders-api has https on None"),
-        ("port: 15692", "port: 15693", "rabbitmq: no policy lets {15692} of rabbitmq be asked"),
+        ("port: 15692", "port: 15693", "rabbitmq: no policy lets {15692} of rabbitmq be scraped"),
         ("[api, worker]", "[apis]", "cartwright: no pod is picked"),
         ("replacement: gateway", "replacement: envoy", "gateway: the job is envoy"),
-        ("vhost: [cartwright]", "vhost: [/]", "rabbitmq: what is asked is"),
+        ("vhost: [cartwright]", "vhost: [/]", "rabbitmq: parameters is"),
     ],
 )
 def test_a_monitor_that_looks_elsewhere_is_seen(old: str, new: str, fault: str) -> None:
@@ -46,8 +46,8 @@ def test_a_monitor_that_looks_elsewhere_is_seen(old: str, new: str, fault: str) 
     assert old in text
     planted = [each for each in yaml.safe_load_all(text.replace(old, new)) if each]
     replaced = {(each["kind"], each["metadata"]["name"]) for each in planted}
-    kept = [e for e in whole.objects if (e["kind"], e["metadata"]["name"]) not in replaced]
-    found = scraping.disagreements(Manifests([*kept, *planted]), loaded("prometheus.yaml"))
+    others = [e for e in whole.objects if (e["kind"], e["metadata"]["name"]) not in replaced]
+    found = scraping.disagreements(Manifests([*others, *planted]), loaded("prometheus.yaml"))
     assert any(each.startswith(fault) for each in found), found
 
 

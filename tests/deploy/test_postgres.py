@@ -1,4 +1,4 @@
-"""Every way to run PostgreSQL limits how long a lost or frozen client keeps its locks."""
+"""Every way to run PostgreSQL limits how long a lost or frozen client holds its locks."""
 
 import re
 

@@ -1,7 +1,7 @@
 """One checkout of each kind, so that together they pass every step of the saga that can be bought.
 
-A journey does its part and never asks how it ends: what crashed meanwhile may have turned a sale
-into a cancellation. That it ends, and that the books then balance, is asked of all of them.
+A journey does its part and never checks how it ends: what crashed meanwhile may have turned a sale
+into a cancellation. That it ends, and that the books then balance, is checked for all of them.
 """
 
 import asyncio
@@ -83,14 +83,14 @@ class Journeys:
         await asyncio.gather(*(self.stage(a.json()["id"]) for a in answers if a.is_success))
 
     async def cancelled_while_collecting(self) -> None:
-        """The bank asks the customer, who cancels instead."""
+        """The bank requires the customer's consent, who cancels instead."""
         buyer, order_id = await self.place(payment=card("tok_action"))
         await self.stage(order_id, "awaiting_customer")
         await buyer.cancel(order_id)
         await self.stage(order_id)
 
     async def never_answered(self) -> None:
-        """The bank asks the customer, who never answers."""
+        """The bank requires the customer's consent, who never answers."""
         _, order_id = await self.place(payment=card("tok_action"))
         await self.stage(order_id)
 
@@ -102,7 +102,7 @@ class Journeys:
         await self.stage(order_id)
 
     async def confirmed_by_the_customer(self) -> None:
-        """By PayPal, whose page asks for a word."""
+        """By PayPal, whose page requires a confirmation."""
         buyer, order_id = await self.place(payment=PAYPAL)
         if await self.stage(order_id, "awaiting_customer") == "awaiting_customer":
             payment = await until(lambda: buyer.payment(order_id))

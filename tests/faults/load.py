@@ -35,7 +35,7 @@ PAYMENTS = {
     "tok_late_capture": 2,
     "cod": 2,
 }
-# What a buyer may be told besides that the order is placed.
+# The answers that a buyer may get besides a placed order.
 REFUSALS = {"insufficient_stock", "cart_locked", "cart_already_ordered", "cart_converted"}
 
 

@@ -14,13 +14,13 @@ PAGE = ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- counted: begin -->", "<!-- counted: end -->"
 LIBRARIES = ("aio-pika", "aiormq", "asyncpg", "SQLAlchemy", "fastapi", "uvicorn", "pydantic")
 COUNTS = ("orders", "injected", "lost", "unexpected", "duplicated", "recovered")
-# What each check asks; the same order as in tests/integration/invariants.py.
+# What each check covers; the same order as in tests/integration/invariants.py.
 CHECKS = {
     "I1": "stock",
     "I2": "money",
     "I3": "end of every order",
     "I4": "holds without an order",
-    "I5": "events and mails told",
+    "I5": "events and mails sent",
     "I6": "effects once",
     "I7": "copies",
     "I8": "nothing left over",
@@ -47,9 +47,9 @@ def runs(rows: list[dict[str, Any]]) -> list[str]:
         # A count that was not taken is no zero.
         counted = " | ".join("-" if row[name] is None else str(row[name]) for name in COUNTS)
         rest = row.get("rest_after")
-        told = f"{row['run']} | {row['at']} | {row['seed']}"
+        run = f"{row['run']} | {row['at']} | {row['seed']}"
         ended = f"{row['seconds']:.0f} | {'-' if rest is None else f'{rest:.0f}'}"
-        lines.append(f"| {told} | {counted} | {ended} |")
+        lines.append(f"| {run} | {counted} | {ended} |")
     total = " | ".join(str(sum(row[name] or 0 for row in found)) for name in COUNTS)
     seconds = sum(row["seconds"] for row in found)
     return [*lines, f"| **all {len(found)}** | | | {total} | {seconds:.0f} | |"]
@@ -98,7 +98,7 @@ def main(report: Path) -> None:
     rows = [json.loads(line) for line in report.read_text().splitlines()]
     part = counted(rows, datetime.now(UTC))
     PAGE.write_text(written(PAGE.read_text(), part))
-    print(f"{PAGE.relative_to(ROOT)} tells of {len(latest(rows, 'run'))} runs.")
+    print(f"{PAGE.relative_to(ROOT)} shows {len(latest(rows, 'run'))} runs.")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def poison(kind: str) -> aio_pika.Message:
 
 
 def aged(message: AbstractIncomingMessage, age: timedelta = HOUR) -> aio_pika.Message:
-    """The same message as if it had been sent so much earlier: its id, time and expiry say so."""
+    """The same message as if it had been sent that much earlier, by its id, time and expiry."""
     headers: dict[str, Any] = dict(message.headers)
     sent = datetime.fromisoformat(str(headers["cloudEvents:time"]))
     milliseconds = int((time.time() - age.total_seconds()) * 1000)

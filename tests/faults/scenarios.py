@@ -43,7 +43,7 @@ class Attack:
         await unbound(self)
 
     async def repeated(self) -> None:
-        """Everything orders and inventory hear comes two to ten times."""
+        """Every message to orders and inventory is delivered two to ten times."""
         crowd = await gather_load(self.staff, Persistent(self.http), scarce=PIECES)
         async with (
             tapped(self.instance, "orders", self.seed, (2, 10)),
@@ -56,7 +56,7 @@ class Attack:
         journeys = await self._journeys()
         lost = Failure("payments", Point.AFTER_CALL, "payments.CollectPayment", RAISE)
         for _ in range(3):
-            # Its webhook comes late too, so that nothing but the key can tell of the first charge.
+            # Its webhook comes late too, so that the key alone identifies the first charge.
             CrashPoints(self.instance.folder / "crash-points").order([lost])
             _, order_id = await journeys.place(payment=card("tok_late_webhook"))
             await journeys.stage(order_id)
@@ -88,7 +88,7 @@ async def rush(staff: Staff, http: httpx.AsyncClient, product: Product) -> list[
 
 
 async def unbound(attack: Attack) -> int:
-    """Buy while nobody is bound to hear Notify; returns how many messages were set aside for it."""
+    """Buy while no queue is bound to Notify; returns how many messages were parked for it."""
     key, product = "notifications.Notify", await attack.staff.sell(stock=3)
     async with await aio_pika.connect(attack.instance.broker_url()) as connection:
         queue = await (await connection.channel()).get_queue("svc.notifications")
@@ -119,5 +119,5 @@ def chance_of(seed: int, what: str) -> random.Random:
 
 
 def some_key() -> str:
-    """An idempotency key nobody has used."""
+    """An unused idempotency key."""
     return secrets.token_hex(12)

@@ -1,7 +1,7 @@
 """Every (service, step) there is, read off the saga's table and the broker's bindings.
 
-A step is a message a service hears or says on behalf of a checkout. What the table's moves send is
-found by making each of them; who hears it is found in the tracked topology.
+A step is a message that a service receives or publishes for a checkout. What the table's moves send is
+found by making each of them; its receivers are found in the tracked topology.
 """
 
 import json
@@ -17,27 +17,28 @@ from orders.saga.table import MOVES
 from suite.definitions import TRACKED
 from suite.repository import ROOT
 
-SAID = (Point.BEFORE_COMMIT, Point.BEFORE_PUBLISH, Point.AFTER_PUBLISH)
-HEARD = (Point.BEFORE_COMMIT, Point.BEFORE_ACK)
+PUBLISHED = (Point.BEFORE_COMMIT, Point.BEFORE_PUBLISH, Point.AFTER_PUBLISH)
+RECEIVED = (Point.BEFORE_COMMIT, Point.BEFORE_ACK)
 CALLED = (Point.BEFORE_CALL, Point.AFTER_CALL)
 
 
 def replies() -> list[type[Message]]:
-    """What the sagas hear from others."""
+    """The messages that sagas receive."""
     return sorted(
-        {heard for _, heard in MOVES if issubclass(heard, Message)}, key=lambda kind: kind.__name__
+        {trigger for _, trigger in MOVES if issubclass(trigger, Message)},
+        key=lambda kind: kind.__name__,
     )
 
 
 def sent() -> list[type[Message]]:
     """What the sagas send: each move of the table is made once."""
     found: set[type[Message]] = set()
-    for (_, heard), moves in MOVES.items():
+    for (_, trigger), moves in MOVES.items():
         for move in moves:
             order = an_order(coupon=True)
             order.progress["allocations"] = []
             order.captured_amount = order.total_amount
-            found |= {type(each) for each in move.send(order, message(heard, order), NOW)}
+            found |= {type(each) for each in move.send(order, message(trigger, order), NOW)}
     return sorted(found, key=lambda kind: kind.__name__)
 
 
@@ -52,14 +53,14 @@ def listeners(root: Path = ROOT) -> dict[str, list[str]]:
 
 
 def pairs() -> list[tuple[str, str, str]]:
-    """(service, `receives` or `says`, routing key), of everything that serves a checkout."""
+    """(service, `receives` or `publishes`, routing key), of everything that serves a checkout."""
     registry.all_messages()
     bound = listeners()
     found = set()
     for kind in {*replies(), *sent()}:
         key = kind.routing_key()
-        sayer = "orders" if issubclass(kind, Command) else kind.owner()
-        found.add((sayer, "says", key))
+        producer = "orders" if issubclass(kind, Command) else kind.owner()
+        found.add((producer, "publishes", key))
         found |= {(service, "receives", key) for service in bound.get(key, ())}
     return sorted(found)
 
@@ -68,9 +69,9 @@ def points() -> list[Failure]:
     """Every place where a service may crash for a step's sake."""
     found = set()
     for service, how, key in pairs():
-        at = SAID if how == "says" else HEARD
+        at = PUBLISHED if how == "publishes" else RECEIVED
         if how == "receives" and service == "payments":
-            at = (*HEARD, *CALLED)
+            at = (*RECEIVED, *CALLED)
         found |= {Failure(service, point, key) for point in at}
     return sorted(found)
 

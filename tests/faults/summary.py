@@ -21,7 +21,7 @@ DUPLICATED = ("I6",)
 
 @dataclass
 class Summary:
-    """One run. `recovered` counts requests sent again, events heard again and processes restarted.
+    """One run. `recovered` counts requests sent again, events received again and processes restarted.
 
     rest_after: seconds from the end of the last fault until all is at rest, where that is measured.
     """
@@ -64,7 +64,7 @@ class Summary:
 
 @dataclass
 class Watch:
-    """Counts from its making to its tally.
+    """Counts from its creation to its summary.
 
     calm_since: when the last fault ended, on the monotonic clock, where the time to rest is measured.
     """
@@ -110,8 +110,8 @@ async def missing(books: InvariantChecker, crowd: Load) -> list[str]:
     """Orders that were promised and are not there, and carts ordered twice."""
     rows = await books.rows("orders", "select id, status, cart_id from orders")
     known = {str(row["id"]): row["status"] for row in rows}
-    kept = [str(row["cart_id"]) for row in rows if row["status"] != "cancelled"]
-    twice = {cart for cart in kept if kept.count(cart) > 1}
+    live = [str(row["cart_id"]) for row in rows if row["status"] != "cancelled"]
+    twice = {cart for cart in live if live.count(cart) > 1}
     return [
         *(f"I3 order {order_id} is lost" for order_id in crowd.accepted if order_id not in known),
         *(f"I6 cart {cart} was ordered twice" for cart in twice),

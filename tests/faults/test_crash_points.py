@@ -20,7 +20,7 @@ from summary import Watch
 
 PARTS = 6
 TOGETHER = 3
-# Faults that are exceptions show as 500 to whoever asked at that moment; he asks again.
+# Faults that are exceptions show as 500 to the client of that moment, which retries.
 AGAIN = (500, *AWAY)
 
 _found: dict[str, list[Failure]] = {}
@@ -142,8 +142,8 @@ async def test_a_charge_whose_answer_was_never_recorded_is_made_once(
     _, order_id = await journeys.place()
 
     async def charged() -> list[Any]:
-        asked = "select status from charges where reference = $1"
-        return await books.rows("sandbox", asked, order_id)
+        charges = "select status from charges where reference = $1"
+        return await books.rows("sandbox", charges, order_id)
 
     await until(charged)
     await journeys.stage(order_id)

@@ -1,4 +1,4 @@
-"""Databases that are there and cannot serve: read-only, or locked by somebody else."""
+"""Databases that are there and cannot serve: read-only, or locked by another session."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -65,7 +65,7 @@ async def test_a_foreign_lock_on_a_table_of_every_checkout(
     async def strike() -> int:
         async with superuser(instance, "inventory") as other, other.transaction():
             await other.execute("lock table stock_items in access exclusive mode")
-            # Asked again and again, since silence in a transaction ends it.
+            # Queried repeatedly, since an idle transaction is ended.
             for _ in range(int(LOCKED)):
                 await asyncio.sleep(1)
                 await other.execute("select 1")

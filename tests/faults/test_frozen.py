@@ -1,4 +1,4 @@
-"""Processes that are frozen while people check out: nobody waits for them longer than the limit."""
+"""Processes that are frozen during checkouts: no request waits longer than the limit."""
 
 import asyncio
 import os

@@ -22,7 +22,7 @@ from suite.instance import Instance
 from summary import Watch
 from test_crowd import VISITS, everything_holds
 
-HEARING = [name for name in SERVICES if name != "identity"]
+CONSUMERS = [name for name in SERVICES if name != "identity"]
 EACH = 3
 BUYERS = 5
 SAMPLES = 40
@@ -37,7 +37,7 @@ async def test_every_message_comes_two_to_ten_times_in_any_order(
     async with AsyncExitStack() as stack:
         taps = [
             await stack.enter_async_context(tapped(instance, name, seed, (2, 10)))
-            for name in HEARING
+            for name in CONSUMERS
         ]
         await crowd.shop(visits(seed, VISITS, per_second=5))
         await books.settle(300)
@@ -82,7 +82,7 @@ async def test_a_command_that_comes_an_hour_late_has_no_effect(
 async def test_a_reply_that_is_an_hour_late_is_handled(
     instance: Instance, staff: Staff, http: httpx.AsyncClient, books: InvariantChecker, seed: int
 ) -> None:
-    """The money was taken; the order it was for is over by the time orders hears of it."""
+    """The money was taken; the order ended before orders received the event."""
     await allow_any_name(instance)
     watch = Watch(books, "payments.PaymentCaptured an hour late", seed)
     journeys = Journeys(staff, http, await staff.sell(stock=5), books)
@@ -123,7 +123,7 @@ def p95(sorted_values: list[float]) -> float:
 
 
 async def poisoned(instance: Instance, stop: asyncio.Event) -> Counter[str]:
-    """Send every kind again and again, a few a second, until told to stop."""
+    """Send every kind again and again, a few a second, until stopped."""
     sent: Counter[str] = Counter()
     while not stop.is_set():
         for kind in KINDS:

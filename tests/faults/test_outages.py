@@ -21,7 +21,7 @@ WIRED = ("orders", "payments", "inventory")
 SILENCE = 25.0
 BRIEFLY = 5.0
 SLOWNESS = 0.2
-# What the broker runs out of, the limit that says so, and the one that does not.
+# What the broker runs out of, a limit that raises the alarm, and one that does not.
 ALARMS = (
     ("memory", ("set_vm_memory_high_watermark", "absolute", "1MB"), ("absolute", "1GiB")),
     ("disk", ("set_disk_free_limit", "1000000GB"), ("200MB",)),
@@ -117,7 +117,7 @@ async def lines(
 
 
 def harm(wire: Wire, fault: str) -> None:
-    """Do to one wire what the name says."""
+    """Apply the fault of that name to one connection."""
     match fault:
         case "slow":
             wire.delay = SLOWNESS
@@ -167,6 +167,6 @@ async def test_the_broker_runs_out_of_memory_and_then_of_disk(
 
 async def is_alarmed(instance: Instance, resource: str) -> bool:
     """Whether the broker holds its publishers back for want of `memory` or `disk`."""
-    asked = ("eval", "rabbit_alarm:get_alarms().")
-    told = await asyncio.to_thread(instance.environment.broker.control, *asked)
-    return f"resource_limit,{resource}" in told
+    command = ("eval", "rabbit_alarm:get_alarms().")
+    alarms = await asyncio.to_thread(instance.environment.broker.control, *command)
+    return f"resource_limit,{resource}" in alarms

@@ -1,4 +1,4 @@
-"""The page tells the last of each run and defect, sums them, and leaves the rest of itself alone."""
+"""The page shows the last of each run and defect with sums, and its other text stays."""
 
 from datetime import UTC, datetime
 
@@ -22,11 +22,11 @@ ROWS = [
 
 
 def test_the_last_of_each_run_counts_and_the_sum_is_theirs() -> None:
-    told = page.counted(ROWS, NOW)
-    assert "| a | 2026-11-21 12:00 | 1 | 10 | 2 | 0 | 0 | 0 | 3 | 4 | - |" in told
-    assert "| **all 2** | | | 15 | 4 | 1 | 0 | 0 | 6 | 9 | |" in told
-    assert "| b | 2026-11-21 12:00 | 1 | 5 | 2 | 1 | 0 | 0 | 3 | 4 | 7 |" in told
-    assert "PostgreSQL 15, RabbitMQ 3.10" in told
+    lines = page.counted(ROWS, NOW)
+    assert "| a | 2026-11-21 12:00 | 1 | 10 | 2 | 0 | 0 | 0 | 3 | 4 | - |" in lines
+    assert "| **all 2** | | | 15 | 4 | 1 | 0 | 0 | 6 | 9 | |" in lines
+    assert "| b | 2026-11-21 12:00 | 1 | 5 | 2 | 1 | 0 | 0 | 3 | 4 | 7 |" in lines
+    assert "PostgreSQL 15, RabbitMQ 3.10" in lines
 
 
 def test_a_defect_is_marked_under_the_check_that_caught_it() -> None:
@@ -46,7 +46,7 @@ def test_only_the_part_between_the_marks_is_written() -> None:
 def test_violations_are_counted_as_what_they_are() -> None:
     summary = Summary("a", 1)
     summary.count(
-        ["I5 x: heard 1 of 2", "I8 unsent in orders", "I6 sent twice", "I2 x", "I8 locked"]
+        ["I5 x: received 1 of 2", "I8 unsent in orders", "I6 sent twice", "I2 x", "I8 locked"]
     )
     assert (summary.lost, summary.duplicated, summary.unexpected) == (2, 1, 2)
     assert not summary.is_clean()

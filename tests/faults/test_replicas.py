@@ -1,4 +1,4 @@
-"""Races on two replicas: what only one may win is won once, whoever serves it."""
+"""Races on two replicas: what only one may win is won once, on any replica."""
 
 import asyncio
 from collections import Counter
@@ -62,7 +62,7 @@ async def test_one_key_and_one_cart_on_two_replicas_are_one_order(
 
 
 async def ordered(client: httpx.AsyncClient, buyer: Buyer, same: str | None) -> str | None:
-    """Order the buyer's cart; the id, or None when somebody else's request has it."""
+    """Order the buyer's cart; the id, or None when another request has it."""
 
     async def served() -> httpx.Response | None:
         headers = {**buyer.headers, "Idempotency-Key": same or some_key()}
@@ -102,7 +102,7 @@ async def test_cancelling_capturing_and_shipping_meet(
 
 
 async def delivered(staff: Staff, order_id: str) -> None:
-    """Report the parcels handed over and delivered, unless they were kept back meanwhile."""
+    """Report the parcels handed over and delivered, unless they were recalled meanwhile."""
     for parcel in (await staff.get("/v1/admin/shipments", order_id=order_id))["items"]:
         for milestone in ("shipped", "delivered"):
             url = f"/v1/admin/shipments/{parcel['id']}/tracking-events"

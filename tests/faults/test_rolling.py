@@ -133,8 +133,8 @@ async def more_answers(load: Load) -> None:
 
 async def is_taken_over(http: httpx.AsyncClient) -> bool:
     """Whether the gateway lets pages of the new origin call."""
-    asked = {"Origin": NEW_ORIGIN, "Access-Control-Request-Method": "GET"}
-    answer = await http.options("/v1/products", headers=asked)
+    preflight = {"Origin": NEW_ORIGIN, "Access-Control-Request-Method": "GET"}
+    answer = await http.options("/v1/products", headers=preflight)
     return answer.headers.get("access-control-allow-origin") == NEW_ORIGIN
 
 

@@ -49,11 +49,11 @@ async def with_defect(defect: Defect, seed: int) -> AsyncIterator[Attack]:
     damaged.wipe()
     damaged.start()
     try:
-        with recording(damaged) as heard:
+        with recording(damaged) as recorder:
             async with httpx.AsyncClient(base_url=damaged.url("gateway"), timeout=60) as http:
                 staff = await staff_of(damaged, http)
                 await staff.open_shop()
-                yield Attack(damaged, staff, http, InvariantChecker(damaged, heard), seed)
+                yield Attack(damaged, staff, http, InvariantChecker(damaged, recorder), seed)
     finally:
         damaged.discard()
 

@@ -1,4 +1,4 @@
-"""The proxy that fails as networks do does what its names say."""
+"""The proxy injects the faults that its methods are named after."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,11 +14,11 @@ SILENCE = 0.3
 
 @pytest_asyncio.fixture
 async def wire() -> AsyncIterator[Wire]:
-    """A wire to a server that says everything back."""
+    """A connection to a server that echoes everything."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while said := await reader.read(100):
-            writer.write(said)
+        while received := await reader.read(100):
+            writer.write(received)
         writer.close()
 
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
@@ -36,7 +36,7 @@ class Caller:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
-    async def says(self, words: bytes) -> None:
+    async def sends(self, words: bytes) -> None:
         self.writer.write(words)
         await self.writer.drain()
 
@@ -66,7 +66,7 @@ async def call(wire: Wire) -> AsyncIterator[Call]:
 
 async def test_a_whole_wire_carries_both_ways(wire: Wire, call: Call) -> None:
     caller = await call()
-    await caller.says(b"hello")
+    await caller.sends(b"hello")
     assert await caller.receives(5) == b"hello"
 
 
@@ -76,7 +76,7 @@ async def test_what_was_held_arrives_when_the_wire_is_healed(
 ) -> None:
     caller = await call()
     await asyncio.to_thread(fault, wire)  # type: ignore[arg-type]
-    await caller.says(b"hello")
+    await caller.sends(b"hello")
     await caller.receives_nothing()
     await asyncio.to_thread(wire.heal)
     assert await caller.receives(5) == b"hello"
@@ -86,14 +86,14 @@ async def test_a_slow_connection_delivers_everything(wire: Wire, call: Call) -> 
     caller = await call()
     wire.delay = SILENCE
     began = asyncio.get_running_loop().time()
-    await caller.says(b"hello")
+    await caller.sends(b"hello")
     assert await caller.receives(5) == b"hello"
     assert asyncio.get_running_loop().time() - began >= 2 * SILENCE
 
 
 async def test_a_cut_wire_ends_what_there_was_and_takes_nothing_new(wire: Wire, call: Call) -> None:
     caller = await call()
-    await caller.says(b"hello")
+    await caller.sends(b"hello")
     await caller.receives(5)
     await asyncio.to_thread(wire.cut)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
@@ -103,5 +103,5 @@ async def test_a_cut_wire_ends_what_there_was_and_takes_nothing_new(wire: Wire, 
         await late.receives(1)
     await asyncio.to_thread(wire.heal)
     again = await call()
-    await again.says(b"hello")
+    await again.sends(b"hello")
     assert await again.receives(5) == b"hello"

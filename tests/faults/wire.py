@@ -33,7 +33,7 @@ class Wire:
         self._do(self._hold(self._there, self._back))
 
     def one_way(self) -> None:
-        """Carry what the server says, and nothing of what it is told."""
+        """Carry what the server sends, and drop what is sent to it."""
         self._do(self._hold(self._there))
 
     def cut(self) -> None:

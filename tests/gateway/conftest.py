@@ -1,4 +1,4 @@
-"""A real Envoy in front of the upstream, with the settings a test asks for."""
+"""A real Envoy in front of the upstream, with the settings that a test needs."""
 
 import json
 import secrets
@@ -149,6 +149,6 @@ def answers(url: str) -> bool:
 
 
 def has_keys(gateway: Gateway) -> bool:
-    """Whether the key set has arrived; asked of the admin port, so that no limit is touched."""
+    """Whether the key set has arrived, by the admin port, so that no limit counts the request."""
     counters = httpx.get(gateway.admin_url + "/stats?filter=jwks_fetch_success").text
     return any(not line.endswith(": 0") for line in counters.splitlines())

@@ -77,22 +77,26 @@ def test_who_begins_a_trace_decides_whether_it_is_recorded(
     start_gateway: StartGateway, upstream: Upstream
 ) -> None:
     traced = start_gateway(collector_port=upstream.ports["docs"], trace_share=0)
-    asked = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-"
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-"
     with traced.client() as client:
         seen = [
             client.delete("/v1/orders/1", headers=headers).json()["headers"]["traceparent"][-3:]
-            for headers in ({"traceparent": f"{asked}01"}, {"traceparent": f"{asked}00"}, {})
+            for headers in (
+                {"traceparent": f"{traceparent}01"},
+                {"traceparent": f"{traceparent}00"},
+                {},
+            )
         ]
     assert seen == ["-01", "-00", "-00"]
 
 
 def test_a_page_of_the_shop_may_call(gateway: Gateway) -> None:
     with gateway.client(headers={"Origin": SHOP}) as client:
-        asked = {
+        preflight_headers = {
             "Access-Control-Request-Method": "POST",
             "Access-Control-Request-Headers": "authorization,idempotency-key,x-cart-token",
         }
-        preflight = client.options("/v1/orders", headers=asked)
+        preflight = client.options("/v1/orders", headers=preflight_headers)
         answer = client.delete("/v1/orders/1")
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] == SHOP
@@ -110,8 +114,11 @@ def test_a_page_of_the_shop_may_call(gateway: Gateway) -> None:
 )
 def test_a_strangers_page_may_not(gateway: Gateway, origin: str) -> None:
     with gateway.client(headers={"Origin": origin}) as client:
-        asked = {"Access-Control-Request-Method": "POST"}
-        for answer in (client.options("/v1/orders", headers=asked), client.get("/v1/me")):
+        preflight_headers = {"Access-Control-Request-Method": "POST"}
+        for answer in (
+            client.options("/v1/orders", headers=preflight_headers),
+            client.get("/v1/me"),
+        ):
             assert "access-control-allow-origin" not in answer.headers
 
 

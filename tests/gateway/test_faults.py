@@ -12,7 +12,7 @@ from .upstream import Upstream, listening
 
 
 class Cart(HTTPServer):
-    """A service that breaks off the connection instead of answering, as often as told."""
+    """A service that breaks off the connection instead of answering, a number of times."""
 
     allow_reuse_address = True
 
@@ -75,7 +75,7 @@ def test_a_service_that_is_away_is_a_problem_to_retry(
 def test_a_service_that_is_back_is_served_again_at_once(
     start_gateway: StartGateway, upstream: Upstream
 ) -> None:
-    """Nothing keeps a service turned away once it listens: no ejection, no check to wait for."""
+    """A service gets requests as soon as it listens: no ejection, no health check to wait for."""
     port = free_port()
     with gateway_to(port, start_gateway, upstream).client() as client:
         for _ in range(20):

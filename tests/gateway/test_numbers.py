@@ -1,4 +1,4 @@
-"""Envoy's own numbers are told on a port of their own, and that port does nothing else."""
+"""Envoy's metrics are served on a port of their own, which serves nothing else."""
 
 import httpx
 import pytest
@@ -19,13 +19,13 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def numbers() -> str:
-    """Where they are told."""
+    """The address of the metrics."""
     return f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.fixture(scope="module")
 def lonely(start_gateway: StartGateway, upstream: Upstream, numbers: str) -> Gateway:
-    """A gateway that tells its numbers, and does not reach the service orders."""
+    """A gateway that serves metrics, and does not reach the service orders."""
     services = {"identity": upstream.ports["identity"], "orders": free_port()}
     return start_gateway(services=services, metrics_port=httpx.URL(numbers).port)
 

@@ -81,7 +81,7 @@ def test_a_file_that_is_not_json_is_named(tmp_path: Path) -> None:
 
 
 def refusal(folder: Path, settings: str) -> str:
-    """What is said about settings that cannot be rendered; no traceback, and no file left."""
+    """The error for settings that cannot be rendered: no traceback, and no file left."""
     (folder / "settings.json").write_text(settings)
     command: list[str | Path] = [sys.executable, GATEWAY / "render.py", "--out", folder]
     arguments: list[str | Path] = ["--env", folder / "settings.json"]

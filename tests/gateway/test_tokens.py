@@ -1,4 +1,4 @@
-"""Who may say who is calling: tokens of identity alone."""
+"""Tokens of identity alone name the caller."""
 
 import base64
 import hmac
@@ -48,7 +48,7 @@ def test_a_forged_signature_is_refused(gateway: Gateway, identity: Identity) -> 
 
 
 def test_an_unknown_key_is_refused(gateway: Gateway) -> None:
-    refused(get(gateway, Identity(key_id="nobody's").token()))
+    refused(get(gateway, Identity(key_id="unknown").token()))
 
 
 def test_a_changed_token_is_refused(gateway: Gateway, identity: Identity) -> None:
@@ -140,7 +140,7 @@ def test_a_new_key_is_learnt_and_the_old_one_forgotten(
     upstream.identity = successor
     try:
         until(lambda: get(quick, successor.token()).status_code == 200)
-        refused(get(quick, identity.token(sub="somebody else")))
+        refused(get(quick, identity.token(sub="another person")))
     finally:
         upstream.identity = identity
 

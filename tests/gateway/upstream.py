@@ -73,7 +73,7 @@ class Identity:
 
 
 class Upstream:
-    """All services at once: which one was meant is told by the port."""
+    """All services at once: the port names the one that was meant."""
 
     def __init__(self, identity: Identity) -> None:
         self.identity: Identity | None = identity

@@ -2,7 +2,7 @@
 
 A route enters the matrix by being in the document. Its row follows from what the document declares:
 `security` (a token is required, optional or ignored), `x-permissions`, and its parameters, for which
-`Owner.ids` holds the id of somebody else's thing.
+`Owner.ids` holds ids of resources that another principal owns.
 """
 
 import secrets
@@ -19,7 +19,7 @@ from suite.instance import Instance
 # Names of public things: knowing them gives nothing away.
 PUBLIC_IDS = {"code": "US", "provider": "sandbox"}
 PUBLIC_PARAMETERS = {*PUBLIC_IDS, "id_or_slug", "name"}
-# Who has the permission reads everybody's on the customers' routes as well, and changes nothing.
+# The permission also reads every customer's resources on the customers' routes, and changes none.
 SEES_ALL = {
     "/v1/orders": "orders:read",
     "/v1/payments": "payments:read",
@@ -33,7 +33,7 @@ ROLES = ("customer", "seller", "support", "staff", "admin")
 
 @dataclass(frozen=True)
 class Principal:
-    """Somebody who calls: the headers, and what they stand for.
+    """A caller: its headers, and what they stand for.
 
     is_refused: the token is no access token that counts. permissions: None for a guest.
     """
@@ -44,7 +44,7 @@ class Principal:
     is_refused: bool = False
 
     def sees_all(self, operation: Operation) -> bool:
-        """Whether a permission opens everybody's things of this operation."""
+        """Whether a permission opens all resources of this operation."""
         needed = next((p for path, p in SEES_ALL.items() if operation.path.startswith(path)), None)
         is_held = self.permissions is not None and needed in self.permissions
         return operation.method == "GET" and is_held
@@ -178,7 +178,7 @@ async def another_administrator(instance: Instance, staff: Staff) -> tuple[str, 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One operation as one principal calls it; `is_foreign`: it names somebody else's thing."""
+    """One operation as one principal calls it; `is_foreign`: it names a resource of another owner."""
 
     operation: Operation
     principal: Principal
@@ -193,14 +193,14 @@ class Attempt:
 
     def _wrong(self) -> str | None:
         status = self.answer.status_code
-        told = f"{status} {self.answer.text[:200]}"
+        shown = f"{status} {self.answer.text[:200]}"
         expected = self._expected()
         if status >= 500:
-            return told
+            return shown
         if expected is not None:
-            return None if status in expected else f"{told}, expected one of {expected}"
+            return None if status in expected else f"{shown}, expected one of {expected}"
         is_barred = status == 401 or (status == 403 and self.answer.json()["code"] == "forbidden")
-        return f"{told}, expected to be let in" if is_barred else None
+        return f"{shown}, expected to be let in" if is_barred else None
 
     def _expected(self) -> set[int] | None:
         """The statuses that are right; None where anything is but being barred."""
@@ -220,7 +220,7 @@ class Attempt:
         return self.answer.is_success and self.answer.json().get("items") == []
 
     def _hidden(self) -> set[int]:
-        """How a thing of somebody else is answered: as if it were not there."""
+        """The response to a resource of another owner: as if it did not exist."""
         if self.principal.permissions is None:
             return {401, 404}
         if self.operation.named("path"):

@@ -19,9 +19,9 @@ PAUSE = 0.1
 class Persistent:
     """An HTTP client that repeats what broke off or met a part that is away, under the same key.
 
-    patience: seconds after which it gives up.
+    wait_limit: seconds after which it gives up.
     seen: how often each status was answered; 0 is a broken connection.
-    faults: answers nobody should get, in words.
+    faults: responses that no client should get, in words.
     """
 
     http: httpx.AsyncClient
@@ -46,11 +46,11 @@ class Persistent:
     def _note(self, answer: httpx.Response) -> None:
         self.seen[answer.status_code] += 1
         if answer.status_code >= 500:
-            told = f"{answer.request.method} {answer.request.url}: {answer.status_code}"
+            request = f"{answer.request.method} {answer.request.url}: {answer.status_code}"
             if answer.status_code not in AWAY or "code" not in answer.json():
-                self.faults.append(f"{told} {answer.text}")
+                self.faults.append(f"{request} {answer.text}")
             if answer.status_code == 503 and "retry-after" not in answer.headers:
-                self.faults.append(f"{told} says nothing of when to come again")
+                self.faults.append(f"{request} has no Retry-After")
 
 
 def still_running(answer: httpx.Response) -> bool:
@@ -112,7 +112,7 @@ class ChaosBuyers:
             self.first.set()
 
     async def _ended(self, order_id: str) -> Any:
-        """The saga once it has ended, asked for as patiently as everything else."""
+        """The saga once it has ended, requested with the same retries as everything else."""
         async with asyncio.timeout(WAIT_LIMIT):
             while True:
                 answer = await self.client.send(

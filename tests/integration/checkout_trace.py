@@ -30,7 +30,7 @@ CHECKOUT = {
 
 
 class Spans(Protocol):
-    """Whoever keeps spans."""
+    """A collector that stores spans."""
 
     def of_trace(self, trace: str) -> list[Seen]:
         """The spans of one trace."""

@@ -1,4 +1,4 @@
-"""A collector of traces: takes OTLP over HTTP on a port, and tells what is wrong with a trace.
+"""A collector of traces: takes OTLP over HTTP on a port, and reports what is wrong with a trace.
 
 Run as a program it listens on every address, and shows what it took.
 """
@@ -42,9 +42,11 @@ class Collector:
         """Read a request; raises DecodeError when it is none."""
         request = ExportTraceServiceRequest.FromString(body)
         for resource in request.resource_spans:
-            told = {each.key: each.value.string_value for each in resource.resource.attributes}
+            attributes = {
+                each.key: each.value.string_value for each in resource.resource.attributes
+            }
             for scope in resource.scope_spans:
-                self.spans += [_seen(told["service.name"], span) for span in scope.spans]
+                self.spans += [_seen(attributes["service.name"], span) for span in scope.spans]
 
     def of_trace(self, trace: str) -> list[Seen]:
         """The spans of one trace."""

@@ -60,8 +60,10 @@ class FastClient:
             async with self._session.request(
                 method, url, data=content, headers=headers, allow_redirects=False
             ) as answer:
-                # Its body comes decoded, so the encoding is not told again.
-                told = [(k, v) for k, v in answer.raw_headers if k.lower() != b"content-encoding"]
-                return httpx.Response(answer.status, headers=told, content=await answer.read())
+                # Its body is decoded already, so the header is dropped.
+                headers = [
+                    (k, v) for k, v in answer.raw_headers if k.lower() != b"content-encoding"
+                ]
+                return httpx.Response(answer.status, headers=headers, content=await answer.read())
         except (aiohttp.ClientError, OSError) as error:
             raise httpx.NetworkError(f"{type(error).__name__}: {error}") from error

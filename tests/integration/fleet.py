@@ -25,7 +25,7 @@ WAIT_LIMIT = 120.0
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on."""
+    """Ports without a listener."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -56,7 +56,7 @@ class Replica:
             )  # fmt: skip
 
     async def ready(self, http: httpx.AsyncClient) -> None:
-        """Wait until it says that it is ready."""
+        """Wait until it reports that it is ready."""
         async with asyncio.timeout(WAIT_LIMIT):
             while True:
                 try:

@@ -90,7 +90,7 @@ class Operation:
 
     @property
     def needs_token(self) -> bool:
-        """Whether nobody gets in without an access token."""
+        """Whether an access token is required."""
         return self.security == "required"
 
     def named(self, place: str) -> list[str]:
@@ -98,7 +98,7 @@ class Operation:
         return [each["name"] for each in self.parameters if each["in"] == place]
 
     def url(self, known: dict[str, str]) -> str:
-        """Its address, with an id nobody has for every name that is not known."""
+        """Its address, with an unused id for every name that is not known."""
         return re.sub(r"{(\w+)}", lambda m: known.get(m[1], str(uuid.uuid4())), self.path)
 
     def __str__(self) -> str:
@@ -159,7 +159,7 @@ class Document:
         return schema
 
     def sample(self, schema: dict[str, Json]) -> Json:
-        """A value that fits a schema as far as the schema says what fits."""
+        """A value that the schema accepts, as far as the schema defines it."""
         schema = self.plain(schema)
         if "const" in schema or "enum" in schema:
             return schema.get("const", schema.get("enum", [None])[0])
@@ -178,7 +178,7 @@ class Document:
                 return text_for(schema)
 
     def invalid(self, schema: dict[str, Json]) -> Iterator[tuple[str, Json, bool]]:
-        """Bodies with one field spoilt: what was done, the body, and whether it must be refused."""
+        """Bodies with one invalid field: the change, the body, and whether it must be refused."""
         whole = self.sample(schema)
         for name in whole if isinstance(whole, dict) else ():
             for what, value in ANY_FIELD.items():
@@ -228,7 +228,7 @@ def text_for(schema: dict[str, Json]) -> str:
 
 
 def encoded(body: Json) -> bytes:
-    """JSON with what Python's encoder cannot say put in afterwards."""
+    """JSON with values that Python's encoder cannot write."""
     text = json.dumps(body)
     text = text.replace(f'"{DEEP}"', '{"a":' * 1000 + "1" + "}" * 1000)
     return text.replace(f'"{INFINITE}"', "1e400").encode()
@@ -236,19 +236,19 @@ def encoded(body: Json) -> bytes:
 
 def faults_of(answer: Any, what: str, *, refused: bool = False) -> list[str]:
     """What is wrong with an answer to bad input, in words."""
-    told = f"{what}: {answer.status_code} {answer.text[:300]}"
+    described = f"{what}: {answer.status_code} {answer.text[:300]}"
     if answer.status_code >= 500 or (refused and answer.status_code < 400):
-        return [told]
+        return [described]
     if answer.status_code < 400:
         return []
     if answer.headers.get("content-type") != "application/problem+json":
-        return [f"no problem document: {told}"]
+        return [f"no problem document: {described}"]
     problem = answer.json()
     # The gateway gives no id to what it cannot even read as a request.
     unread = answer.status_code == 400 and answer.headers.get("server") == "cartwright"
     if not problem.get("code") or not (problem.get("request_id") or unread):
-        return [f"no code or request id: {told}"]
+        return [f"no code or request id: {described}"]
     without_names = {k: v for k, v in problem.items() if k != "errors"}
     if CANARY in json.dumps(without_names) or "xx" + CANARY in answer.text:
-        return [f"an echo: {told}"]
+        return [f"an echo: {described}"]
     return []

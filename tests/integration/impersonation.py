@@ -1,4 +1,4 @@
-"""Sending under another's name, which the broker refuses everybody but an impersonator."""
+"""Publishing under another user's name, which the broker allows impersonators alone."""
 
 import json
 

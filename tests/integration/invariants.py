@@ -31,7 +31,7 @@ LEFT_OVER = (
 )
 
 
-# Where each aggregate keeps the number of its last event: database, table, id, source.
+# Where each aggregate stores the number of its last event: database, table, id, source.
 NUMBERED = (
     ("orders", "orders", "id", "/orders/order"),
     ("payments", "order_payments", "order_id", "/payments/payment"),
@@ -58,7 +58,7 @@ class InvariantChecker:
 
     async def rows(self, database: str, query: str, *values: Any) -> list[Any]:
         """Rows of one database."""
-        # Not asked for TLS first: each test reads the books by scores of connections.
+        # Without a request for TLS first: each test opens scores of connections.
         connection = await asyncpg.connect(self.instance.dsn(database, "postgres"), ssl=False)
         try:
             return list(await connection.fetch(query, *values))
@@ -92,8 +92,8 @@ class InvariantChecker:
 
     async def _progress(self) -> list[tuple[int, int]]:
         """Of each service, how many messages it has yet to send, and how many it has handled."""
-        asked = "select (select count(*) from outbox), (select count(*) from inbox)"
-        found = await asyncio.gather(*(self.rows(name, asked) for name in SERVICES))
+        counts = "select (select count(*) from outbox), (select count(*) from inbox)"
+        found = await asyncio.gather(*(self.rows(name, counts) for name in SERVICES))
         return [tuple(rows[0]) for rows in found]
 
     async def queues(self) -> dict[str, int]:
@@ -156,52 +156,52 @@ class InvariantChecker:
         return [f"I1 movements {dict(row)}" for row in found]
 
     async def money(self) -> list[str]:
-        """I2: what was captured and kept is what each order's method and state say is due."""
+        """I2: captured less refunded money is what each order's method and state require."""
         orders = await self.rows(
             "orders",
             "select id, status, payment_status, payment_method, total_amount, captured_amount, "
             "refunded_amount, currency from orders",
         )
-        kept = {
-            row["order_id"]: row["kept"]
+        retained = {
+            row["order_id"]: row["retained"]
             for row in await self.rows(
                 "payments",
-                "select order_id, sum(captured_amount - refunded_amount)::bigint as kept "
+                "select order_id, sum(captured_amount - refunded_amount)::bigint as retained "
                 "from payments group by 1",
             )
         }
         found = []
         for order in orders:
-            ours = kept.get(order["id"], 0)
+            ours = retained.get(order["id"], 0)
             if ours != order["captured_amount"] - order["refunded_amount"]:
                 found.append(f"I2 orders and payments disagree on {order['id']}: {ours}, {order}")
             if order["status"] == "cancelled" and ours:
-                found.append(f"I2 cancelled order {order['id']} keeps {ours}")
+                found.append(f"I2 cancelled order {order['id']} retains {ours}")
             due = order["total_amount"] - order["refunded_amount"]
             waits = order["payment_method"] == "cod" and order["status"] != "delivered"
             sold = order["status"] in ("confirmed", "shipped", "delivered")
             if sold and ours != (0 if waits else due):
-                found.append(f"I2 order {order['id']} keeps {ours} of {due}: {dict(order)}")
+                found.append(f"I2 order {order['id']} retains {ours} of {due}: {dict(order)}")
         return found
 
     async def ledger(self) -> list[str]:
         """I2: the provider's ledger equals ours, order by order, and both sum to zero."""
         theirs = await self.rows(
             "sandbox",
-            "select reference, sum(amount) filter (where account = 'merchant')::bigint as kept, "
+            "select reference, sum(amount) filter (where account = 'merchant')::bigint as retained, "
             "sum(amount)::bigint as total from ledger_entries group by 1",
         )
         ours = {
-            str(row["order_id"]): row["kept"]
+            str(row["order_id"]): row["retained"]
             for row in await self.rows(
                 "payments",
-                "select order_id, sum(captured_amount - refunded_amount)::bigint as kept "
+                "select order_id, sum(captured_amount - refunded_amount)::bigint as retained "
                 "from payments where method <> 'cod' group by 1",
             )
         }
         found = [f"I2 the provider's entries do not sum to zero: {r}" for r in theirs if r["total"]]
         for row in theirs:
-            if (row["kept"] or 0) != ours.get(row["reference"], 0):
+            if (row["retained"] or 0) != ours.get(row["reference"], 0):
                 found.append(f"I2 provider {dict(row)} but ours {ours.get(row['reference'])}")
         unbalanced = await self.rows(
             "payments",
@@ -236,37 +236,39 @@ class InvariantChecker:
         return [f"I4 leak {dict(row)}" for row in [*held, *used] if row["order_id"] not in live]
 
     async def deliveries(self) -> list[str]:
-        """I5: the subscriber heard every aggregate's events, numbered without a hole and in order."""
+        """I5: the subscriber received every aggregate's events, numbered without a gap and in order."""
         return [f"I5 {fault}" for fault in [*self.recorder.gaps(), *self.recorder.inversions()]]
 
     async def tails(self) -> list[str]:
-        """I5: the last event each aggregate numbered was heard too."""
+        """I5: the last event that each aggregate numbered was received too."""
         found = []
         for database, table, key, source in NUMBERED:
             query = f"select {key} as id, sequence from {table} where created_at > $1"
             for row in await self.rows(database, query, self.recorder.since):
-                heard = self.recorder.last(source, str(row["id"]))
-                if heard < row["sequence"]:
-                    found.append(f"I5 {source} {row['id']}: heard {heard} of {row['sequence']}")
+                received = self.recorder.last(source, str(row["id"]))
+                if received < row["sequence"]:
+                    found.append(
+                        f"I5 {source} {row['id']}: received {received} of {row['sequence']}"
+                    )
         return found
 
     async def untold(self) -> list[str]:
-        """I5: whoever's order was confirmed or cancelled got the mail that says so."""
+        """I5: every confirmed or cancelled order led to its mail."""
         ended = await self.rows(
             "orders",
             "select id, confirmed_at, cancelled_at from orders where created_at > $1",
             self.recorder.since,
         )
         mails = await self.rows("notifications", "select type, reference_id from email_messages")
-        told = {(mail["type"], str(mail["reference_id"])) for mail in mails}
+        mailed = {(mail["type"], str(mail["reference_id"])) for mail in mails}
         wanted = [("order_confirmation", row["id"]) for row in ended if row["confirmed_at"]]
         wanted += [("order_cancelled", row["id"]) for row in ended if row["cancelled_at"]]
         return [
-            f"I5 no {kind} for {each}" for kind, each in wanted if (kind, str(each)) not in told
+            f"I5 no {kind} for {each}" for kind, each in wanted if (kind, str(each)) not in mailed
         ]
 
     async def repeated_answers(self) -> list[str]:
-        """I6: no message had its effect twice: nothing was said twice for one cause."""
+        """I6: no message had its effect twice: no cause led to two events of one type."""
         received_twice = await self.rows(
             "orders",
             "select order_id, message_id, heard from saga_log where message_id is not null "
@@ -274,14 +276,14 @@ class InvariantChecker:
         )
         return [
             *(f"I6 {fault}" for fault in self.recorder.doubled()),
-            *(f"I6 a saga heard it twice {dict(row)}" for row in received_twice),
+            *(f"I6 a saga handled it twice {dict(row)}" for row in received_twice),
         ]
 
     async def repeated_effects(self) -> list[str]:
         """I6: no e-mail, shipment or coupon use twice.
 
         A mail whose sender died before recording it goes again under the same Message-ID, by which
-        its reader knows it; SMTP can do no better. Its row tells that it was taken up again.
+        its reader knows it; SMTP can do no better. Its row records the second attempt.
         """
         mails = await self.rows(
             "notifications",
@@ -313,7 +315,7 @@ class InvariantChecker:
         ]
 
     async def stale_copies(self) -> list[str]:
-        """I7: at rest every copy of the stock tells what inventory tells."""
+        """I7: at rest every copy of the stock equals inventory's."""
         truth = {
             row["variant_id"]: row["available"]
             for row in await self.rows(

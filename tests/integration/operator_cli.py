@@ -18,7 +18,7 @@ WRONG_WORDS = 2
 
 @dataclass
 class OperatorCli:
-    """Somebody with the command, logged in by the environment."""
+    """An operator with the command, logged in by the environment."""
 
     url: str
     token: str
@@ -36,7 +36,7 @@ class OperatorCli:
         return json.loads(await self.run("reconcile", *line, "--json", code=None))
 
     async def refused(self, *line: str) -> str:
-        """What a command says when it stops."""
+        """What a command prints when it stops."""
         try:
             await self.run(*line)
         except Refusal as refusal:
@@ -61,7 +61,7 @@ class OperatorCli:
 
 
 async def damage(instance: Instance, database: str, *statements: str) -> None:
-    """Change a database behind everybody's back, whatever its triggers and keys say."""
+    """Change a database directly, without its triggers and keys."""
     connection = await asyncpg.connect(instance.dsn(database, "postgres"))
     try:
         async with connection.transaction():

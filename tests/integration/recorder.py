@@ -1,4 +1,4 @@
-"""A foreign subscriber that hears every event, and what it finds wrong in what it heard."""
+"""An external subscriber that receives every event, and the faults it finds in them."""
 
 import asyncio
 import threading
@@ -22,12 +22,12 @@ CONNECTION = "recorder"
 
 @dataclass
 class Recorder:
-    """What was heard: numbers by (source, subject), and each event's id by what caused it.
+    """What was received: numbers by (source, subject), and each event's id by its cause.
 
-    repeats: how many events were heard again; a subscriber must expect that.
+    repeats: how many events were received again; a subscriber must expect that.
     """
 
-    heard: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
+    received: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     bodies: list[bytes] = field(default_factory=list)
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     repeats: int = 0
@@ -37,48 +37,48 @@ class Recorder:
 
     def note(self, source: str, subject: str, sequence: int, body: bytes) -> None:
         """Remember one event."""
-        self.heard[source, subject].append(sequence)
+        self.received[source, subject].append(sequence)
         self.bodies.append(body)
 
-    def hear(self, message: AbstractIncomingMessage) -> None:
-        """Remember one event with all that its envelope tells."""
-        told = {name.partition(":")[2]: str(value) for name, value in message.headers.items()}
-        event = (told["source"], told["subject"], int(told["sequence"]))
-        known = self._ids.setdefault(event, told["id"])
-        if known != told["id"]:
-            self._rivals.append(f"{event} is two events: {known}, {told['id']}")
-        self.repeats += event[2] in self.heard[event[:2]]
-        if cause := told.get("causationid"):
-            self._effects[told["type"], told["subject"], cause].add(told["id"])
+    def receive(self, message: AbstractIncomingMessage) -> None:
+        """Record one event with the attributes of its envelope."""
+        attributes = {name.partition(":")[2]: str(value) for name, value in message.headers.items()}
+        event = (attributes["source"], attributes["subject"], int(attributes["sequence"]))
+        known = self._ids.setdefault(event, attributes["id"])
+        if known != attributes["id"]:
+            self._rivals.append(f"{event} is two events: {known}, {attributes['id']}")
+        self.repeats += event[2] in self.received[event[:2]]
+        if cause := attributes.get("causationid"):
+            self._effects[attributes["type"], attributes["subject"], cause].add(attributes["id"])
         self.note(*event, message.body)
 
     def gaps(self) -> list[str]:
         """Aggregates whose distinct numbers are not 1, 2, … without a hole."""
         return [
-            f"{source} {subject}: heard {sorted(set(numbers))}"
-            for (source, subject), numbers in self.heard.items()
+            f"{source} {subject}: received {sorted(set(numbers))}"
+            for (source, subject), numbers in self.received.items()
             if sorted(set(numbers)) != list(range(1, len(set(numbers)) + 1))
         ]
 
     def inversions(self) -> list[str]:
-        """Aggregates of which a number was first heard after a later one."""
+        """Aggregates of which a number was first received after a later one."""
         found = []
-        for (source, subject), numbers in self.heard.items():
+        for (source, subject), numbers in self.received.items():
             first = list(dict.fromkeys(numbers))
             if first != sorted(first):
-                found.append(f"{source} {subject}: heard in the order {first}")
+                found.append(f"{source} {subject}: received in the order {first}")
         return found
 
     def last(self, source: str, subject: str) -> int:
-        """The highest number heard of an aggregate, 0 when nothing was."""
-        return max(self.heard.get((source, subject), [0]))
+        """The highest number received of an aggregate, 0 without one."""
+        return max(self.received.get((source, subject), [0]))
 
     def doubled(self) -> list[str]:
-        """Effects said twice: two events of one type and subject with the same cause."""
+        """Effects published twice: two events of one type and subject with the same cause."""
         return [
             *self._rivals,
             *(
-                f"{kind} of {subject} was said {len(ids)} times because of {cause}"
+                f"{kind} of {subject} was published {len(ids)} times because of {cause}"
                 for (kind, subject, cause), ids in self._effects.items()
                 if len(ids) > 1
             ),
@@ -87,8 +87,8 @@ class Recorder:
 
 @contextmanager
 def recording(instance: Instance) -> Iterator[Recorder]:
-    """Hear every event on a queue of its own, in a thread of its own."""
-    heard = Recorder()
+    """Receive every event on a queue of its own, in a thread of its own."""
+    received = Recorder()
     stop, ready = threading.Event(), threading.Event()
 
     async def listen() -> None:
@@ -100,11 +100,11 @@ def recording(instance: Instance) -> Iterator[Recorder]:
             QUEUE, durable=True, arguments={**QUORUM, ORDERED: True}
         )
         await queue.bind("events", "#")
-        # What was said between two runs would look like histories without a beginning.
+        # Events published between two runs would look like histories without a beginning.
         await queue.purge()
 
         async def note(message: AbstractIncomingMessage) -> None:
-            heard.deliver(message)
+            received.receive(message)
             # Where the connection is gone, the broker delivers it again.
             with suppress(ChannelInvalidStateError):
                 await message.ack()
@@ -119,7 +119,7 @@ def recording(instance: Instance) -> Iterator[Recorder]:
     thread.start()
     assert ready.wait(30), "the recorder never came up"
     try:
-        yield heard
+        yield received
     finally:
         stop.set()
         thread.join(10)

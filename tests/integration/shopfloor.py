@@ -61,7 +61,7 @@ class Product:
 
 @dataclass
 class Staff:
-    """Somebody signed in with every permission."""
+    """A member of staff signed in with every permission."""
 
     http: httpx.AsyncClient
     token: str
@@ -150,7 +150,7 @@ class Staff:
         return product
 
     async def stock(self, product: Product, warehouse_id: str, pieces: int) -> None:
-        """Set the stock of a product; inventory hears of a new variant a moment after its making."""
+        """Set the stock of a product; inventory learns of a new variant a moment after its creation."""
         url = f"/v1/admin/stock/{product.variant_id}/{warehouse_id}"
 
         async def done() -> bool:
@@ -170,7 +170,7 @@ class Staff:
         return answer.is_success or (pieces == 0 and answer.status_code == 409)
 
     async def coupon(self, **changes: Any) -> str:
-        """A coupon; ten per cent off unless told otherwise."""
+        """A coupon; ten per cent off by default."""
         code = f"C{secrets.token_hex(4).upper()}"
         body = {"code": code, "discount_type": "percentage", "value": 1000, **changes}
         await self.post("/v1/admin/coupons", body)
@@ -204,7 +204,7 @@ class Staff:
 
 @dataclass
 class Buyer:
-    """Somebody with a cart: a guest, or a customer once signed in."""
+    """A buyer with a cart: a guest, or a customer once signed in."""
 
     http: httpx.AsyncClient
     staff: Staff
@@ -237,7 +237,7 @@ class Buyer:
         self.cart_id, self.cart_token = cart["id"], cart.get("cart_token") or ""
 
     def order(self, **changes: Any) -> dict[str, Any]:
-        """The body of a checkout that says everything."""
+        """The complete body of a checkout."""
         return {
             "cart_id": self.cart_id,
             "payment": {"method": "card", "token": "tok_ok"},

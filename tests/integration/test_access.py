@@ -176,7 +176,7 @@ async def test_services_check_tokens_themselves(
         async with direct(instance, service) as alone:
             own = Document((await alone.get("/openapi.json")).json())
             protected = [o for o in own.operations if o.needs_token and o.path.startswith("/v1/")]
-            # A caller's name in a header counts for nothing: the token says who calls.
+            # A caller's name in a header has no effect: the token identifies the caller.
             named = {"X-User-Id": str(uuid.uuid4()), "X-Principal": "admin", "X-Roles": "admin"}
             refused = [refused_with(kind, token) for kind, token in bad.items()]
             for principal in (*refused, Principal("named in headers", named, is_refused=True)):

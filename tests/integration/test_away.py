@@ -29,7 +29,7 @@ async def health(instance: Instance, service: str, path: str) -> httpx.Response 
 
 
 async def is_red(instance: Instance, service: str, part: str) -> bool:
-    """Whether a service lives and says that this part of what it needs is away."""
+    """Whether a service is live and reports that this dependency is unavailable."""
     alive, ready = [await health(instance, service, path) for path in ("/livez", "/readyz")]
     if alive is None or ready is None:
         return False
@@ -37,7 +37,7 @@ async def is_red(instance: Instance, service: str, part: str) -> bool:
 
 
 async def is_green(instance: Instance, service: str) -> bool:
-    """Whether a service says that it is ready."""
+    """Whether a service reports that it is ready."""
     answer = await health(instance, service, "/readyz")
     return answer is not None and answer.status_code == 200
 
@@ -116,8 +116,8 @@ async def test_a_service_without_its_queue_reports_it_and_does_not_start(
     try:
         await until(lambda: is_red(instance, "promotions", "broker"))
         await asyncio.to_thread(instance.kill, "promotions")
-        told = await until(lambda: said(instance, "promotions", before, "svc.promotions"))
-        assert "definitions.json" in told
+        printed = await until(lambda: logged(instance, "promotions", before, "svc.promotions"))
+        assert "definitions.json" in printed
     finally:
         wanted = definitions.rendered(repository.ROOT, SERVICES, instance.environment.secrets)
         await asyncio.to_thread(broker.bring, management, wanted)
@@ -128,7 +128,7 @@ async def test_a_service_without_its_queue_reports_it_and_does_not_start(
     assert ok(await buyer.check_out(coupon_code=code))["status"] == "confirmed"
 
 
-async def said(instance: Instance, name: str, since: int, word: str) -> str | None:
+async def logged(instance: Instance, name: str, since: int, word: str) -> str | None:
     """What a process gave as its reason for stopping, in its log from this byte on."""
     with instance.log(name).open("rb") as log:
         log.seek(since)
@@ -154,7 +154,7 @@ async def refuses_to_start(instance: Instance, service: str) -> None:
     del given["BROKER_URL"]
     wrong = {
         "PORT": "many",
-        "DATABASE_URL": "mysql://somebody:hush-hush@127.0.0.1/shop",
+        "DATABASE_URL": "mysql://person:hush-hush@127.0.0.1/shop",
         "RETRY_TIERS": "soon, then later",
     }
     process = await asyncio.create_subprocess_exec(
@@ -163,17 +163,17 @@ async def refuses_to_start(instance: Instance, service: str) -> None:
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await asyncio.wait_for(process.communicate(), 60)
-    told = output.decode()
+    printed = output.decode()
 
-    assert process.returncode == 2, told
+    assert process.returncode == 2, printed
     for name, form, example in (
         ("BROKER_URL", "RabbitMQ, as the service's own user", "amqp://"),
         ("PORT", "the TCP port to listen on", "8101"),
         ("DATABASE_URL", "the service's own database", "postgresql+asyncpg://"),
     ):
-        assert f"{name}:" in told
-        assert form in told
-        assert f"{name}={example}" in told
-    assert "RETRY_TIERS" in told
-    assert "hush-hush" not in told
-    assert "Traceback" not in told
+        assert f"{name}:" in printed
+        assert form in printed
+        assert f"{name}={example}" in printed
+    assert "RETRY_TIERS" in printed
+    assert "hush-hush" not in printed
+    assert "Traceback" not in printed

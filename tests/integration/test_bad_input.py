@@ -90,10 +90,10 @@ class Attack:
 
 
 async def beside_the_shop(staff: Staff) -> Staff:
-    """Staff with a category and warehouses of their own: nobody else sells from these."""
+    """Staff with a category and warehouses of their own: no other test sells from these."""
     own = secrets.token_hex(4)
     made = Staff(staff.http, staff.token)
-    category = {"name": f"Spoilt {own}", "slug": f"spoilt-{own}"}
+    category = {"name": f"Invalid {own}", "slug": f"invalid-{own}"}
     made.category_id = (await staff.post("/v1/admin/categories", category))["id"]
     for code in (f"S{own}", f"T{own}"):
         body = {"code": code.upper(), "name": f"House {code}", "priority": 99}
@@ -105,7 +105,7 @@ async def beside_the_shop(staff: Staff) -> Staff:
 async def attack(
     instance: Instance, http: httpx.AsyncClient, staff: Staff, at_rest: InvariantChecker
 ) -> AsyncIterator[Attack]:
-    """Everything there is to attack, with things of its own that may be spoilt."""
+    """Everything there is to attack, with resources of its own that may be damaged."""
     document = Document(ok(await http.get("/docs/openapi.json")))
     spoiled = await beside_the_shop(staff)
     product = await spoiled.sell(stock=1)
@@ -204,10 +204,12 @@ async def test_every_list_refuses_a_cursor_that_no_list_gave_out(attack: Attack)
 async def test_an_unknown_id_is_not_found(attack: Attack) -> None:
     async def found(operation: Operation) -> None:
         url = operation.url({})
-        answer = await attack.send(operation, "of nobody", refused=True, url=url)
+        answer = await attack.send(operation, "of an unknown id", refused=True, url=url)
         of_another_form = "{code}" in operation.path and answer.status_code == 422
         if answer.status_code != 404 and not of_another_form:
-            attack.faults.append(f"{operation} of nobody: {answer.status_code} {answer.text}")
+            attack.faults.append(
+                f"{operation} of an unknown id: {answer.status_code} {answer.text}"
+            )
 
     reads = [o for o in attack.document.operations if o.method == "GET" and o.named("path")]
     await attack.all(found(operation) for operation in reads)
@@ -221,7 +223,7 @@ async def test_a_version_is_demanded_and_must_be_the_newest(attack: Attack) -> N
             operation.method, operation.url(attack.known), headers=sent, content=body
         )
         attack.faults += faults_of(answer, f"{operation} without a version", refused=True)
-        # The body is looked at first, and what a schema does not say may be wrong with our sample.
+        # The body is checked first, and our sample may break a rule that its schema does not define.
         if answer.status_code not in (428, 422, 404):
             attack.faults.append(f"{operation} without a version: {answer.status_code}")
         for version in ('"999999"', "garbage", '"-1"', f'"{10**40}"', "*", '"1", "2"'):

@@ -22,7 +22,7 @@ async def of_stock(books: InvariantChecker) -> list[str]:
     return [*await books.oversold(), *await books.movements()]
 
 
-# What `violations` asks, by invariant, so that one damage need not ask it all.
+# The queries of `violations`, by invariant, so that one damage runs its own alone.
 CHECKS: dict[str, Callable[[InvariantChecker], Awaitable[list[str]]]] = {
     "I1": of_stock,
     "I2": of_money,
@@ -36,7 +36,7 @@ CHECKS: dict[str, Callable[[InvariantChecker], Awaitable[list[str]]]] = {
 
 @dataclass(frozen=True)
 class Damage:
-    """A statement that breaks an invariant, the one that mends it, and what the books then say."""
+    """A statement that breaks an invariant, one that repairs it, and the violation reported."""
 
     invariant: str
     database: str
@@ -152,14 +152,14 @@ def damages(order: str) -> list[Damage]:
             "I8 still running",
             "orders",
             "insert into idempotency_keys (principal, key, route, body_hash, state, lease_until, "
-            "resource_id) values ('nobody', 'k', 'POST /', '', 'running', now(), "
+            "resource_id) values ('test', 'k', 'POST /', '', 'running', now(), "
             "gen_random_uuid())",
-            "delete from idempotency_keys where principal = 'nobody'",
+            "delete from idempotency_keys where principal = 'test'",
         ),
         Damage(
             "I8 locked cart",
             "cart",
-            # A lock of tomorrow, or cart itself would find and mend it.
+            # A lock of tomorrow, or cart itself would find and repair it.
             "update carts set status = 'locked', lock_checked_at = now() + interval '1 day' "
             f"where order_id = '{order}'",
             "update carts set status = 'converted', lock_checked_at = now() "

@@ -1,4 +1,4 @@
-"""Orders that end without a sale: by their buyer, before and after they were confirmed, or by nobody."""
+"""Orders that end without a sale: by their buyer, before and after they were confirmed, or by a deadline."""
 
 import asyncio
 
@@ -18,8 +18,8 @@ async def test_a_guest_reads_and_cancels_the_order_by_its_token_alone(
     await staff.ended(order["id"])
     url = f"/v1/orders/{order['id']}"
 
-    nobody = await buyer.http.get(url)
-    assert (nobody.status_code, nobody.json()["code"]) == (401, "unauthenticated")
+    anonymous = await buyer.http.get(url)
+    assert (anonymous.status_code, anonymous.json()["code"]) == (401, "unauthenticated")
     for token in ("ord_wrong", buyer.cart_token):
         answer = await buyer.http.get(url, headers={"X-Order-Token": token})
         assert answer.status_code == 404
@@ -29,8 +29,8 @@ async def test_a_guest_reads_and_cancels_the_order_by_its_token_alone(
         assert answer.status_code == 404
     assert (await buyer.read(order["id"]))["status"] == "confirmed"
 
-    asked = await buyer.cancel(order["id"])
-    assert (asked.status_code, asked.json()["cancellation"]["state"]) == (202, "requested")
+    requested = await buyer.cancel(order["id"])
+    assert (requested.status_code, requested.json()["cancellation"]["state"]) == (202, "requested")
     ended = await buyer.reaches(order["id"], "cancelled")
     assert ended["cancellation"] == {"state": "done", "reason": "customer_request"}
     assert (ended["payment"]["status"], ended["payment"]["refunded_amount"]) == ("refunded", 2500)
@@ -47,7 +47,7 @@ async def test_a_guest_reads_and_cancels_the_order_by_its_token_alone(
 async def test_an_order_is_cancelled_in_whatever_stage_its_checkout_is(
     staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
-    """Cancelled at once, while the answer is slow, while the customer is asked, and once paid."""
+    """Cancelled at once, while the answer is slow, while the customer must act, and once paid."""
     product = await staff.sell(stock=9)
     code = await staff.coupon(max_uses=4)
 

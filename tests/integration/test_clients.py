@@ -20,5 +20,5 @@ async def test_a_generated_client_plays_the_whole_checkout(
     bought, refused = clients.run_example(language, instance.url("gateway"), slug).splitlines()
 
     assert re.fullmatch(r"2[0-9]{3}-[0-9]{6} confirmed 4500 USD", bought)
-    # Which of them depends on whether the cart has heard of the order's end yet.
+    # Which of them depends on whether cart has handled the order's end yet.
     assert refused in ("409 cart_locked", "409 cart_converted", "409 cart_already_ordered")

@@ -35,7 +35,7 @@ class Foreign:
 
     async def queue(self, key: str = "#") -> Callable[[], EventsById]:
         """Bind the queue; gives what reads all that has come by now."""
-        heard: EventsById = {}
+        received: EventsById = {}
         connection = await aio_pika.connect(self.url)
         self.connections.append(connection)
         channel = await connection.channel()
@@ -44,11 +44,11 @@ class Foreign:
 
         async def note(raw: aio_pika.abc.AbstractIncomingMessage) -> None:
             envelope = Envelope.of(raw.headers)
-            heard[envelope.id] = (envelope, raw.body)
+            received[envelope.id] = (envelope, raw.body)
             await raw.ack()
 
         await mine.consume(note)
-        return lambda: heard
+        return lambda: received
 
     async def log(self) -> EventsById:
         """Every event of the log; of one that a relay sent twice, the first copy, as in the feed."""
@@ -96,36 +96,38 @@ async def test_one_checkout_is_the_same_wherever_it_is_read(
 
     await until(delivered)
     await at_rest.settle()
-    heard = dict(queue())
+    received = dict(queue())
 
     async def in_feed() -> EventsById:
         fed = await foreign.fed()
-        return fed if heard.keys() <= fed.keys() else {}
+        return fed if received.keys() <= fed.keys() else {}
 
     fed, logged = await until(in_feed), await foreign.log()
     files: EventsById = {}
-    for envelope, data in heard.values():
+    for envelope, data in received.values():
         file = tmp_path / f"{envelope.id}.json"
         file.write_bytes(structured.write(envelope, data))
         files[envelope.id] = structured.read(file.read_bytes())
     for place in (fed, logged, files):
-        assert {each: place[each] for each in heard} == heard
-    mine = [envelope for envelope, _ in heard.values() if envelope.subject == order["id"]]
+        assert {each: place[each] for each in received} == received
+    mine = [envelope for envelope, _ in received.values() if envelope.subject == order["id"]]
     assert {envelope.correlation_id for envelope in mine} == {order["id"]}
-    # The guest bought, the provider may have told of the money first, and staff tracked the parcel.
+    # The guest bought, the provider's webhook may have come first, and staff tracked the parcel.
     others = {envelope.actor for envelope in mine} - {"guest", "provider:sandbox"}
     assert [actor.partition(":")[0] for actor in others] == ["user"]
     for source in {envelope.source for envelope in mine}:
         numbers = [envelope.sequence for envelope in mine if envelope.source == source]
         assert sorted(numbers, key=int) == list(range(1, len(numbers) + 1)), source
     assert await foreign.fed(subject=order["id"], source="/orders/order") == {
-        envelope.id: heard[envelope.id] for envelope in mine if envelope.source == "/orders/order"
+        envelope.id: received[envelope.id]
+        for envelope in mine
+        if envelope.source == "/orders/order"
     }
-    assert broken_expectations(heard) == []
-    golden(heard)
+    assert broken_expectations(received) == []
+    golden(received)
 
 
-def broken_expectations(heard: EventsById) -> list[str]:
+def broken_expectations(received: EventsById) -> list[str]:
     """What a consumer relies on and a message that was really sent did not have."""
     relied = [
         each
@@ -134,16 +136,16 @@ def broken_expectations(heard: EventsById) -> list[str]:
     ]
     return [
         f"{each.consumer}: {lost}"
-        for envelope, data in heard.values()
+        for envelope, data in received.values()
         for each in relied
         if envelope.type == f"cartwright.{each.name}"
         for lost in expectations.missing(expectations.json.loads(data), each.data)
     ]
 
 
-def golden(heard: EventsById) -> None:
+def golden(received: EventsById) -> None:
     """Example files have the attributes that real events have, and data of the same form."""
-    for envelope, data in heard.values():
+    for envelope, data in received.values():
         entry = catalogue.find(envelope.type)
         assert entry is not None
         known, _ = structured.read(entry.example)

@@ -13,7 +13,7 @@ from suite.instance import Instance
 
 TAXED = {**ADDRESS, "state": "TX", "city": "Austin", "postal_code": "78701"}
 TAX_BPS = 825
-TOLD = [
+NOTIFIED = [
     "order_confirmation",
     "order_shipped",
     "order_in_transit",
@@ -112,7 +112,7 @@ async def shop(buyer: Buyer, method: str, url: str, body: Any = None) -> Any:
 
 
 def unsaid(buyer: Buyer) -> dict[str, Any]:
-    """What the checkout need not say because the cart knows it."""
+    """What the checkout may leave out because the cart holds it."""
     return {"shipping_address": TAXED, "shipping_method_id": buyer.staff.shipping_method_id}
 
 
@@ -148,9 +148,9 @@ async def was_notified(buyer: Buyer, letters: Mailbox, order: Any) -> None:
 
     async def shown() -> Any:
         found = (await shop(buyer, "GET", "/v1/me/notifications"))["items"]
-        return found if len(found) >= len(TOLD) else None
+        return found if len(found) >= len(NOTIFIED) else None
 
-    assert sorted(each["type"] for each in await until(shown)) == sorted(TOLD)
+    assert sorted(each["type"] for each in await until(shown)) == sorted(NOTIFIED)
 
 
 async def is_remembered(buyer: Buyer, order: Any) -> None:
@@ -174,8 +174,8 @@ async def is_remembered(buyer: Buyer, order: Any) -> None:
 def hides_secrets(recorder: Recorder, buyer: Buyer) -> None:
     """No event that others may read holds an address, a name or anything that opens a door."""
     secrets = (buyer.email, buyer.access_token, TAXED["line1"], TAXED["recipient_name"], "tok_ok")
-    told = b"".join(recorder.bodies).decode()
-    assert [secret for secret in secrets if secret in told] == []
+    received = b"".join(recorder.bodies).decode()
+    assert [secret for secret in secrets if secret in received] == []
 
 
 async def test_a_guest_follows_the_order_live_from_pending_to_delivered(
@@ -204,7 +204,7 @@ async def test_a_guest_follows_the_order_live_from_pending_to_delivered(
 
 
 async def events(stream: httpx.Response) -> AsyncIterator[Any]:
-    """The data of server-sent events, until the server has said everything."""
+    """The data of server-sent events, until the server closes the stream."""
     async for line in stream.aiter_lines():
         if line.startswith("data:"):
             yield json.loads(line.removeprefix("data:"))

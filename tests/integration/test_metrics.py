@@ -1,4 +1,4 @@
-"""What the running suite tells Prometheus: everything that alerts and dashboards ask for."""
+"""What the running suite exports to Prometheus: every metric that alerts and dashboards query."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from suite import repository
 from suite.instance import Instance
 
 WATCHING = repository.ROOT / "deploy/observability"
-# What Prometheus says of its own.
+# What Prometheus exports about itself.
 GIVEN = {"up"}
 NAME = re.compile(r"[a-z_:][a-z0-9_:]*")
 # Functions, operators, labels in lists and strings are no metrics.
@@ -25,7 +25,7 @@ WORDS = re.compile(
 OPERATORS = {"and", "or", "unless", "sum", "max", "min", "count", "avg"}
 
 
-def asked(expression: str) -> set[str]:
+def queried(expression: str) -> set[str]:
     """The metrics that a query reads."""
     return set(NAME.findall(WORDS.sub(" ", expression))) - OPERATORS
 
@@ -63,7 +63,7 @@ async def exported(instance: Instance) -> set[str]:
     ],
 )
 def test_the_metrics_of_a_query_are_known(expression: str, names: str) -> None:
-    assert asked(expression) == set(names.split())
+    assert queried(expression) == set(names.split())
 
 
 async def test_a_checkout_shows_in_metrics_and_every_queried_metric_exists(
@@ -94,7 +94,7 @@ async def test_a_checkout_shows_in_metrics_and_every_queried_metric_exists(
     assert stock("cartwright_stock_oversold_items") == 0
 
     found = await exported(instance)
-    wanted = {name: place for place, query in queries() for name in asked(query)}
+    wanted = {name: place for place, query in queries() for name in queried(query)}
     assert len(wanted) > 20
     absent = {name: place for name, place in wanted.items() if name not in found | GIVEN}
     assert absent == {}

@@ -1,4 +1,4 @@
-"""The operator's command on a suite that was really damaged: it sees, and it mends."""
+"""The operator's command on a suite that was really damaged: it detects and repairs."""
 
 import json
 import secrets
@@ -44,15 +44,15 @@ async def test_the_timeline_shows_where_an_order_is_and_why(
     order = await buyer.buys(await staff.sell(stock=3))
     await staff.ended(order["id"])
 
-    told = await desk.json("saga", "show", order["order_number"])
+    shown = await desk.json("saga", "show", order["order_number"])
     shown = await desk.run("saga", "show", order["id"])
     listed = await desk.json("saga", "list", "--stage", "completed", "--limit", "5")
 
-    heard = [step["heard"] for step in told["steps"]]
-    assert heard == ["Placed", "StockReserved", "PaymentCaptured", "ShipmentsCreated"]
-    assert all(step["message_id"] and step["seconds"] >= 0 for step in told["steps"][1:])
-    assert all(step["trace_id"] for step in told["steps"])
-    for part in (*heard, order["order_number"], told["steps"][1]["trace_id"], "CollectPayment"):
+    messages = [step["heard"] for step in shown["steps"]]
+    assert messages == ["Placed", "StockReserved", "PaymentCaptured", "ShipmentsCreated"]
+    assert all(step["message_id"] and step["seconds"] >= 0 for step in shown["steps"][1:])
+    assert all(step["trace_id"] for step in shown["steps"])
+    for part in (*messages, order["order_number"], shown["steps"][1]["trace_id"], "CollectPayment"):
         assert part in shown
     assert order["id"] in {saga["order_id"] for saga in listed}
     assert "there is no order" in await desk.refused("saga", "show", "1999-000001")
@@ -191,12 +191,12 @@ async def test_the_doctor_sees_a_parked_message_and_the_operator_sends_it(
     ill = await desk.json("doctor", code=1)
     (fault,) = [finding for finding in ill if finding["level"] == "fault"]
     text = await desk.run("outbox", "status")
-    told = await desk.json("outbox", "status", "--service", "orders")
+    shown = await desk.json("outbox", "status", "--service", "orders")
     sent = await desk.json("outbox", "retry", "--service", "orders", *WHY)
 
     assert (fault["where"], "found no queue" in fault["says"]) == ("orders", True)
     assert "no queue is bound" in text
-    assert told["orders"]["keys"][0]["parked"] == 1
+    assert shown["orders"]["keys"][0]["parked"] == 1
     assert sent == {"unparked": 1}
 
     async def gone() -> bool:
@@ -208,7 +208,7 @@ async def test_the_doctor_sees_a_parked_message_and_the_operator_sends_it(
 
 
 async def park_a_repeat(instance: Instance, books: InvariantChecker, order_id: str) -> None:
-    """Let the outbox hold an event once more, parked; everybody knows its id already."""
+    """Let the outbox hold an event once more, parked; every consumer has handled its id already."""
     async with await aio_pika.connect(instance.broker_url()) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=100)

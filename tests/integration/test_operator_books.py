@@ -1,4 +1,4 @@
-"""Reconciliation on books that were really damaged: every kind is found, proposed and mended."""
+"""Reconciliation on books that were really damaged: every kind is found, proposed and repaired."""
 
 import asyncio
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Damaged:
 
 @pytest_asyncio.fixture
 async def damaged(instance: Instance, staff: Staff, books: InvariantChecker) -> Damaged:
-    """Five orders, at rest and then damaged behind everybody's back."""
+    """Five orders, at rest and then damaged in the databases."""
     product = await staff.sell(stock=9)
 
     async def ended(**changes: Any) -> str:
@@ -123,11 +123,11 @@ async def reconciled(desk: OperatorCli, damaged: Damaged) -> dict[str, list[Any]
     """The findings of the damaged orders, by order; of others there may be some."""
     wanted = damaged.kinds
     found = await desk.findings(*NOW)
-    told: dict[str, list[Any]] = {}
+    by_order: dict[str, list[Any]] = {}
     for each in found:
         if each["order_id"] in wanted:
-            told.setdefault(each["order_id"], []).append(each)
-    return told
+            by_order.setdefault(each["order_id"], []).append(each)
+    return by_order
 
 
 async def test_every_kind_of_damage_is_found_proposed_and_repaired(
@@ -137,8 +137,10 @@ async def test_every_kind_of_damage_is_found_proposed_and_repaired(
     found = await reconciled(desk, damaged)
     text = await desk.run("reconcile", *NOW, code=1)
 
-    assert {order: {f["kind"] for f in told} for order, told in found.items()} == damaged.kinds
-    every = [each for told in found.values() for each in told]
+    assert {
+        order: {f["kind"] for f in findings} for order, findings in found.items()
+    } == damaged.kinds
+    every = [each for findings in found.values() for each in findings]
     assert all(each["step"] and each["kind"] in text and each["subject"] in text for each in every)
 
     chosen = [part for each in every for part in ("--only", each["id"])]
@@ -163,7 +165,7 @@ async def no_findings(desk: OperatorCli, damaged: Damaged) -> bool:
 
 
 async def give_up_the_refund_of_nothing(desk: OperatorCli, order_id: str) -> None:
-    """Orders is told of the refund of an order it does not have; what it cannot handle must go."""
+    """Orders receives the refund of an order it does not have; what it cannot handle must go."""
 
     async def given_up() -> Any:
         return await desk.json("dead", "list", "--service", "orders", "--subject", order_id)

@@ -12,7 +12,7 @@ from suite.instance import Instance
 
 
 async def is_answered_too_late(staff: Staff, order_id: str, answer: str) -> None:
-    """Wait until the saga heard an answer after its end, and ignored it."""
+    """Wait until the saga received a reply after its end, and ignored it."""
 
     async def ignored() -> bool:
         steps = (await staff.saga(order_id))["steps"]
@@ -60,8 +60,8 @@ async def test_a_cancellation_that_overtakes_its_collection_leaves_nothing_charg
     await buyer.reaches(order["id"], "cancelled")
     await collect.send_on()
     await is_answered_too_late(staff, order["id"], "PaymentFailed")
-    asked = "select 1 from charges where reference = $1"
-    assert await at_rest.rows("sandbox", asked, order["id"]) == []
+    charges = "select 1 from charges where reference = $1"
+    assert await at_rest.rows("sandbox", charges, order["id"]) == []
 
 
 async def test_a_release_that_overtakes_its_redemption_leaves_the_coupon_unused(
@@ -111,7 +111,7 @@ async def test_a_recall_that_overtakes_its_parcels_leaves_none_to_send(
 async def test_a_parcel_that_left_before_the_recall_stays_sold_and_the_rest_is_refunded(
     instance: Instance, staff: Staff, http: httpx.AsyncClient, at_rest: InvariantChecker
 ) -> None:
-    """Orders hears of the hand-over only after it asked for the parcels to be kept back."""
+    """Orders receives the hand-over only after it sent CancelShipments."""
     two_houses = await staff.sell(stock=1, second=1)
     one_house = await staff.sell(stock=1)
     partly, wholly = Buyer(http, staff), Buyer(http, staff)
@@ -148,8 +148,8 @@ async def test_a_parcel_that_left_before_the_recall_stays_sold_and_the_rest_is_r
     await until(lambda: decided(wholly, whole["id"], "refused"))
     await asyncio.gather(left.send_on(), moved.send_on())
 
-    kept = await wholly.reaches(whole["id"], "shipped")
-    assert kept["payment"]["refunded_amount"] == 0
+    partly = await wholly.reaches(whole["id"], "shipped")
+    assert partly["payment"]["refunded_amount"] == 0
     await partly.reaches(split["id"], "shipped")
 
     async def half_is_back() -> bool:

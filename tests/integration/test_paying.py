@@ -22,11 +22,11 @@ async def charged(books: InvariantChecker, order_id: str) -> list[tuple[str, int
     """The provider's charges for an order: status, and what was captured and not given back."""
     rows = await books.rows(
         "sandbox",
-        "select status, captured_amount - refunded_amount as kept from charges "
+        "select status, captured_amount - refunded_amount as retained from charges "
         "where reference = $1",
         order_id,
     )
-    return [(row["status"], row["kept"]) for row in rows]
+    return [(row["status"], row["retained"]) for row in rows]
 
 
 async def cart_status(buyer: Buyer) -> str:
@@ -76,7 +76,7 @@ async def test_every_refusal_of_the_provider_ends_its_order_with_the_reason(
         order = await buyer.buys(product, payment=card(token))
         assert order["status"] == "cancelled"
         assert (await buyer.payment(order["id"]))["failure_reason"] == reason
-        assert sum(kept for _, kept in await charged(at_rest, order["id"])) == 0
+        assert sum(retained for _, retained in await charged(at_rest, order["id"])) == 0
 
     await asyncio.gather(*(refused(token, reason) for token, reason in refusals.items()))
     assert await staff.level(product) == (4, 0)
@@ -119,14 +119,14 @@ async def test_a_customers_word_is_awaited_then_taken_or_the_order_expires(
 ) -> None:
     product = await staff.sell(stock=4)
 
-    async def asked(payment: dict[str, str]) -> tuple[Buyer, str]:
+    async def awaiting_customer(payment: dict[str, str]) -> tuple[Buyer, str]:
         buyer = Buyer(http, staff)
         order = await buyer.buys(product, payment=payment)
         assert (order["status"], order["payment"]["action_required"]) == ("pending", True)
         return buyer, order["id"]
 
     async def confirms(payment: dict[str, str]) -> None:
-        buyer, order_id = await asked(payment)
+        buyer, order_id = await awaiting_customer(payment)
         assert (await buyer.payment(order_id))["next_action"]["type"]
         await buyer.answers_provider(order_id, "confirm")
         order = await buyer.reaches(order_id, "confirmed")
@@ -135,13 +135,13 @@ async def test_a_customers_word_is_awaited_then_taken_or_the_order_expires(
         assert (await buyer.payment(order_id))["next_action"] is None
 
     async def declines() -> None:
-        buyer, order_id = await asked(card("tok_action"))
+        buyer, order_id = await awaiting_customer(card("tok_action"))
         await buyer.answers_provider(order_id, "decline")
         order = await buyer.reaches(order_id, "cancelled")
         assert order["cancellation"]["reason"] == "payment_failed"
 
     async def goes_away() -> None:
-        buyer, order_id = await asked(card("tok_action"))
+        buyer, order_id = await awaiting_customer(card("tok_action"))
         order = await buyer.reaches(order_id, "cancelled")
         assert order["cancellation"]["reason"] == "payment_expired"
         assert await charged(at_rest, order_id) == [("voided", 0)]
@@ -168,9 +168,9 @@ async def test_money_that_comes_after_the_cancellation_goes_back(
         ended = await buyer.reaches(order["id"], "cancelled")
         assert ended["cancellation"] == {"state": "done", "reason": "customer_request"}
         assert ended["payment"]["status"] == "refunded"
-        heard = [step["heard"] for step in (await staff.saga(order["id"]))["steps"]]
-        assert heard.index("CancelRequested") < heard.index("PaymentCaptured")
-        assert heard.index("PaymentCaptured") < heard.index("PaymentRefunded")
+        messages = [step["heard"] for step in (await staff.saga(order["id"]))["steps"]]
+        assert messages.index("CancelRequested") < messages.index("PaymentCaptured")
+        assert messages.index("PaymentCaptured") < messages.index("PaymentRefunded")
         assert await charged(at_rest, order["id"]) == [("succeeded", 0)]
 
     async def transferred_after_the_end() -> None:
@@ -188,10 +188,10 @@ async def test_money_that_comes_after_the_cancellation_goes_back(
         await until(refunded)
         ended = await buyer.reaches(order["id"], "cancelled")
         assert ended["payment"]["status"] == "refunded"
-        said = await at_rest.rows(
+        history = await at_rest.rows(
             "orders", "select to_status from order_history where order_id = $1", order["id"]
         )
-        assert [row["to_status"] for row in said].count("cancelled") == 1
+        assert [row["to_status"] for row in history].count("cancelled") == 1
 
     await asyncio.gather(captured_while_cancelling(), transferred_after_the_end())
     assert await staff.level(product) == (2, 0)
@@ -326,7 +326,7 @@ async def test_staff_give_back_a_part_and_never_more_than_was_taken(
 
 
 async def refund_shows(buyer: Buyer, order_id: str, amount: int, status: str) -> None:
-    """Wait until the order tells of the refund."""
+    """Wait until the order shows the refund."""
 
     async def shown() -> bool:
         payment = (await buyer.read(order_id))["payment"]

@@ -38,7 +38,7 @@ OF_THE_OWNER = {
     "stop the sessions of others": (
         "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'postgres'"
     ),
-    "say which migrations ran": "drop table alembic_version",
+    "claim which migrations ran": "drop table alembic_version",
 }
 
 
@@ -143,11 +143,11 @@ def attempts_on(other: str, command: str) -> dict[str, Attempt]:
         await (await channel.get_queue(queue, ensure=False)).purge()
 
     async def bound(channel: AbstractChannel) -> None:
-        """A queue of the other's own, made to hear what is said to it."""
+        """A queue of another service, bound to receive what is sent to it."""
         await bind(channel, f"svc.{other}", "events", "#")
 
     return {
-        "say another's event": lambda c: publish(c, "events", f"{other}.Loot"),
+        "publish another's event": lambda c: publish(c, "events", f"{other}.Loot"),
         "send a command that is not its own to send": lambda c: publish(c, "commands", command),
         "write to another's queue past the exchanges": lambda c: publish(c, "", f"svc.{other}"),
         "write to another's retries": lambda c: publish(c, f"svc.{other}.retry", "1"),
@@ -159,7 +159,7 @@ def attempts_on(other: str, command: str) -> dict[str, Attempt]:
         "declare a queue of another": lambda c: c.declare_queue(
             f"svc.{other}.loot", durable=True, arguments=QUORUM
         ),
-        "declare a queue of nobody": lambda c: c.declare_queue("loot", arguments=QUORUM),
+        "declare a queue without an owner": lambda c: c.declare_queue("loot", arguments=QUORUM),
         "declare an exchange": lambda c: c.declare_exchange("loot"),
         "remove the events": lambda c: c.exchange_delete("events"),
         "remove the log of all events": lambda c: c.queue_delete("events.log"),
@@ -212,10 +212,10 @@ async def test_a_user_reads_commands_to_itself_alone(instance: Instance) -> None
 
 
 async def test_the_detector_sees_a_user_that_may_everything(instance: Instance) -> None:
-    async def say(channel: AbstractChannel) -> None:
-        # Bound to nothing, so that nobody hears it.
+    async def send(channel: AbstractChannel) -> None:
+        # Without a binding, so that no queue receives it.
         commands = await channel.get_exchange("commands", ensure=False)
-        await commands.publish(aio_pika.Message(b"{}"), "nobody.Loot", mandatory=False)
+        await commands.publish(aio_pika.Message(b"{}"), "unbound.Loot", mandatory=False)
 
-    assert not await refused(instance.broker_url("admin"), say)
-    assert await refused(instance.broker_url("cart"), say)
+    assert not await refused(instance.broker_url("admin"), send)
+    assert await refused(instance.broker_url("cart"), send)

@@ -45,7 +45,7 @@ async def test_the_same_checkout_sent_twenty_times_at_once_is_one_order(
     same = key()["Idempotency-Key"]
 
     async def send() -> Any:
-        """Repeat as a client does that is told to come again in a moment."""
+        """Retry as a client does after a Retry-After."""
 
         async def served() -> Any:
             answer = await buyer.check_out(idempotency_key=same)

@@ -26,7 +26,7 @@ async def test_the_story_of_the_readme_ends_with_a_confirmed_order(
     instance: Instance, staff: Staff, at_rest: InvariantChecker
 ) -> None:
     await staff.sell(stock=5)
-    told = subprocess.run(
+    completed = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", story(instance.url("gateway"))],
         cwd=ROOT,
         env=os.environ,
@@ -35,7 +35,7 @@ async def test_the_story_of_the_readme_ends_with_a_confirmed_order(
         timeout=60,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    number, status, view = told.stdout.split("\n", 2)
+    assert completed.returncode == 0, completed.stderr
+    number, status, view = completed.stdout.split("\n", 2)
     assert re.fullmatch(r"2[0-9]{3}-[0-9]{6}", number)
     assert status == "confirmed", view

@@ -87,7 +87,7 @@ async def retire(staff: Staff, product: Product) -> None:
 
 
 async def knows(buyer: Buyer, problem: str) -> bool:
-    """Whether the cart has heard of what keeps it from being bought."""
+    """Whether the cart has received what prevents its purchase."""
     cart = ok(await buyer.http.get(f"/v1/carts/{buyer.cart_id}", headers=buyer.headers))
     return problem in cart["problems"]
 
@@ -120,7 +120,7 @@ async def test_quantities_and_headers_out_of_bounds(
     order = ok(await buyer.check_out(idempotency_key=mine))
     again = ok(await buyer.check_out(idempotency_key=mine))
     assert again["id"] == order["id"]
-    other = await buyer.check_out(idempotency_key=mine, email="somebody@else.example")
+    other = await buyer.check_out(idempotency_key=mine, email="other@buyer.example")
     refused(other, 422, "idempotency_key_reused")
 
 
@@ -186,7 +186,7 @@ async def test_the_catalogue_refuses_doubles_and_cycles(
 
 
 def signed(instance: Instance, body: bytes, at: float, secret: str = "") -> dict[str, str]:
-    """The headers of a provider's webhook, as Standard Webhooks says."""
+    """The headers of a provider's webhook, by Standard Webhooks."""
     secret = secret or instance.environment.secrets["provider:webhook"]
     raw = secret.removeprefix("whsec_")
     known = base64.b64decode(raw) if raw != secret else secret.encode()
@@ -224,7 +224,7 @@ async def test_a_webhook_that_is_not_the_providers_is_refused(
 
 
 async def charged(instance: Instance, order_id: str) -> dict[str, Any] | None:
-    """The charge of an order, as the provider tells it."""
+    """The charge of an order, as the provider reports it."""
     api_key = instance.environment.secrets["provider:key"]
     async with httpx.AsyncClient(base_url=instance.url("sandbox_provider")) as provider:
         answer = await provider.get(
@@ -255,8 +255,8 @@ async def test_a_mismatch_at_the_provider_confirms_nothing(
         {**true, "id": "ch_unknown", "reference": str(uuid.uuid4()), "metadata": {}},
     ]
     for lie in lies:
-        told = {"id": uuid.uuid4().hex, "type": "charge.succeeded", "created": 1, "data": lie}
-        body = json.dumps(told).encode()
+        event = {"id": uuid.uuid4().hex, "type": "charge.succeeded", "created": 1, "data": lie}
+        body = json.dumps(event).encode()
         answer = await http.post(url, content=body, headers=signed(instance, body, time.time()))
         assert answer.status_code == 204, answer.text
     assert (await buyer.read(order["id"]))["payment"]["status"] != "paid"

@@ -1,4 +1,4 @@
-"""Access that ends: in every service, in open streams, and while identity cannot be asked."""
+"""Access that ends: in every service, in open streams, and while identity is unavailable."""
 
 import asyncio
 import os

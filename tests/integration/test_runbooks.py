@@ -42,4 +42,4 @@ async def test_commands_of_the_runbooks_run(
 
 async def test_a_command_that_does_not_exist_is_seen(desk: OperatorCli) -> None:
     with pytest.raises(AssertionError, match="No such"):
-        await desk.understood("saga", "mend", "2026-000001")
+        await desk.understood("saga", "repair", "2026-000001")

@@ -24,8 +24,8 @@ async def seeded(instance: Instance) -> seeding.Shop:
 async def contents(staff: Staff) -> dict[str, Any]:
     """What a second seeding could double or fill up again."""
     lists = ("categories", "warehouses", "shipping-methods", "coupons", "tax-rates", "users")
-    told = {name: await staff.get(f"/v1/admin/{name}", limit=100) for name in lists}
-    counted = {name: len(answer["items"]) for name, answer in told.items()}
+    listed = {name: await staff.get(f"/v1/admin/{name}", limit=100) for name in lists}
+    counted = {name: len(answer["items"]) for name, answer in listed.items()}
     return counted | {"facets": (await staff.get("/v1/products", facets="true"))["facets"]["price"]}
 
 

@@ -46,34 +46,34 @@ async def test_no_secret_is_stored_or_sent(
 ) -> None:
     product = await staff.sell(stock=5)
     letters = Mailbox(instance, buyer.email)
-    kept: dict[str, str] = {"the payment token": PAYMENT_TOKEN}
+    secrets: dict[str, str] = {"the payment token": PAYMENT_TOKEN}
     async with tapping(instance, "commands") as commands:
-        await checked_out_and_refunded(staff, buyer, product, kept)
+        await checked_out_and_refunded(staff, buyer, product, secrets)
         mail = await letters.expect("is confirmed")
-        assert f"token={kept['the order token']}" in mail
-        await registered_and_reset(http, letters, kept)
+        assert f"token={secrets['the order token']}" in mail
+        await registered_and_reset(http, letters, secrets)
         await at_rest.settle()
         # The command that collects the money carries the provider's token, and nothing else does.
-        in_transit = {name: value for name, value in kept.items() if value != PAYMENT_TOKEN}
+        in_transit = {name: value for name, value in secrets.items() if value != PAYMENT_TOKEN}
         found = in_bodies("commands", commands.bodies, in_transit)
         assert commands.bodies
 
-    assert found | await searched(instance, at_rest, kept) == set()
+    assert found | await searched(instance, at_rest, secrets) == set()
 
 
 async def checked_out_and_refunded(
-    staff: Staff, buyer: Buyer, product: Any, kept: dict[str, str]
+    staff: Staff, buyer: Buyer, product: Any, secrets: dict[str, str]
 ) -> None:
     """A guest's order, paid, confirmed, cancelled and refunded."""
     order = await buyer.buys(product, payment={"method": "card", "token": PAYMENT_TOKEN})
-    kept |= {"the cart token": buyer.cart_token, "the order token": buyer.order_token}
+    secrets |= {"the cart token": buyer.cart_token, "the order token": buyer.order_token}
     await staff.ended(order["id"])
     ok(await buyer.cancel(order["id"]))
     await buyer.reaches(order["id"], "cancelled")
 
 
 async def registered_and_reset(
-    http: httpx.AsyncClient, letters: Mailbox, kept: dict[str, str]
+    http: httpx.AsyncClient, letters: Mailbox, secrets: dict[str, str]
 ) -> None:
     """An account whose address is verified and whose password is reset by mail."""
     first, second = (f"{secrets.token_hex(8)} herons in the shallows" for _ in range(2))
@@ -96,7 +96,7 @@ async def registered_and_reset(
     signed_in = ok(
         await http.post("/v1/auth/login", json={"email": letters.address, "password": second})
     )
-    kept |= {
+    secrets |= {
         "the verification token": verification,
         "the reset token": reset,
         "the first password": first,
@@ -111,7 +111,7 @@ async def planted(instance: Instance, canary: str) -> AsyncIterator[None]:
     """A secret in a table, in a log, in an event and in a dead letter; removed again."""
     database = await asyncpg.connect(instance.dsn("shipping", "postgres"), ssl=False)
     log = instance.logs / "planted.log"
-    log.write_text(f"somebody wrote {canary}\n")
+    log.write_text(f"a process wrote {canary}\n")
     broker = await aio_pika.connect(instance.broker_url())
     channel = await broker.channel()
     dead = await channel.get_queue("svc.shipping.dead", ensure=False)
@@ -143,7 +143,7 @@ async def test_the_search_finds_a_planted_secret(
             channel = await broker.channel()
             exchange = await channel.get_exchange("commands", ensure=False)
             note = aio_pika.Message(canary.encode())
-            await exchange.publish(note, routing_key="nobody.Canary", mandatory=False)
+            await exchange.publish(note, routing_key="unbound.Canary", mandatory=False)
 
             async def is_tapped() -> bool:
                 return bool(in_bodies("commands", commands.bodies, values))

@@ -1,4 +1,4 @@
-"""Messages nobody should send: set aside one by one, while everybody else is served."""
+"""Messages that no service sends: set aside one by one, while all others are handled."""
 
 import uuid
 from typing import Any
@@ -57,7 +57,7 @@ def strange(service: str) -> list[aio_pika.Message]:
         )  # fmt: skip
 
     return [
-        message(b"{}", attributes("cartwright.orders.NeverHeardOf.v1"), owner),
+        message(b"{}", attributes("cartwright.orders.Unknown.v1"), owner),
         message(b"{}", attributes(good_type.replace(".v1", ".v99")), owner),
         message(b"\xff\xfe no JSON", attributes(good_type), owner),
         message(b'{"order_id": "not an id"}', attributes(good_type), owner),
@@ -113,7 +113,7 @@ async def test_strange_messages_are_set_aside_and_the_others_served(
 
 
 async def reasons_given(instance: Instance, service: str, count: int) -> None:
-    """Take a service's dead letters away; each says why, since when and from whom."""
+    """Remove a service's dead letters; each names its cause, time and sender."""
     connection = await aio_pika.connect(instance.broker_url("admin"))
     async with connection:
         channel = await connection.channel()

@@ -36,8 +36,8 @@ ON_SALE = (
 
 def guide(instance: Instance) -> str:
     """Every block of the guide, with the access to this instance."""
-    told = (ROOT / "docs/subscribing.md").read_text()
-    blocks: list[str] = re.findall(r"```bash\n(.*?)```", told, re.DOTALL)
+    guide = (ROOT / "docs/subscribing.md").read_text()
+    blocks: list[str] = re.findall(r"```bash\n(.*?)```", guide, re.DOTALL)
     first, second = blocks[0].splitlines()
     assert first == 'eval "$(.venv/bin/python -m suite env operator)"'
     return "\n".join([as_exports(instance.environment.of_operator()), second, *blocks[1:]])
@@ -48,7 +48,7 @@ async def test_the_guide_for_other_systems_works_as_written(
 ) -> None:
     order = await buyer.buys(await staff.sell(stock=5))
     await staff.ended(order["id"])
-    told = await asyncio.to_thread(
+    completed = await asyncio.to_thread(
         subprocess.run,
         ["bash", "-euo", "pipefail", "-c", guide(instance)],
         cwd=ROOT,
@@ -58,8 +58,8 @@ async def test_the_guide_for_other_systems_works_as_written(
         timeout=120,
         check=False,
     )
-    assert told.returncode == 0, told.stdout + told.stderr
-    out = told.stdout
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    out = completed.stdout
     assert "invoice for 2026-000042 4500 USD" in out
     assert f"invoice for {order['order_number']} {order['total']['amount']} USD" in out
     assert "0 dead letters are back in the queue" in out
@@ -106,7 +106,7 @@ async def foreign(instance: Instance, staff: Staff) -> AsyncIterator[Foreign]:
 
 
 async def live(books: InvariantChecker) -> list[Line]:
-    """The shop's own read model, as the cart keeps it."""
+    """The shop's own read model, as cart stores it."""
     return [tuple(row) for row in await books.rows("cart", ON_SALE)]
 
 

@@ -1,4 +1,4 @@
-"""One checkout is one trace, from the gateway to the provider and the last who hears of it."""
+"""One checkout is one trace, from the gateway to the provider and the last consumer."""
 
 import re
 from collections.abc import Iterator
@@ -49,8 +49,8 @@ async def test_a_checkout_is_one_connected_trace(
     spans = trace.spans
     assert len({span.service for span in spans}) >= 7
     assert len({span.id for span in spans}) == len(spans)
-    said = {span.attributes.get("messaging.message.conversation_id") for span in spans}
-    assert order["id"] in said
+    conversations = {span.attributes.get("messaging.message.conversation_id") for span in spans}
+    assert order["id"] in conversations
     [placed] = [span for span in spans if span.name == "POST /v1/orders"]
     assert placed.attributes["cartwright.order"] == order["id"]
 
@@ -63,7 +63,7 @@ async def test_a_checkout_is_one_connected_trace(
         if span.attributes.get("messaging.batch.message_count")
     }
     linked = {link for span in batches.values() for link in span.links}
-    alone = {"payments.CollectPayment"}  # asks outside, so it is in no batch
+    alone = {"payments.CollectPayment"}  # calls the provider, so it is in no batch
     in_batches = [
         span
         for span in handled

@@ -35,10 +35,10 @@ def test_a_wrong_argument_is_seen_by_the_typescript_compiler(clients: Sdk, tmp_p
         'const shop = cartwright({ baseUrl: "http://shop" });\n'
         'await shop.POST("/v1/carts", { body: { items: [] } });\n'
     )
-    sound, invalid = tmp_path / "sound.mts", tmp_path / "spoilt.mts"
+    sound, invalid = tmp_path / "sound.mts", tmp_path / "invalid.mts"
     sound.write_text(right)
     invalid.write_text(right.replace("items: []", 'items: "none"'))
-    with pytest.raises(SdkFailed, match=r"spoilt\.mts.*TS2322") as failure:
+    with pytest.raises(SdkFailed, match=r"invalid\.mts.*TS2322") as failure:
         clients.check_typescript(sound, invalid)
     assert "sound.mts" not in str(failure.value)
 

@@ -58,7 +58,7 @@ def plain(node: Any) -> Any:
     if isinstance(node, list):
         return [plain(each) for each in node]
     if isinstance(node, dict):
-        # An object of which nothing is said may hold anything, as the routes below a route.
+        # An object without a schema may hold anything, as the routes below a route.
         if node == {"type": "object", "additionalProperties": False}:
             return {"type": "object"}
         # A field may be called `description` too; then it is a schema and no text.
@@ -79,11 +79,11 @@ def specs(
         for kind in of_version:
             source = f'export type {{ I{kind} }} from "{name}/{version}/{kind}";\n'
             (folder / "kind.ts").write_text(source)
-            told = run(
+            text = run(
                 folder, "npx", "--no-install", "ts-json-schema-generator", "--path=kind.ts",
                 "--tsconfig=tsconfig.json", f"--type=I{kind}", "--no-type-check", "--expose=none",
             )  # fmt: skip
-            (whole,) = json.loads(told)["definitions"].values()
+            (whole,) = json.loads(text)["definitions"].values()
             yield f"{version}/{kind}", plain(whole["properties"]["spec"])
 
 

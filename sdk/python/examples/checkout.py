@@ -61,7 +61,7 @@ def choose(shop: Client, slug: str | None) -> uuid.UUID:
 
 def main(url: str, slug: str | None) -> None:
     """Buy two pieces, read the order, and see what becomes of a cart that is ordered twice."""
-    # The gateway keeps a request with `Prefer: wait` for as long as it says, so no clock of ours.
+    # The gateway holds a request with `Prefer: wait` for that long, so the client sets no timeout.
     shop = Client(base_url=url, timeout=None)
     wanted = WantedBody(variant_id=choose(shop, slug), quantity=2)
     body = NewCart(items=[wanted], email="ada@example.com")

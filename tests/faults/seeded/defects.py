@@ -15,7 +15,7 @@ from chassis.ids import new_id
 
 def replaced(statement: Any, old: str, new: str) -> Any:
     """An SQL text with a part of it changed; the part must be there."""
-    assert old in str(statement), f"{old!r} is gone: plant the defect anew"
+    assert old in str(statement), f"{old!r} is gone: plant the defect elsewhere"
     return text(str(statement).replace(old, new))
 
 
@@ -93,7 +93,7 @@ def saga_that_forgets_finished_rows() -> None:
 
 
 def clock_two_hours_behind() -> None:
-    """Read a machine's clock that nobody set."""
+    """Read a machine's clock that no one set."""
     clock.machine_time = lambda: time.time() - 7200
 
 
