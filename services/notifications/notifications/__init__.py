@@ -1,1 +1,1 @@
-"""Notifications: what people are told, in the app and by mail, each thing once."""
+"""Notifications: messages to users, in the app and by mail, each sent once."""

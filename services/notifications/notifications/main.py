@@ -5,36 +5,38 @@ from contextlib import AsyncExitStack
 from chassis.db import Database
 from chassis.service import Running, Service
 from chassis.sweep import Sweep
+from notifications import store
 from notifications.api import ROUTERS
-from notifications.domain import Base
+from notifications.domain.notification import Base
 from notifications.handlers import bus
-from notifications.sending.mailroom import Mailroom
+from notifications.service import MailDispatcher
 from notifications.settings import NotificationsSettings
-from notifications.store import emails
-from notifications.store.gauges import GAUGES
 
 
-async def open_mailroom(running: Running[NotificationsSettings], stack: AsyncExitStack) -> None:
-    """Put the mailroom where handlers and routes find it."""
-    running.resources.mailroom = Mailroom(running.database, running.settings, running.peers)
+async def create_dispatcher(running: Running[NotificationsSettings], stack: AsyncExitStack) -> None:
+    dispatcher = MailDispatcher(running.database, running.settings, running.peers)
+    running.resources.mail_dispatcher = dispatcher
 
 
 async def send_mails(_database: Database) -> None:
     """Send mails until the process stops, each as soon as it is queued."""
-    mailroom: Mailroom = bus.resources.mailroom
-    await mailroom.run()
+    await _dispatcher().run()
 
 
-async def ring_for_due_mails(_database: Database) -> None:
-    """Have mails sent whose next attempt is due or whose sender died."""
-    mailroom: Mailroom = bus.resources.mailroom
-    mailroom.ring()
+async def notify_of_due_mails(_database: Database) -> None:
+    """Wake a worker for mails whose next attempt is due or whose lease has expired."""
+    _dispatcher().notify()
 
 
-async def forget_expired_links(database: Database) -> None:
-    """Drop what failed mails would have said once it is no longer true."""
+async def delete_expired_facts(database: Database) -> None:
+    """Delete the facts of failed mails that have expired."""
     async with database.transaction() as tx:
-        await emails.forget_expired(tx)
+        await store.clear_expired_payloads(tx)
+
+
+def _dispatcher() -> MailDispatcher:
+    dispatcher: MailDispatcher = bus.resources.mail_dispatcher
+    return dispatcher
 
 
 service = Service(
@@ -45,9 +47,9 @@ service = Service(
     bus,
     sweeps=(
         Sweep("mails", send_mails),
-        Sweep("due mails", ring_for_due_mails),
-        Sweep("expired links", forget_expired_links, every=600),
+        Sweep("due mails", notify_of_due_mails),
+        Sweep("expired facts of mails", delete_expired_facts, every=600),
     ),
-    on_start=open_mailroom,
-    gauges=GAUGES,
+    on_start=create_dispatcher,
+    gauges=store.GAUGES,
 )

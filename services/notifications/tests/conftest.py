@@ -1,4 +1,4 @@
-"""Notifications on a database of its own, sending to a real mail catcher."""
+"""Notifications with its own database and a real mail catcher."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -10,8 +10,8 @@ from mailcatcher.testing import CatcherProcess
 from notifications.main import service
 from notifications.settings import NotificationsSettings
 
-from .owner import LinkOwner, running_owner
-from .shop import Shop
+from .link_owner import LinkOwner, running_link_owner
+from .mail_harness import MailHarness
 
 TIERS = [0.05, 0.1]
 
@@ -39,12 +39,14 @@ def catcher(catcher_process: CatcherProcess) -> CatcherProcess:
 
 @pytest_asyncio.fixture
 async def owner() -> AsyncIterator[LinkOwner]:
-    async with running_owner() as owner:
+    async with running_link_owner() as owner:
         yield owner
 
 
 @pytest_asyncio.fixture
-async def shop(template: str, catcher: CatcherProcess, owner: LinkOwner) -> AsyncIterator[Shop]:
+async def mails(
+    template: str, catcher: CatcherProcess, owner: LinkOwner
+) -> AsyncIterator[MailHarness]:
     async for harness in running_service(
         service,
         template,
@@ -58,9 +60,9 @@ async def shop(template: str, catcher: CatcherProcess, owner: LinkOwner) -> Asyn
         identity_url=owner.url,
         orders_url=owner.url,
     ):
-        yield Shop(harness, catcher, harness.running.resources.mailroom)
+        yield MailHarness(harness, catcher, harness.running.resources.mail_dispatcher)
 
 
 @pytest.fixture
-def notifications(shop: Shop) -> Harness[NotificationsSettings]:
-    return shop.harness
+def notifications(mails: MailHarness) -> Harness[NotificationsSettings]:
+    return mails.harness

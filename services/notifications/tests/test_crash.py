@@ -1,4 +1,4 @@
-"""A sender that dies between sending and recording: the mail goes again, as the same mail."""
+"""A worker killed between sending and recording sends the mail again, unchanged."""
 
 import asyncio
 import os
@@ -10,16 +10,18 @@ from pathlib import Path
 
 import notifications
 
-from .owner import LinkOwner
-from .shop import Shop, a_notice
+from .link_owner import LinkOwner
+from .mail_harness import MailHarness, notify_command
 
 
 @asynccontextmanager
-async def sender_process(shop: Shop, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`python -m notifications worker`, its broker away: it sends what is due all the same."""
-    settings = shop.harness.running.settings
+async def worker_process(
+    mails: MailHarness, log: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m notifications worker` without a broker, which still sends due mails."""
+    settings = mails.harness.running.settings
     environment = {
-        "PORT": str(shop.free_port()),
+        "PORT": str(mails.find_free_port()),
         "DATABASE_URL": settings.database_url,
         "BROKER_URL": settings.broker_url,
         "JWKS_URL": settings.jwks_url,
@@ -51,50 +53,50 @@ async def sender_process(shop: Shop, log: Path) -> AsyncIterator[asyncio.subproc
             await process.wait()
 
 
-async def test_a_crash_between_sending_and_recording_shows_as_one_message_id(
-    shop: Shop, owner: LinkOwner, tmp_path: Path
+async def test_a_crash_between_sending_and_recording_resends_under_the_same_message_id(
+    mails: MailHarness, owner: LinkOwner, tmp_path: Path
 ) -> None:
-    await shop.slow_down_recording(3)
-    await shop.harness.deliver(a_notice("verification"))
-    async with sender_process(shop, tmp_path / "log") as process:
-        await shop.until(shop.anything_caught)
+    await mails.delay_recording(3)
+    await mails.harness.deliver(notify_command("verification"))
+    async with worker_process(mails, tmp_path / "log") as process:
+        await mails.eventually(mails.has_caught_mail)
         process.send_signal(signal.SIGKILL)
         await process.wait()
-    await shop.record_as_usual()
-    (left,) = await shop.emails()
+    await mails.restore_recording_speed()
+    (left,) = await mails.emails()
     assert (left.status, left.attempts) == ("processing", 1)
 
-    async with shop.sending(sweeping=True):
-        (email,) = await shop.email_is("sent")
+    async with mails.sending(sweeping=True):
+        (email,) = await mails.wait_for_status("sent")
 
-    copies = [shop.catcher.whole(mail["id"]) for mail in shop.catcher.list()]
+    copies = [mails.catcher.whole(mail["id"]) for mail in mails.catcher.list()]
     assert len(copies) == 2
-    assert {copy["message_id"] for copy in copies} == {shop.message_id(email.id)}
+    assert {copy["message_id"] for copy in copies} == {mails.message_id(email.id)}
     assert copies[0]["html"] == copies[1]["html"]
     assert owner.link in copies[0]["text"]
     assert dict(copies[0]["headers"])["Date"] == dict(copies[1]["headers"])["Date"]
     assert email.attempts == 2
-    assert (await shop.emails())[0].payload == {}
+    assert (await mails.emails())[0].payload == {}
 
 
-async def test_what_a_mail_says_is_never_logged(
-    shop: Shop, owner: LinkOwner, tmp_path: Path
+async def test_recipients_and_links_are_never_logged(
+    mails: MailHarness, owner: LinkOwner, tmp_path: Path
 ) -> None:
-    shop.catcher.refuse(1)
+    mails.catcher.refuse(1)
     log = tmp_path / "log"
-    async with sender_process(shop, log) as process:
-        await shop.harness.deliver(a_notice("verification"))
-        await shop.harness.deliver(
-            a_notice("password_reset", recipient="ada@example.com\r\nBcc: x@y.z")
+    async with worker_process(mails, log) as process:
+        await mails.harness.deliver(notify_command("verification"))
+        await mails.harness.deliver(
+            notify_command("password_reset", recipient="ada@example.com\r\nBcc: x@y.z")
         )
-        await shop.email_is("failed")
-        await shop.email_is("sent")
+        await mails.wait_for_status("failed")
+        await mails.wait_for_status("sent")
         process.terminate()
         assert await process.wait() == 0
 
     written = log.read_text()
-    assert "mail failed" in written
-    assert "mail not taken yet" in written
+    assert "mail delivery failed" in written
+    assert "mail delivery deferred" in written
     assert owner.requested
     assert owner.secret not in written
     assert "ada@example.com" not in written

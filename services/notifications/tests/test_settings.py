@@ -1,11 +1,11 @@
-"""Settings: what is refused at start, and what follows from them."""
+"""Settings: invalid values and derived ones."""
 
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from notifications.domain import pause_after
+from notifications.domain.email import retry_delay
 from notifications.settings import NotificationsSettings
 
 
@@ -45,14 +45,14 @@ def test_the_sender_is_the_bare_address() -> None:
         {"smtp_timeout": 0},
     ],
 )
-def test_bad_settings_are_refused(changes: dict[str, Any]) -> None:
+def test_invalid_settings_are_rejected(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         settings(**changes)
 
 
-def test_a_lease_lasts_as_long_as_a_batch_may_take() -> None:
+def test_a_lease_outlasts_the_time_limit_of_a_batch() -> None:
     assert settings(mail_batch=3, smtp_timeout=2).lease > 3 * 2
 
 
-def test_a_mail_is_tried_once_more_than_there_are_pauses() -> None:
-    assert [pause_after(attempts, [1, 2]) for attempts in (1, 2, 3)] == [1, 2, None]
+def test_a_mail_gets_one_attempt_more_than_there_are_delays() -> None:
+    assert [retry_delay(attempts, [1, 2]) for attempts in (1, 2, 3)] == [1, 2, None]

@@ -1,4 +1,4 @@
-"""What tests of notifications do: order notices, open the mailroom, wait for what becomes of mails."""
+"""Commands and a harness for tests of mail delivery."""
 
 import asyncio
 import socket
@@ -13,12 +13,12 @@ from chassis.ids import new_id, utcnow
 from chassis.testing import Harness
 from contracts.notifications import Notify, WarnAccountOwner
 from mailcatcher.testing import CatcherProcess
-from notifications.sending.mailroom import Mailroom
+from notifications.service import MailDispatcher
 from notifications.settings import NotificationsSettings
 
 
-def a_warning(kind: str = "password_changed", **changes: Any) -> WarnAccountOwner:
-    """An order to warn Ada about her account."""
+def warn_command(kind: str = "password_changed", **changes: Any) -> WarnAccountOwner:
+    """A command to warn Ada about her account."""
     return WarnAccountOwner.model_validate(
         {
             "operation_id": new_id(),
@@ -33,8 +33,8 @@ def a_warning(kind: str = "password_changed", **changes: Any) -> WarnAccountOwne
     )
 
 
-def a_notice(kind: str = "order_confirmation", **changes: Any) -> Notify:
-    """An order to tell Ada that her order is confirmed."""
+def notify_command(kind: str = "order_confirmation", **changes: Any) -> Notify:
+    """A command to notify Ada that her order is confirmed."""
     return Notify.model_validate(
         {
             "operation_id": new_id(),
@@ -49,29 +49,29 @@ def a_notice(kind: str = "order_confirmation", **changes: Any) -> Notify:
     )
 
 
-async def until(claim: Callable[[], Awaitable[Any]], within: float = 60.0) -> Any:
-    """Wait until a claim holds, and return what it found."""
-    give_up = time.monotonic() + within
-    while not (found := await claim()):
-        assert time.monotonic() < give_up, "it never came true"
+async def eventually(condition: Callable[[], Awaitable[Any]], within: float = 60.0) -> Any:
+    """Wait until `condition` returns something true, and return that."""
+    deadline = time.monotonic() + within
+    while not (found := await condition()):
+        assert time.monotonic() < deadline, "the condition never became true"
         await asyncio.sleep(0.02)
     return found
 
 
 @dataclass
-class Shop:
-    """The service, its mail catcher, and a mailroom that is open only where a test says so."""
+class MailHarness:
+    """The service, its mail catcher, and a dispatcher that runs only inside `sending()`."""
 
     harness: Harness[NotificationsSettings]
     catcher: CatcherProcess
-    mailroom: Mailroom
+    dispatcher: MailDispatcher
 
     @asynccontextmanager
     async def sending(self, *, sweeping: bool = False) -> AsyncIterator[None]:
-        """Send while the block lasts; only with `sweeping` is there a bell besides the commits'."""
-        work = [asyncio.create_task(self.mailroom.run())]
+        """Send while the block lasts; with `sweeping` also without a commit that notifies."""
+        work = [asyncio.create_task(self.dispatcher.run())]
         if sweeping:
-            work.append(asyncio.create_task(self._ring()))
+            work.append(asyncio.create_task(self._notify_repeatedly()))
         try:
             yield
         finally:
@@ -81,71 +81,71 @@ class Shop:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    async def _ring(self) -> None:
+    async def _notify_repeatedly(self) -> None:
         while True:
-            self.mailroom.ring()
+            self.dispatcher.notify()
             await asyncio.sleep(0.05)
 
     @asynccontextmanager
-    async def sending_elsewhere(self, **changes: Any) -> AsyncIterator[None]:
-        """Send as another process would, perhaps with other settings."""
+    async def sending_in_second_process(self, **changes: Any) -> AsyncIterator[None]:
+        """Send like a second process, with changed settings."""
         running = self.harness.running
-        room = Mailroom(
+        dispatcher = MailDispatcher(
             running.database, running.settings.model_copy(update=changes), running.peers
         )
-        other = Shop(self.harness, self.catcher, room)
+        other = MailHarness(self.harness, self.catcher, dispatcher)
         async with other.sending(sweeping=True):
             yield
 
-    async def anything_caught(self) -> bool:
+    async def has_caught_mail(self) -> bool:
         return bool(self.catcher.list())
 
-    async def until(self, claim: Callable[[], Awaitable[Any]]) -> Any:
-        return await until(claim)
+    async def eventually(self, condition: Callable[[], Awaitable[Any]]) -> Any:
+        return await eventually(condition)
 
-    async def slow_down_recording(self, seconds: float) -> None:
-        """Make writing down that a mail was sent take so long."""
+    async def delay_recording(self, seconds: float) -> None:
+        """Delay each update to `sent` by this many seconds."""
         await self.harness.sql(
-            "create function dawdle() returns trigger language plpgsql as $$ "
+            "create function delay_update() returns trigger language plpgsql as $$ "
             f"begin perform pg_sleep({seconds}); return new; end $$"
         )
         await self.harness.sql(
-            "create trigger dawdle before update on email_messages for each row "
-            "when (new.status = 'sent') execute function dawdle()"
+            "create trigger delay_update before update on email_messages for each row "
+            "when (new.status = 'sent') execute function delay_update()"
         )
 
-    async def record_as_usual(self) -> None:
-        """Undo `slow_down_recording`."""
-        await self.harness.sql("drop trigger dawdle on email_messages")
+    async def restore_recording_speed(self) -> None:
+        """Undo `delay_recording`."""
+        await self.harness.sql("drop trigger delay_update on email_messages")
 
-    def free_port(self) -> int:
+    def find_free_port(self) -> int:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
             return port
 
-    async def all_wait(self) -> list[Any]:
-        """All mails, once each waits for a later time."""
+    async def list_postponed(self) -> list[Any]:
+        """All mails, once each is due later; until then none."""
         emails = await self.emails()
         now = utcnow()
-        waits = all(e.status == "pending" and e.due_at > now for e in emails)
-        return emails if waits else []
+        all_postponed = all(e.status == "pending" and e.due_at > now for e in emails)
+        return emails if all_postponed else []
 
-    async def let_time_pass(self) -> None:
-        """Make every pause end now."""
+    async def make_pending_due(self) -> None:
+        """Make every pending mail due now."""
         await self.harness.sql("update email_messages set due_at = now() where status = 'pending'")
 
     async def emails(self) -> list[Any]:
         return await self.harness.sql("select * from email_messages order by id")
 
-    async def email_is(self, status: str, count: int = 1) -> list[Any]:
-        """Wait until so many mails have this status."""
+    async def wait_for_status(self, status: str, count: int = 1) -> list[Any]:
+        """Wait until `count` mails have this status."""
 
         async def found() -> list[Any]:
             rows = [row for row in await self.emails() if row.status == status]
             return rows if len(rows) == count else []
 
-        rows: list[Any] = await until(found)
+        rows: list[Any] = await eventually(found)
         return rows
 
     def message_id(self, email_id: UUID) -> str:

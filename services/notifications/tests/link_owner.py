@@ -1,4 +1,4 @@
-"""The owner of links: identity and orders in one, over real connections."""
+"""A server that issues mail links, as identity and orders do."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ LINK = "https://shop.example/?token="
 
 @dataclass
 class LinkOwner:
-    """Answers each request for a link with the same link, or with what is next in `refusals`."""
+    """Returns the same link to each request, or the next status of `refusals`."""
 
     url: str = ""
     secret: str = field(default_factory=lambda: f"canary-{new_id().hex}")
@@ -27,7 +27,6 @@ class LinkOwner:
 
     @property
     def link(self) -> str:
-        """The link of every mail."""
         return f"{LINK}{self.secret}"
 
     def application(self) -> FastAPI:
@@ -51,7 +50,7 @@ class LinkOwner:
 
 
 @asynccontextmanager
-async def running_owner() -> AsyncIterator[LinkOwner]:
+async def running_link_owner() -> AsyncIterator[LinkOwner]:
     """An owner that listens while the block lasts."""
     owner = LinkOwner()
     with socket.create_server(("127.0.0.1", 0)) as listening:
