@@ -174,7 +174,7 @@ async def test_a_lost_read_model_is_replayed_from_the_log(
     await until(back)
     assert known["replayed"] == 0 < known["known"]
     assert forced["replayed"] >= 1
-    assert "handed in" in await desk.run(
+    assert "republished" in await desk.run(
         "replay", "--service", "cart", "--from", str(forced["next_offset"]), *WHY
     )
 
@@ -194,7 +194,7 @@ async def test_the_doctor_sees_a_parked_message_and_the_operator_sends_it(
     shown = await desk.json("outbox", "status", "--service", "orders")
     sent = await desk.json("outbox", "retry", "--service", "orders", *WHY)
 
-    assert (fault["where"], "found no queue" in fault["says"]) == ("orders", True)
+    assert (fault["where"], "found no queue" in fault["detail"]) == ("orders", True)
     assert "no queue is bound" in text
     assert shown["orders"]["keys"][0]["parked"] == 1
     assert sent == {"unparked": 1}

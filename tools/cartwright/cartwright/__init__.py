@@ -1,1 +1,1 @@
-"""The operator's command: sees what every order, message and service does, and mends it."""
+"""The operator's command: sees what every order, message and service does, and repairs it."""

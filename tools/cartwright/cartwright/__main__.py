@@ -1,4 +1,4 @@
-"""The command line entry: `python -m cartwright`, the same as `cartwright`."""
+"""`python -m cartwright` runs the same as `cartwright`."""
 
 from cartwright.cli import main
 

@@ -1,7 +1,7 @@
-"""What another system may do on the broker: a user of its own, its queues, and reading events.
+"""Access of other systems to the broker: a user each, its queues, and the right to read events.
 
-Talks to RabbitMQ's management API as an administrator. The user can declare nothing: a queue of its
-own making could refuse messages (`reject-publish`) and so stop the shop for everybody.
+Calls RabbitMQ's management API as an administrator. The user can declare nothing: a queue that it
+declared could refuse messages (`reject-publish`) and so block every publisher of the shop.
 """
 
 import re
@@ -21,20 +21,20 @@ NAME = re.compile(r"[a-z][a-z0-9_]{1,29}")
 TIERS = 3
 DOTS_OF_A_QUEUE = "ext.system.queue".count(".")
 USER_LIMITS = {"max-connections": 20, "max-channels": 200}
-# As good as none; RabbitMQ 4 has a limit of 20 where none is set, and 3.10 has no word for none.
+# Practically unlimited: RabbitMQ 4 defaults to 20, and 3.10 has no value for "unlimited".
 NO_LIMIT = 1_000_000_000
 POLICY_PRIORITY = 10
 QUORUM = {"x-queue-type": "quorum"}
-# Without it a subscriber that connects again gets later events while the broker still counts the
-# earlier ones as delivered to its former connection.
+# Without it a subscriber that reconnects receives later events while the broker still counts the
+# earlier ones as delivered on its former connection.
 ORDERED = "x-single-active-consumer"
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What the other system must be told. `url` holds the password; it is shown once.
+    """The credentials of another system. `url` holds the password; it is shown once.
 
-    unordered: those of its queues that were made without a single active consumer.
+    unordered: its queues that were declared without a single active consumer.
     """
 
     system: str
@@ -55,9 +55,9 @@ class Broker:
     vhost: str = VHOST
 
     def add(self, system: str, queues: list[str], max_length: int) -> Granted:
-        """Make the user (or give it a new password) and its queues; nothing it has is emptied.
+        """Create the user (or give it a new password) and its queues; existing queues keep events.
 
-        max_length: events a queue keeps before its oldest are dropped. Raises Refusal.
+        max_length: events that a queue holds before the oldest are dropped. Raises Refusal.
         """
         for name in (system, *queues):
             if not NAME.fullmatch(name):
@@ -79,9 +79,9 @@ class Broker:
         return Granted(system, queues[0], url, tuple(unordered))
 
     def remove(self, system: str) -> list[str]:
-        """Take the user and everything of it away; returns the queues. Raises Refusal."""
+        """Delete the user, its queues and exchanges; returns the queues. Raises Refusal."""
         own = self.queues(system)
-        if self._ask("DELETE", f"users/{user_of(system)}").status_code == httpx.codes.NOT_FOUND:
+        if self._call("DELETE", f"users/{user_of(system)}").status_code == httpx.codes.NOT_FOUND:
             raise Refusal(f"there is no subscriber {system}: `cartwright subscriber list`.")
         for name in own:
             self._delete(f"queues/{self._vhost}/{name}")
@@ -91,8 +91,8 @@ class Broker:
         return own
 
     def systems(self) -> list[str]:
-        """The systems that have a user here."""
-        users = self._ask("GET", "users").json()
+        """The systems that have a broker user."""
+        users = self._call("GET", "users").json()
         return sorted(
             user["name"].removeprefix("ext.") for user in users if user["name"].startswith("ext.")
         )
@@ -103,12 +103,12 @@ class Broker:
 
     def _arguments(self, system: str) -> dict[str, dict[str, Any]]:
         """The arguments with which each of a system's queues was declared, by its name."""
-        found = self._ask("GET", f"queues/{self._vhost}?columns=name,arguments").json()
+        found = self._call("GET", f"queues/{self._vhost}?columns=name,arguments").json()
         return {q["name"]: q["arguments"] for q in found if q["name"].startswith(f"ext.{system}.")}
 
     def waiting(self, system: str) -> dict[str, int]:
-        """How many events wait in each of a system's queues, as the broker last counted."""
-        found = self._ask("GET", f"queues/{self._vhost}?columns=name,messages").json()
+        """Events ready in each of a system's queues, as the broker last counted them."""
+        found = self._call("GET", f"queues/{self._vhost}?columns=name,messages").json()
         counts = {queue["name"]: queue.get("messages", 0) for queue in found}
         return {name: counts[name] for name in self.queues(system)}
 
@@ -117,9 +117,9 @@ class Broker:
         return quote(self.vhost, safe="")
 
     def _queue(self, work: str, max_length: int, known: dict[str, dict[str, Any]]) -> None:
-        """The queue under its cap, with its retry tiers and dead letters behind an exchange.
+        """Declare a queue with its length limit, its retry tiers and its dead-letter queue.
 
-        The arguments of a queue cannot change; one that is known is declared with those it has.
+        The arguments of a queue cannot change: an existing one is declared with those it has.
         """
         cap = {"max-length": max_length, "overflow": "drop-head", "delivery-limit": NO_LIMIT}
         policy = {"pattern": rf"^{re.escape(work)}(\..+)?$", "apply-to": "queues"}
@@ -138,18 +138,18 @@ class Broker:
         for name, key, arguments in family:
             declared = known.get(name, QUORUM | arguments)
             self._put(f"queues/{self._vhost}/{name}", {"durable": True, "arguments": declared})
-            self._ask("POST", f"bindings/{self._vhost}/e/{retry}/q/{name}", {"routing_key": key})
-        # What it asks the owners to tell comes by the name of its queue, to it alone.
+            self._call("POST", f"bindings/{self._vhost}/e/{retry}/q/{name}", {"routing_key": key})
+        # Snapshots that it requests are routed by the name of its queue.
         snapshots = f"bindings/{self._vhost}/e/snapshots/q/{work}"
-        self._ask("POST", snapshots, {"routing_key": work})
+        self._call("POST", snapshots, {"routing_key": work})
 
     def _put(self, path: str, body: dict[str, Any]) -> None:
-        self._ask("PUT", path, body)
+        self._call("PUT", path, body)
 
     def _delete(self, path: str) -> None:
-        self._ask("DELETE", path)
+        self._call("DELETE", path)
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         try:
             answer = self.api.request(method, f"/api/{path}", json=body)
         except httpx.HTTPError as error:
@@ -161,12 +161,12 @@ class Broker:
 
 
 def user_of(system: str) -> str:
-    """The broker user of a system; it can never be that of a service."""
+    """The broker user of a system; the prefix separates it from the users of services."""
     return f"ext.{system}"
 
 
 def permission(system: str) -> dict[str, str]:
-    """Read events, the log and its own queues; write (bind, retry) its own; declare nothing."""
+    """Read events, the log and its own queues; write its own (bind, retry); declare nothing."""
     own = rf"ext\.{re.escape(system)}\..+"
     return {"configure": "^$", "write": f"^{own}$", "read": rf"^({own}|events|events\.log)$"}
 

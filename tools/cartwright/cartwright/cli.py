@@ -1,8 +1,7 @@
-"""See what every order, message and service of a running suite does, and mend it.
+"""Inspect and repair the orders, messages and services of a running suite.
 
 A group of commands is a module beside this one that holds `app = typer.Typer(help=…)`; it is
-joined below by one line. A command raises `Refusal` for whatever the person at the keyboard can
-mend.
+added below by one line. A command raises `Refusal` for what the operator can correct.
 """
 
 import sys
@@ -13,7 +12,7 @@ from rich.markup import escape
 
 from cartwright import (
     audit,
-    dead,
+    dead_letters,
     doctor,
     events,
     outbox,
@@ -24,8 +23,8 @@ from cartwright import (
     seed,
     subscriber,
 )
+from cartwright.admin_api import ON_CLOSE
 from cartwright.refusals import Refusal
-from cartwright.shop import ON_CLOSE
 
 app = typer.Typer(
     help=(__doc__ or "").split("\n", maxsplit=1)[0],
@@ -38,12 +37,12 @@ app = typer.Typer(
 
 @app.callback()
 def close_afterwards(context: typer.Context) -> None:
-    """Let what a command opened be closed when it ends."""
+    """Close what a command opened when it ends."""
     ON_CLOSE.set(context.call_on_close)
 
 
-# Each group is one line here, in alphabetical order: its module's app, and the name it is typed by.
-app.add_typer(dead.app, name="dead")
+# One line for each group, in alphabetical order: its module's app and its name.
+app.add_typer(dead_letters.app, name="dead")
 app.add_typer(events.app, name="events")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(saga.app, name="saga")

@@ -1,4 +1,4 @@
-"""`cartwright events`: watch them as they are said, send one of your own, try a subscriber."""
+"""`cartwright events`: follow published events, send a test event, verify a subscriber."""
 
 import asyncio
 import json
@@ -19,18 +19,18 @@ from subscriber import Log, Logged
 from subscriber.log import LogEnded, Start
 
 app = typer.Typer(
-    help="Events: watch them, send one to a queue of yours, try a subscriber out.",
+    help="Follow events, send a test event to your queue, verify a subscriber.",
     no_args_is_help=True,
 )
-Found = TypeVar("Found")
-told = Console(stderr=True, highlight=False)
+Result = TypeVar("Result")
+stderr = Console(stderr=True, highlight=False)
 
 Amqp = Annotated[
     str,
     typer.Option(
         "--amqp",
         envvar="CARTWRIGHT_AMQP_URL",
-        help="The broker as the user you were given (`cartwright subscriber add`).",
+        help="The broker with your user (`cartwright subscriber add` prints it).",
         metavar="amqp://USER:PASSWORD@HOST:PORT/VHOST",
         show_envvar=True,
     ),
@@ -38,7 +38,7 @@ Amqp = Annotated[
 Queue = Annotated[str, typer.Option(help="Your queue: the NAME of ext.<system>.NAME.")]
 Types = Annotated[
     list[str] | None,
-    typer.Option("--type", help="orders.OrderPlaced or orders.*; once for each. All without."),
+    typer.Option("--type", help="orders.OrderPlaced or orders.*; may be repeated. Default: all."),
 ]
 
 
@@ -48,20 +48,21 @@ def tail(
     type_: Types = None,
     subject: Annotated[str, typer.Option(help="Only of this aggregate, such as an order.")] = "",
     since: Annotated[
-        str, typer.Option(help="Begin so long ago (90s, 10m, 2h, 7d) or at `first`.")
+        str, typer.Option(help="Begin 90s, 10m, 2h or 7d ago, or at the `first` event.")
     ] = "",
-    count: Annotated[int, typer.Option(min=0, help="End after so many; 0 goes on.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Whole events, one a line.")] = False,  # noqa: FBT002
+    count: Annotated[int, typer.Option(min=0, help="End after this number; 0 never ends.")] = 0,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print whole events as JSON.")] = False,
 ) -> None:
-    """Show events as they are said, or from the log; Ctrl-C ends it."""
-    wanted = [_pattern(each) for each in type_ or []]
+    """Show events as services publish them, or from the log; Ctrl-C ends it."""
+    patterns = [_pattern(each) for each in type_ or []]
     start = _start(since)
 
     async def follow() -> None:
         shown = 0
         async for batch in Log(amqp).read(start):
             for each in batch:
-                if not _is_wanted(each, wanted, subject):
+                if not _matches(each, patterns, subject):
                     continue
                 print(_json(each) if as_json else _line(each), flush=True)
                 shown += 1
@@ -77,23 +78,23 @@ def trigger(
     amqp: Amqp,
     queue: Queue = "events",
     field: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME=JSON; once for each field.")
+        list[str] | None, typer.Option("--set", help="NAME=JSON, a field's value; may be repeated.")
     ] = None,
     sequence: Annotated[int, typer.Option(min=1, help="Its number in its aggregate.")] = 1,
     *,
-    show: Annotated[bool, typer.Option("--show", help="Only print what would be sent.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print it without sending it.")] = False,
 ) -> None:
-    """Send an event, made from its example, to your own queue and to nobody else."""
+    """Send an event built from its example, to your own queue alone."""
     entry = _entry(name)
     try:
-        made = rehearsal.event_of(entry, rehearsal.changes(field or []), sequence)
+        event = rehearsal.event_of(entry, rehearsal.changes(field or []), sequence)
     except ValueError as error:
         raise Refusal(f"that is no {entry.name}: {error}") from None
     if show:
-        print(structured.write(*made).decode())
+        print(structured.write(*event).decode())
         return
-    _run(rehearsal.send(amqp, queue, [made]))
-    told.print(f"[green]✓[/] {entry.name} {made[0].id} is in ext.…{queue}")
+    _run(rehearsal.send(amqp, queue, [event]))
+    stderr.print(f"[green]✓[/] {entry.name} {event[0].id} is in ext.…{queue}")
 
 
 @app.command()
@@ -102,31 +103,32 @@ def verify(
     probe: Annotated[
         str,
         typer.Option(
-            help="A shell command that prints what your system knows of {subject}; it must be "
-            "empty, or say nothing of it, before the first event."
+            help="A shell command that prints your system's state of {subject}; it must not "
+            "mention the subject before the first event."
         ),
     ],
     type_: Annotated[
-        list[str], typer.Option("--type", help="The history to send, in order; once for each.")
+        list[str],
+        typer.Option("--type", help="The events to send, in order; may be repeated."),
     ],
     queue: Queue = "events",
     within: Annotated[
         float, typer.Option(min=1, help="Seconds your system may take to settle.")
     ] = 30.0,
-    seed: Annotated[int, typer.Option(help="Of the shuffling; printed, so that it repeats.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the shuffling; printed, to repeat a run.")] = 1,
 ) -> None:
-    """Try a subscriber out: duplicates, late events and reordering must end as the plain history.
+    """Verify that duplicates, late events and reordering leave a subscriber in the same state.
 
-    Your subscriber must be running. The same history is sent for a new aggregate in every way; what
-    the probe prints, with the aggregate's id left out, must become equal to the plain one's.
+    Your subscriber must be running. Each variant sends the same history for a new aggregate; what
+    the probe prints, without the aggregate's id, must become equal to the plain history's.
     """
     entries = [_entry(name) for name in type_]
     if len({entry.message.source() for entry in entries}) != 1:
-        raise Refusal("the --type must be of one aggregate: they are one history.")
-    told.print(f"  seed {seed}")
+        raise Refusal("every --type must be of one aggregate: together they are its history.")
+    stderr.print(f"  seed {seed}")
     run = rehearsal.Rehearsal(amqp, queue, entries, probe, within, seed)
-    results = _run(run.all(lambda name: told.print(f"  · {name} …")))
-    table = Table("way", "result", "what the probe printed", box=None)
+    results = _run(run.all(lambda name: stderr.print(f"  · {name} …")))
+    table = Table("variant", "result", "what the probe printed", box=None)
     for result in results:
         mark = "[green]✓ equal[/]" if result.is_equal else "[red]✗ differs[/]"
         table.add_row(result.name, mark, result.state.strip() or "(nothing)")
@@ -135,8 +137,8 @@ def verify(
         raise typer.Exit(1)
 
 
-def _run(work: Coroutine[Any, Any, Found]) -> Found:
-    """Run to its end; what the broker says becomes a refusal."""
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine; raises Refusal for an error of the broker."""
     try:
         return asyncio.run(work)
     except (AMQPError, LogEnded, OSError) as error:
@@ -162,9 +164,9 @@ def _pattern(wanted: str) -> str:
     return f"cartwright.{owner}." if name == "*" else f"cartwright.{wanted}."
 
 
-def _is_wanted(event: Logged, patterns: list[str], subject: str) -> bool:
-    named = f"{event.envelope.type}."
-    of_type = not patterns or any(named.startswith(pattern) for pattern in patterns)
+def _matches(event: Logged, patterns: list[str], subject: str) -> bool:
+    name = f"{event.envelope.type}."
+    of_type = not patterns or any(name.startswith(pattern) for pattern in patterns)
     return of_type and subject in ("", event.envelope.subject)
 
 
@@ -184,7 +186,7 @@ def _json(event: Logged) -> str:
 
 
 def _line(event: Logged) -> str:
-    told_of = event.envelope
-    name = told_of.type.removeprefix("cartwright.")
+    envelope = event.envelope
+    name = envelope.type.removeprefix("cartwright.")
     data = json.dumps(json.loads(event.data), ensure_ascii=False, separators=(",", ":"))
-    return f"{told_of.time:%H:%M:%S.%f} {name:<36} {told_of.subject} #{told_of.sequence} {data}"
+    return f"{envelope.time:%H:%M:%S.%f} {name:<36} {envelope.subject} #{envelope.sequence} {data}"

@@ -1,22 +1,22 @@
-"""Outboxes: what services committed and have not sent yet."""
+"""Outboxes: messages that services committed and have not published yet."""
 
 from typing import Any
 
 import typer
 
 from cartwright import output
-from cartwright.dead import OneService, Service, chosen_of, known
+from cartwright.admin_api import connect
+from cartwright.dead_letters import OneService, Service, checked_service, services_of
 from cartwright.output import Json, Reason
-from cartwright.shop import connected
 
-app = typer.Typer(help="What services committed and have not sent yet.")
+app = typer.Typer(help="Show and retry messages that are committed and not yet published.")
 
 
 @app.command()
 def status(service: Service = None, *, json: Json = False) -> None:
-    """Show what waits in each outbox, by routing key, and what found no queue."""
-    shop = connected()
-    found = {name: shop.get(f"/v1/admin/ops/{name}/outbox") for name in chosen_of(service)}
+    """Show what each outbox holds by routing key, and which messages are parked."""
+    api = connect()
+    found = {name: api.get(f"/v1/admin/ops/{name}/outbox") for name in services_of(service)}
     if json:
         output.as_json(found)
         return
@@ -25,13 +25,13 @@ def status(service: Service = None, *, json: Json = False) -> None:
 
 @app.command()
 def retry(service: OneService, reason: Reason, *, json: Json = False) -> None:
-    """Try the messages that found no queue again at once, not only after a minute."""
-    shop = connected()
-    found = shop.post(f"/v1/admin/ops/{known(service)}/outbox/retry", {"reason": reason})
+    """Retry parked messages now; the relay itself retries them every minute."""
+    api = connect()
+    found = api.post(f"/v1/admin/ops/{checked_service(service)}/outbox/retry", {"reason": reason})
     if json:
         output.as_json(found)
         return
-    output.say(f"{found['unparked']} messages are tried again.")
+    output.show(f"The relay retries {found['unparked']} messages.")
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -48,10 +48,10 @@ def _print(found: dict[str, Any]) -> None:
                 key["routing_key"],
                 key["last_error"] or "–",
             )
-    output.say(table)
+    output.show(table)
     parked = [name for name, outbox in found.items() if outbox["parked"]]
     if parked:
-        output.say(
-            "Parked messages found no queue: `make topology`, bring it to the broker, then "
-            f"`cartwright outbox retry --service {parked[0]}`."
+        output.show(
+            "No queue is bound for parked messages: run `make topology`, load it into the broker, "
+            f"then `cartwright outbox retry --service {parked[0]}`."
         )

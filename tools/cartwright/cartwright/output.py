@@ -1,4 +1,4 @@
-"""What people and machines are shown: tables, JSON, short forms of times and money."""
+"""Output for people and machines: tables, JSON, and short forms of times."""
 
 import json
 from collections.abc import Sequence
@@ -15,42 +15,42 @@ from rich.text import Text
 from cartwright.refusals import Refusal
 
 console = Console(highlight=False)
-aside = Console(stderr=True, highlight=False)
+stderr = Console(stderr=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Reason = Annotated[
-    str, typer.Option("--reason", prompt="Why", help="Why; it stays in the audit trail for good.")
+    str, typer.Option("--reason", prompt="Reason", help="The reason, for the audit trail.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether it is meant.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not prompt for confirmation.")]
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 
 def as_json(found: Any) -> None:
-    """Print what was found as it came."""
+    """Print a value as indented JSON."""
     print(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 class Listing(Table):
-    """A table whose cells are shown as they are: what the shop says is never read as markup."""
+    """A table that shows its cells literally: texts of the shop are never read as markup."""
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
-        """Add a row; strings stand for themselves, `styled` makes others."""
+        """Add a row of literal strings, or of texts made by `styled`."""
         plain = (Text(cell) if isinstance(cell, str) else cell for cell in cells)
         super().add_row(*plain, **options)
 
 
 def styled(markup: str) -> Text:
-    """A cell or line with rich's markup; never of what the shop says."""
+    """A cell or line with rich's markup; never of a text of the shop."""
     return Text.from_markup(markup)
 
 
-def say(line: str | RenderableType) -> None:
-    """Print a sentence or a table; a sentence is not broken, so that it can be copied."""
+def show(line: str | RenderableType) -> None:
+    """Print a line or a table; a line is not wrapped, so that it can be copied."""
     console.print(line, markup=False, soft_wrap=isinstance(line, str | Text))
 
 
 def table(*columns: str, title: str | None = None) -> Listing:
-    """A table without frames; a column whose name begins with `>` is aligned to the right."""
+    """A table without a frame; `>` before a column's name aligns it to the right."""
     made = Listing(box=box.SIMPLE_HEAD, title=title, title_justify="left", header_style="bold")
     for name in columns:
         right = name.startswith(">")
@@ -60,26 +60,26 @@ def table(*columns: str, title: str | None = None) -> Listing:
     return made
 
 
-def confirmed(question: str, *, yes: bool) -> None:
-    """Ask before something is done that cannot be undone."""
+def confirm(question: str, *, yes: bool) -> None:
+    """Prompt before an action that cannot be undone; raises Refusal on "no"."""
     if not yes and not typer.confirm(question):
         raise Refusal("nothing was done.")
 
 
 def progress() -> Progress:
-    """A progress bar beside the output, so that JSON stays clean."""
+    """A progress bar on stderr, so that stdout holds the JSON alone."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        console=aside,
+        console=stderr,
         transient=True,
     )
 
 
-def instant(value: str | None) -> str:
-    """A time of the shop as `2026-03-01 12:00:00`, in UTC."""
+def timestamp(value: str | None) -> str:
+    """An ISO 8601 time as `2026-03-01 12:00:00`, in UTC."""
     if value is None:
         return "–"
     return datetime.fromisoformat(value).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -91,15 +91,15 @@ def clock(value: str) -> str:
 
 
 def ago(value: str | None) -> str:
-    """How long ago it was, or in how long it will be."""
+    """A time relative to now: `5 min ago`, `in 2 h`."""
     if value is None:
         return "–"
     seconds = (datetime.now(UTC) - datetime.fromisoformat(value)).total_seconds()
-    return f"in {span(-seconds)}" if seconds < 0 else f"{span(seconds)} ago"
+    return f"in {duration(-seconds)}" if seconds < 0 else f"{duration(seconds)} ago"
 
 
-def span(seconds: float | None) -> str:
-    """A span as people say it: `12 ms`, `3.2 s`, `5 min`, `2 h`, `3 d`."""
+def duration(seconds: float | None) -> str:
+    """A duration in its largest unit: `12 ms`, `3.2 s`, `5 min`, `2 h`, `3 d`."""
     if seconds is None:
         return "–"
     if seconds < 1:
@@ -110,18 +110,13 @@ def span(seconds: float | None) -> str:
     return f"{seconds:.1f} s"
 
 
-def money(amount: int | None, currency: str) -> str:
-    """Minor units with their currency, as they are counted."""
-    return "–" if amount is None else f"{amount} {currency}"
-
-
-def listed(values: Sequence[object]) -> str:
-    """Several words in a cell."""
+def joined(values: Sequence[object]) -> str:
+    """Values in one cell, with commas; a dash for none."""
     return ", ".join(str(value) for value in values) or "–"
 
 
-def moment(text: str, now: datetime | None = None) -> datetime:
-    """A time as people type it: ISO 8601, or `15m`, `2h`, `7d` for so long ago. Raises Refusal."""
+def parse_time(text: str, now: datetime | None = None) -> datetime:
+    """Read ISO 8601, or `15m`, `2h`, `7d` for a time before now. Raises Refusal."""
     units = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
     if text and text[-1] in units and text[:-1].isdigit():
         return (now or datetime.now(UTC)) - timedelta(seconds=int(text[:-1]) * units[text[-1]])

@@ -1,13 +1,13 @@
-"""Who is at the keyboard, and who else may be: login, logout, create-admin."""
+"""Accounts of operators: login, logout, create-admin."""
 
 from typing import Annotated, Any
 
 import typer
 
 from cartwright import output, session
+from cartwright.admin_api import AdminApi, connect
 from cartwright.output import Json
 from cartwright.refusals import Refusal
-from cartwright.shop import Shop, connected
 
 EMAIL = typer.Option(prompt="E-mail", envvar="CARTWRIGHT_EMAIL", help="The e-mail of your login.")
 ADMIN = "admin"
@@ -25,19 +25,18 @@ def login(
             prompt=True,
             hide_input=True,
             envvar="CARTWRIGHT_PASSWORD",
-            help="Better typed when asked for than on the command line.",
+            help="Omit it to be prompted: the shell's history does not store it then.",
         ),
     ],
 ) -> None:
-    """Log in; the session is kept in a file that only you can read."""
-    session.keep(session.log_in(url, email, password))
-    output.say(f"Logged in to {url} as {email}. `cartwright doctor` is a good start.")
+    """Log in; the session is stored in a file that only you can read."""
+    session.save(session.log_in(url, email, password))
+    output.show(f"Logged in to {url} as {email}. `cartwright doctor` checks the suite.")
 
 
 def logout() -> None:
-    """End the session and forget it."""
-    done = session.forget()
-    output.say("Logged out." if done else "Nobody was logged in.")
+    """Revoke the session and delete its file."""
+    output.show("Logged out." if session.log_out() else "You were not logged in.")
 
 
 def create_admin(
@@ -49,7 +48,7 @@ def create_admin(
             hide_input=True,
             confirmation_prompt=True,
             envvar="CARTWRIGHT_NEW_PASSWORD",
-            help="At least 15 characters; better typed when asked for.",
+            help="At least 15 characters; omit it to be prompted.",
         ),
     ],
     first_name: Annotated[str, typer.Option(help="Their first name.")] = "Shop",
@@ -57,38 +56,38 @@ def create_admin(
     *,
     json: Json = False,
 ) -> None:
-    """Make an administrator of an account whose e-mail address is verified.
+    """Grant the administrator role to an account whose e-mail address is verified.
 
-    An address without an account is registered first; verify it by the link that is mailed to it,
-    and run the command again.
+    An address without an account is registered first; verify it by the link in the mail, and run
+    the command again.
 
-    The very first one is made by `python -m identity migrate`, from BOOTSTRAP_ADMIN_EMAIL and
+    `python -m identity migrate` creates the first administrator, from BOOTSTRAP_ADMIN_EMAIL and
     BOOTSTRAP_ADMIN_PASSWORD.
     """
-    shop = connected()
-    user = _find(shop, email)
+    api = connect()
+    user = _find(api, email)
     if user is None:
         names = {"first_name": first_name, "last_name": last_name}
-        shop.post("/v1/auth/register", {"email": email, "password": password, **names})
+        api.post("/v1/auth/register", {"email": email, "password": password, **names})
         raise Refusal(
-            f"{email} is registered and no administrator yet: verify the address by the link that"
-            " is mailed to it, then run create-admin again."
+            f"{email} is registered and not yet an administrator: verify the address by the link"
+            " in the mail, then run create-admin again."
         )
     path = f"/v1/admin/users/{user['id']}"
-    answer = shop.request("GET", path)
+    answer = api.request("GET", path)
     roles = sorted({*answer.json()["roles"], ADMIN})
-    found = shop.request(
+    found = api.request(
         "PUT", f"{path}/roles", json={"roles": roles}, headers={"If-Match": answer.headers["ETag"]}
     ).json()
     if json:
         output.as_json(found)
         return
-    output.say(
-        f"{email} (whose password stays as it was) is an administrator:"
-        f" {output.listed(found['roles'])}."
+    output.show(
+        f"{email} (with an unchanged password) is an administrator:"
+        f" {output.joined(found['roles'])}."
     )
 
 
-def _find(shop: Shop, email: str) -> dict[str, Any] | None:
-    found = shop.get("/v1/admin/users", email=email)["items"]
+def _find(api: AdminApi, email: str) -> dict[str, Any] | None:
+    found = api.get("/v1/admin/users", email=email)["items"]
     return found[0] if found else None

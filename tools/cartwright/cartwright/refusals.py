@@ -1,5 +1,5 @@
-"""The situations in which the command stops and says what to type next."""
+"""The error that ends a command with a message instead of a traceback."""
 
 
 class Refusal(Exception):
-    """Something the person at the keyboard can mend; the message says how."""
+    """A situation that the operator can correct; the message states how."""

@@ -1,4 +1,4 @@
-"""Sending made-up histories to one queue in awkward ways, and comparing what comes of them."""
+"""Test histories for a subscriber: sent duplicated, late and reordered, then compared."""
 
 import asyncio
 import json
@@ -19,15 +19,15 @@ from contracts.catalogue import Entry
 from contracts.envelope import Envelope
 from subscriber.queues import WORK, Names
 
-Made = tuple[Envelope, bytes]
+TestEvent = tuple[Envelope, bytes]
 
-# Seconds between two questions to the probe, which may be a program that starts slowly.
-PAUSE = 0.5
+# Seconds between two runs of the probe, which may be a program that starts slowly.
+PROBE_INTERVAL = 0.5
 MILLISECOND = 1000
 
 
 def changes(pairs: Iterable[str]) -> dict[str, Any]:
-    """`NAME=JSON` pairs as fields; text needs no quotes. Raises Refusal on one without `=`."""
+    """Read `NAME=JSON` pairs; text needs no quotes. Raises Refusal on a pair without `=`."""
     found = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -40,8 +40,8 @@ def changes(pairs: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def event_of(entry: Entry, fields: dict[str, Any], sequence: int) -> Made:
-    """An event made from its example, with an id of its own; raises ValueError when it is none."""
+def event_of(entry: Entry, fields: dict[str, Any], sequence: int) -> TestEvent:
+    """Build an event from its example, with a new id; raises ValueError for invalid fields."""
     envelope, _ = structured.read(entry.example)
     event = entry.message.model_validate_json(json.dumps(entry.data | fields))
     now = datetime.now(UTC)
@@ -60,8 +60,8 @@ def _uuid7(now: datetime) -> UUID:
     return UUID(int=(milliseconds << 80) | (7 << 76) | (uuid4().int & ((1 << 76) - 1)))
 
 
-async def send(url: str, queue: str, events: Sequence[Made]) -> None:
-    """Put events into one's own queue, in this order, through its own exchange."""
+async def send(url: str, queue: str, events: Sequence[TestEvent]) -> None:
+    """Publish events to the user's own queue, in this order, through its retry exchange."""
     names = Names(_system_of(url), queue)
     connection = await aio_pika.connect(url)
     async with connection:
@@ -88,7 +88,7 @@ def _system_of(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a reader made of one history: the probe's words, with the subject left out."""
+    """The subscriber's state after one history: the probe's output without the subject."""
 
     name: str
     state: str
@@ -97,7 +97,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """One history sent in every way to a running subscriber. `within` is in seconds."""
+    """One history, sent to a running subscriber in every variant. `within` is in seconds."""
 
     url: str
     queue: str
@@ -107,26 +107,26 @@ class Rehearsal:
     seed: int
 
     async def all(self, begin: Callable[[str], None]) -> list[Result]:
-        """Send the plain history, then every other way; the plain one's end is the measure."""
+        """Send the plain history, then every variant, whose state must equal the plain one's."""
         begin("plain")
         subject, events = self._history()
-        untouched = await self._state(subject)
+        initial = await self._state(subject)
         await send(self.url, self.queue, events)
-        plain = await self._settled(subject, untouched)
-        results = [Result("plain", plain, is_equal=plain != untouched)]
-        for name, way in WAYS.items():
+        plain = await self._settled(subject, initial)
+        results = [Result("plain", plain, is_equal=plain != initial)]
+        for name, vary in VARIANTS.items():
             begin(name)
             subject, events = self._history()
             shuffle = random.Random(self.seed)  # noqa: S311
-            for part in way(events, shuffle):
+            for part in vary(events, shuffle):
                 await send(self.url, self.queue, part)
             state = await self._until(subject, lambda state: _is(state, plain))
-            # Equal once is not enough: what is still on its way may spoil it.
-            again = await self._stays(subject) if state == plain else state
-            results.append(Result(name, again, is_equal=again == plain))
+            # Equal once is not enough: events that are still in the queue may change it.
+            final = await self._stable(subject) if state == plain else state
+            results.append(Result(name, final, is_equal=final == plain))
         return results
 
-    def _history(self) -> tuple[str, list[Made]]:
+    def _history(self) -> tuple[str, list[TestEvent]]:
         subject = str(_uuid7(datetime.now(UTC)))
         field = self.entries[0].message.subject_field
         return subject, [
@@ -134,30 +134,30 @@ class Rehearsal:
             for number, entry in enumerate(self.entries, start=1)
         ]
 
-    async def _settled(self, subject: str, untouched: str) -> str:
-        """What the probe prints once it says something and twice the same."""
-        await self._until(subject, lambda state: _is_not(state, untouched))
-        return await self._stays(subject)
+    async def _settled(self, subject: str, initial: str) -> str:
+        """The state once it differs from the initial one and is stable."""
+        await self._until(subject, lambda state: _is_not(state, initial))
+        return await self._stable(subject)
 
-    async def _stays(self, subject: str) -> str:
-        """What the probe prints when the queue is empty and it has not changed since."""
+    async def _stable(self, subject: str) -> str:
+        """The state once two probes agree and the queue is empty."""
         before = await self._state(subject)
 
-        async def steady(state: str) -> bool:
+        async def unchanged(state: str) -> bool:
             nonlocal before
             same, before = state == before, state
             return same and await self._is_empty()
 
-        return await self._until(subject, steady)
+        return await self._until(subject, unchanged)
 
-    async def _until(self, subject: str, enough: Callable[[str], Awaitable[bool]]) -> str:
-        """The state once it is enough, or the last one seen when the time is over."""
+    async def _until(self, subject: str, condition: Callable[[str], Awaitable[bool]]) -> str:
+        """The state once a condition holds, or the last one when the time is over."""
         deadline = asyncio.get_running_loop().time() + self.within
         while True:
             state = await self._state(subject)
-            if await enough(state) or asyncio.get_running_loop().time() > deadline:
+            if await condition(state) or asyncio.get_running_loop().time() > deadline:
                 return state
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(PROBE_INTERVAL)
 
     async def _state(self, subject: str) -> str:
         command = self.probe.replace("{subject}", shlex.quote(subject).strip("'"))
@@ -187,32 +187,32 @@ async def _is_not(state: str, wanted: str) -> bool:
     return state != wanted
 
 
-Way = Callable[[list[Made], random.Random], Sequence[Sequence[Made]]]
+Variant = Callable[[list[TestEvent], random.Random], Sequence[Sequence[TestEvent]]]
 
 
-def _duplicates(events: list[Made], _: random.Random) -> Sequence[Sequence[Made]]:
+def _duplicates(events: list[TestEvent], _: random.Random) -> Sequence[Sequence[TestEvent]]:
     """Each event twice in a row."""
     return [[each for each in events for _ in range(2)]]
 
 
-def _late(events: list[Made], _: random.Random) -> Sequence[Sequence[Made]]:
-    """The whole history, and all of it again afterwards, the oldest last."""
+def _late(events: list[TestEvent], _: random.Random) -> Sequence[Sequence[TestEvent]]:
+    """The whole history, then all of it again in reverse."""
     return [events, list(reversed(events))]
 
 
-def _reordered(events: list[Made], _: random.Random) -> Sequence[Sequence[Made]]:
+def _reordered(events: list[TestEvent], _: random.Random) -> Sequence[Sequence[TestEvent]]:
     """Every event once, the newest first."""
     return [list(reversed(events))]
 
 
-def _storm(events: list[Made], shuffle: random.Random) -> Sequence[Sequence[Made]]:
+def _shuffled(events: list[TestEvent], shuffle: random.Random) -> Sequence[Sequence[TestEvent]]:
     """Every event three times, in any order."""
     return [shuffle.sample(events * 3, len(events) * 3)]
 
 
-WAYS: dict[str, Way] = {
+VARIANTS: dict[str, Variant] = {
     "duplicates": _duplicates,
     "late repeats": _late,
     "reordered": _reordered,
-    "all at once": _storm,
+    "all at once": _shuffled,
 }

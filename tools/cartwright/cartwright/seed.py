@@ -1,4 +1,4 @@
-"""The sample shop, made through the public API."""
+"""`cartwright seed`: create the sample shop through the public API."""
 
 import asyncio
 from typing import Annotated
@@ -27,16 +27,18 @@ def seed(
     *,
     json: Json = False,
 ) -> None:
-    """Fill an empty shop with the sample goods, people and terms; a second time changes nothing.
+    """Fill an empty shop with sample products, people and terms; a repetition changes nothing.
 
-    The passwords of the sample people are derived from the administrator's, so it is asked for.
+    The passwords of the sample people are derived from the administrator's.
     """
-    # Loaded only where it is used: every command would wait for the runner's packages.
+    # Imported here, because every other command would load the runner's packages too.
     from suite.refusals import Refusal as ShopRefusal  # noqa: PLC0415
     from suite.shop.seeding import seed as fill  # noqa: PLC0415
 
     try:
-        shop = asyncio.run(fill(url, email, password, lambda step: output.aside.print(f"· {step}")))
+        shop = asyncio.run(
+            fill(url, email, password, lambda step: output.stderr.print(f"· {step}"))
+        )
     except ShopRefusal as refusal:
         raise Refusal(str(refusal)) from None
     if json:
@@ -46,4 +48,4 @@ def seed(
     table = output.table("role", "e-mail", "password", title="Who can log in")
     for each in shop.logins:
         table.add_row(each.role, each.email, each.password)
-    output.say(table)
+    output.show(table)

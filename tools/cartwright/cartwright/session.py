@@ -1,7 +1,7 @@
-"""Who is at the keyboard: where the shop is and the tokens of the login, in a file only they read.
+"""The operator's login: the shop's address and the tokens, in a file that only its owner reads.
 
 `CARTWRIGHT_URL` with `CARTWRIGHT_TOKEN`, or with `CARTWRIGHT_EMAIL` and `CARTWRIGHT_PASSWORD`,
-stands in for the file; so a job needs none.
+replaces the file, for jobs.
 """
 
 import json
@@ -17,12 +17,12 @@ from cartwright.refusals import Refusal
 
 TIME_LIMIT = httpx.Timeout(30.0, connect=5.0)
 REFRESH_BEFORE = 30.0
-HOW = "type `cartwright login --url http://… --email you@…` first."
+LOGIN_HINT = "type `cartwright login --url http://… --email you@…` first."
 
 
 @dataclass
 class Session:
-    """A login: `expires_at` (seconds since 1970) is when the access token ends."""
+    """A login; its access token expires at `expires_at`, in seconds since 1970."""
 
     url: str
     email: str
@@ -32,34 +32,34 @@ class Session:
 
 
 def file() -> Path:
-    """Where the login is kept."""
+    """The file of the stored login."""
     home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(home) / "cartwright" / "session.json"
 
 
 def current() -> Session:
-    """The login to act with, renewed when it is about to end. Raises Refusal when there is none."""
+    """Return the login, refreshed when it is about to expire. Raises Refusal when there is none."""
     url = os.environ.get("CARTWRIGHT_URL", "").rstrip("/")
     if token := os.environ.get("CARTWRIGHT_TOKEN"):
         return Session(_required(url), "", token, expires_at=float("inf"))
     email, password = os.environ.get("CARTWRIGHT_EMAIL"), os.environ.get("CARTWRIGHT_PASSWORD")
     if email and password:
         return log_in(_required(url), email, password)
-    kept = _read()
-    if kept.expires_at - REFRESH_BEFORE < time.time():
-        kept = _refreshed(kept)
-        keep(kept)
-    return kept
+    stored = _read()
+    if stored.expires_at - REFRESH_BEFORE < time.time():
+        stored = _refreshed(stored)
+        save(stored)
+    return stored
 
 
 def log_in(url: str, email: str, password: str) -> Session:
     """Log in at the shop behind `url`; raises Refusal."""
     body = {"email": email, "password": password}
-    return _with_tokens(url.rstrip("/"), email, _ask(url, "/v1/auth/login", body))
+    return _with_tokens(url.rstrip("/"), email, _post(url, "/v1/auth/login", body))
 
 
-def keep(session: Session) -> None:
-    """Write the login where only its owner may read it."""
+def save(session: Session) -> None:
+    """Store the login in a file that only its owner can read."""
     place = file()
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = place.with_suffix(".new")
@@ -70,13 +70,13 @@ def keep(session: Session) -> None:
     fresh.replace(place)
 
 
-def forget() -> bool:
-    """End the session at the shop and drop the file; False when nobody was logged in."""
+def log_out() -> bool:
+    """Delete the file and revoke the session; False when there was no login."""
     if not file().exists():
         return False
-    kept = _read()
+    stored = _read()
     file().unlink()
-    _ask(kept.url, "/v1/auth/logout", {"refresh_token": kept.refresh_token})
+    _post(stored.url, "/v1/auth/logout", {"refresh_token": stored.refresh_token})
     return True
 
 
@@ -90,17 +90,17 @@ def _read() -> Session:
     try:
         return Session(**json.loads(file().read_text()))
     except FileNotFoundError:
-        raise Refusal(f"you are not logged in: {HOW}") from None
+        raise Refusal(f"you are not logged in: {LOGIN_HINT}") from None
     except (OSError, ValueError, TypeError):
-        raise Refusal(f"{file()} cannot be read: {HOW}") from None
+        raise Refusal(f"{file()} cannot be read: {LOGIN_HINT}") from None
 
 
-def _refreshed(kept: Session) -> Session:
+def _refreshed(stored: Session) -> Session:
     try:
-        answer = _ask(kept.url, "/v1/auth/refresh", {"refresh_token": kept.refresh_token})
+        answer = _post(stored.url, "/v1/auth/refresh", {"refresh_token": stored.refresh_token})
     except Refusal as refusal:
-        raise Refusal(f"your login has ended ({refusal}): {HOW}") from None
-    return _with_tokens(kept.url, kept.email, answer)
+        raise Refusal(f"your login has expired ({refusal}): {LOGIN_HINT}") from None
+    return _with_tokens(stored.url, stored.email, answer)
 
 
 def _with_tokens(url: str, email: str, answer: dict[str, Any]) -> Session:
@@ -108,21 +108,21 @@ def _with_tokens(url: str, email: str, answer: dict[str, Any]) -> Session:
     return Session(url, email, answer["access_token"], answer["refresh_token"], ends)
 
 
-def _ask(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def _post(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     try:
         answer = httpx.post(f"{url.rstrip('/')}{path}", json=body, timeout=TIME_LIMIT)
     except httpx.HTTPError as error:
         raise Refusal(f"{url} does not answer ({error}); is the suite up?") from None
     if answer.is_error:
-        raise Refusal(detail_of(answer))
+        raise Refusal(problem_of(answer))
     found: dict[str, Any] = answer.json() if answer.content else {}
     return found
 
 
-def detail_of(answer: httpx.Response) -> str:
-    """What a problem document says, and its code."""
+def problem_of(answer: httpx.Response) -> str:
+    """The detail and code of a problem document, or else the status."""
     try:
-        told = answer.json()
-        return f"{told['detail']} ({told['code']})"
+        problem = answer.json()
+        return f"{problem['detail']} ({problem['code']})"
     except (ValueError, KeyError, TypeError):
         return f"{answer.request.url.path} was answered with {answer.status_code}"

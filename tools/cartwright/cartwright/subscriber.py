@@ -1,4 +1,4 @@
-"""`cartwright subscriber`: give another system its access to events, show it, take it away."""
+"""`cartwright subscriber`: grant other systems access to events, list it, revoke it."""
 
 from typing import Annotated
 
@@ -7,13 +7,13 @@ from rich.console import Console
 from rich.table import Table
 
 from cartwright import access
-from cartwright.shop import connected
+from cartwright.admin_api import connect
 
 app = typer.Typer(
-    help="Other systems: their broker user and queues, and their access to the feed.",
+    help="Grant and revoke other systems' broker users, queues and access to the feed.",
     no_args_is_help=True,
 )
-told = Console(stderr=True, highlight=False)
+stderr = Console(stderr=True, highlight=False)
 
 Api = Annotated[
     str,
@@ -36,7 +36,7 @@ Amqp = Annotated[
 ]
 FeedToo = Annotated[
     bool,
-    typer.Option("--feed/--no-feed", help="Its access to the HTTP feed too, as who you are."),
+    typer.Option("--feed/--no-feed", help="Also its access to the HTTP feed, with your login."),
 ]
 Name = Annotated[str, typer.Argument(help="The other system: a-z, 0-9 and _.")]
 
@@ -46,43 +46,43 @@ def add(
     name: Name,
     api: Api,
     amqp: Amqp = "",
-    queue: Annotated[list[str] | None, typer.Option(help="A queue to make; once for each.")] = None,
+    queue: Annotated[list[str] | None, typer.Option(help="A new queue; may be repeated.")] = None,
     type_: Annotated[
-        list[str] | None, typer.Option("--type", help="What it may read of the feed: orders.*")
+        list[str] | None, typer.Option("--type", help="Types it may read from the feed: orders.*")
     ] = None,
     max_length: Annotated[
-        int, typer.Option(min=1, help="Events a queue keeps before its oldest are dropped.")
+        int, typer.Option(min=1, help="Events a queue holds before the oldest are dropped.")
     ] = 100_000,
     *,
     feed: FeedToo = True,
 ) -> None:
-    """Make a broker user and queues for another system, and a token for the feed.
+    """Create a broker user and queues for another system, and a token for the feed.
 
-    Prints both as shell exports, once: they are stored nowhere else. Adding a system again gives it
-    a new password and token; what waits in its queues stays.
+    Prints both as shell exports, once: they are stored nowhere else. Adding a system again issues
+    a new password and token; its queues and their events stay.
     """
     with access.broker(api, amqp) as broker:
         granted = broker.add(name, queue or ["events"], max_length)
     print(f"export CARTWRIGHT_AMQP_URL={granted.url}")
-    told.print(f"[green]✓[/] {name} may hear events on ext.{name}.{granted.queue}")
+    stderr.print(f"[green]✓[/] {name} may consume events from ext.{name}.{granted.queue}")
     for each in granted.unordered:
-        told.print(
-            f"[yellow]![/] {each} was made without a single active consumer and may deliver out of "
-            "order after a lost connection: docs/subscribing.md says how to replace it"
+        stderr.print(
+            f"[yellow]![/] {each} has no single active consumer and may deliver out of order after "
+            "a lost connection: docs/subscribing.md explains how to replace it"
         )
     if feed:
         body = {"types": type_ or ["*"], "reason": "cartwright subscriber add"}
-        shop = connected()
-        made = shop.request("PUT", f"/v1/admin/subscribers/{name}", json=body).json()
+        admin = connect()
+        made = admin.request("PUT", f"/v1/admin/subscribers/{name}", json=body).json()
         print(f"export CARTWRIGHT_FEED_TOKEN={made['token']}")
-        told.print(
-            f"[green]✓[/] {name} may read {', '.join(made['types'])} of {shop.url}/v1/events"
+        stderr.print(
+            f"[green]✓[/] {name} may read {', '.join(made['types'])} from {admin.url}/v1/events"
         )
 
 
 @app.command("list")
 def show(api: Api) -> None:
-    """List the other systems that have a user on the broker, and what waits for them."""
+    """List the other systems with a broker user, and the events ready in their queues."""
     table = Table("system", "queue", "waiting", "dead", box=None)
     with access.broker(api) as broker:
         waiting = {system: broker.waiting(system) for system in broker.systems()}
@@ -95,10 +95,10 @@ def show(api: Api) -> None:
 
 @app.command()
 def remove(name: Name, api: Api, *, feed: FeedToo = True) -> None:
-    """Take a system's user, queues and token away, with all that waits in them."""
+    """Delete a system's user, queues and token, with the events in its queues."""
     with access.broker(api) as broker:
         for queue in broker.remove(name):
-            told.print(f"  removed {queue}")
+            stderr.print(f"  removed {queue}")
     if feed:
-        connected().request("DELETE", f"/v1/admin/subscribers/{name}")
-    told.print(f"[green]✓[/] {name} hears nothing any more")
+        connect().request("DELETE", f"/v1/admin/subscribers/{name}")
+    stderr.print(f"[green]✓[/] {name} has no access any more")

@@ -1,4 +1,4 @@
-"""A shop on a broker and a database of these tests' own."""
+"""Fixtures of the subscriber library: a virtual host, a database and a publishing shop."""
 
 from foreign import engine, shop, vhost
 

@@ -1,4 +1,4 @@
-"""The command line explains itself, keeps its login to itself and says what to type next."""
+"""The command line: its help, its stored login, its checks and its confirmations."""
 
 import json
 import shlex
@@ -14,14 +14,14 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from cartwright import doctor, output, session
+from cartwright.admin_api import SERVICES
 from cartwright.cli import app
-from cartwright.dead import known
+from cartwright.dead_letters import checked_service
 from cartwright.refusals import Refusal
 from cartwright.session import Session
-from cartwright.shop import SERVICES
 
-# What other systems need has its own page, docs/subscribing.md.
-OTHERS = {"events", "subscriber"}
+# docs/subscribing.md holds the examples of these commands.
+ON_ANOTHER_PAGE = {"events", "subscriber"}
 HERE = Path(__file__).resolve()
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -33,15 +33,15 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"CARTWRIGHT_{name}", raising=False)
 
 
-def test_help_names_the_purpose() -> None:
+def test_help_states_the_purpose() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "cartwright", "--help"], capture_output=True, text=True, check=True
     )
-    assert "See what every order" in done.stdout
+    assert "Inspect and repair the orders" in done.stdout
 
 
 def commands(group: object, *path: str) -> Iterator[tuple[str, ...]]:
-    """Every command there is, as it is typed."""
+    """Every command with its group, as it is typed."""
     inner = getattr(group, "commands", None)
     if inner is None:
         yield path
@@ -50,22 +50,22 @@ def commands(group: object, *path: str) -> Iterator[tuple[str, ...]]:
         yield from commands(command, *path, name)
 
 
-def mine(whole: object) -> list[tuple[str, ...]]:
-    """The commands this page speaks of."""
-    return [path for path in commands(whole) if path[0] not in OTHERS]
+def documented(whole: object) -> list[tuple[str, ...]]:
+    """The commands whose examples the README holds."""
+    return [path for path in commands(whole) if path[0] not in ON_ANOTHER_PAGE]
 
 
 def examples() -> list[list[str]]:
-    """The lines of the README's shell blocks that type this command, without its name."""
+    """The arguments of each `cartwright` line in the README's shell blocks."""
     lines = (HERE.parents[1] / "README.md").read_text().splitlines()
     typed = [line for line in lines if line.startswith("cartwright ")]
     return [shlex.split(line, comments=True)[1:] for line in typed]
 
 
-def test_every_command_has_an_example_that_can_be_typed() -> None:
+def test_every_command_has_an_example_that_parses() -> None:
     whole = get_command(app)
     shown = examples()
-    for path in mine(whole):
+    for path in documented(whole):
         own = [line for line in shown if tuple(line[: len(path)]) == path]
         assert own, f"`{' '.join(path)}` has no example"
     for line in shown:
@@ -76,24 +76,24 @@ def test_every_command_has_an_example_that_can_be_typed() -> None:
         assert parsed.params is not None
 
 
-def test_every_command_says_what_it_does_and_speaks_json() -> None:
-    quiet = {("login",), ("logout",)}
-    for path in mine(get_command(app)):
-        told = CliRunner().invoke(app, [*path, "--help"])
-        assert told.exit_code == 0, told.output
-        assert ("--json" in told.output) == (path not in quiet), path
+def test_every_command_has_help_and_json_output() -> None:
+    without_json = {("login",), ("logout",)}
+    for path in documented(get_command(app)):
+        shown = CliRunner().invoke(app, [*path, "--help"])
+        assert shown.exit_code == 0, shown.output
+        assert ("--json" in shown.output) == (path not in without_json), path
 
 
-def test_the_login_is_kept_where_nobody_else_reads_it() -> None:
-    kept = Session("http://shop", "ada@example.com", "secret a", "secret r", 4_000_000_000.0)
-    session.keep(kept)
+def test_the_stored_login_is_readable_by_its_owner_alone() -> None:
+    login = Session("http://shop", "ada@example.com", "secret a", "secret r", 4_000_000_000.0)
+    session.save(login)
 
     assert session.file().stat().st_mode & 0o777 == 0o600
-    assert session.current() == kept
-    assert "secret" not in repr(kept)
+    assert session.current() == login
+    assert "secret" not in repr(login)
 
 
-def test_without_a_login_it_says_what_to_type() -> None:
+def test_without_a_login_the_error_names_the_login_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "cartwright", "doctor"], capture_output=True, text=True, check=False
     )
@@ -102,7 +102,7 @@ def test_without_a_login_it_says_what_to_type() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_shop_that_does_not_answer_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_gateway_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARTWRIGHT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("CARTWRIGHT_TOKEN", "t")
     done = CliRunner().invoke(app, ["saga", "list"])
@@ -110,22 +110,22 @@ def test_a_shop_that_does_not_answer_is_a_refusal(monkeypatch: pytest.MonkeyPatc
     assert "does not answer" in str(done.exception)
 
 
-def test_the_services_are_those_of_the_house() -> None:
+def test_the_list_of_services_matches_the_repository() -> None:
     folder = HERE.parents[3] / "services"
     assert set(SERVICES) == {each.name for each in folder.iterdir() if each.is_dir()}
     with pytest.raises(Refusal, match="there is no service tea"):
-        known("tea")
+        checked_service("tea")
 
 
-def test_times_are_typed_as_people_say_them() -> None:
-    assert output.moment("2h", NOW) == datetime(2026, 3, 1, 10, tzinfo=UTC)
-    assert output.moment("2026-03-01T12:00:00Z") == NOW
-    assert output.moment("2026-03-01") == datetime(2026, 3, 1, tzinfo=UTC)
+def test_a_time_is_read_as_iso_8601_or_relative_to_now() -> None:
+    assert output.parse_time("2h", NOW) == datetime(2026, 3, 1, 10, tzinfo=UTC)
+    assert output.parse_time("2026-03-01T12:00:00Z") == NOW
+    assert output.parse_time("2026-03-01") == datetime(2026, 3, 1, tzinfo=UTC)
     with pytest.raises(Refusal, match="not a time"):
-        output.moment("yesterday")
+        output.parse_time("yesterday")
 
 
-def test_what_the_shop_says_is_never_markup() -> None:
+def test_texts_of_the_shop_are_never_read_as_markup() -> None:
     table = output.table("a")
     table.add_row("[red]not red[/red] [/]")
     console = Console(width=80)
@@ -134,7 +134,7 @@ def test_what_the_shop_says_is_never_markup() -> None:
     assert "[red]not red[/red] [/]" in shown.get()
 
 
-def standing(**changes: object) -> dict[str, object]:
+def healthy_report(**changes: object) -> dict[str, object]:
     queues = [{"name": "svc.orders", "ready": 0, "consumers": 1}]
     queues.append({"name": "svc.orders.dead", "ready": 0, "consumers": 0})
     return {
@@ -153,7 +153,7 @@ def standing(**changes: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "detail"),
     [
         ({"revision": "0001"}, "schema"),
         ({"last_inbox_day": "2026-03-01"}, "tomorrow"),
@@ -169,14 +169,14 @@ def standing(**changes: object) -> dict[str, object]:
                     {"name": "svc.orders.dead", "ready": 0, "consumers": 0},
                 ]
             },
-            "nobody takes",
+            "no consumer",
         ),
     ],
 )
-def test_the_doctor_finds_each_illness(changes: dict[str, object], says: str) -> None:
-    assert list(doctor.examined(standing(), NOW)) == []
-    found = list(doctor.examined(standing(**changes), NOW))
-    assert any(says in finding.says and finding.do for finding in found), json.dumps(changes)
+def test_the_doctor_detects_each_fault(changes: dict[str, object], detail: str) -> None:
+    assert list(doctor.diagnose(healthy_report(), NOW)) == []
+    found = list(doctor.diagnose(healthy_report(**changes), NOW))
+    assert any(detail in each.detail and each.fix for each in found), json.dumps(changes)
 
 
 @pytest.mark.parametrize(
@@ -188,9 +188,9 @@ def test_the_doctor_finds_each_illness(changes: dict[str, object], says: str) ->
         "replay --service cart --from 0 --force",
     ],
 )
-def test_nothing_is_undone_without_being_meant(line: str) -> None:
+def test_an_irreversible_command_needs_a_confirmation(line: str) -> None:
     typed = [*shlex.split(line), "--reason", "why not"]
-    asked = CliRunner().invoke(app, typed, input="n\n")
-    assert "nothing was done" in str(asked.exception)
-    meant = CliRunner().invoke(app, [*typed, "--yes"])
-    assert "not logged in" in str(meant.exception)
+    declined = CliRunner().invoke(app, typed, input="n\n")
+    assert "nothing was done" in str(declined.exception)
+    confirmed = CliRunner().invoke(app, [*typed, "--yes"])
+    assert "not logged in" in str(confirmed.exception)

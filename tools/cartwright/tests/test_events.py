@@ -1,4 +1,4 @@
-"""Watching events, sending one to oneself, and trying good and bad subscribers out."""
+"""Following events, sending a test event, and verifying correct and faulty subscribers."""
 
 import asyncio
 import json
@@ -27,14 +27,14 @@ PROBE = """
 import asyncio, asyncpg, sys
 async def main():
     connection = await asyncpg.connect(sys.argv[1])
-    rows = await connection.fetch("select told from orders where id = $1::uuid", sys.argv[2])
-    print(rows and rows[0]["told"] or "")
+    events = await connection.fetchval("select told from orders where id = $1::uuid", sys.argv[2])
+    print(events or "")
 asyncio.run(main())
 """
 
 
 async def run(*arguments: str, url: str = "") -> tuple[int, str]:
-    """The command in a process of its own, so that our own loop goes on."""
+    """Run the command in its own process, so that this event loop continues."""
     settings = os.environ | {"CARTWRIGHT_AMQP_URL": url, "COLUMNS": "120", "NO_COLOR": "1"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cartwright", *arguments,
@@ -44,7 +44,7 @@ async def run(*arguments: str, url: str = "") -> tuple[int, str]:
     return process.returncode or 0, out.decode()
 
 
-async def test_the_log_is_shown_from_its_beginning_by_type_and_by_order(shop: Shop) -> None:
+async def test_tail_reads_the_log_from_its_beginning_by_type_and_by_aggregate(shop: Shop) -> None:
     one, other = new_id(), new_id()
     await shop.say(placed(one), shipped(one), placed(other))
     url = shop.grant("billing").url
@@ -59,33 +59,32 @@ async def test_the_log_is_shown_from_its_beginning_by_type_and_by_order(shop: Sh
     assert structured.read(out.strip().encode()) == shop.said[2]
 
 
-async def test_what_is_said_from_now_on_is_shown_as_it_comes(shop: Shop) -> None:
+async def test_tail_shows_new_events_as_they_are_published(shop: Shop) -> None:
     url = shop.grant("billing").url
     await shop.say(placed(new_id()))
-    watching = asyncio.create_task(run("events", "tail", "--count", "1", url=url))
-    order, said = new_id(), 0
+    tail = asyncio.create_task(run("events", "tail", "--count", "1", url=url))
+    order = new_id()
     async with asyncio.timeout(60):
-        while not watching.done():
+        while not tail.done():
             await shop.say(placed(order))
-            said += 1
-            await asyncio.wait([watching], timeout=0.2)
-    code, out = await watching
+            await asyncio.wait([tail], timeout=0.2)
+    code, out = await tail
     assert code == 0
     assert str(order) in out
 
 
-async def test_an_event_can_be_sent_to_oneself_and_to_nobody_else(
+async def test_trigger_sends_an_event_to_the_own_queue_alone(
     shop: Shop, engine: AsyncEngine
 ) -> None:
     inbox = SqlInbox(engine)
     await inbox.create_tables()
     url = shop.grant("billing").url
     billing = Subscriber("billing", url, inbox)
-    told: list[OrderPlaced] = []
+    received: list[OrderPlaced] = []
 
     @billing.handles(OrderPlaced)
     async def note(event: OrderPlaced, delivery: Delivery) -> None:
-        told.append(event)
+        received.append(event)
 
     order = str(new_id())
     async with running(billing):
@@ -93,16 +92,16 @@ async def test_an_event_can_be_sent_to_oneself_and_to_nobody_else(
         code, out = await run("events", "trigger", "orders.OrderPlaced", *given, url=url)
         assert code == 0, out
 
-        async def record_arrival() -> Any:
-            return told
+        async def arrived() -> Any:
+            return received
 
-        await until(record_arrival)
-    (event,) = told
+        await until(arrived)
+    (event,) = received
     assert (str(event.order_id), event.total.amount, event.total.currency) == (order, 7, "EUR")
     assert await Log(url).end() is None
 
 
-async def test_what_would_be_sent_can_be_looked_at(shop: Shop) -> None:
+async def test_trigger_show_prints_the_event_without_sending_it(shop: Shop) -> None:
     url = shop.grant("billing").url
     code, out = await run("events", "trigger", "orders.OrderShipped", "--show", url=url)
     assert code == 0
@@ -123,7 +122,7 @@ async def test_what_would_be_sent_can_be_looked_at(shop: Shop) -> None:
         (["trigger", "orders.OrderPlaced"], "not the user of another system"),
     ],
 )
-async def test_a_wrong_word_is_answered_with_the_right_ones(
+async def test_an_invalid_argument_names_the_valid_ones(
     shop: Shop, arguments: list[str], words: str
 ) -> None:
     code, out = await run("events", *arguments, url=shop.url)
@@ -132,13 +131,13 @@ async def test_a_wrong_word_is_answered_with_the_right_ones(
     assert "Traceback" not in out
 
 
-async def test_a_broker_that_is_away_is_said() -> None:
+async def test_an_unavailable_broker_is_a_refusal() -> None:
     code, out = await run("events", "tail", url="amqp://ext.a:b@127.0.0.1:9/x")
     assert code == 1
     assert "the broker:" in out
 
 
-def test_every_command_helps() -> None:
+def test_every_command_has_help() -> None:
     for command in (["events"], ["subscriber"], ["events", "tail"], ["subscriber", "add"]):
         shown = CliRunner().invoke(app, [*command, "--help"])
         assert shown.exit_code == 0
@@ -148,32 +147,32 @@ def test_every_command_helps() -> None:
 Make = Callable[[str, AsyncEngine], Subscriber]
 
 
-def careful(url: str, engine: AsyncEngine) -> Subscriber:
-    """Takes numbers in order: whatever comes wrong waits in the retry tiers."""
-    return telling(Subscriber("good", url, SequencedInbox(engine), retry_tiers=(0.1, 0.3, 0.5)))
+def sequenced(url: str, engine: AsyncEngine) -> Subscriber:
+    """Applies events in the order of their numbers; an early one waits in the retry tiers."""
+    return recording(Subscriber("good", url, SequencedInbox(engine), retry_tiers=(0.1, 0.3, 0.5)))
 
 
-def hasty(url: str, engine: AsyncEngine) -> Subscriber:
-    """Knows each event once and takes them as they come: order is not minded."""
-    return telling(Subscriber("good", url, SqlInbox(engine)))
+def unordered(url: str, engine: AsyncEngine) -> Subscriber:
+    """Applies each event once, in the order of arrival."""
+    return recording(Subscriber("good", url, SqlInbox(engine)))
 
 
-def forgetful(url: str, engine: AsyncEngine) -> Subscriber:
-    """The planted defect: no inbox at all."""
+def without_inbox(url: str, engine: AsyncEngine) -> Subscriber:
+    """The seeded defect: no inbox, so that duplicates are applied."""
 
-    async def nothing_is_remembered(envelope: Any, work: Any) -> bool:
+    async def apply(envelope: Any, work: Any) -> bool:
         async with engine.begin() as connection:
             await work(connection)
         return True
 
-    return telling(Subscriber("good", url, nothing_is_remembered))
+    return recording(Subscriber("good", url, apply))
 
 
-def telling(subscriber: Subscriber) -> Subscriber:
-    """What was heard of an order, in the order in which it was heard."""
+def recording(subscriber: Subscriber) -> Subscriber:
+    """Have a subscriber store the events of each order in the order of handling."""
 
     @subscriber.handles(OrderPlaced, OrderShipped, OrderCancelled)
-    async def tell(event: Any, delivery: Delivery) -> None:
+    async def record(event: Any, delivery: Delivery) -> None:
         await delivery.tx.execute(
             text(
                 "insert into orders values (:id, :word) on conflict (id) "
@@ -188,12 +187,12 @@ def telling(subscriber: Subscriber) -> Subscriber:
 @pytest.mark.parametrize(
     ("make", "wrong"),
     [
-        (careful, []),
-        (hasty, ["reordered", "all at once"]),
-        (forgetful, ["duplicates", "late repeats", "reordered", "all at once"]),
+        (sequenced, []),
+        (unordered, ["reordered", "all at once"]),
+        (without_inbox, ["duplicates", "late repeats", "reordered", "all at once"]),
     ],
 )
-async def test_a_subscriber_is_tried_out(
+async def test_verify_detects_each_faulty_subscriber(
     shop: Shop, engine: AsyncEngine, tmp_path: Path, make: Make, wrong: list[str]
 ) -> None:
     probe = tmp_path / "probe.py"
@@ -219,7 +218,7 @@ async def test_a_subscriber_is_tried_out(
     assert "OrderPlaced OrderShipped OrderCancelled" in out
 
 
-async def test_a_probe_that_fails_is_said(shop: Shop) -> None:
+async def test_verify_reports_a_failing_probe_and_mixed_aggregates(shop: Shop) -> None:
     url = shop.grant("good").url
     code, out = await run(
         "events", "verify", "--probe", "false", "--type", "orders.OrderPlaced", url=url

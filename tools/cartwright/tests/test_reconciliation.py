@@ -1,9 +1,9 @@
-"""Where books contradict each other: every kind of damage, and what only looks like it."""
+"""Discrepancies between records: every kind is found, and orders in flight are not reported."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cartwright.books import Books, Finding, made_at
+from cartwright.reconciliation import Discrepancy, Records, placed_at
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LONG_AGO = (NOW - timedelta(hours=1)).isoformat()
@@ -49,28 +49,28 @@ def found(
     held: int = 0,
     provider: int | None = None,
     outbox: dict[str, Any] | None = None,
-) -> list[Finding]:
-    books = Books()
+) -> list[Discrepancy]:
+    records = Records()
     if the_order:
-        books.orders[ID] = the_order
-    books.payments[ID] += payments
+        records.orders[ID] = the_order
+    records.payments[ID] += payments
     if held:
-        books.holds[ID] = {"order_id": ID, "pieces": held, "updated_at": LONG_AGO}
-    kept = sum(
+        records.holds[ID] = {"order_id": ID, "pieces": held, "updated_at": LONG_AGO}
+    balance = sum(
         p["captured_amount"] - p["refunded_amount"] for p in payments if p["method"] != "cod"
     )
-    books.provider[ID] = kept if provider is None else provider
+    records.provider[ID] = balance if provider is None else provider
     if outbox:
-        books.outboxes["orders"] = outbox
-    return books.compare(NOW - timedelta(seconds=60), 60)
+        records.outboxes["orders"] = outbox
+    return records.discrepancies(NOW - timedelta(seconds=60), 60)
 
 
-def the_one(findings: list[Finding]) -> tuple[str, str | None]:
+def the_one(findings: list[Discrepancy]) -> tuple[str, str | None]:
     (finding,) = findings
     return finding.kind, finding.step.path if finding.step else None
 
 
-def test_sound_books_have_no_findings() -> None:
+def test_consistent_records_have_no_discrepancies() -> None:
     cash = {"method": "cod", "captured_amount": 0, "status": "authorized"}
     quiet = {"waiting": 3, "parked": 0, "oldest_seconds": 1.0}
     assert found(order(), payment(), held=2, outbox=quiet) == []
@@ -81,7 +81,7 @@ def test_sound_books_have_no_findings() -> None:
     assert found(order(total_amount=0, captured_amount=0)) == []
 
 
-def test_money_without_an_order_goes_back() -> None:
+def test_a_payment_without_an_order_is_refunded() -> None:
     path = "/v1/admin/payments/p1/refunds"
     assert the_one(found(None, payment())) == ("paid_without_order", path)
     gone = order(status="cancelled", stage="cancelled")
@@ -90,7 +90,7 @@ def test_money_without_an_order_goes_back() -> None:
     assert finding.step.body == {"amount": {"amount": 2000, "currency": "USD"}}
 
 
-def test_an_order_without_payment_is_undone_while_the_goods_are_here() -> None:
+def test_an_order_without_payment_is_compensated_before_handover_alone() -> None:
     failed = payment(status="failed", captured_amount=0)
     unpaid = order(captured_amount=0)
     path = f"/v1/admin/sagas/{ID}/compensate"
@@ -100,16 +100,16 @@ def test_an_order_without_payment_is_undone_while_the_goods_are_here() -> None:
     assert (finding.step, finding.advice != "") == (None, True)
 
 
-def test_a_hold_without_a_live_order_is_released() -> None:
+def test_a_hold_of_a_cancelled_or_unknown_order_is_released() -> None:
     path = f"/v1/admin/ops/inventory/reconciliation/{ID}/release"
     assert the_one(found(None, held=2)) == ("hold_without_order", path)
     over = order(status="cancelled", stage="cancelled", captured_amount=0)
     assert the_one(found(over, held=1)) == ("hold_without_order", path)
 
 
-def test_what_was_captured_is_what_was_due() -> None:
-    told = "/v1/admin/ops/payments/reconciliation/p1"
-    assert the_one(found(order(captured_amount=0), payment())) == ("captured_differs", told)
+def test_a_captured_amount_other_than_the_total_is_reported() -> None:
+    resync = "/v1/admin/ops/payments/reconciliation/p1"
+    assert the_one(found(order(captured_amount=0), payment())) == ("captured_differs", resync)
     more, less = payment(captured_amount=3000), payment(captured_amount=1000)
     assert the_one(found(order(captured_amount=3000), more)) == (
         "captured_differs",
@@ -118,17 +118,17 @@ def test_what_was_captured_is_what_was_due() -> None:
     assert the_one(found(order(captured_amount=1000), less)) == ("captured_differs", None)
 
 
-def test_the_provider_is_asked_before_anything_is_concluded() -> None:
-    told = "/v1/admin/ops/payments/reconciliation/p1"
+def test_a_difference_from_the_provider_is_resolved_first() -> None:
+    resync = "/v1/admin/ops/payments/reconciliation/p1"
     forgotten = payment(status="initiated", captured_amount=0)
-    assert the_one(found(order(), forgotten, provider=2500)) == ("provider_differs", told)
-    assert the_one(found(order(), payment(), provider=0)) == ("provider_differs", told)
-    books = Books()
-    books.provider["another"] = 100
-    assert the_one(books.compare(NOW, 60)) == ("provider_differs", None)
+    assert the_one(found(order(), forgotten, provider=2500)) == ("provider_differs", resync)
+    assert the_one(found(order(), payment(), provider=0)) == ("provider_differs", resync)
+    records = Records()
+    records.provider["another"] = 100
+    assert the_one(records.discrepancies(NOW, 60)) == ("provider_differs", None)
 
 
-def test_what_was_never_sent_is_found() -> None:
+def test_unsent_and_parked_messages_are_reported() -> None:
     path = "/v1/admin/ops/orders/outbox/retry"
     parked = {"waiting": 1, "parked": 1, "oldest_seconds": 1.0}
     old = {"waiting": 1, "parked": 0, "oldest_seconds": 61.0}
@@ -136,13 +136,13 @@ def test_what_was_never_sent_is_found() -> None:
     assert the_one(found(None, outbox=old)) == ("unsent", path)
 
 
-def test_what_is_still_moving_is_left_alone() -> None:
+def test_orders_in_flight_and_recent_changes_are_skipped() -> None:
     fresh = NOW.isoformat()
     assert found(order(stage="collecting", captured_amount=0, status="pending"), payment()) == []
     assert found(None, payment(updated_at=fresh)) == []
     assert found(order(updated_at=fresh, captured_amount=0), payment()) == []
 
 
-def test_an_order_says_when_it_was_placed() -> None:
-    assert made_at(ID) == datetime(2026, 11, 21, 14, 49, 31, 580000, tzinfo=UTC)
-    assert made_at("no order") is None
+def test_the_id_of_an_order_holds_the_time_of_placing() -> None:
+    assert placed_at(ID) == datetime(2026, 11, 21, 14, 49, 31, 580000, tzinfo=UTC)
+    assert placed_at("no order") is None
