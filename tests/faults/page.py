@@ -58,7 +58,7 @@ def runs(rows: list[dict[str, Any]]) -> list[str]:
 def caught(rows: list[dict[str, Any]]) -> list[str]:
     """Which check caught which planted defect."""
     lines = [
-        f"| Planted defect | In | Attack | {' | '.join(f'{i} {w}' for i, w in CHECKS.items())} |",
+        f"| Seeded defect | In | Attack | {' | '.join(f'{i} {w}' for i, w in CHECKS.items())} |",
         f"|---|---|---|{'---|' * len(CHECKS)}",
     ]
     for row in latest(rows, "defect"):
