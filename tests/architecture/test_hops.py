@@ -11,7 +11,8 @@ LIMITS = {
     "add a product": (21, 11),
     "apply a coupon": (23, 12),
     "CollectPayment": (18, 10),
-    "ReserveStock": (8, 7),
+    # Two libraries more: RowArrays writes the rows, and the tables are beside their rules.
+    "ReserveStock": (4, 9),
 }
 
 

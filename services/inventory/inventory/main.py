@@ -1,27 +1,26 @@
-"""Composition: inventory's tables, routes and handlers, run as one service."""
+"""Composition of inventory."""
 
 from chassis.service import Service
 from chassis.settings import ServiceSettings
-from inventory import handlers
-from inventory.api import movements, reconciliation, reservations, stock, stock_items, warehouses
-from inventory.domain.model import Base
-from inventory.store.gauges import GAUGES
-from inventory.sweeps import sweeps
+from inventory.api import reservations, stock, warehouses
+from inventory.domain.stock import Base
+from inventory.handlers import bus
+from inventory.jobs import sweeps
+from inventory.store.views import GAUGES
 
 service = Service(
     "inventory",
     ServiceSettings,
     Base.metadata,
-    # The fixed paths under /v1/admin/stock stand before the one that takes a variant's id.
+    # The fixed paths under /v1/admin/stock precede the one that takes a variant's id.
     [
         warehouses.router,
-        movements.router,
+        reservations.movements,
         reservations.router,
-        reconciliation.router,
+        reservations.reconciliation,
         stock.router,
-        stock_items.router,
     ],
-    handlers.bus,
+    bus,
     sweeps,
     gauges=GAUGES,
 )

@@ -8,43 +8,49 @@ from hypothesis import strategies as st
 
 from chassis.ids import new_id
 from contracts.inventory import Allocation, WantedLine
-from inventory.domain.level import Level, availability_of
-from inventory.domain.shelves import Because, Shelf, Stock
-from inventory.domain.stock import BelowReserved, TooManyPieces
+from inventory.domain.reservation import LockedStock
+from inventory.domain.stock import (
+    BelowReserved,
+    MovementReason,
+    StockItem,
+    StockLevel,
+    TooManyPieces,
+    availability_of,
+)
 
 VARIANTS = [new_id() for _ in range(3)]
 WAREHOUSES = [new_id() for _ in range(3)]
-COUNTED = Because("counted", "manual")
+COUNTED = MovementReason("counted", "manual")
 
 
-def level(variant_id: UUID, shelves: list[Shelf]) -> Level:
-    made = Level(variant_id, new_id(), "MUG", None, 0, 0, 10, "out_of_stock", 0)
-    made.settle(shelves)
+def level(variant_id: UUID, items: list[StockItem]) -> StockLevel:
+    made = StockLevel(variant_id, new_id(), "MUG", None, 0, 0, 10, "out_of_stock", 0)
+    made.update_from(items)
     return made
 
 
-def stock_of(shelves: dict[UUID, list[Shelf]]) -> Stock:
-    return Stock({v: level(v, on) for v, on in shelves.items()}, shelves)
+def stock_of(items: dict[UUID, list[StockItem]]) -> LockedStock:
+    return LockedStock({v: level(v, on) for v, on in items.items()}, items)
 
 
-def one_shelf(on_hand: int, reserved: int = 0) -> tuple[Stock, Shelf]:
-    shelf = Shelf(VARIANTS[0], WAREHOUSES[0], True, on_hand, reserved, 10, 1)
-    return stock_of({VARIANTS[0]: [shelf]}), shelf
+def stock_of_one_item(on_hand: int, reserved: int = 0) -> tuple[LockedStock, StockItem]:
+    item = StockItem(VARIANTS[0], WAREHOUSES[0], True, on_hand, reserved, 10, 1)
+    return stock_of({VARIANTS[0]: [item]}), item
 
 
 @st.composite
-def stocks(draw: st.DrawFn) -> Stock:
-    shelves: dict[UUID, list[Shelf]] = {}
+def stocks(draw: st.DrawFn) -> LockedStock:
+    items: dict[UUID, list[StockItem]] = {}
     for variant_id in draw(st.sets(st.sampled_from(VARIANTS))):
-        shelves[variant_id] = []
+        items[variant_id] = []
         for warehouse_id in WAREHOUSES[: draw(st.integers(0, 3))]:
             on_hand = draw(st.integers(0, 8))
             reserved = draw(st.integers(0, on_hand))
             is_active = draw(st.booleans())
-            shelves[variant_id].append(
-                Shelf(variant_id, warehouse_id, is_active, on_hand, reserved, 2, 1)
+            items[variant_id].append(
+                StockItem(variant_id, warehouse_id, is_active, on_hand, reserved, 2, 1)
             )
-    return stock_of(shelves)
+    return stock_of(items)
 
 
 lines = st.builds(
@@ -56,8 +62,8 @@ lines = st.builds(
 orders = st.lists(st.lists(lines, max_size=4), max_size=6)
 
 
-def free(stock: Stock, variant_id: UUID) -> int:
-    return sum(s.on_hand - s.reserved for s in stock.shelves.get(variant_id, []) if s.is_active)
+def free(stock: LockedStock, variant_id: UUID) -> int:
+    return sum(s.on_hand - s.reserved for s in stock.items.get(variant_id, []) if s.is_active)
 
 
 def wanted_by(order: list[WantedLine]) -> dict[UUID, int]:
@@ -67,13 +73,13 @@ def wanted_by(order: list[WantedLine]) -> dict[UUID, int]:
     }
 
 
-def reserved(stock: Stock) -> list[int]:
-    return [s.reserved for on in stock.shelves.values() for s in on]
+def reserved(stock: LockedStock) -> list[int]:
+    return [s.reserved for on in stock.items.values() for s in on]
 
 
 @given(stocks(), orders)
 def test_every_order_gets_all_it_wants_or_nothing(
-    stock: Stock, arriving: list[list[WantedLine]]
+    stock: LockedStock, arriving: list[list[WantedLine]]
 ) -> None:
     before = sum(reserved(stock))
     promised = 0
@@ -84,7 +90,7 @@ def test_every_order_gets_all_it_wants_or_nothing(
         assert reserved(stock) == untouched
         assert bool(shortages) is not fits
         if fits:
-            allocations = stock.hold(new_id(), order)
+            allocations = stock.reserve(new_id(), order)
             for line in order:
                 assert line.quantity == sum(
                     a.quantity for a in allocations if a.line_id == line.line_id
@@ -95,87 +101,87 @@ def test_every_order_gets_all_it_wants_or_nothing(
             assert {s.variant_id for s in shortages} == {
                 v for v, pieces in wanted_by(order).items() if pieces > free(stock, v)
             }
-    assert all(0 <= s.reserved <= s.on_hand for on in stock.shelves.values() for s in on)
+    assert all(0 <= s.reserved <= s.on_hand for on in stock.items.values() for s in on)
     assert sum(reserved(stock)) == before + promised
     assert sum(m.new - m.previous for m in stock.movements) == promised
 
 
-def assert_emptied_in_order(stock: Stock, allocations: list[Allocation]) -> None:
+def assert_emptied_in_order(stock: LockedStock, allocations: list[Allocation]) -> None:
     """No warehouse is used while one before it has pieces left, and none that is inactive."""
     for used in allocations:
         assert used.quantity > 0
-        for shelf in stock.shelves[used.variant_id]:
-            if shelf.warehouse_id == used.warehouse_id:
-                assert shelf.is_active
+        for item in stock.items[used.variant_id]:
+            if item.warehouse_id == used.warehouse_id:
+                assert item.is_active
                 break
-            assert not shelf.is_active or shelf.free == 0
+            assert not item.is_active or item.available == 0
 
 
 @given(stocks(), orders)
 def test_giving_everything_back_restores_the_stock(
-    stock: Stock, arriving: list[list[WantedLine]]
+    stock: LockedStock, arriving: list[list[WantedLine]]
 ) -> None:
     before = reserved(stock)
     held = [
         (order_id, a)
         for order_id, order in ((new_id(), order) for order in arriving)
         if not stock.shortages(order)
-        for a in stock.hold(order_id, order)
+        for a in stock.reserve(order_id, order)
     ]
     for order_id, a in held:
-        stock.give_back(stock.shelf(a.variant_id, a.warehouse_id), a.quantity, order_id)
+        stock.release(stock.item(a.variant_id, a.warehouse_id), a.quantity, order_id)
     assert reserved(stock) == before
     assert sum(m.new - m.previous for m in stock.movements) == 0
 
 
 @given(stocks(), orders)
-def test_the_level_told_is_what_active_shelves_hold(
-    stock: Stock, arriving: list[list[WantedLine]]
+def test_the_level_told_is_what_active_items_hold(
+    stock: LockedStock, arriving: list[list[WantedLine]]
 ) -> None:
     for order in arriving:
         if not stock.shortages(order):
-            stock.hold(new_id(), order)
+            stock.reserve(new_id(), order)
     numbers = {v: told.sequence for v, told in stock.levels.items()}
-    news = stock.settle()
+    news = stock.update_levels()
     for variant_id, told in stock.levels.items():
         assert told.on_hand - told.reserved == free(stock, variant_id)
         assert told.availability == availability_of(free(stock, variant_id), 2) or not any(
-            s.is_active for s in stock.shelves[variant_id]
+            s.is_active for s in stock.items[variant_id]
         )
         events = news.get(variant_id, [])
         first = numbers[variant_id] + 1
         assert [e.sequence for e in events] == list(range(first, first + len(events)))
-    assert stock.settle() == {}
+    assert stock.update_levels() == {}
 
 
 def test_nothing_is_counted_below_what_is_promised() -> None:
-    stock, shelf = one_shelf(5, reserved=3)
+    stock, item = stock_of_one_item(5, reserved=3)
     with pytest.raises(BelowReserved):
-        stock.count(shelf, 2, COUNTED)
+        stock.count(item, 2, COUNTED)
     with pytest.raises(BelowReserved):
-        stock.adjust(shelf, -3, COUNTED)
-    stock.count(shelf, 3, COUNTED)
-    assert shelf.on_hand == 3
+        stock.adjust(item, -3, COUNTED)
+    stock.count(item, 3, COUNTED)
+    assert item.on_hand == 3
 
 
 def test_more_than_can_be_counted_is_refused() -> None:
-    stock, shelf = one_shelf(10**9)
+    stock, item = stock_of_one_item(10**9)
     with pytest.raises(TooManyPieces):
-        stock.adjust(shelf, 1, COUNTED)
+        stock.adjust(item, 1, COUNTED)
 
 
 def test_the_version_moves_with_what_people_count_and_not_with_promises() -> None:
-    stock, shelf = one_shelf(5)
-    stock.hold(new_id(), [WantedLine(line_id=new_id(), variant_id=VARIANTS[0], quantity=1)])
-    assert shelf.version == 1
-    stock.count(shelf, 6, COUNTED)
-    stock.warn_at(shelf, 3)
-    assert shelf.version == 2
+    stock, item = stock_of_one_item(5)
+    stock.reserve(new_id(), [WantedLine(line_id=new_id(), variant_id=VARIANTS[0], quantity=1)])
+    assert item.version == 1
+    stock.count(item, 6, COUNTED)
+    item.set_low_stock_threshold(3)
+    assert item.version == 2
 
 
 def test_counting_the_same_again_moves_nothing() -> None:
-    stock, shelf = one_shelf(5)
-    stock.count(shelf, 5, COUNTED)
-    stock.warn_at(shelf, 10)
+    stock, item = stock_of_one_item(5)
+    stock.count(item, 5, COUNTED)
+    item.set_low_stock_threshold(10)
     assert stock.movements == []
-    assert shelf.version == 1
+    assert item.version == 1

@@ -14,7 +14,7 @@ from contracts.inventory import (
     StockRanLow,
     StockRanOut,
 )
-from inventory.domain.level import availability_of
+from inventory.domain.stock import availability_of
 
 from .shop import Shop, product, wants
 

@@ -16,7 +16,7 @@ from contracts.inventory import (
 )
 from inventory.domain.stock import BelowReserved, VariantUnknown
 from inventory.domain.warehouse import WarehouseUnknown
-from inventory.handlers import NeverPromised
+from inventory.handlers import UnreservedShipment
 
 from .shop import Shop, confirmed, parcel, wants
 
@@ -136,7 +136,7 @@ async def test_a_parcel_of_pieces_never_promised_is_a_fault(shop: Shop, change: 
         "nothing": {"quantity": 0},
     }[change]
     sent = parcel(new_id() if change == "order" else order_id, piece.model_copy(update=wrong))
-    with pytest.raises(NeverPromised):
+    with pytest.raises(UnreservedShipment):
         await shop.inventory.deliver(sent)
     assert await shop.pieces(mug) == [(5, 2), (5, 0)]
     assert await shop.inventory.sql("select 1 from stock_operations") == []

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from contracts.inventory import StockChanged
-from inventory.store import recounts
-from inventory.sweeps import recount
+from inventory import service
+from inventory.jobs import continue_recounts
 
 from .shop import Shop, wants
 
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recounts, "COUNTED_AT_ONCE", 2)
+    monkeypatch.setattr(service, "RECOUNT_BATCH", 2)
 
 
 async def turn(shop: Shop, *, version: int, is_active: bool) -> Any:
@@ -38,7 +38,7 @@ async def test_the_rest_of_a_closing_goes_on_in_the_background(inventory: Any) -
 
     # Nothing is promised from it, told or not.
     await inventory.deliver(wants((max(variants), 1)))
-    assert [await recount(database) for _ in range(3)] == [2, 1, 0]
+    assert [await continue_recounts(database) for _ in range(3)] == [2, 1, 0]
     one = await inventory.client.get(f"{url}/{shop.second}", headers=shop.staff())
     assert one.json()["recount"] is None
     told = [event for event in await inventory.published() if isinstance(event, StockChanged)]
@@ -51,9 +51,9 @@ async def test_opening_again_amid_a_closing_ends_as_open(inventory: Any) -> None
     shop = await Shop.open(inventory)
     variants = [await shop.variant(None, 5) for _ in range(5)]
     await turn(shop, version=1, is_active=False)
-    assert await recount(inventory.running.database) == 2
+    assert await continue_recounts(inventory.running.database) == 2
     assert (await turn(shop, version=2, is_active=True))["recount"] == {"done": 2, "total": 5}
-    while await recount(inventory.running.database):
+    while await continue_recounts(inventory.running.database):
         pass
     rows = await inventory.sql("select variant_id, on_hand from stock_levels")
     assert {row.variant_id: row.on_hand for row in rows} == dict.fromkeys(variants, 5)

@@ -11,8 +11,8 @@ from contracts.catalog import (
     ProductSnapshotsCompleted,
     RequestProductSnapshots,
 )
+from inventory.jobs import sweeps
 from inventory.main import service
-from inventory.sweeps import sweeps
 
 from .shop import Shop, product
 

@@ -23,20 +23,24 @@ def naive_stock_update() -> None:
     """Read the stock without a lock, count in Python, write the result over whatever is there."""
     from inventory.store import stock
 
-    added = "set on_hand = i.on_hand + s.on_hand, reserved = i.reserved + s.reserved"
+    added = (
+        "set on_hand = stock_items.on_hand + new.on_hand, "
+        "reserved = stock_items.reserved + new.reserved"
+    )
     stock.LOCK_LEVELS = replaced(stock.LOCK_LEVELS, "for no key update", "")
-    stock.SAVE = replaced(stock.SAVE, added, "set on_hand = s.on_hand, reserved = s.reserved")
-    shelves, save = stock._shelves, stock.save_stock
+    overwritten = "set on_hand = new.on_hand, reserved = new.reserved"
+    stock.SAVE_STOCK = replaced(stock.SAVE_STOCK, added, overwritten)
+    changes, save = stock.item_changes, stock.save_stock
 
-    def absolute(changed: Any) -> dict[str, object]:
-        counted = {"s_on_hand": [s.on_hand for s in changed]}
-        return shelves(changed) | counted | {"s_reserved": [s.reserved for s in changed]}
+    def absolute(items: Any) -> Any:
+        counts = ({"on_hand": item.on_hand, "reserved": item.reserved} for item in items)
+        return [{**row, **count} for row, count in zip(changes(items), counts, strict=True)]
 
     async def slowly(tx: Any, found: Any) -> Any:
         await asyncio.sleep(0.05)
         return await save(tx, found)
 
-    stock._shelves, stock.save_stock = absolute, slowly
+    stock.item_changes, stock.save_stock = absolute, slowly
 
 
 def relay_without_on_return_raises() -> None:

@@ -1,4 +1,4 @@
-"""Warehouses over HTTP: made, changed, closed and removed by staff."""
+"""Warehouses, as staff create, change, close and remove them."""
 
 from typing import Annotated
 from uuid import UUID
@@ -7,31 +7,31 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from chassis import etag
+from chassis.addresses import PlaceBody
 from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.ids import new_id
 from chassis.ops import audit
 from chassis.pages import Page, Paged
-from chassis.wire import Body, Id, Line, Name, OptionalLine, SafeText, Sku, View
-from inventory.api.access import Reader, Writer
+from chassis.wire import Body, Id, Name, Sku, View
+from inventory import service
+from inventory.api import Reader, Writer
 from inventory.domain.warehouse import Recount, Warehouse, WarehouseCodeTaken
-from inventory.store import recounts, warehouses
+from inventory.store import warehouses
 
 router = APIRouter(prefix="/v1/admin/warehouses")
 
-ShortText = Annotated[SafeText, Field(max_length=20)]
 
+class WarehouseAddressView(View):
+    """Where a warehouse is, as stored; older rows may hold phone numbers of any form."""
 
-class WarehouseAddress(Body):
-    """Where a warehouse stands; `country` is ISO 3166-1 alpha-2, `state` its code."""
-
-    line1: Line
-    line2: OptionalLine = ""
-    city: Name
-    state: Annotated[SafeText, Field(max_length=100)] = ""
-    postal_code: ShortText = ""
-    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
-    phone: ShortText = ""
+    line1: str
+    line2: str = ""
+    city: str
+    state: str = ""
+    postal_code: str = ""
+    country: str
+    phone: str = ""
 
 
 class WarehouseBody(Body):
@@ -39,26 +39,26 @@ class WarehouseBody(Body):
 
     code: Sku
     name: Name
-    address: WarehouseAddress | None = None
+    address: PlaceBody | None = None
     priority: Annotated[int, Field(ge=0, le=10_000)] = 100
     is_active: bool = True
     seller_id: Id | None = None
 
 
 class RecountView(View):
-    """Of how many variants it is told already that their warehouse opened or closed."""
+    """How many variants of a warehouse that opened or closed were recounted, of how many."""
 
     done: int
     total: int
 
 
 class WarehouseView(View):
-    """A warehouse; `recount` while the stock of its variants is still to be told."""
+    """A warehouse; `recount` while events of its variants' stock are still to be published."""
 
     id: UUID
     code: str
     name: str
-    address: WarehouseAddress | None
+    address: WarehouseAddressView | None
     priority: int
     is_active: bool
     seller_id: UUID | None
@@ -67,9 +67,9 @@ class WarehouseView(View):
 
     @classmethod
     def of(cls, warehouse: Warehouse, job: Recount | None = None) -> "WarehouseView":
-        """Show a warehouse, and what its last opening or closing has left to do."""
-        told = {name: getattr(warehouse, name, None) for name in cls.model_fields}
-        return cls(**told | {"recount": job and RecountView.model_validate(job)})
+        """Show a warehouse, and the recount that its last opening or closing has left."""
+        values = {name: getattr(warehouse, name, None) for name in cls.model_fields}
+        return cls(**values | {"recount": job and RecountView.model_validate(job)})
 
 
 @router.get("")
@@ -89,7 +89,7 @@ async def list_warehouses(
         after=paging.position(int, str),
         limit=paging.limit + 1,
     )
-    found = await recounts.list_recounts(tx, [row.id for row in rows])
+    found = await warehouses.list_recounts(tx, [row.id for row in rows])
     jobs = {job.warehouse_id: job for job in found}
     return paging.page(
         rows,
@@ -102,7 +102,7 @@ async def list_warehouses(
 async def create_warehouse(
     *, body: WarehouseBody, caller: Writer, tx: Tx, response: Response
 ) -> WarehouseView:
-    """Make a warehouse."""
+    """Create a warehouse."""
     warehouse = Warehouse(id=new_id(), **body.model_dump(mode="json", exclude={"seller_id"}))
     warehouse.seller_id = body.seller_id
     tx.add(warehouse)
@@ -116,10 +116,10 @@ async def create_warehouse(
 async def get_warehouse(
     *, warehouse_id: UUID, caller: Reader, tx: Tx, response: Response
 ) -> WarehouseView:
-    """Read one warehouse."""
+    """Return one warehouse."""
     warehouse = await warehouses.get_warehouse(tx, warehouse_id)
     etag.set_header(response, warehouse.version)
-    return WarehouseView.of(warehouse, await recounts.find_recount(tx, warehouse_id))
+    return WarehouseView.of(warehouse, await warehouses.find_recount(tx, warehouse_id))
 
 
 @router.put("/{warehouse_id}")
@@ -134,8 +134,8 @@ async def change_warehouse(
 ) -> WarehouseView:
     """Change a warehouse; making it inactive takes its stock off sale at once.
 
-    What is told of the stock follows: of 200 variants at once, of the rest in the background;
-    `recount` tells how far that is.
+    The events of the stock follow: those of 200 variants at once, the rest in the background;
+    `recount` shows the progress.
     """
     warehouse = await warehouses.lock_warehouse(tx, warehouse_id)
     etag.check(warehouse.version, expected)
@@ -146,9 +146,9 @@ async def change_warehouse(
     warehouse.touch()
     await _flush(tx)
     if warehouse.is_active != was_active:
-        job = await recounts.start_recount(tx, warehouse_id)
+        job = await service.start_recount(tx, warehouse_id)
     else:
-        job = await recounts.find_recount(tx, warehouse_id)
+        job = await warehouses.find_recount(tx, warehouse_id)
     etag.set_header(response, warehouse.version)
     return WarehouseView.of(warehouse, job)
 
@@ -157,7 +157,7 @@ async def change_warehouse(
 async def delete_warehouse(
     *, warehouse_id: UUID, expected: etag.IfMatch, caller: Writer, tx: Tx
 ) -> None:
-    """Remove a warehouse in which nothing was ever kept."""
+    """Remove a warehouse that never stocked a variant."""
     warehouse = await warehouses.lock_warehouse(tx, warehouse_id)
     etag.check(warehouse.version, expected)
     await warehouses.remove_warehouse(tx, warehouse)

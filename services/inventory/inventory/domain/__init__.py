@@ -1,1 +1,1 @@
-"""What stock is and what may be done with it."""
+"""Inventory's tables and rules."""

@@ -1,4 +1,4 @@
-"""A warehouse: where pieces lie, in which order warehouses are emptied, and what closing leaves."""
+"""Warehouses, the order in which they are emptied, and the recount after one opens or closes."""
 
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import NotFound, Refused
 from chassis.model import Aggregate, Stamped
-from inventory.domain.model import Base
+from inventory.domain.stock import Base
 
 
 class WarehouseUnknown(NotFound):
@@ -33,15 +33,15 @@ class WarehouseCodeTaken(Refused):
 
 
 class WarehouseInUse(Refused):
-    """Stock is or was kept in this warehouse; make it inactive instead."""
+    """This warehouse stocks or stocked variants; make it inactive instead."""
 
     code = "warehouse_in_use"
 
 
 class Recount(Stamped, Base):
-    """Variants of a warehouse that opened or closed, counted again by their ids up to `after`.
+    """Progress of the events for a warehouse that opened or closed: by variant id, up to `after`.
 
-    What may be promised follows the warehouse at once; this is what is told of it. Another change
+    Reservations follow the warehouse at once; a recount publishes the changed stock. Another change
     meanwhile starts again from the first variant.
     """
 
@@ -56,9 +56,9 @@ class Recount(Stamped, Base):
 
 
 class Warehouse(Aggregate, Base):
-    """A place with shelves. `seller_id` None is the house; a lower `priority` is emptied first.
+    """A place that stocks variants. `seller_id` None is the house; low `priority` is emptied first.
 
-    Stock in an inactive warehouse is not for sale: nothing new is promised from it.
+    Stock in an inactive warehouse is not for sale: no order can reserve it.
     """
 
     __tablename__ = "warehouses"

@@ -1,1 +1,1 @@
-"""Every query of inventory, as named functions."""
+"""Inventory's queries."""

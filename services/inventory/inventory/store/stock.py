@@ -1,195 +1,262 @@
-"""Locking stock, writing back what was moved, and keeping the variants the catalogue tells of.
+"""Stock and reservations: claimed, locked and written back for a whole batch of messages.
 
-Checkout passes here, so these are Core statements of one shape for any number of rows. The row of
-`stock_levels` is the lock of a variant's whole stock; it is always taken in the order of the ids.
+Every checkout runs these, so they are Core statements of one shape for any number of rows. The row
+of `stock_levels` is the lock of a variant's whole stock; rows are always locked in the order of
+their ids.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.rows import RowArrays
 from contracts.catalog import ProductState
-from contracts.inventory import StockEvent
-from inventory.domain.level import Level
-from inventory.domain.shelves import Movement, Shelf, Stock
+from contracts.inventory import Shortage, StockEvent
+from inventory.domain.reservation import (
+    AllocatedLine,
+    LockedStock,
+    Reservation,
+    State,
+    allocations,
+    reservations,
+    stock_operations,
+)
+from inventory.domain.stock import (
+    StockItem,
+    StockLevel,
+    StockMovement,
+    stock_items,
+    stock_levels,
+    stock_movements,
+)
+
+
+def columns_of(kind: type[Any], table: Table) -> tuple[str, ...]:
+    """The fields of a dataclass that are columns of a table, in the dataclass's order."""
+    return tuple(each.name for each in fields(kind) if each.name in table.columns)
+
+
+UPDATED: Final = "updated_at = now()"
+LINE: Final = columns_of(AllocatedLine, allocations)
+LEVEL: Final = columns_of(StockLevel, stock_levels)
+
+# The row is claimed before anything is decided, so that a reservation and its release that arrive
+# at two processes at once wait for each other.
+CLAIMED = RowArrays(reservations, ("order_id",))
+CLAIM = text(
+    CLAIMED.insert({"state": "cast(:state as text)", "sequence": "1"})
+    + " on conflict (order_id) do nothing returning order_id"
+)
+LOCK_RESERVATIONS = text(
+    "select order_id, state, rejection, shortages, sequence from reservations "
+    "where order_id = any(cast(:order_ids as uuid[])) order by order_id for update"
+)
+LINES = text(
+    f"select {', '.join(LINE)} from allocations "  # noqa: S608
+    "where order_id = any(cast(:order_ids as uuid[])) order by order_id, line_id, warehouse_id"
+)
+RESERVATIONS = RowArrays(reservations, ("order_id", "state", "rejection", "shortages", "sequence"))
+UPDATE_RESERVATIONS = text(RESERVATIONS.update_rows("order_id", also=UPDATED))
+NEW_LINES = RowArrays(allocations, LINE)
+INSERT_LINES = text(NEW_LINES.insert())
+CHANGED_LINES = RowArrays(allocations, ("order_id", "line_id", "warehouse_id", "deducted"))
+UPDATE_LINES = text(CHANGED_LINES.update_rows("order_id", "line_id", "warehouse_id", also=UPDATED))
+COMMIT = text(
+    "with held as (select order_id from reservations "
+    "where order_id = any(cast(:order_ids as uuid[])) and state = 'held' "
+    "order by order_id for update) "
+    "update reservations r set state = 'committed', updated_at = now() "
+    "from held where r.order_id = held.order_id"
+)
+OPERATIONS = RowArrays(stock_operations, ("id", "order_id"))
+CLAIM_OPERATIONS = text(OPERATIONS.insert() + " on conflict (id) do nothing returning id")
 
 LOCK_LEVELS = text(
-    "select variant_id, product_id, sku, seller_id, on_hand, reserved, low_stock_threshold, "
-    "availability, sequence from stock_levels "
+    f"select {', '.join(LEVEL)} from stock_levels "  # noqa: S608
     "where variant_id = any(cast(:variant_ids as uuid[])) order by variant_id for no key update"
 )
 LIST_LEVELS = text(
-    "select variant_id, product_id, sku, seller_id, on_hand, reserved, low_stock_threshold, "
-    "availability, sequence from stock_levels "
+    f"select {', '.join(LEVEL)} from stock_levels "  # noqa: S608
     "where variant_id > cast(:after as uuid) and sequence > 0 order by variant_id limit :limit"
 )
-# A statement of its own: its snapshot is younger than the locks and sees what the last holder did.
-SHELVES = text(
+# A statement of its own: its snapshot is younger than the locks and sees the last holder's changes.
+ITEMS = text(
     "select i.variant_id, i.warehouse_id, w.is_active, i.on_hand, i.reserved, "
     "i.low_stock_threshold, i.version "
     "from stock_items i join warehouses w on w.id = i.warehouse_id "
     "where i.variant_id = any(cast(:variant_ids as uuid[])) order by w.priority, w.code"
 )
-PUT_UP = text(
-    "insert into stock_items (variant_id, warehouse_id, on_hand, reserved, low_stock_threshold) "
-    "select variant_id, warehouse_id, 0, 0, threshold from unnest("
-    "cast(:variant_ids as uuid[]), cast(:warehouse_ids as uuid[]), cast(:thresholds as bigint[])"
-    ") as new (variant_id, warehouse_id, threshold)"
+NEW_ITEMS = RowArrays(stock_items, ("variant_id", "warehouse_id", "low_stock_threshold"))
+INSERT_ITEMS = text(NEW_ITEMS.insert({"on_hand": "0", "reserved": "0"}))
+MOVEMENTS = RowArrays(stock_movements, columns_of(StockMovement, stock_movements), "movement_")
+CHANGED_ITEMS = RowArrays(stock_items, columns_of(StockItem, stock_items), "item_")
+CHANGED_LEVELS = RowArrays(
+    stock_levels,
+    ("variant_id", "on_hand", "reserved", "low_stock_threshold", "availability", "sequence"),
+    "level_",
 )
-# Changes are added, never overwritten: together with the checks of the table this refuses to sell
-# what is not there even to a writer that forgot the lock.
-SAVE = text(
-    "with moved as (insert into stock_movements (id, variant_id, warehouse_id, operation, bucket, "
-    "previous, new, adjustment, reason, reference_type, reference_id, user_id) "
-    "select id, variant_id, warehouse_id, operation, bucket, previous, new, new - previous, "
-    "reason, reference_type, reference_id, user_id from unnest("
-    "cast(:m_ids as uuid[]), cast(:m_variant_ids as uuid[]), cast(:m_warehouse_ids as uuid[]), "
-    "cast(:m_operations as text[]), cast(:m_buckets as text[]), cast(:m_previous as bigint[]), "
-    "cast(:m_new as bigint[]), cast(:m_reasons as text[]), cast(:m_reference_types as text[]), "
-    "cast(:m_reference_ids as uuid[]), cast(:m_user_ids as uuid[])"
-    ") as m (id, variant_id, warehouse_id, operation, bucket, previous, new, reason, "
-    "reference_type, reference_id, user_id)"
-    "), kept as (update stock_items i set on_hand = i.on_hand + s.on_hand, "
-    "reserved = i.reserved + s.reserved, low_stock_threshold = s.threshold, version = s.version, "
-    "updated_at = now() from unnest("
-    "cast(:s_variant_ids as uuid[]), cast(:s_warehouse_ids as uuid[]), "
-    "cast(:s_on_hand as bigint[]), cast(:s_reserved as bigint[]), "
-    "cast(:s_thresholds as bigint[]), cast(:s_versions as bigint[])"
-    ") as s (variant_id, warehouse_id, on_hand, reserved, threshold, version) "
-    "where i.variant_id = s.variant_id and i.warehouse_id = s.warehouse_id) "
-    "update stock_levels l set on_hand = n.on_hand, reserved = n.reserved, "
-    "low_stock_threshold = n.threshold, availability = n.availability, sequence = n.sequence, "
-    "updated_at = now() from unnest("
-    "cast(:l_variant_ids as uuid[]), cast(:l_on_hand as bigint[]), cast(:l_reserved as bigint[]), "
-    "cast(:l_thresholds as bigint[]), cast(:l_availability as text[]), "
-    "cast(:l_sequences as bigint[])"
-    ") as n (variant_id, on_hand, reserved, threshold, availability, sequence) "
-    "where l.variant_id = n.variant_id"
+# Pieces are added to the row, never overwritten: with the table's checks this refuses to oversell
+# even for a writer that holds no lock.
+SAVE_STOCK = text(
+    f"with moved as ({MOVEMENTS.insert()}), "  # noqa: S608
+    "counted as (update stock_items set on_hand = stock_items.on_hand + new.on_hand, "
+    "reserved = stock_items.reserved + new.reserved, "
+    "low_stock_threshold = new.low_stock_threshold, version = new.version, "
+    f"{UPDATED} from {CHANGED_ITEMS.source()} where stock_items.variant_id = new.variant_id "
+    "and stock_items.warehouse_id = new.warehouse_id) "
+    + CHANGED_LEVELS.update_rows("variant_id", also=UPDATED)
 )
-LEARN = text(
-    "insert into stock_levels (variant_id, product_id, sku, seller_id, product_sequence) "
-    "select variant_id, product_id, sku, seller_id, sequence from unnest("
-    "cast(:variant_ids as uuid[]), cast(:product_ids as uuid[]), cast(:skus as text[]), "
-    "cast(:seller_ids as uuid[]), cast(:sequences as bigint[])"
-    ") as told (variant_id, product_id, sku, seller_id, sequence) "
-    "on conflict (variant_id) do update set product_id = excluded.product_id, "
-    "sku = excluded.sku, seller_id = excluded.seller_id, "
-    "product_sequence = excluded.product_sequence, updated_at = now() "
-    "where stock_levels.product_sequence < excluded.product_sequence"
+VARIANTS = RowArrays(
+    stock_levels, ("variant_id", "product_id", "sku", "seller_id", "product_sequence")
+)
+UPSERT_VARIANTS = text(
+    VARIANTS.upsert_rows("variant_id", also=UPDATED, newer_by="product_sequence")
 )
 
 
-async def lock_stock(tx: AsyncSession, variant_ids: Collection[UUID]) -> Stock:
-    """Take the stock of the variants until commit; variants nobody told of are missing from it."""
+async def claim_reservations(
+    tx: AsyncSession, order_ids: Collection[UUID], state: State
+) -> tuple[dict[UUID, Reservation], set[UUID]]:
+    """Lock the reservation of each order; returns them, and the ids that this call inserted."""
+    wanted = sorted(set(order_ids))
+    claim = CLAIMED.parameters({"order_id": order_id} for order_id in wanted)
+    new = set((await tx.execute(CLAIM, {**claim, "state": state})).scalars())
+    claimed = {order_id: Reservation(order_id, state, stored=(state, 1)) for order_id in new}
+    claimed |= await lock_reservations(tx, [each for each in wanted if each not in new])
+    return claimed, new
+
+
+async def lock_reservations(
+    tx: AsyncSession, order_ids: Collection[UUID]
+) -> dict[UUID, Reservation]:
+    """Lock the orders' reservations with their lines; orders without one are missing."""
+    if not order_ids:
+        return {}
+    ids = {"order_ids": sorted(set(order_ids))}
+    locked: dict[UUID, Reservation] = {}
+    for row in await tx.execute(LOCK_RESERVATIONS, ids):
+        shortages = [Shortage.model_validate(short) for short in row.shortages or ()]
+        stored = (row.state, row.sequence)
+        locked[row.order_id] = Reservation(
+            row.order_id, row.state, row.rejection, shortages, row.sequence, stored=stored
+        )
+    for row in await tx.execute(LINES, ids):
+        locked[row.order_id].lines.append(AllocatedLine(*row))
+    return locked
+
+
+async def save_reservations(tx: AsyncSession, locked: Collection[Reservation]) -> None:
+    """Write the reservations that changed, and their lines."""
+    changed = [each for each in locked if each.is_changed]
+    if changed:
+        rows = [_reservation_row(each) for each in changed]
+        await tx.execute(UPDATE_RESERVATIONS, RESERVATIONS.parameters(rows))
+    lines = [line for each in locked for line in each.lines]
+    new = [line for line in lines if line.is_new]
+    if new:
+        await tx.execute(INSERT_LINES, NEW_LINES.parameters(new))
+    deducted = [line for line in lines if line.is_changed and not line.is_new]
+    if deducted:
+        await tx.execute(UPDATE_LINES, CHANGED_LINES.parameters(deducted))
+
+
+def _reservation_row(each: Reservation) -> Mapping[str, Any]:
+    return {
+        "order_id": each.order_id,
+        "state": each.state,
+        "rejection": each.rejection,
+        "shortages": [short.model_dump(mode="json") for short in each.shortages] or None,
+        "sequence": each.sequence,
+    }
+
+
+async def commit_reservations(tx: AsyncSession, order_ids: Collection[UUID]) -> None:
+    """Move the orders' held reservations to `committed`."""
+    await tx.execute(COMMIT, {"order_ids": sorted(set(order_ids))})
+
+
+async def claim_operations(tx: AsyncSession, operations: Mapping[UUID, UUID]) -> set[UUID]:
+    """Record operations (by id, with their orders); returns those that were not yet applied."""
+    rows = [{"id": each, "order_id": operations[each]} for each in sorted(operations)]
+    return set((await tx.execute(CLAIM_OPERATIONS, OPERATIONS.parameters(rows))).scalars())
+
+
+async def lock_stock(tx: AsyncSession, variant_ids: Collection[UUID]) -> LockedStock:
+    """Lock the stock of the variants; those that the catalogue never published are missing."""
     if not variant_ids:
-        return Stock({}, {})
+        return LockedStock({}, {})
     ids = {"variant_ids": sorted(variant_ids)}
-    levels = {row.variant_id: Level(*row) for row in await tx.execute(LOCK_LEVELS, ids)}
-    shelves: dict[UUID, list[Shelf]] = {}
-    for row in await tx.execute(SHELVES, ids):
-        shelves.setdefault(row.variant_id, []).append(Shelf(*row))
-    return Stock(levels, shelves)
+    levels = {row.variant_id: StockLevel(*row) for row in await tx.execute(LOCK_LEVELS, ids)}
+    items: dict[UUID, list[StockItem]] = {}
+    for row in await tx.execute(ITEMS, ids):
+        items.setdefault(row.variant_id, []).append(StockItem(*row))
+    return LockedStock(levels, items)
 
 
-async def save_stock(tx: AsyncSession, stock: Stock) -> dict[UUID, list[StockEvent]]:
-    """Write what was moved; returns what to tell of it, by variant."""
-    news = stock.settle()
-    shelves = [shelf for row in stock.shelves.values() for shelf in row]
-    await _put_up(tx, [shelf for shelf in shelves if shelf.is_new])
-    changed = [shelf for shelf in shelves if shelf.is_changed or shelf.reserved_change]
+async def save_stock(tx: AsyncSession, stock: LockedStock) -> dict[UUID, list[StockEvent]]:
+    """Write what was moved; returns the events to publish, by variant."""
+    events = stock.update_levels()
+    items = [item for of_variant in stock.items.values() for item in of_variant]
+    new = [item for item in items if item.is_new]
+    if new:
+        await tx.execute(INSERT_ITEMS, NEW_ITEMS.parameters(new))
+    changed = [item for item in items if item.is_changed or item.reserved_change]
     levels = [level for level in stock.levels.values() if level.is_changed]
     if changed or levels:
-        await tx.execute(SAVE, _movements(stock.movements) | _shelves(changed) | _levels(levels))
-    return news
-
-
-async def _put_up(tx: AsyncSession, shelves: Sequence[Shelf]) -> None:
-    if shelves:
         await tx.execute(
-            PUT_UP,
-            {
-                "variant_ids": [s.variant_id for s in shelves],
-                "warehouse_ids": [s.warehouse_id for s in shelves],
-                "thresholds": [s.low_stock_threshold for s in shelves],
-            },
+            SAVE_STOCK,
+            MOVEMENTS.parameters(stock.movements)
+            | CHANGED_ITEMS.parameters(item_changes(changed))
+            | CHANGED_LEVELS.parameters(levels),
         )
+    return events
 
 
-def _movements(movements: Sequence[Movement]) -> dict[str, object]:
-    return {
-        "m_ids": [m.id for m in movements],
-        "m_variant_ids": [m.variant_id for m in movements],
-        "m_warehouse_ids": [m.warehouse_id for m in movements],
-        "m_operations": [m.operation for m in movements],
-        "m_buckets": [m.bucket for m in movements],
-        "m_previous": [m.previous for m in movements],
-        "m_new": [m.new for m in movements],
-        "m_reasons": [m.because.reason for m in movements],
-        "m_reference_types": [m.because.reference_type for m in movements],
-        "m_reference_ids": [m.because.reference_id for m in movements],
-        "m_user_ids": [m.because.user_id for m in movements],
-    }
+def item_changes(items: Sequence[StockItem]) -> list[Mapping[str, Any]]:
+    """The rows by which items are updated: pieces to add, and the rest as it is now."""
+    return [
+        {
+            "variant_id": item.variant_id,
+            "warehouse_id": item.warehouse_id,
+            "on_hand": item.on_hand_change,
+            "reserved": item.reserved_change,
+            "low_stock_threshold": item.low_stock_threshold,
+            "version": item.version,
+        }
+        for item in items
+    ]
 
 
-def _shelves(shelves: Sequence[Shelf]) -> dict[str, object]:
-    return {
-        "s_variant_ids": [s.variant_id for s in shelves],
-        "s_warehouse_ids": [s.warehouse_id for s in shelves],
-        "s_on_hand": [s.on_hand_change for s in shelves],
-        "s_reserved": [s.reserved_change for s in shelves],
-        "s_thresholds": [s.low_stock_threshold for s in shelves],
-        "s_versions": [s.version for s in shelves],
-    }
-
-
-def _levels(levels: Sequence[Level]) -> dict[str, object]:
-    return {
-        "l_variant_ids": [level.variant_id for level in levels],
-        "l_on_hand": [level.on_hand for level in levels],
-        "l_reserved": [level.reserved for level in levels],
-        "l_thresholds": [level.low_stock_threshold for level in levels],
-        "l_availability": [level.availability for level in levels],
-        "l_sequences": [level.sequence for level in levels],
-    }
-
-
-async def knows_no_variant(tx: AsyncSession) -> bool:
-    """Whether the catalogue was never heard of."""
+async def has_no_variants(tx: AsyncSession) -> bool:
+    """Whether the copy of the catalogue's variants is empty."""
     return (await tx.execute(text("select 1 from stock_levels limit 1"))).first() is None
 
 
-async def list_levels(tx: AsyncSession, after: UUID | None, limit: int) -> list[Level]:
-    """Levels that were told to the world, in the order of the variants' ids."""
+async def list_published_levels(
+    tx: AsyncSession, after: UUID | None, limit: int
+) -> list[StockLevel]:
+    """Levels of which an event was published, in the order of the variants' ids."""
     rows = await tx.execute(LIST_LEVELS, {"after": after or UUID(int=0), "limit": limit})
-    return [Level(*row) for row in rows]
+    return [StockLevel(*row) for row in rows]
 
 
-async def learn_variants(tx: AsyncSession, products: Sequence[ProductState]) -> None:
-    """Keep what the catalogue tells of its variants, unless something newer is known."""
-    newest: dict[UUID, tuple[UUID, UUID, str, UUID | None, int]] = {}
-    for product in sorted(products, key=lambda told: told.sequence):
-        for variant in product.variants:
-            newest[variant.variant_id] = (
-                variant.variant_id,
-                product.product_id,
-                variant.sku,
-                product.seller_id,
-                product.sequence,
-            )
-    if not newest:
-        return
-    ids, product_ids, skus, seller_ids, sequences = zip(
-        *(newest[variant_id] for variant_id in sorted(newest)), strict=True
-    )
-    await tx.execute(
-        LEARN,
-        {
-            "variant_ids": list(ids),
-            "product_ids": list(product_ids),
-            "skus": list(skus),
-            "seller_ids": list(seller_ids),
-            "sequences": list(sequences),
-        },
-    )
+async def upsert_variants(tx: AsyncSession, products: Sequence[ProductState]) -> None:
+    """Store the products' variants, unless a newer state of them is stored."""
+    newest = {
+        variant.variant_id: {
+            "variant_id": variant.variant_id,
+            "product_id": product.product_id,
+            "sku": variant.sku,
+            "seller_id": product.seller_id,
+            "product_sequence": product.sequence,
+        }
+        for product in sorted(products, key=lambda each: each.sequence)
+        for variant in product.variants
+    }
+    if newest:
+        rows = [newest[variant_id] for variant_id in sorted(newest)]
+        await tx.execute(UPSERT_VARIANTS, VARIANTS.parameters(rows))

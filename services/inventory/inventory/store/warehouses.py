@@ -1,13 +1,19 @@
-"""Warehouses: read, locked and listed."""
+"""Warehouses, and the recounts that are left after one opened or closed."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import BigInteger, delete, func, literal, select, tuple_
+from sqlalchemy import BigInteger, delete, func, literal, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from inventory.domain.stock import StockItem
-from inventory.domain.warehouse import Warehouse, WarehouseInUse, WarehouseUnknown
+from chassis.db import Database
+from inventory.domain.stock import stock_items
+from inventory.domain.warehouse import Recount, Warehouse, WarehouseInUse, WarehouseUnknown
+
+PENDING_RECOUNTS = text(
+    "select warehouse_id from recounts where not warehouse_id = any(cast(:without as uuid[])) "
+    "order by created_at limit :limit"
+)
 
 
 async def get_warehouse(tx: AsyncSession, warehouse_id: UUID) -> Warehouse:
@@ -19,18 +25,18 @@ async def get_warehouse(tx: AsyncSession, warehouse_id: UUID) -> Warehouse:
 
 
 async def lock_warehouse(tx: AsyncSession, warehouse_id: UUID) -> Warehouse:
-    """Take the warehouse until commit; raises WarehouseUnknown."""
+    """Lock a warehouse to change it; raises WarehouseUnknown."""
     found = await tx.get(Warehouse, warehouse_id, with_for_update=True)
     if found is None:
         raise WarehouseUnknown
     return found
 
 
-async def keep_warehouses(tx: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Warehouse]:
-    """Keep the warehouses as they are until commit; raises WarehouseUnknown.
+async def share_lock_warehouses(tx: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Warehouse]:
+    """Lock the warehouses against changes by others; raises WarehouseUnknown.
 
-    Whoever puts up a new shelf calls this before locking stock: else a warehouse that closes at the
-    same moment would not find the shelf and would go on counting it as for sale.
+    A writer that adds a stock item calls this before it locks stock: otherwise a warehouse that
+    closes at the same moment would miss the item, which would then still count as for sale.
     """
     query = (
         select(Warehouse)
@@ -66,25 +72,52 @@ async def list_warehouses(
     return (await tx.scalars(query)).all()
 
 
-async def count_variants_kept(tx: AsyncSession, warehouse_id: UUID) -> int:
-    """How many variants are or were kept in the warehouse."""
-    kept = select(func.count()).where(StockItem.warehouse_id == warehouse_id)
-    return int(await tx.scalar(kept) or 0)
+async def count_variants(tx: AsyncSession, warehouse_id: UUID) -> int:
+    """How many variants the warehouse stocks or stocked."""
+    counted = (
+        select(func.count())
+        .select_from(stock_items)
+        .where(stock_items.c.warehouse_id == warehouse_id)
+    )
+    return int(await tx.scalar(counted) or 0)
 
 
-async def list_variants_kept(
+async def list_variant_ids(
     tx: AsyncSession, warehouse_id: UUID, after: UUID | None, limit: int
 ) -> Sequence[UUID]:
-    """Read which variants are or were kept in the warehouse, in the order of their ids."""
-    query = select(StockItem.variant_id).where(StockItem.warehouse_id == warehouse_id)
+    """The variants that the warehouse stocks or stocked, in the order of their ids."""
+    variant_id = stock_items.c.variant_id
+    query = select(variant_id).where(stock_items.c.warehouse_id == warehouse_id)
     if after is not None:
-        query = query.where(StockItem.variant_id > after)
-    return (await tx.scalars(query.order_by(StockItem.variant_id).limit(limit))).all()
+        query = query.where(variant_id > after)
+    return (await tx.scalars(query.order_by(variant_id).limit(limit))).all()
 
 
 async def remove_warehouse(tx: AsyncSession, warehouse: Warehouse) -> None:
-    """Remove a locked warehouse that never kept anything; raises WarehouseInUse."""
-    kept = select(StockItem.variant_id).where(StockItem.warehouse_id == warehouse.id).limit(1)
-    if (await tx.execute(kept)).first() is not None:
+    """Delete a locked warehouse that never stocked a variant; raises WarehouseInUse."""
+    if await list_variant_ids(tx, warehouse.id, None, 1):
         raise WarehouseInUse
     await tx.execute(delete(Warehouse).where(Warehouse.id == warehouse.id))
+
+
+async def lock_recount(tx: AsyncSession, warehouse_id: UUID) -> Recount | None:
+    """Lock the recount that is left for a warehouse, if there is one."""
+    return await tx.get(Recount, warehouse_id, with_for_update=True)
+
+
+async def find_recount(tx: AsyncSession, warehouse_id: UUID) -> Recount | None:
+    """The recount that is left for a warehouse, or None."""
+    return await tx.get(Recount, warehouse_id)
+
+
+async def list_recounts(tx: AsyncSession, ids: Collection[UUID]) -> Sequence[Recount]:
+    """The recounts that are left for some warehouses."""
+    return (await tx.scalars(select(Recount).where(Recount.warehouse_id.in_(ids)))).all()
+
+
+async def list_pending_recounts(
+    database: Database, without: Collection[UUID], limit: int
+) -> list[UUID]:
+    """Warehouses with a recount left, the oldest first, except `without`."""
+    values = {"without": list(without), "limit": limit}
+    return list((await database.execute_once(PENDING_RECOUNTS, values)).scalars())
