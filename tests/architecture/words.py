@@ -46,7 +46,6 @@ ALLOWED: tuple[tuple[str, frozenset[str], str], ...] = (
     ("tests/faults/histories.py", frozenset({"heard"}), "the column of saga_log"),
     ("tests/gateway/test_docs.py", frozenset({"asked"}), "the summary of an event"),
     ("tests/integration/test_cancelling.py", frozenset({"asked"}), "the text of a mail"),
-    ("tests/integration/test_operator.py", frozenset({"says"}), "a field of `doctor --json`"),
     ("tests/integration/test_operator_books.py", frozenset({"said"}), "a key in stored progress"),
     (
         "services/notifications/notifications/templates/en.toml",
