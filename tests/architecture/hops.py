@@ -19,10 +19,10 @@ LIBRARIES = ("chassis", "contracts")
 
 # Where a feature begins, as `service.module:function`.
 FEATURES = {
-    "place an order": ("orders.api.placing:place_order", "cart.api.internal:lock_cart"),
+    "place an order": ("orders.api.placing:place_order", "cart.api.checkout:lock_cart"),
     "cancel an order": ("orders.api.orders:cancel_order",),
     "add a product": ("catalog.api.admin_products:create_product",),
-    "apply a coupon": ("cart.api.coupon:set_coupon", "promotions.api.evaluation:evaluate_coupon"),
+    "apply a coupon": ("cart.api.carts:set_coupon", "promotions.api:evaluate_coupon"),
     "CollectPayment": ("payments.handlers.collect:Collect",),
     "ReserveStock": ("inventory.handlers:reserve_stock",),
 }

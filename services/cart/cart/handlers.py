@@ -1,4 +1,4 @@
-"""What happens in the cart service when a message arrives."""
+"""Handlers of the cart service: products, stock, the end of orders, and customers."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.settings import CartSettings
-from cart.store import locks, owners, products
+from cart.store import lifecycle, products
 from chassis.bus import Bus
 from contracts.catalog import (
     ProductChanged,
@@ -25,46 +25,49 @@ bus: Bus[CartSettings] = Bus("cart")
 
 @bus.handles_many(StockSnapshot)
 @bus.handles_many(StockChanged, low_priority=True)
-async def keep_stock(events: Sequence[StockState], tx: AsyncSession) -> None:
-    """Know how many pieces can be promised."""
-    await products.keep_stock(tx, events)
+async def store_stock(events: Sequence[StockState], tx: AsyncSession) -> None:
+    """Update the copy of how many pieces can be promised."""
+    await products.upsert_stock(tx, events)
 
 
 @bus.handles_many(ProductSnapshot)
 @bus.handles_many(ProductChanged, low_priority=True)
-async def keep_products(events: Sequence[ProductState], tx: AsyncSession) -> None:
-    """Know what is sold, and for how much."""
-    await products.keep_products(tx, events)
+async def store_products(events: Sequence[ProductState], tx: AsyncSession) -> None:
+    """Update the copy of products with their variants and prices."""
+    await products.upsert_products(tx, events)
 
 
 @bus.handles(ProductSnapshotsCompleted, StockSnapshotsCompleted)
 async def log_bootstrap_completed(
-    told: ProductSnapshotsCompleted | StockSnapshotsCompleted, tx: AsyncSession
+    event: ProductSnapshotsCompleted | StockSnapshotsCompleted, tx: AsyncSession
 ) -> None:
-    """The copy that was empty holds all there was."""
-    log.info("copy filled", source=told.source(), told=told.sent)
+    """Log that an empty copy has received every snapshot."""
+    log.info("bootstrap completed", source=event.source(), received=event.sent)
 
 
 @bus.handles_many(OrderConfirmed, low_priority=True)
 async def convert_carts(events: Sequence[OrderConfirmed], tx: AsyncSession) -> None:
-    """Close for good what was bought."""
-    await locks.convert(tx, {event.cart_id: event.order_id for event in events})
+    """Convert the carts of confirmed orders: they are bought and never open again."""
+    await lifecycle.convert(tx, {event.cart_id: event.order_id for event in events})
 
 
 @bus.handles_many(OrderCancelled)
-async def reopen_carts(events: Sequence[OrderCancelled], tx: AsyncSession) -> None:
-    """Give the customer back a cart whose order came to nothing; what was bought stays closed."""
+async def unlock_carts(events: Sequence[OrderCancelled], tx: AsyncSession) -> None:
+    """Unlock the carts of cancelled orders; those of orders once confirmed stay converted."""
     sold = {event.cart_id: event.order_id for event in events if event.confirmed_at is not None}
-    await locks.convert(tx, sold)
-    await locks.unlock(
+    await lifecycle.convert(tx, sold)
+    await lifecycle.unlock(
         tx, {event.cart_id: event.order_id for event in events if event.cart_id not in sold}
     )
 
 
 @bus.handles(CustomerChanged)
-async def customer_changed(event: CustomerChanged, tx: AsyncSession) -> None:
-    """Move the carts of a customer who is another now, or delete those a stranger may have left."""
+async def follow_customer(event: CustomerChanged, tx: AsyncSession) -> None:
+    """Move the carts of a customer merged into another; delete those of a reclaimed account.
+
+    A stranger may have left the carts of an account that its e-mail's owner reclaims.
+    """
     if event.reclaimed_by is not None:
-        await owners.delete_carts(tx, event.customer_id)
+        await lifecycle.delete_carts(tx, event.customer_id)
     elif event.merged_into is not None:
-        await owners.move_carts(tx, event.customer_id, event.merged_into)
+        await lifecycle.move_carts(tx, event.customer_id, event.merged_into)

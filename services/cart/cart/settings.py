@@ -1,4 +1,4 @@
-"""What the cart service must be told besides what every service is."""
+"""Settings of the cart service."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from chassis.settings import Seconds, ServiceSettings
 
 
 class CartSettings(ServiceSettings):
-    """Peers, the shop's currency, and how long things are kept. Times are in seconds."""
+    """Peers, the shop's currency, and how long quotes, locks and carts last. Times in seconds."""
 
     promotions_url: str = Field(
         pattern=r"^https?://",
@@ -33,11 +33,13 @@ class CartSettings(ServiceSettings):
         60, description="how old a shipping rate may be when a cart is locked", examples=["60"]
     )
     tax_rates_age: Seconds = Field(
-        10, description="how long tax rates are kept in memory", examples=["10"]
+        10, description="how long tax rates are cached in memory", examples=["10"]
     )
     lock_check_after: Seconds = Field(
         120, description="age at which a lock is checked against orders", examples=["120"]
     )
     abandon_after: Seconds = Field(
-        30 * 86_400, description="rest after which a cart counts as abandoned", examples=["2592000"]
+        30 * 86_400,
+        description="time without a change after which a cart counts as abandoned",
+        examples=["2592000"],
     )

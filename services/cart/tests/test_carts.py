@@ -21,14 +21,14 @@ async def test_a_guest_fills_a_cart(shop: Shop) -> None:
 
     assert answer.status_code == 201, answer.text
     assert answer.headers["ETag"] == '"2"'
-    told = await cart.read()
-    assert told == answer.json()
-    assert told["subtotal"] == {"amount": 3000, "currency": "USD"}
-    assert [item["quantity"] for item in told["items"]] == [2, 4]
-    assert told["items"][0]["unit_price"] == {"amount": 1000, "currency": "USD"}
-    assert not told["is_final"]
-    assert told["problems"] == ["address_missing"]
-    assert "cart_token" not in told
+    view = await cart.read()
+    assert view == answer.json()
+    assert view["subtotal"] == {"amount": 3000, "currency": "USD"}
+    assert [item["quantity"] for item in view["items"]] == [2, 4]
+    assert view["items"][0]["unit_price"] == {"amount": 1000, "currency": "USD"}
+    assert not view["is_final"]
+    assert view["problems"] == ["address_missing"]
+    assert "cart_token" not in view
 
 
 async def test_the_token_is_kept_only_as_a_hash(shop: Shop) -> None:
@@ -62,9 +62,9 @@ async def test_a_changed_price_is_shown_until_the_customer_accepts_it(shop: Shop
 async def test_a_line_no_longer_sold_stays_and_blocks(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 2))
     await shop.harness.sql("update product_snapshots set status = 'inactive'")
-    told = await cart.read()
-    assert told["items"][0]["problem"] == "unavailable"
-    assert told["problems"] == ["line_unavailable"]
+    view = await cart.read()
+    assert view["items"][0]["problem"] == "unavailable"
+    assert view["problems"] == ["line_unavailable"]
 
 
 async def test_a_signed_in_customer_has_one_active_cart(shop: Shop) -> None:
@@ -132,18 +132,18 @@ async def test_an_item_is_reached_through_its_own_cart_alone(shop: Shop) -> None
 
 async def test_address_method_and_email_are_set_and_emptied(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(price=1000), 1))
-    told = (await cart.request("PATCH", "", {**READY, "billing_address": ADDRESS})).json()
-    assert told["total"] == {"amount": 1500, "currency": "USD"}
-    assert told["shipping"] == {"amount": 500, "currency": "USD"}
-    assert told["is_final"], told["problems"]
-    assert told["shipping_address"]["line2"] == ""
-    told = (await cart.request("PATCH", "", {"shipping_method_id": None, "email": None})).json()
-    assert told["shipping"] is None
-    assert told["problems"] == ["email_missing"]
+    view = (await cart.request("PATCH", "", {**READY, "billing_address": ADDRESS})).json()
+    assert view["total"] == {"amount": 1500, "currency": "USD"}
+    assert view["shipping"] == {"amount": 500, "currency": "USD"}
+    assert view["is_final"], view["problems"]
+    assert view["shipping_address"]["line2"] == ""
+    view = (await cart.request("PATCH", "", {"shipping_method_id": None, "email": None})).json()
+    assert view["shipping"] is None
+    assert view["problems"] == ["email_missing"]
     assert (await cart.read())["shipping_address"]["city"] == "Springfield"
-    told = (await cart.request("PATCH", "", {"shipping_address": None})).json()
-    assert told["shipping_address"] is None
-    assert told["tax"] is None
+    view = (await cart.request("PATCH", "", {"shipping_address": None})).json()
+    assert view["shipping_address"] is None
+    assert view["tax"] is None
 
 
 async def test_a_stale_version_is_refused_when_one_is_named(shop: Shop) -> None:

@@ -1,9 +1,9 @@
-"""What the cart hears: products, stock and the end of orders, in any order and more than once."""
+"""What the cart consumes: products, stock and the end of orders, in any order and more than once."""
 
 from typing import Any
 from uuid import UUID
 
-from cart.sweeps import sweeps
+from cart.main import service
 from chassis.ids import new_id, utcnow
 from contracts.catalog import (
     Price,
@@ -110,9 +110,9 @@ async def test_a_confirmed_order_closes_its_cart(shop: Shop) -> None:
     assert (await cart.read())["status"] == "locked"
     for _ in range(2):
         await shop.harness.deliver(bought)
-    told = await cart.read()
-    assert told["status"] == "converted"
-    assert told["total"]["amount"] == 1500
+    view = await cart.read()
+    assert view["status"] == "converted"
+    assert view["total"]["amount"] == 1500
     refused = await cart.request("PATCH", "", {"email": None})
     assert (refused.status_code, refused.json()["code"]) == (409, "cart_converted")
     assert (await cart.lock(order)).status_code == 200
@@ -123,8 +123,8 @@ async def test_a_confirmed_order_closes_its_cart(shop: Shop) -> None:
 
 async def test_a_snapshot_fills_an_empty_copy_and_never_undoes_what_is_newer(shop: Shop) -> None:
     known, variant = new_id(), new_id()
-    told = ProductSnapshot(**product(known, 3, variant).model_dump())
-    await shop.harness.deliver(told.addressed_to("svc.cart", 3))
+    new = ProductSnapshot(**product(known, 3, variant).model_dump())
+    await shop.harness.deliver(new.addressed_to("svc.cart", 3))
     assert await offered(shop, variant) == ("Shirt 3", 1003, True)
     await shop.harness.deliver(product(known, 5, variant))
     old = ProductSnapshot(**product(known, 4, variant).model_dump())
@@ -132,13 +132,13 @@ async def test_a_snapshot_fills_an_empty_copy_and_never_undoes_what_is_newer(sho
     assert await offered(shop, variant) == ("Shirt 5", 1005, True)
 
 
-async def test_an_empty_copy_is_asked_for_and_a_full_one_is_not(shop: Shop) -> None:
-    (products,) = [each for each in sweeps if each.name == "bootstrap of products"]
+async def test_an_empty_copy_is_request_for_and_a_full_one_is_not(shop: Shop) -> None:
+    (products,) = [each for each in service.sweeps if each.name == "bootstrap of products"]
     await shop.harness.sql("delete from variant_snapshots")
     await shop.harness.sql("delete from product_snapshots")
     await products.work(shop.harness.running.database)
-    (asked,) = await shop.harness.published(RequestProductSnapshots)
-    assert asked.reply_to == "svc.cart"
+    (request,) = await shop.harness.published(RequestProductSnapshots)
+    assert request.reply_to == "svc.cart"
     await shop.harness.clear_outbox()
     await shop.harness.deliver(product(new_id(), 1, new_id()))
     await products.work(shop.harness.running.database)

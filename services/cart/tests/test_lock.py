@@ -22,9 +22,9 @@ async def test_a_guest_checks_out_in_one_request(shop: Shop) -> None:
     answer = await cart.lock(order, **READY, expected_total={"amount": 2500, "currency": "USD"})
 
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    line = told.pop("lines")[0]
-    assert told == {
+    snapshot = answer.json()
+    line = snapshot.pop("lines")[0]
+    assert snapshot == {
         "cart_id": cart.id,
         "customer_id": None,
         "email": "ada@example.com",
@@ -148,8 +148,8 @@ async def test_shipping_is_not_asked_twice_for_the_same(shop: Shop) -> None:
 async def test_an_old_rate_is_asked_for_again(shop: Shop) -> None:
     shirt = await shop.sells()
     await (await shop.guest_cart((shirt, 1))).lock(**READY)
-    shop.harness.running.resources.quotes._rates.age = 0
-    shop.harness.running.resources.quotes._rates.forget()
+    shop.harness.running.resources.quotes._rates.max_age = 0
+    shop.harness.running.resources.quotes._rates.clear()
     await (await shop.guest_cart((shirt, 1))).lock(**READY)
     await (await shop.guest_cart((shirt, 1))).lock(**READY)
     assert shop.neighbours.count("/internal/rates") == 3
@@ -158,8 +158,8 @@ async def test_an_old_rate_is_asked_for_again(shop: Shop) -> None:
 async def test_promotions_is_asked_at_every_lock(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(price=1000), 2))
     await cart.request("PATCH", "", READY)
-    told = (await cart.request("PUT", "/coupon", {"code": "save"})).json()
-    assert told["total"]["amount"] == 2200
+    snapshot = (await cart.request("PUT", "/coupon", {"code": "save"})).json()
+    assert snapshot["total"]["amount"] == 2200
     asked = shop.neighbours.count("/evaluate")
     locked = (await cart.lock(expected_total={"amount": 2200, "currency": "USD"})).json()
     assert shop.neighbours.count("/evaluate") == asked + 1
@@ -182,19 +182,19 @@ async def test_a_coupon_that_ended_since_is_refused(shop: Shop) -> None:
 async def test_free_shipping_pays_for_the_shipping(shop: Shop) -> None:
     shop.neighbours.coupon = {"discount_amount": 0, "free_shipping": True}
     cart = await shop.guest_cart((await shop.sells(price=1000), 2))
-    told = (await cart.lock(**READY, coupon_code="FREE")).json()
-    assert told["total_amount"] == 2000
-    assert told["shipping_amount"] == 0
-    assert told["coupon"]["discount_amount"] == 500
+    snapshot = (await cart.lock(**READY, coupon_code="FREE")).json()
+    assert snapshot["total_amount"] == 2000
+    assert snapshot["shipping_amount"] == 0
+    assert snapshot["coupon"]["discount_amount"] == 500
 
 
 async def test_a_customer_needs_no_email_and_counts_as_customer(shop: Shop) -> None:
     customer = new_id()
     cart = await shop.customer_cart((await shop.sells(), 1), customer=customer)
-    told = (await cart.lock(**{**READY, "email": None})).json()
-    assert told["customer_id"] == str(customer)
-    assert told["email"] == "ada@example.com"
-    assert told["redeemer"] == f"customer:{customer}"
+    snapshot = (await cart.lock(**{**READY, "email": None})).json()
+    assert snapshot["customer_id"] == str(customer)
+    assert snapshot["email"] == "ada@example.com"
+    assert snapshot["redeemer"] == f"customer:{customer}"
 
 
 async def test_one_order_sent_twenty_times_locks_once(shop: Shop) -> None:

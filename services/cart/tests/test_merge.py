@@ -40,14 +40,14 @@ async def test_a_guest_cart_is_merged_at_login(shop: Shop) -> None:
 
     answer = await merge(shop, guest, customer)
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert told["id"] == own.id
-    assert {item["variant_id"]: item["quantity"] for item in told["items"]} == {
+    view = answer.json()
+    assert view["id"] == own.id
+    assert {item["variant_id"]: item["quantity"] for item in view["items"]} == {
         str(shirt): 99,
         str(hat): 1,
     }
-    assert told["coupon"]["code"] == "SAVE"
-    assert (await merge(shop, guest, customer)).json()["items"] == told["items"]
+    assert view["coupon"]["code"] == "SAVE"
+    assert (await merge(shop, guest, customer)).json()["items"] == view["items"]
     gone = await guest.request("PATCH", "", {"email": "ada@example.com"})
     assert (gone.status_code, gone.json()["code"]) == (410, "cart_expired")
 
@@ -56,11 +56,11 @@ async def test_a_customer_without_a_cart_gets_one_by_merging(shop: Shop) -> None
     customer = new_id()
     guest = await shop.guest_cart((await shop.sells(), 2))
     await guest.request("PATCH", "", READY)
-    told = (await merge(shop, guest, customer)).json()
-    assert told["items"][0]["quantity"] == 2
-    assert told["shipping_method_id"] == READY["shipping_method_id"]
+    view = (await merge(shop, guest, customer)).json()
+    assert view["items"][0]["quantity"] == 2
+    assert view["shipping_method_id"] == READY["shipping_method_id"]
     headers = {"Authorization": f"Bearer {access_token(customer_id=customer)}"}
-    assert (await shop.client.get("/v1/carts/current", headers=headers)).json()["id"] == told["id"]
+    assert (await shop.client.get("/v1/carts/current", headers=headers)).json()["id"] == view["id"]
 
 
 async def test_merged_lines_show_that_their_price_moved(shop: Shop) -> None:
@@ -116,9 +116,9 @@ async def test_a_cancelled_order_gives_its_cart_back(shop: Shop) -> None:
     await cart.lock(order, **READY)
     for _ in range(2):
         await shop.harness.deliver(cancelled(cart, order))
-    told = await cart.read()
-    assert told["status"] == "active"
-    assert told["items"][0]["quantity"] == 2
+    view = await cart.read()
+    assert view["status"] == "active"
+    assert view["items"][0]["quantity"] == 2
     assert (await cart.lock(new_id())).status_code == 200
 
 
@@ -131,12 +131,12 @@ async def test_a_cancelled_orders_cart_goes_into_the_newer_one(shop: Shop) -> No
     assert new.id != old.id
     await shop.harness.deliver(cancelled(old, order))
 
-    told = await new.read()
-    assert {item["variant_id"]: item["quantity"] for item in told["items"]} == {
+    view = await new.read()
+    assert {item["variant_id"]: item["quantity"] for item in view["items"]} == {
         str(shirt): 3,
         str(hat): 1,
     }
-    assert told["shipping_address"]["city"] == "Springfield"
+    assert view["shipping_address"]["city"] == "Springfield"
     assert (await old.read())["status"] == "abandoned"
 
 

@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cart.domain.pricing import Goods, cost, half_even, spread, tax_in
-from cart.domain.tax import Place, TaxRate, TaxTable
+from cart.domain.pricing import (
+    Goods,
+    PlaceTaxes,
+    TaxRate,
+    TaxTable,
+    compute_cost,
+    half_even,
+    spread,
+    tax_in,
+)
 from chassis.ids import new_id
 
 amounts = st.integers(min_value=0, max_value=10**12)
@@ -31,14 +39,14 @@ def test_a_discount_is_spread_without_a_rest(parts: list[int], share: int) -> No
     weights,
     amounts,
     amounts,
-    st.builds(Place, st.booleans(), st.fixed_dictionaries({None: rates, UUID(int=1): rates})),
+    st.builds(PlaceTaxes, st.booleans(), st.fixed_dictionaries({None: rates, UUID(int=1): rates})),
 )
 def test_the_parts_always_sum_to_the_total(
-    lines: list[int], discount: int, shipping: int, taxes: Place
+    lines: list[int], discount: int, shipping: int, taxes: PlaceTaxes
 ) -> None:
     book, included = UUID(int=1), taxes.prices_include_tax
     goods = [Goods(amount, (book,) if i % 2 else ()) for i, amount in enumerate(lines)]
-    costs = cost(goods, discount=discount, shipping=shipping, taxes=taxes)
+    costs = compute_cost(goods, discount=discount, shipping=shipping, taxes=taxes)
 
     added_tax = 0 if included else costs.tax_amount
     net = costs.subtotal_amount - costs.discount_amount + costs.shipping_amount

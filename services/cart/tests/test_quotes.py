@@ -39,36 +39,36 @@ async def test_shipping_methods_are_those_of_the_address(shop: Shop) -> None:
 async def test_a_cart_is_shown_while_shipping_is_away(shop: Shop) -> None:
     shop.neighbours.away = {"shipping"}
     cart = await shop.guest_cart((await shop.sells(price=1000), 1))
-    told = (await cart.request("PATCH", "", READY)).json()
-    assert told["problems"] == ["pricing_unavailable"]
-    assert told["shipping"] is None
-    assert told["total"]["amount"] == 1000
+    view = (await cart.request("PATCH", "", READY)).json()
+    assert view["problems"] == ["pricing_unavailable"]
+    assert view["shipping"] is None
+    assert view["total"]["amount"] == 1000
     answer = await cart.request("GET", "/shipping-methods")
     assert (answer.status_code, answer.json()["code"]) == (503, "pricing_unavailable")
 
 
 async def test_a_method_that_is_not_offered_is_named(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 1))
-    told = (await cart.request("PATCH", "", {**READY, "shipping_method_id": str(new_id())})).json()
-    assert told["problems"] == ["shipping_method_unavailable"]
+    view = (await cart.request("PATCH", "", {**READY, "shipping_method_id": str(new_id())})).json()
+    assert view["problems"] == ["shipping_method_unavailable"]
     shop.neighbours.methods = []
     moved = {**ADDRESS, "country": "NZ"}
-    told = (await cart.request("PATCH", "", {"shipping_address": moved})).json()
-    assert told["problems"] == ["no_shipping_zone"]
+    view = (await cart.request("PATCH", "", {"shipping_address": moved})).json()
+    assert view["problems"] == ["no_shipping_zone"]
 
 
 async def test_a_coupon_is_asked_about_before_it_is_kept(shop: Shop) -> None:
     category, above = new_id(), new_id()
     shirt = await shop.sells(price=1000, category_id=category, category_path=[above, category])
     cart = await shop.guest_cart((shirt, 2), email="Ada@Example.com")
-    told = (await cart.request("PUT", "/coupon", {"code": "SAVE"})).json()
+    view = (await cart.request("PUT", "/coupon", {"code": "SAVE"})).json()
 
-    assert told["coupon"] == {
+    assert view["coupon"] == {
         "code": "SAVE",
         "discount": {"amount": 300, "currency": "USD"},
         "problem": None,
     }
-    assert told["discount"]["amount"] == 300
+    assert view["discount"]["amount"] == 300
     [(_, asked)] = shop.neighbours.asked
     assert asked["redeemer"] == f"guest:{hashlib.sha256(b'ada@example.com').hexdigest()}"
     assert asked["lines"][0]["category_ids"] == [str(category), str(above)]
@@ -76,9 +76,9 @@ async def test_a_coupon_is_asked_about_before_it_is_kept(shop: Shop) -> None:
     assert (await cart.read())["discount"]["amount"] == 300
     assert len(shop.neighbours.asked) == 1
 
-    told = (await cart.request("DELETE", "/coupon")).json()
-    assert told["coupon"] is None
-    assert told["discount"]["amount"] == 0
+    view = (await cart.request("DELETE", "/coupon")).json()
+    assert view["coupon"] is None
+    assert view["discount"]["amount"] == 0
 
 
 async def test_a_coupon_is_refused_in_promotions_words(shop: Shop) -> None:
@@ -102,12 +102,12 @@ async def test_a_coupon_that_no_longer_fits_stays_and_says_so(shop: Shop) -> Non
     await cart.request("PUT", "/coupon", {"code": "SAVE"})
     shop.neighbours.refusal = (409, "coupon_minimum_not_reached")
     item = cart.body["items"][0]["id"]
-    told = (await cart.request("PATCH", f"/items/{item}", {"quantity": 1})).json()
-    assert told["coupon"]["problem"] == "coupon_minimum_not_reached"
-    assert told["discount"]["amount"] == 0
-    assert "coupon_minimum_not_reached" in told["problems"]
+    view = (await cart.request("PATCH", f"/items/{item}", {"quantity": 1})).json()
+    assert view["coupon"]["problem"] == "coupon_minimum_not_reached"
+    assert view["discount"]["amount"] == 0
+    assert "coupon_minimum_not_reached" in view["problems"]
     again = await cart.read()
-    assert again["coupon"] == told["coupon"]
+    assert again["coupon"] == view["coupon"]
 
 
 async def test_an_empty_cart_takes_no_coupon(shop: Shop) -> None:

@@ -93,10 +93,10 @@ async def test_tax_is_added_where_prices_exclude_it(shop: Shop) -> None:
     await cart.request("PATCH", "", READY)
     assert (await cart.read())["total"]["amount"] == 2500
     await Staff(shop).request("POST", "", STANDARD)
-    told = await cart.read()
-    assert told["tax"]["amount"] == 250
-    assert told["items"][0]["tax"]["amount"] == 200
-    assert told["total"]["amount"] == 2750
+    view = await cart.read()
+    assert view["tax"]["amount"] == 250
+    assert view["items"][0]["tax"]["amount"] == 200
+    assert view["total"]["amount"] == 2750
     locked = (await cart.lock(expected_total={"amount": 2750, "currency": "USD"})).json()
     assert locked["tax_amount"] == 250
     assert locked["lines"][0]["total_amount"] == 2200
@@ -107,6 +107,6 @@ async def test_tax_is_found_inside_where_prices_include_it(shop: Shop) -> None:
         "POST", "", {**STANDARD, "rate_bps": 2500, "prices_include_tax": True}
     )
     cart = await shop.guest_cart((await shop.sells(price=1000), 2))
-    told = (await cart.request("PATCH", "", READY)).json()
-    assert told["tax"]["amount"] == 500
-    assert told["total"]["amount"] == 2500
+    view = (await cart.request("PATCH", "", READY)).json()
+    assert view["tax"]["amount"] == 500
+    assert view["total"]["amount"] == 2500

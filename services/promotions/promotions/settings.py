@@ -1,4 +1,4 @@
-"""What promotions must be told besides what every service is told."""
+"""Settings of promotions."""
 
 from datetime import UTC, date, datetime, tzinfo
 from typing import Annotated
@@ -10,12 +10,11 @@ from chassis.settings import ServiceSettings
 
 
 def zone_of(name: str) -> tzinfo:
-    """Find a time zone; UTC needs no time zone database, which small machines may lack."""
+    """The time zone of a name; UTC needs no database of zones, which small machines may lack."""
     return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def _time_zone(name: str) -> str:
-    """Refuse at start what is no time zone."""
     try:
         zone_of(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -33,5 +32,5 @@ class PromotionsSettings(ServiceSettings):
     )
 
     def today(self, now: datetime) -> date:
-        """Tell the shop's date at a moment."""
+        """The shop's date at a moment."""
         return now.astimezone(zone_of(self.shop_time_zone)).date()

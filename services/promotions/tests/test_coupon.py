@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 from pydantic import ValidationError
 
-from promotions.domain import Limits, off
+from promotions.domain import Limits, discount_on
 from promotions.settings import PromotionsSettings, zone_of
 
 DAY = date(2026, 11, 21)
@@ -28,16 +28,16 @@ DAY = date(2026, 11, 21)
 def test_a_percentage_is_rounded_to_the_even_minor_unit(
     value: int, subtotal: int, expected: int
 ) -> None:
-    assert off("percentage", value, subtotal) == expected
+    assert discount_on("percentage", value, subtotal) == expected
 
 
 def test_a_fixed_discount_is_never_more_than_the_lines_cost() -> None:
-    assert off("fixed", 500, 1200) == 500
-    assert off("fixed", 500, 300) == 300
+    assert discount_on("fixed", 500, 1200) == 500
+    assert discount_on("fixed", 500, 300) == 300
 
 
 def test_free_shipping_takes_nothing_off_the_lines() -> None:
-    assert off("free_shipping", None, 1200) == 0
+    assert discount_on("free_shipping", None, 1200) == 0
 
 
 @pytest.mark.parametrize(

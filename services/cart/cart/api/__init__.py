@@ -1,5 +1,5 @@
 """The cart service's routes, by noun."""
 
-from cart.api import carts, coupon, internal, items, tax_rates
+from cart.api import carts, checkout, items, tax_rates
 
-routers = [carts.router, items.router, coupon.router, tax_rates.router, internal.router]
+routers = [carts.router, items.router, tax_rates.router, checkout.router]

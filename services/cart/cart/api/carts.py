@@ -1,157 +1,247 @@
-"""Routes on carts as a whole: make, read, change, merge, and how they can be shipped."""
+"""Routes on one cart: read and change it, its coupon and its shipping methods."""
 
-import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from cart.api import views
-from cart.api.items import WantedBody, put_in
-from cart.api.visit import Visit, Visiting
-from cart.domain.basket import MAX_LINES, Basket, CartExpired, CurrencyMismatch
-from cart.domain.checkout import AddressMissing
-from cart.domain.questions import rate_question
-from cart.store import carts, lines, locks
-from chassis.auth import SignedIn
-from chassis.errors import Malformed, NotFound
-from chassis.ids import new_id, utcnow
+from cart.api import presenter
+from cart.clients import Quotes
+from cart.domain.cart import Cart, CartEmpty
+from cart.domain.checkout import AddressMissing, Buyer, coupon_request, rate_request
+from cart.domain.pricing import Offer, TaxTable
+from cart.store import carts
+from cart.store.carts import CartOwner
+from cart.store.tax_rates import TaxTableCache
+from chassis import etag
+from chassis.addresses import AddressBody
+from chassis.auth import Caller, MaybeCaller, SignedIn
+from chassis.db import Database
+from chassis.errors import NotFound, Unauthenticated
+from chassis.ids import utcnow
 from chassis.tokens import hash_of
-from chassis.wire import Body, Id
-from contracts.money import Currency
+from chassis.wire import Body, Id, SafeText
 
 router = APIRouter(prefix="/v1/carts")
 
-
-class NewCart(Body):
-    """What a new cart may begin with."""
-
-    currency: Currency | None = None
-    items: Annotated[list[WantedBody], Field(max_length=MAX_LINES)] = Field(default_factory=list)
-    email: views.Email | None = None
+CartToken = Annotated[
+    str | None,
+    Header(
+        alias="X-Cart-Token",
+        max_length=200,
+        description="`cart_token` of the guest's cart, as its creation returned it",
+    ),
+]
+Email = Annotated[
+    SafeText, Field(min_length=3, max_length=255, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
+]
+CouponCode = Annotated[SafeText, Field(min_length=1, max_length=50)]
 
 
 class CartChange(Body):
     """The fields to change; null empties one."""
 
-    email: views.Email | None = None
-    shipping_address: views.AddressBody | None = None
-    billing_address: views.AddressBody | None = None
+    email: Email | None = None
+    shipping_address: AddressBody | None = None
+    billing_address: AddressBody | None = None
     shipping_method_id: Id | None = None
 
 
-class MergeBody(Body):
-    """The guest cart to merge: its token here or as X-Cart-Token, and its id if one likes."""
+class CouponBody(Body):
+    """A coupon's code; upper and lower case are the same."""
 
-    cart_token: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    cart_id: Id | None = None
-
-
-@router.post(
-    "",
-    status_code=201,
-    responses={200: {"model": views.CreatedCartView, "description": "It was there already"}},
-)
-async def create_cart(body: NewCart, visit: Visiting) -> views.CreatedCartView:
-    """Make a cart. A customer has one active cart: if it is there, it is answered with 200."""
-    token = secrets.token_urlsafe(32) if visit.caller is None else None
-    async with visit.transaction() as tx:
-        if token is not None:
-            basket = await carts.create_guest_cart(
-                tx, new_id(), hash_of(token), body.currency or visit.settings.currency, body.email
-            )
-        else:
-            basket = await _own_cart(tx, body, visit)
-        if token is None or body.items:
-            wanted = [each.variant_id for each in body.items]
-            basket.lines, offers = await lines.list_lines(tx, basket.id, utcnow(), wanted)
-            await put_in(tx, basket, body.items, offers)
-    view = await visit.show(basket)
-    return views.CreatedCartView(**dict(view), cart_token=token)
+    code: CouponCode
 
 
-async def _own_cart(tx: AsyncSession, body: NewCart, visit: Visit) -> Basket:
-    """Take or make the customer's cart, and keep the e-mail given."""
-    if visit.caller is None:
-        raise RuntimeError("a guest has no cart of their own")
-    currency = body.currency or visit.settings.currency
-    customer_id = visit.caller.customer_id
-    basket, is_new = await carts.lock_or_create_current(tx, new_id(), customer_id, currency)
-    visit.response.status_code = 201 if is_new else 200
-    if body.currency not in (None, basket.currency):
-        raise CurrencyMismatch
-    if body.email is not None:
-        basket.email = body.email
-        await carts.change_cart(tx, basket.id, {"email": body.email})
-    return basket
+def owner_of(caller: Caller | None, token: str | None) -> CartOwner:
+    """By what right a request reaches a cart; refused without any."""
+    if caller is None and token is None:
+        raise Unauthenticated("Sign in, or send the guest cart's token as X-Cart-Token.")
+    return CartOwner(
+        customer_id=caller.customer_id if caller else None,
+        token_hash=hash_of(token) if token else None,
+    )
+
+
+def buyer_of(cart: Cart, caller: Caller | None) -> Buyer:
+    """Who would buy a cart: the signed-in caller, else the guest of the cart's e-mail."""
+    if caller is not None:
+        return Buyer(caller.customer_id, cart.email or caller.email)
+    return Buyer(cart.customer_id, cart.email)
+
+
+@dataclass
+class CartRequest:
+    """A client's request on a cart.
+
+    `expected` is the version that the change is based on, if the client named one. `taxes` is the
+    tax table as it was read in the request's last transaction.
+    """
+
+    caller: Caller | None
+    token: str | None = field(repr=False)
+    expected: int | None
+    default_currency: str
+    database: Database
+    quotes: Quotes
+    tax_tables: TaxTableCache
+    response: Response
+    taxes: TaxTable | None = None
+
+    @property
+    def owner(self) -> CartOwner:
+        """By what right the client reaches a cart."""
+        return owner_of(self.caller, self.token)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction, and read the tax table at its end."""
+        async with self.database.transaction() as tx:
+            yield tx
+            self.taxes = await self.tax_tables.get(tx)
+
+    async def read(self, cart_id: UUID) -> Cart:
+        """Read the client's cart."""
+        async with self.transaction() as tx:
+            return await carts.get_cart(tx, cart_id, self.owner, utcnow())
+
+    @asynccontextmanager
+    async def change(
+        self, cart_id: UUID, wanted: Sequence[UUID] = ()
+    ) -> AsyncIterator[tuple[AsyncSession, Cart, dict[UUID, Offer]]]:
+        """Lock the client's open cart until commit; with it come the offers of wanted variants."""
+        async with self.transaction() as tx:
+            cart = await carts.lock_cart(tx, cart_id, self.owner, self.expected)
+            cart.lines, offers = await carts.list_lines(tx, cart_id, utcnow(), wanted)
+            yield tx, cart, offers
+
+    async def present(self, cart: Cart) -> presenter.CartView:
+        """The answer: the cart at today's price. Calls peers, so no transaction may be open."""
+        if self.taxes is None:
+            raise RuntimeError("a cart is presented after it was read")
+        etag.set_header(self.response, cart.version)
+        return await presenter.present(cart, buyer_of(cart, self.caller), self.quotes, self.taxes)
+
+
+async def _cart_request(
+    request: Request,
+    response: Response,
+    caller: MaybeCaller,
+    expected: etag.OptionalIfMatch,
+    token: CartToken = None,
+) -> CartRequest:
+    state = request.app.state
+    return CartRequest(
+        caller=caller,
+        token=token,
+        expected=expected,
+        default_currency=state.settings.currency,
+        database=state.database,
+        quotes=state.resources.quotes,
+        tax_tables=state.resources.tax_tables,
+        response=response,
+    )
+
+
+async def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+async def _quotes(request: Request) -> Quotes:
+    quotes: Quotes = request.app.state.resources.quotes
+    return quotes
+
+
+async def _tax_tables(request: Request) -> TaxTableCache:
+    tax_tables: TaxTableCache = request.app.state.resources.tax_tables
+    return tax_tables
+
+
+CartRequestDep = Annotated[CartRequest, Depends(_cart_request)]
+DatabaseDep = Annotated[Database, Depends(_database)]
+QuotesDep = Annotated[Quotes, Depends(_quotes)]
+TaxTablesDep = Annotated[TaxTableCache, Depends(_tax_tables)]
 
 
 @router.get("/current")
-async def get_current_cart(caller: SignedIn, visit: Visiting) -> views.CartView:
+async def get_current_cart(caller: SignedIn, request: CartRequestDep) -> presenter.CartView:
     """Read the active cart of the signed-in customer."""
-    async with visit.transaction() as tx:
-        basket = await carts.find_current(tx, caller.customer_id, utcnow())
-    if basket is None:
+    async with request.transaction() as tx:
+        cart = await carts.find_current(tx, caller.customer_id, utcnow())
+    if cart is None:
         raise NotFound
-    return await visit.show(basket)
-
-
-@router.post("/merge")
-async def merge_carts(body: MergeBody, caller: SignedIn, visit: Visiting) -> views.CartView:
-    """Merge a guest cart into the customer's own at login; a repeat changes nothing."""
-    token = body.cart_token or visit.token
-    if token is None:
-        raise Malformed("Name the guest cart by its token.", code="cart_token_missing")
-    async with visit.transaction() as tx:
-        guest = await carts.lock_guest_cart(tx, hash_of(token))
-        if guest is None or body.cart_id not in (None, guest.id):
-            raise NotFound
-        own = await _merge(tx, guest, caller.customer_id)
-        basket = await carts.get_cart(tx, own, carts.Holder(caller.customer_id, None), utcnow())
-    return await visit.show(basket)
-
-
-async def _merge(tx: AsyncSession, guest: Basket, customer_id: UUID) -> UUID:
-    """Empty the guest's cart into the customer's; gives the latter's id."""
-    own, _ = await carts.lock_or_create_current(tx, new_id(), customer_id, guest.currency)
-    if guest.merged_into is None:
-        guest.must_be_active()
-        if own.currency != guest.currency:
-            raise CurrencyMismatch
-        await locks.merge(tx, guest.id, own.id)
-    elif guest.merged_into != own.id:
-        raise CartExpired
-    return own.id
+    return await request.present(cart)
 
 
 @router.get("/{cart_id}")
-async def get_cart(cart_id: UUID, visit: Visiting) -> views.CartView:
+async def get_cart(cart_id: UUID, request: CartRequestDep) -> presenter.CartView:
     """Read a cart at today's prices."""
-    return await visit.show(await visit.read(cart_id))
+    return await request.present(await request.read(cart_id))
 
 
 @router.patch("/{cart_id}")
-async def change_cart(cart_id: UUID, body: CartChange, visit: Visiting) -> views.CartView:
+async def change_cart(
+    cart_id: UUID, body: CartChange, request: CartRequestDep
+) -> presenter.CartView:
     """Set or empty the e-mail, the addresses and the shipping method."""
     values: dict[str, Any] = body.model_dump(exclude_unset=True)
     for address in {"shipping_address", "billing_address"} & values.keys():
-        given: views.AddressBody | None = getattr(body, address)
-        values[address] = given.model_dump() if given else None
-    async with visit.change(cart_id) as (tx, basket, _):
+        given: AddressBody | None = getattr(body, address)
+        values[address] = given.to_address().model_dump() if given else None
+    async with request.change(cart_id) as (tx, cart, _):
         if values:
             await carts.change_cart(tx, cart_id, values)
         for name, value in values.items():
-            setattr(basket, name, value)
-    return await visit.show(basket)
+            setattr(cart, name, value)
+    return await request.present(cart)
 
 
 @router.get("/{cart_id}/shipping-methods")
-async def list_shipping_methods(cart_id: UUID, visit: Visiting) -> views.MethodsView:
+async def list_shipping_methods(cart_id: UUID, request: CartRequestDep) -> presenter.MethodsView:
     """List how the cart can be shipped to its address; empty where we do not deliver."""
-    basket = await visit.read(cart_id)
-    question = rate_question(basket)
-    if question is None:
+    cart = await request.read(cart_id)
+    wanted = rate_request(cart)
+    if wanted is None:
         raise AddressMissing
-    return views.methods_view(await visit.quotes.rates(question), basket.currency)
+    return presenter.methods_view(await request.quotes.rates(wanted), cart.currency)
+
+
+@router.put("/{cart_id}/coupon")
+async def set_coupon(
+    cart_id: UUID, body: CouponBody, request: CartRequestDep
+) -> presenter.CartView:
+    """Use a coupon, once promotions accepts it for this cart as it is."""
+    cart = await request.read(cart_id)
+    cart.ensure_active()
+    if not cart.lines:
+        raise CartEmpty
+    tried = replace(cart, coupon_code=body.code)
+    await _ensure_accepted(tried, buyer_of(tried, request.caller), request.quotes)
+    async with request.change(cart_id) as (tx, cart, _):
+        await carts.change_cart(tx, cart_id, {"coupon_code": body.code})
+        cart.coupon_code = body.code
+    return await request.present(cart)
+
+
+async def _ensure_accepted(cart: Cart, buyer: Buyer, quotes: Quotes) -> None:
+    """Refuse the coupon as promotions does."""
+    known = presenter.CartQuotes()
+    await known.find_method(cart, quotes)
+    wanted = coupon_request(cart, buyer, known.shipping_amount)
+    if wanted is not None:
+        await quotes.coupon(wanted)
+
+
+@router.delete("/{cart_id}/coupon")
+async def remove_coupon(cart_id: UUID, request: CartRequestDep) -> presenter.CartView:
+    """Remove the coupon."""
+    async with request.change(cart_id) as (tx, cart, _):
+        await carts.change_cart(tx, cart_id, {"coupon_code": None})
+        cart.coupon_code = None
+    return await request.present(cart)

@@ -6,8 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
-from cart.api.visit import Asked, Db
-from cart.domain.tax import TaxRate, TaxRateExists
+from cart.api.carts import DatabaseDep, TaxTablesDep
+from cart.domain.pricing import TaxRate, TaxRateExists
 from cart.store import tax_rates
 from chassis import etag
 from chassis.auth import require_permission
@@ -60,7 +60,7 @@ class TaxRateView(View):
 
 
 def _state(rate: TaxRate) -> audit.State:
-    """Return what the audit trail shows of a rate."""
+    """What the audit trail shows of a rate."""
     return TaxRateView.model_validate(rate).model_dump(mode="json", exclude={"id", "version"})
 
 
@@ -75,7 +75,7 @@ async def list_tax_rates(
 
 @router.post("", status_code=201)
 async def create_tax_rate(
-    body: TaxRateBody, response: Response, database: Db, quotes: Asked
+    body: TaxRateBody, response: Response, database: DatabaseDep, tax_tables: TaxTablesDep
 ) -> TaxRateView:
     """Add a rate; 409 when its place and category have one."""
     rate = TaxRate(id=new_id(), **body.model_dump())
@@ -86,7 +86,7 @@ async def create_tax_rate(
             await tx.flush()
         await tax_rates.set_custom(tx, rate)
         await audit.record(tx, "tax_rate.create", rate.id, "by hand", after=_state(rate))
-    quotes.forget_taxes()
+    tax_tables.clear()
     etag.set_header(response, rate.version)
     return TaxRateView.model_validate(rate)
 
@@ -106,29 +106,27 @@ async def change_tax_rate(
     *,
     expected: etag.IfMatch,
     response: Response,
-    database: Db,
-    quotes: Asked,
+    database: DatabaseDep,
+    tax_tables: TaxTablesDep,
 ) -> TaxRateView:
     """Change a rate; its place and category stay what they are."""
     async with database.transaction() as tx:
         rate = await tax_rates.lock_tax_rate(tx, rate_id)
         etag.check(rate.version, expected)
         before = _state(rate)
-        rate.rate_bps = body.rate_bps
-        rate.prices_include_tax = body.prices_include_tax
-        rate.version += 1
+        rate.change(body.rate_bps, prices_include_tax=body.prices_include_tax)
         await tx.flush()
         await tax_rates.set_custom(tx, rate)
         after = _state(rate)
         await audit.record(tx, "tax_rate.change", rate.id, "by hand", before=before, after=after)
-    quotes.forget_taxes()
+    tax_tables.clear()
     etag.set_header(response, rate.version)
     return TaxRateView.model_validate(rate)
 
 
 @router.delete("/{rate_id}", status_code=204)
 async def delete_tax_rate(
-    rate_id: UUID, expected: etag.IfMatch, database: Db, quotes: Asked
+    rate_id: UUID, expected: etag.IfMatch, database: DatabaseDep, tax_tables: TaxTablesDep
 ) -> None:
     """Remove a rate."""
     async with database.transaction() as tx:
@@ -136,4 +134,4 @@ async def delete_tax_rate(
         etag.check(rate.version, expected)
         await audit.record(tx, "tax_rate.delete", rate.id, "by hand", before=_state(rate))
         await tx.delete(rate)
-    quotes.forget_taxes()
+    tax_tables.clear()

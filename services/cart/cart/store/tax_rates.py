@@ -1,21 +1,37 @@
-"""Queries on tax rates."""
+"""Queries on tax rates, and the cached table of all of them."""
 
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from cart.domain.tax import TaxRate
+from cart.domain.pricing import TaxRate, TaxTable
 from chassis.errors import NotFound
 
-# All changes of one country's rates wait for each other: its custom is the same on all of them.
-ONE_COUNTRY = text("select pg_advisory_xact_lock(hashtext('tax rates'), hashtext(:country))")
+# Changes of one country's rates run one after another: its custom is the same on all of them.
+LOCK_COUNTRY = text("select pg_advisory_xact_lock(hashtext('tax rates'), hashtext(:country))")
 
 
-async def list_all(tx: AsyncSession) -> Sequence[TaxRate]:
-    """Every rate."""
-    return (await tx.scalars(select(TaxRate))).all()
+class TaxTableCache:
+    """The tax table, read again when it is older than `max_age` seconds."""
+
+    def __init__(self, max_age: float) -> None:
+        self._max_age = max_age
+        self._table: TaxTable | None = None
+        self._expires_at = 0.0
+
+    async def get(self, tx: AsyncSession) -> TaxTable:
+        """The table from memory, or from the database."""
+        if self._table is None or self._expires_at <= time.monotonic():
+            self._table = TaxTable((await tx.scalars(select(TaxRate))).all())
+            self._expires_at = time.monotonic() + self._max_age
+        return self._table
+
+    def clear(self) -> None:
+        """Read the table again at the next use: it was just changed."""
+        self._table = None
 
 
 async def list_tax_rates(
@@ -31,7 +47,7 @@ async def list_tax_rates(
 
 
 async def get_tax_rate(tx: AsyncSession, rate_id: UUID) -> TaxRate:
-    """One rate."""
+    """One rate; raises NotFound."""
     found = await tx.get(TaxRate, rate_id)
     if found is None:
         raise NotFound
@@ -39,7 +55,7 @@ async def get_tax_rate(tx: AsyncSession, rate_id: UUID) -> TaxRate:
 
 
 async def lock_tax_rate(tx: AsyncSession, rate_id: UUID) -> TaxRate:
-    """One rate, taken until commit together with its country."""
+    """One rate, locked until commit together with its country; raises NotFound."""
     country = (await get_tax_rate(tx, rate_id)).country
     await lock_country(tx, country)
     found = await tx.get(TaxRate, rate_id, with_for_update=True, populate_existing=True)
@@ -49,12 +65,12 @@ async def lock_tax_rate(tx: AsyncSession, rate_id: UUID) -> TaxRate:
 
 
 async def lock_country(tx: AsyncSession, country: str) -> None:
-    """Keep other changes of this country's rates waiting until commit."""
-    await tx.execute(ONE_COUNTRY, {"country": country})
+    """Make other changes of this country's rates wait until commit."""
+    await tx.execute(LOCK_COUNTRY, {"country": country})
 
 
 async def set_custom(tx: AsyncSession, rate: TaxRate) -> None:
-    """Give all rates of a country the custom of this one; the country must be held."""
+    """Give all rates of a country the custom of this one; the country must be locked."""
     await tx.execute(
         update(TaxRate)
         .where(

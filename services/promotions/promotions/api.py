@@ -1,27 +1,30 @@
-"""Coupons, kept by staff."""
+"""Routes on coupons, for staff, and their evaluation, for the cart service."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field, model_validator
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag
-from chassis.auth import require_permission
+from chassis.auth import only_services, require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
-from chassis.errors import Refused
+from chassis.errors import NotFound, Refused
 from chassis.ids import new_id, utcnow
+from chassis.openapi import refuses
 from chassis.ops import audit
 from chassis.pages import Page, Paged
-from chassis.wire import Body, Day, Note, View
+from chassis.wire import Amount, Body, Day, Id, Note, SafeText, View
 from contracts.money import MAX_AMOUNT, Currency, Money
-from promotions.domain import Coupon, Redemption, normal_code
-from promotions.domain.discount import WHOLE
-from promotions.store import coupons as store
+from promotions import store
+from promotions.domain import BASIS_POINTS, Coupon, discount_on, normal_code
 
 router = APIRouter(prefix="/v1/admin/coupons")
+internal = APIRouter(prefix="/internal/coupons", dependencies=[Depends(only_services("cart"))])
 READ = Depends(require_permission("promotions:read"))
 WRITE = Depends(require_permission("promotions:write"))
 
@@ -48,7 +51,7 @@ class LimitBelowUses(Refused):
 
 
 class CouponBody(Body):
-    """What staff may say of a coupon.
+    """The terms of a coupon.
 
     `value` is in basis points (1 to 10000) for a percentage, in minor units of `currency` for
     a fixed discount and left out for free shipping. The window is whole days of the shop, both
@@ -70,7 +73,7 @@ class CouponBody(Body):
     def _fits_together(self) -> Self:
         if (self.value is None) != (self.discount_type == "free_shipping"):
             raise ValueError("a percentage or fixed discount has a value, free shipping has none")
-        if self.discount_type == "percentage" and (self.value or 0) > WHOLE:
+        if self.discount_type == "percentage" and (self.value or 0) > BASIS_POINTS:
             raise ValueError("a percentage is at most 10000 basis points")
         has_amounts = self.discount_type == "fixed" or self.min_order_amount is not None
         if has_amounts and self.currency is None:
@@ -108,7 +111,7 @@ class CouponView(View):
 
     @classmethod
     def of(cls, coupon: Coupon, today: date) -> "CouponView":
-        """Show a coupon as it is on a day."""
+        """The view of a coupon on a day."""
         columns = {name: getattr(coupon, name) for name in cls.model_fields if name != "status"}
         return cls(**columns, status=coupon.status_on(today))
 
@@ -123,8 +126,8 @@ class RedemptionView(View):
     created_at: datetime
 
     @classmethod
-    def of(cls, redemption: Redemption) -> "RedemptionView":
-        """Show a use that is or was held."""
+    def of(cls, redemption: Row[Any]) -> "RedemptionView":
+        """The view of a use that is or was held."""
         return cls.model_validate(
             {
                 "order_id": redemption.order_id,
@@ -140,7 +143,7 @@ class RedemptionView(View):
 
 
 def _state(coupon: Coupon) -> audit.State:
-    """Return what the audit trail shows of a coupon."""
+    """What the audit trail shows of a coupon."""
     columns = {name: getattr(coupon, name) for name in NewCouponBody.model_fields}
     return NewCouponBody.model_construct(**columns).model_dump(mode="json")
 
@@ -157,7 +160,7 @@ Today = Annotated[date, Depends(_today)]
 async def create_coupon(
     body: NewCouponBody, tx: Tx, today: Today, response: Response
 ) -> CouponView:
-    """Make a coupon."""
+    """Create a coupon."""
     columns = body.model_dump(exclude={"code"})
     coupon = Coupon(id=new_id(), code=normal_code(body.code), version=1, **columns)
     tx.add(coupon)
@@ -198,7 +201,7 @@ async def change_coupon(
     today: Today,
     response: Response,
 ) -> CouponView:
-    """Change a coupon; what orders have used already stays as it was."""
+    """Change a coupon; uses by earlier orders stay as they were."""
     coupon = await store.lock_coupon(tx, coupon_id)
     etag.check(coupon.version, expected)
     if body.max_uses is not None and body.max_uses < coupon.uses_count:
@@ -232,3 +235,106 @@ async def list_redemptions(coupon_id: UUID, paging: Paged, tx: Tx) -> Page[Redem
     await store.get_coupon(tx, coupon_id)
     rows = await store.list_redemptions(tx, coupon_id, paging.limit + 1, paging.position(UUID))
     return paging.page(rows, RedemptionView.of, lambda row: row.order_id)
+
+
+class LineBody(Body):
+    """A line of the cart; `amount` is what all its pieces cost, in minor units."""
+
+    variant_id: Id
+    product_id: Id
+    category_ids: list[Id] = Field(default_factory=list, max_length=20)
+    amount: Amount
+
+
+class EvaluateBody(Body):
+    """A cart and the code its customer entered."""
+
+    code: Annotated[SafeText, Field(max_length=100)]
+    currency: Currency
+    customer_id: Id | None = None
+    redeemer: Annotated[SafeText, Field(min_length=1, max_length=100)] | None = None
+    lines: list[LineBody] = Field(max_length=1000)
+    shipping_amount: Amount = 0
+
+    def redeemed_by(self) -> str | None:
+        """The redeemer whose uses count; None while the guest is unknown."""
+        if self.redeemer is None and self.customer_id is not None:
+            return f"customer:{self.customer_id}"
+        return self.redeemer
+
+
+class EvaluationView(View):
+    """What the coupon takes off the lines, in minor units, and whether shipping is free."""
+
+    coupon_id: UUID
+    code: str
+    discount_type: str
+    discount_amount: int
+    free_shipping: bool
+
+
+class CouponUnknown(NotFound):
+    """There is no coupon with this code."""
+
+    code = "coupon_unknown"
+
+
+class MinimumNotReached(Refused):
+    """The cart is worth less than the coupon requires."""
+
+    code = "coupon_minimum_not_reached"
+
+
+class OtherCurrency(Refused):
+    """The coupon is for another currency."""
+
+    code = "currency_mismatch"
+
+
+SENTENCES = {
+    "disabled": "The coupon is not in use.",
+    "not_started": "The coupon cannot be used yet.",
+    "ended": "The coupon can no longer be used.",
+    "used_up": "The coupon has been used as often as it can be.",
+    "used_up_by_customer": "You have used the coupon as often as you may.",
+}
+
+
+@internal.post("/evaluate")
+async def evaluate_coupon(body: EvaluateBody, tx: Tx, today: Today) -> EvaluationView:
+    """Compute what a coupon takes off a cart; this reserves no use."""
+    coupon = await store.find_coupon(tx, body.code)
+    if coupon is None:
+        raise CouponUnknown
+    subtotal = sum(line.amount for line in body.lines)
+    await _ensure_usable(tx, coupon, body, subtotal, today)
+    return EvaluationView(
+        coupon_id=coupon.id,
+        code=coupon.code,
+        discount_type=coupon.discount_type,
+        discount_amount=discount_on(coupon.discount_type, coupon.value, subtotal),
+        free_shipping=coupon.discount_type == "free_shipping",
+    )
+
+
+@refuses(409, *(f"coupon_{reason}" for reason in SENTENCES))
+async def _ensure_usable(
+    tx: AsyncSession, coupon: Coupon, body: EvaluateBody, subtotal: int, today: date
+) -> None:
+    """Refuse a coupon that this cart cannot use now."""
+    redeemer = body.redeemed_by()
+    uses_by_redeemer = 0
+    if redeemer is not None and coupon.max_uses_per_customer is not None:
+        uses_by_redeemer = await store.count_uses(tx, coupon.id, redeemer)
+    reason = coupon.limits.refusal(
+        uses=coupon.uses_count, uses_by_redeemer=uses_by_redeemer, today=today
+    )
+    if reason is not None:
+        raise Refused(SENTENCES[reason], code=f"coupon_{reason}")
+    if coupon.currency not in (None, body.currency):
+        raise OtherCurrency
+    if subtotal < (coupon.min_order_amount or 0):
+        raise MinimumNotReached
+
+
+routers = [router, internal]

@@ -1,8 +1,8 @@
-"""What time brings: orphaned locks are given back, forgotten carts given up."""
+"""Periodic work: old locks follow their orders, carts at rest are abandoned."""
 
 from uuid import UUID
 
-from cart import sweeps
+from cart.main import service
 from chassis.ids import new_id
 
 from .shop import READY, Cart, Shop
@@ -17,8 +17,13 @@ async def locked(shop: Shop, order: UUID, age: str = "1 hour") -> Cart:
     return cart
 
 
-async def check(shop: Shop) -> int:
-    return await sweeps.check_locks(shop.harness.running.database)
+async def run(shop: Shop, name: str) -> int | None:
+    (sweep,) = [each for each in service.sweeps if each.name == name]
+    return await sweep.work(shop.harness.running.database)
+
+
+async def check(shop: Shop) -> int | None:
+    return await run(shop, "old locks")
 
 
 async def test_an_old_lock_follows_its_order(shop: Shop) -> None:
@@ -72,7 +77,7 @@ async def test_a_forgotten_cart_is_given_up(shop: Shop) -> None:
     own = await shop.customer_cart(customer=customer)
     await shop.harness.sql("update carts set last_activity_at = now() - interval '31 days'")
     fresh = await shop.guest_cart()
-    assert await sweeps.abandon_carts(shop.harness.running.database) == 2
+    assert await run(shop, "abandoned carts") == 2
     assert (await forgotten.read())["status"] == "abandoned"
     assert (await fresh.read())["status"] == "active"
     answer = await forgotten.request("PATCH", "", {"email": None})

@@ -5,23 +5,23 @@ from typing import Any
 
 import pytest
 
-from cart.domain import basket as rules
-from cart.domain.basket import Basket, Wanted
-from cart.domain.product import CustomizationRefused, Offer, check_customization, effective_price
+from cart.domain import cart as rules
+from cart.domain.cart import Cart, CustomizationRefused, Wanted, check_customization
+from cart.domain.pricing import Offer, effective_price
 from chassis.ids import new_id, utcnow
 from contracts.money import MAX_AMOUNT
 
 NOW = utcnow()
 
 
-def basket(**changes: Any) -> Basket:
+def new_cart(**changes: Any) -> Cart:
     known: dict[str, Any] = dict.fromkeys(
         (
             "customer_id", "email", "coupon_code", "shipping_address", "billing_address",
             "shipping_method_id", "order_id", "locked", "merged_into",
         )
     )  # fmt: skip
-    return Basket(
+    return Cart(
         **{**known, "id": new_id(), "currency": "USD", "status": "active", "version": 1, **changes}
     )
 
@@ -45,20 +45,20 @@ def offer(**changes: Any) -> Offer:
     return Offer(**{**known, **changes})
 
 
-def add(cart: Basket, sold: Offer | None, quantity: int = 1, **customization: str) -> Any:
+def add(cart: Cart, sold: Offer | None, quantity: int = 1, **customization: str) -> Any:
     wanted = Wanted(sold.variant_id if sold else new_id(), quantity, customization)
     return cart.add(wanted, sold, new_id(), NOW)
 
 
 def test_adding_again_sums() -> None:
-    cart, shirt = basket(), offer()
+    cart, shirt = new_cart(), offer()
     add(cart, shirt, 2)
     assert add(cart, shirt, 3).quantity == 5
     assert len(cart.lines) == 1
 
 
 def test_another_customization_is_another_line() -> None:
-    cart = basket()
+    cart = new_cart()
     ring = offer(customization_fields=[{"name": "engraving", "type": "text"}])
     add(cart, ring, 1, engraving="Ada")
     add(cart, ring, 1)
@@ -78,18 +78,18 @@ def test_another_customization_is_another_line() -> None:
 )
 def test_what_cannot_be_sold_is_refused(sold: Offer | None, refusal: type[Exception]) -> None:
     with pytest.raises(refusal):
-        add(basket(), sold, 2)
+        add(new_cart(), sold, 2)
 
 
 def test_a_line_holds_at_most_99_pieces() -> None:
-    cart, shirt = basket(), offer(available=1000)
+    cart, shirt = new_cart(), offer(available=1000)
     add(cart, shirt, 99)
     with pytest.raises(rules.QuantityLimit):
         add(cart, shirt, 1)
 
 
 def test_stock_is_counted_over_all_lines_of_a_variant() -> None:
-    cart = basket()
+    cart = new_cart()
     ring = offer(available=3, customization_fields=[{"name": "engraving", "type": "text"}])
     add(cart, ring, 2, engraving="Ada")
     with pytest.raises(rules.InsufficientStock):
@@ -97,7 +97,7 @@ def test_stock_is_counted_over_all_lines_of_a_variant() -> None:
 
 
 def test_fewer_pieces_are_always_allowed() -> None:
-    cart, shirt = basket(), offer(available=9)
+    cart, shirt = new_cart(), offer(available=9)
     line = add(cart, shirt, 9)
     line.offer = offer(variant_id=shirt.variant_id, available=0, is_available=False)
     cart.set_quantity(line, 3)
@@ -107,20 +107,20 @@ def test_fewer_pieces_are_always_allowed() -> None:
 
 
 def test_a_cart_is_sold_whole_or_not_at_all() -> None:
-    cart = basket()
+    cart = new_cart()
     with pytest.raises(rules.CartEmpty):
-        cart.must_be_sellable()
+        cart.ensure_sellable()
     line = add(cart, offer())
-    cart.must_be_sellable()
+    cart.ensure_sellable()
     line.offer = None
     with pytest.raises(rules.LineUnavailable):
-        cart.must_be_sellable()
+        cart.ensure_sellable()
     line.offer = offer(available=0, variant_id=line.variant_id)
     with pytest.raises(rules.InsufficientStock):
-        cart.must_be_sellable()
+        cart.ensure_sellable()
     line.offer = offer(currency="EUR", variant_id=line.variant_id)
     with pytest.raises(rules.CurrencyMismatch):
-        cart.must_be_sellable()
+        cart.ensure_sellable()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_cart_is_sold_whole_or_not_at_all() -> None:
 )
 def test_a_closed_cart_says_why(status: str, refusal: type[Exception]) -> None:
     with pytest.raises(refusal):
-        basket(status=status).must_be_active()
+        new_cart(status=status).ensure_active()
 
 
 FIELDS = [
