@@ -6,10 +6,11 @@ from hops import FEATURES, files
 # The most files of the services, and modules of the libraries, that a feature may touch.
 # A number that rises needs a reason beside it.
 LIMITS = {
-    "place an order": (36, 25),
+    # contracts.cart and chassis.addresses: a typed seam instead of a dict, and one form of address.
+    "place an order": (27, 27),
     "cancel an order": (17, 21),
     "add a product": (21, 11),
-    "apply a coupon": (23, 12),
+    "apply a coupon": (11, 12),
     "CollectPayment": (18, 10),
     # Two libraries more: RowArrays writes the rows, and the tables are beside their rules.
     "ReserveStock": (4, 9),
