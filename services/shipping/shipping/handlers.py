@@ -1,6 +1,7 @@
-"""What shipping does when orders tells it to make or to keep back parcels."""
+"""Handlers of orders' commands to create and cancel shipments, and of merged customers."""
 
 from collections import Counter
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,11 +19,16 @@ from contracts.shipping import (
     ShipmentsCreated,
     ShipmentsPartlyCancelled,
 )
-from shipping.domain import lines_of, parcels_of, refusal
-from shipping.domain.fulfilment import rows_of
+from shipping import store
+from shipping.domain.shipments import (
+    Fulfilment,
+    Shipment,
+    build_shipments,
+    group_into_parcels,
+    lines_of,
+    rejection_reason,
+)
 from shipping.settings import ShippingSettings
-from shipping.store import fulfilments as store
-from shipping.store.fulfilments import Claimed, Wish
 
 bus: Bus[ShippingSettings] = Bus("shipping")
 
@@ -32,90 +38,94 @@ Cancelled = ShipmentsCancelled | ShipmentsPartlyCancelled | ShipmentAlreadySent
 
 @bus.handles_many(CreateShipments, low_priority=True)
 async def create_shipments(commands: list[CreateShipments], tx: AsyncSession) -> list[Created]:
-    """Make one parcel per seller and warehouse of each order, or say why not.
+    """Create one shipment per seller and warehouse of each order, or return why not.
 
-    A repeat is answered with what was decided before. After a refusal another operation tries anew.
+    A repeat returns the earlier decision. After a rejection, a new operation is decided again.
     """
     now = utcnow()
-    offered = await store.get_offered(tx, {each.shipping_method_id for each in commands})
-    reasons = [refusal(each, offered, now) for each in commands]
-    claimed = await _claim(tx, commands, reasons)
-    known = [o for o, each in claimed.items() if not each.is_new and each.status == "created"]
-    parcels = await store.list_parcels(tx, known)
-    rows = []
+    methods = await store.get_availability(tx, {each.shipping_method_id for each in commands})
+    reasons = [rejection_reason(each, methods, now) for each in commands]
+    fulfilments = await _lock_fulfilments(tx, commands, reasons)
+    created = [o for o, each in fulfilments.items() if not each.is_new and each.status == "created"]
+    parcels = await store.list_parcels(tx, created)
+    shipments: list[Shipment] = []
     answers: list[Created] = []
     for command, reason in zip(commands, reasons, strict=True):
-        order_id, fulfilment = command.order_id, claimed[command.order_id]
+        order_id, fulfilment = command.order_id, fulfilments[command.order_id]
         if fulfilment.status == "impossible" and fulfilment.operation_id != command.operation_id:
-            fulfilment.become(command.operation_id, "impossible" if reason else "created", reason)
+            fulfilment.decide(command.operation_id, _status(reason), reason)
         if fulfilment.status == "created" and order_id not in parcels:
-            parcels[order_id] = parcels_of(command)
-            provider = offered[command.shipping_method_id][0]
-            rows += rows_of(command, parcels[order_id], provider, now)
+            parcels[order_id] = group_into_parcels(command)
+            provider = methods[command.shipping_method_id].provider
+            shipments += build_shipments(command, parcels[order_id], provider, now)
         answers.append(_created(command, fulfilment, parcels.get(order_id, [])))
-    await store.add_shipments(tx, rows)
-    await store.save_fulfilments(tx, claimed)
+    await store.add_shipments(tx, shipments)
+    await store.save_decisions(tx, fulfilments.values())
     return answers
 
 
-async def _claim(
-    tx: AsyncSession, commands: list[CreateShipments], reasons: list[str | None]
-) -> dict[UUID, Claimed]:
+async def _lock_fulfilments(
+    tx: AsyncSession, commands: Sequence[CreateShipments], reasons: Sequence[str | None]
+) -> dict[UUID, Fulfilment]:
     """Lock the orders' fulfilments; the first command of a new order decides it."""
     answers = Counter(each.order_id for each in commands)
-    wishes: dict[UUID, Wish] = {}
+    proposed: dict[UUID, Fulfilment] = {}
     for command, reason in zip(commands, reasons, strict=True):
-        wish = Wish(
-            command.order_id,
-            command.operation_id,
-            "impossible" if reason else "created",
-            reason,
-            answers[command.order_id],
+        fulfilment = Fulfilment(
+            order_id=command.order_id,
+            operation_id=command.operation_id,
+            status=_status(reason),
+            reason=reason,
+            sequence=answers[command.order_id],
         )
-        wishes.setdefault(command.order_id, wish)
-    return await store.lock_fulfilments(tx, wishes.values())
+        proposed.setdefault(command.order_id, fulfilment)
+    return await store.lock_fulfilments(tx, proposed.values())
 
 
-def _created(command: CreateShipments, fulfilment: Claimed, parcels: list[Parcel]) -> Created:
-    """Answer as a fulfilment's state calls for."""
-    number = fulfilment.number()
+def _status(reason: str | None) -> str:
+    return "impossible" if reason else "created"
+
+
+def _created(command: CreateShipments, fulfilment: Fulfilment, parcels: list[Parcel]) -> Created:
+    sequence = fulfilment.next_sequence()
     if fulfilment.status == "created":
-        return ShipmentsCreated(order_id=command.order_id, shipments=parcels).with_sequence(number)
+        created = ShipmentsCreated(order_id=command.order_id, shipments=parcels)
+        return created.with_sequence(sequence)
     reason = fulfilment.reason or fulfilment.status
-    return ShipmentImpossible(
+    impossible = ShipmentImpossible(
         order_id=command.order_id, reason=reason, lines=lines_of(command)
-    ).with_sequence(number)
+    )
+    return impossible.with_sequence(sequence)
 
 
 @bus.handles(CancelShipments)
 async def cancel_shipments(command: CancelShipments, tx: AsyncSession) -> Cancelled:
-    """Keep back every parcel not handed over; for an order without parcels, none will be made.
+    """Cancel every shipment not handed over; an order without any will get none.
 
-    The answer follows from the parcels alone, so a repeat gets the same one.
+    The answer depends on the shipments alone, so a repeat gets the same one.
     """
     order_id, now = command.order_id, utcnow()
-    wish = Wish(order_id, command.operation_id, "cancelled", None)
-    claimed = await store.lock_fulfilments(tx, [wish])
-    fulfilment = claimed[order_id]
+    proposed = Fulfilment(order_id=order_id, operation_id=command.operation_id, status="cancelled")
+    fulfilment = (await store.lock_fulfilments(tx, [proposed]))[order_id]
     shipments = [] if fulfilment.is_new else await store.lock_shipments(tx, order_id)
-    kept = [each for each in shipments if not each.was_handed_over]
-    for each in kept:
+    unsent = [each for each in shipments if not each.was_handed_over]
+    for each in unsent:
         if each.status != "cancelled":
-            each.keep_back(now)
-    number = fulfilment.number()
-    if len(kept) == len(shipments):
+            each.cancel(now)
+    sequence = fulfilment.next_sequence()
+    if len(unsent) == len(shipments):
         if fulfilment.status != "cancelled":
-            fulfilment.become(command.operation_id, "cancelled", None)
-            await store.save_fulfilments(tx, claimed)
-        return ShipmentsCancelled(order_id=order_id).with_sequence(number)
-    if not kept:
-        return ShipmentAlreadySent(order_id=order_id).with_sequence(number)
-    unsent = [piece for each in kept for piece in each.pieces()]
-    return ShipmentsPartlyCancelled(order_id=order_id, unsent=unsent).with_sequence(number)
+            fulfilment.decide(command.operation_id, "cancelled")
+            await store.save_decisions(tx, [fulfilment])
+        return ShipmentsCancelled(order_id=order_id).with_sequence(sequence)
+    if not unsent:
+        return ShipmentAlreadySent(order_id=order_id).with_sequence(sequence)
+    lines = [line for each in unsent for line in each.shipped_lines()]
+    return ShipmentsPartlyCancelled(order_id=order_id, unsent=lines).with_sequence(sequence)
 
 
 @bus.handles(CustomerChanged)
 async def customer_changed(event: CustomerChanged, tx: AsyncSession) -> None:
-    """Let the parcels of a customer who is another now go along with their orders."""
+    """Give the shipments of a merged customer to the one that remains."""
     if event.merged_into is not None:
-        await store.move_shipments(tx, event.customer_id, event.merged_into)
+        await store.reassign_shipments(tx, event.customer_id, event.merged_into)

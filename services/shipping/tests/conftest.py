@@ -1,4 +1,4 @@
-"""Shipping on a database of its own, with what its tests need made by its own API."""
+"""Shipping with its own database; a provider and a method are created over its API."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -22,7 +22,7 @@ METHODS = "/v1/admin/shipping-methods"
 PROVIDERS = "/v1/admin/shipping-providers"
 
 
-async def ask_rates(shipping: Harness[Any], who: str = "cart", **changes: Any) -> Any:
+async def post_rates(shipping: Harness[Any], who: str = "cart", **changes: Any) -> Any:
     headers = {"Authorization": f"Bearer {service_token(who)}"}
     body = {**PARCEL, **changes}
     return await shipping.client.post("/internal/rates", json=body, headers=headers)
@@ -41,10 +41,10 @@ def method_body(provider_id: Any, **changes: Any) -> dict[str, Any]:
     }
 
 
-async def test_the_cart_is_told_what_each_method_costs(
+async def test_the_cart_gets_the_price_of_each_method(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
-    answer = await ask_rates(shipping)
+    answer = await post_rates(shipping)
     assert answer.json() == {
         "methods": [
             {
@@ -57,7 +57,7 @@ async def test_the_cart_is_told_what_each_method_costs(
             }
         ]
     }
-    assert (await ask_rates(shipping, subtotal_amount=10000)).json()["methods"][0][
+    assert (await post_rates(shipping, subtotal_amount=10000)).json()["methods"][0][
         "price_amount"
     ] == 0
 
@@ -65,23 +65,23 @@ async def test_the_cart_is_told_what_each_method_costs(
 @pytest.mark.parametrize(
     "elsewhere", [{"state": "TX"}, {"state": None}, {"country": "FR"}, {"currency": "EUR"}]
 )
-async def test_no_method_reaches_where_no_zone_is(
+async def test_an_address_outside_all_zones_gets_no_method(
     shipping: Harness[Any], method_id: UUID, elsewhere: dict[str, Any]
 ) -> None:
-    answer = await ask_rates(shipping, **elsewhere)
+    answer = await post_rates(shipping, **elsewhere)
     assert (answer.status_code, answer.json()) == (200, {"methods": []})
 
 
-async def test_only_the_cart_may_ask_for_rates(shipping: Harness[Any]) -> None:
-    assert (await ask_rates(shipping, who="payments")).status_code == 403
+async def test_only_the_cart_may_request_rates(shipping: Harness[Any]) -> None:
+    assert (await post_rates(shipping, who="payments")).status_code == 403
     assert (await shipping.client.post("/internal/rates", json=PARCEL)).status_code == 401
 
 
-async def test_anybody_may_see_the_ways_of_sending(
+async def test_shipping_methods_are_public(
     shipping: Harness[Any], staff: Headers, provider_id: UUID, method_id: UUID
 ) -> None:
-    made = await shipping.client.post(METHODS, json=method_body(provider_id), headers=staff)
-    assert made.status_code == 201, made.text
+    created = await shipping.client.post(METHODS, json=method_body(provider_id), headers=staff)
+    assert created.status_code == 201, created.text
     answer = await shipping.client.get("/v1/shipping-methods?country=US&state=CA&currency=USD")
     assert [each["name"] for each in answer.json()["methods"]] == ["Standard", "Express"]
     heavy = await shipping.client.get("/v1/shipping-methods?country=US&weight_grams=1001")
@@ -100,11 +100,11 @@ async def test_anybody_may_see_the_ways_of_sending(
         "country=US&weight_grams=NaN",
     ],
 )
-async def test_a_bad_question_is_refused(shipping: Harness[Any], query: str) -> None:
+async def test_an_invalid_query_is_rejected(shipping: Harness[Any], query: str) -> None:
     assert (await shipping.client.get(f"/v1/shipping-methods?{query}")).status_code == 422
 
 
-async def test_a_paused_provider_or_a_retired_method_is_not_offered(
+async def test_inactive_providers_and_methods_are_not_offered(
     shipping: Harness[Any], staff: Headers, provider_id: UUID, method_id: UUID
 ) -> None:
     path = f"{PROVIDERS}/{provider_id}"
@@ -112,22 +112,22 @@ async def test_a_paused_provider_or_a_retired_method_is_not_offered(
         path, json={"name": "Sandbox", "status": "inactive"}, headers={**staff, "If-Match": '"1"'}
     )
     assert (paused.status_code, paused.headers["ETag"]) == (200, '"2"')
-    assert (await ask_rates(shipping)).json() == {"methods": []}
+    assert (await post_rates(shipping)).json() == {"methods": []}
 
     await shipping.client.put(path, json={"name": "S"}, headers={**staff, "If-Match": '"2"'})
-    assert len((await ask_rates(shipping)).json()["methods"]) == 1
+    assert len((await post_rates(shipping)).json()["methods"]) == 1
     retired = await shipping.client.put(
         f"{METHODS}/{method_id}",
         json=method_body(provider_id, is_active=False),
         headers={**staff, "If-Match": '"1"'},
     )
     assert retired.status_code == 200, retired.text
-    assert (await ask_rates(shipping)).json() == {"methods": []}
-    told = await shipping.published(ShippingMethodChanged)
-    assert [(each.sequence, each.is_active) for each in told] == [(1, True), (2, False)]
+    assert (await post_rates(shipping)).json() == {"methods": []}
+    events = await shipping.published(ShippingMethodChanged)
+    assert [(each.sequence, each.is_active) for each in events] == [(1, True), (2, False)]
 
 
-async def test_a_change_names_the_version_it_saw(
+async def test_a_change_needs_the_current_version(
     shipping: Harness[Any], staff: Headers, provider_id: UUID, method_id: UUID
 ) -> None:
     for path, body in (
@@ -142,7 +142,7 @@ async def test_a_change_names_the_version_it_saw(
         assert (read.status_code, read.headers["ETag"]) == (200, '"1"')
 
 
-async def test_codes_and_names_are_given_once(
+async def test_codes_and_names_are_unique(
     shipping: Harness[Any], staff: Headers, provider_id: UUID, method_id: UUID
 ) -> None:
     body = {"code": "sandbox", "name": "Another"}
@@ -174,7 +174,7 @@ async def test_codes_and_names_are_given_once(
         {"color": "red"},
     ],
 )
-async def test_a_method_that_makes_no_sense_is_refused(
+async def test_an_invalid_method_is_rejected(
     shipping: Harness[Any], staff: Headers, provider_id: UUID, changes: dict[str, Any]
 ) -> None:
     body = method_body(provider_id, **changes)
@@ -182,7 +182,7 @@ async def test_a_method_that_makes_no_sense_is_refused(
     assert answer.status_code == 422, answer.text
 
 
-async def test_lists_come_in_pages(
+async def test_lists_are_paginated(
     shipping: Harness[Any], staff: Headers, provider_id: UUID, method_id: UUID
 ) -> None:
     await shipping.client.post(METHODS, json=method_body(provider_id), headers=staff)
@@ -196,7 +196,7 @@ async def test_lists_come_in_pages(
     assert len((await shipping.client.get(PROVIDERS, headers=staff)).json()["items"]) == 1
 
 
-async def test_only_staff_keep_providers_and_methods(
+async def test_only_staff_manage_providers_and_methods(
     shipping: Harness[Any], provider_id: UUID
 ) -> None:
     readers = shipping.signed_in(permissions=("shipping:read",))
@@ -212,6 +212,6 @@ async def test_only_staff_keep_providers_and_methods(
         assert unknown.status_code == 404
 
 
-async def test_the_statuses_of_a_parcel_are_public(shipping: Harness[Any]) -> None:
+async def test_the_shipment_statuses_are_public(shipping: Harness[Any]) -> None:
     answer = await shipping.client.get("/v1/reference/shipping-statuses")
     assert "out_for_delivery" in answer.json()["items"]

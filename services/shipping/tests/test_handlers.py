@@ -1,4 +1,4 @@
-"""Parcels made and kept back at the word of orders."""
+"""Commands from orders create and cancel shipments."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,10 +17,10 @@ from contracts.shipping import (
 )
 from shipping.main import service
 
-from .orders import PLACED, allocation, cancel, create
+from .commands import PLACED, allocation, cancel_command, create_command
 
 
-def test_the_migrations_make_what_the_models_say(template: str) -> None:
+def test_the_migrations_match_the_models(template: str) -> None:
     assert model_differences(service, template) == []
 
 
@@ -30,11 +30,11 @@ async def hand_over(shipping: Harness[Any], staff: dict[str, str], shipment_id: 
     assert answer.status_code == 201, answer.text
 
 
-async def test_an_order_becomes_one_parcel_per_seller_and_warehouse(
+async def test_an_order_becomes_one_shipment_per_seller_and_warehouse(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
     north, south, seller = new_id(), new_id(), new_id()
-    command = create(
+    command = create_command(
         method_id,
         allocations=[
             allocation(north),
@@ -58,27 +58,31 @@ async def test_an_order_becomes_one_parcel_per_seller_and_warehouse(
     assert {row.status for row in rows} == {"pending"}
 
 
-async def test_a_batch_of_orders_is_answered_one_by_one(
+async def test_each_order_of_a_batch_gets_its_answer(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
-    first, second, wrong = create(method_id), create(method_id), create(new_id())
+    first, second, wrong = (
+        create_command(method_id),
+        create_command(method_id),
+        create_command(new_id()),
+    )
     await shipping.deliver(second, wrong, first, second)
 
-    told = await shipping.published()
-    assert [(type(each).__name__, each.order_id, each.sequence) for each in told[1:]] == [
+    events = await shipping.published()
+    assert [(type(each).__name__, each.order_id, each.sequence) for each in events[1:]] == [
         ("ShipmentsCreated", second.order_id, 1),
         ("ShipmentImpossible", wrong.order_id, 1),
         ("ShipmentsCreated", first.order_id, 1),
         ("ShipmentsCreated", second.order_id, 2),
     ]
-    assert told[1].shipments == told[4].shipments
+    assert events[1].shipments == events[4].shipments
     assert len(await shipping.sql("select * from shipments")) == 2
 
 
-async def test_a_repeat_is_answered_with_the_same_parcels(
+async def test_a_repeated_command_gets_the_same_shipments(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
-    command = create(method_id, allocations=[allocation(), allocation()])
+    command = create_command(method_id, allocations=[allocation(), allocation()])
     await shipping.deliver(command)
     await shipping.deliver(command)
 
@@ -87,125 +91,123 @@ async def test_a_repeat_is_answered_with_the_same_parcels(
     assert (first.sequence, second.sequence) == (1, 2)
 
 
-async def test_an_unknown_retired_or_paused_method_makes_it_impossible(
+async def test_an_unknown_or_inactive_method_is_rejected(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
-    unknown = create(new_id())
+    unknown = create_command(new_id())
     await shipping.deliver(unknown)
     await shipping.sql("update shipping_methods set is_active = false")
-    retired = create(method_id)
+    retired = create_command(method_id)
     await shipping.deliver(retired)
     await shipping.sql("update shipping_methods set is_active = true")
     await shipping.sql("update shipping_providers set status = 'inactive'")
-    await shipping.deliver(create(method_id))
+    await shipping.deliver(create_command(method_id))
 
-    told = await shipping.published(ShipmentImpossible)
-    assert [each.reason for each in told] == [
+    events = await shipping.published(ShipmentImpossible)
+    assert [each.reason for each in events] == [
         "unknown_method",
         "inactive_method",
         "inactive_method",
     ]
-    assert [line.line_id for line in told[0].lines] == [unknown.allocations[0].line_id]
+    assert [line.line_id for line in events[0].lines] == [unknown.allocations[0].line_id]
     assert await shipping.sql("select * from shipments") == []
 
 
-async def test_after_a_refusal_the_same_operation_stays_refused_and_another_tries_anew(
+async def test_a_rejected_operation_stays_rejected_and_a_new_one_is_decided_again(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
     await shipping.sql("update shipping_methods set is_active = false")
-    command = create(method_id)
+    command = create_command(method_id)
     await shipping.deliver(command)
     await shipping.sql("update shipping_methods set is_active = true")
     await shipping.deliver(command)
-    again = create(method_id, order_id=command.order_id)
+    again = create_command(method_id, order_id=command.order_id)
     await shipping.deliver(again)
 
-    told = await shipping.published(ShipmentImpossible, ShipmentsCreated)
-    assert [(type(each).__name__, each.sequence) for each in told] == [
+    events = await shipping.published(ShipmentImpossible, ShipmentsCreated)
+    assert [(type(each).__name__, each.sequence) for each in events] == [
         ("ShipmentImpossible", 1),
         ("ShipmentImpossible", 2),
         ("ShipmentsCreated", 3),
     ]
 
 
-async def test_a_command_that_comes_too_late_is_refused(
-    shipping: Harness[Any], method_id: UUID
-) -> None:
-    await shipping.deliver(create(method_id, expires_at=utcnow() - timedelta(seconds=1)))
+async def test_an_expired_command_is_rejected(shipping: Harness[Any], method_id: UUID) -> None:
+    await shipping.deliver(create_command(method_id, expires_at=utcnow() - timedelta(seconds=1)))
     [impossible] = await shipping.published(ShipmentImpossible)
     assert impossible.reason == "expired"
 
 
-async def test_a_cancel_that_overtakes_the_parcels_lets_none_be_made(
+async def test_a_cancellation_before_the_creation_leaves_a_tombstone(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
-    command = create(method_id)
-    await shipping.deliver(cancel(command.order_id))
+    command = create_command(method_id)
+    await shipping.deliver(cancel_command(command.order_id))
     await shipping.deliver(command)
-    await shipping.deliver(cancel(command.order_id))
+    await shipping.deliver(cancel_command(command.order_id))
 
-    told = await shipping.published(ShipmentsCancelled, ShipmentImpossible, ShipmentsCreated)
-    assert [(type(each).__name__, each.sequence) for each in told] == [
+    events = await shipping.published(ShipmentsCancelled, ShipmentImpossible, ShipmentsCreated)
+    assert [(type(each).__name__, each.sequence) for each in events] == [
         ("ShipmentsCancelled", 1),
         ("ShipmentImpossible", 2),
         ("ShipmentsCancelled", 3),
     ]
-    assert told[1].reason == "cancelled"
+    assert events[1].reason == "cancelled"
     assert await shipping.sql("select * from shipments") == []
 
 
-async def test_parcels_not_handed_over_are_kept_back(
+async def test_shipments_not_handed_over_are_cancelled(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
-    command = create(method_id, allocations=[allocation(), allocation()])
+    command = create_command(method_id, allocations=[allocation(), allocation()])
     await shipping.deliver(command)
-    order = cancel(command.order_id)
-    await shipping.deliver(order)
-    await shipping.deliver(order)
+    cancellation = cancel_command(command.order_id)
+    await shipping.deliver(cancellation)
+    await shipping.deliver(cancellation)
     await shipping.deliver(command)
 
-    told = await shipping.published(ShipmentsCancelled, ShipmentImpossible)
-    assert [each.sequence for each in told] == [2, 3, 4]
-    assert told[2].reason == "cancelled"
+    events = await shipping.published(ShipmentsCancelled, ShipmentImpossible)
+    assert [each.sequence for each in events] == [2, 3, 4]
+    assert events[2].reason == "cancelled"
     rows = await shipping.sql("select status, version from shipments")
     assert rows == [("cancelled", 2), ("cancelled", 2)]
 
 
-async def test_a_cancel_between_two_parcels_keeps_back_the_second(
+async def test_a_cancellation_after_the_first_handover_cancels_the_other_shipment(
     shipping: Harness[Any], method_id: UUID, staff: dict[str, str]
 ) -> None:
-    command = create(method_id, allocations=[allocation(), allocation()])
+    command = create_command(method_id, allocations=[allocation(), allocation()])
     await shipping.deliver(command)
     [created] = await shipping.published(ShipmentsCreated)
-    sent, kept = created.shipments
+    sent, unsent = created.shipments
     await hand_over(shipping, staff, sent.shipment_id)
-    order = cancel(command.order_id)
-    await shipping.deliver(order)
-    await shipping.deliver(order)
+    cancellation = cancel_command(command.order_id)
+    await shipping.deliver(cancellation)
+    await shipping.deliver(cancellation)
 
     first, second = await shipping.published(ShipmentsPartlyCancelled)
-    assert first.unsent == second.unsent == kept.lines
+    assert first.unsent == second.unsent == unsent.lines
     rows = await shipping.sql("select id, status from shipments order by id")
-    assert rows == [(sent.shipment_id, "in_transit"), (kept.shipment_id, "cancelled")]
+    assert rows == [(sent.shipment_id, "in_transit"), (unsent.shipment_id, "cancelled")]
 
 
-async def test_a_cancel_after_the_last_parcel_is_too_late(
+async def test_a_cancellation_after_the_last_handover_is_too_late(
     shipping: Harness[Any], method_id: UUID, staff: dict[str, str]
 ) -> None:
-    command = create(method_id)
+    command = create_command(method_id)
     await shipping.deliver(command)
     [created] = await shipping.published(ShipmentsCreated)
     await hand_over(shipping, staff, created.shipments[0].shipment_id)
-    await shipping.deliver(cancel(command.order_id))
+    await shipping.deliver(cancel_command(command.order_id))
 
     assert len(await shipping.published(ShipmentAlreadySent)) == 1
 
 
-async def test_parcels_go_along_with_a_customer_who_was_another(
+async def test_shipments_of_a_merged_customer_are_reassigned(
     shipping: Harness[Any], method_id: UUID
 ) -> None:
     before, after = new_id(), new_id()
-    await shipping.deliver(create(method_id, customer_id=before), create(method_id))
+    await shipping.deliver(create_command(method_id, customer_id=before), create_command(method_id))
     event = CustomerChanged(customer_id=before, status="inactive", merged_into=after)
     await shipping.deliver(event)
     rows = await shipping.sql("select customer_id from shipments")

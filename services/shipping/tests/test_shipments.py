@@ -1,4 +1,4 @@
-"""Parcels over HTTP: who may read them, and how reports of staff and carriers move them."""
+"""Shipments over HTTP: who can read them, and reports from staff and carriers."""
 
 import asyncio
 import base64
@@ -15,15 +15,17 @@ from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.shipping import ShipmentHandedOver, ShipmentsCreated, ShipmentUpdated
 
+from .commands import allocation, cancel_command, create_command
 from .conftest import CARRIER_SECRET
-from .orders import allocation, cancel, create
 
 Headers = dict[str, str]
 
 
-async def made(shipping: Harness[Any], method_id: UUID, count: int = 1, **changes: Any) -> Any:
+async def create_shipments(
+    shipping: Harness[Any], method_id: UUID, count: int = 1, **changes: Any
+) -> Any:
     allocations = [allocation() for _ in range(count)]
-    command = create(method_id, allocations=allocations, **changes)
+    command = create_command(method_id, allocations=allocations, **changes)
     await shipping.deliver(command)
     created = (await shipping.published(ShipmentsCreated))[-1]
     return command, [parcel.shipment_id for parcel in created.shipments]
@@ -62,13 +64,13 @@ async def webhook(
     )
 
 
-async def test_a_parcel_is_read_by_its_owner_and_nobody_else(
+async def test_only_its_owner_and_staff_can_read_a_shipment(
     shipping: Harness[Any], method_id: UUID, staff: Headers
 ) -> None:
     customer, token = new_id(), "a guest's token"
     access_hash = hashlib.sha256(token.encode()).hexdigest()
-    ours, [parcel] = await made(shipping, method_id, customer_id=customer)
-    theirs, [guest_parcel] = await made(
+    ours, [parcel] = await create_shipments(shipping, method_id, customer_id=customer)
+    theirs, [guest_parcel] = await create_shipments(
         shipping, method_id, customer_id=None, access_hash=access_hash
     )
     owner, guest = shipping.signed_in(customer_id=customer), {"X-Order-Token": token}
@@ -89,10 +91,10 @@ async def test_a_parcel_is_read_by_its_owner_and_nobody_else(
     assert (await shipping.client.get(f"/v1/shipments/{parcel}")).status_code == 401
 
 
-async def test_staff_find_parcels_by_status(
+async def test_staff_list_shipments_by_status(
     shipping: Harness[Any], method_id: UUID, staff: Headers
 ) -> None:
-    order, parcels = await made(shipping, method_id, 3)
+    order, parcels = await create_shipments(shipping, method_id, 3)
     await report(shipping, staff, parcels[1], "packed")
     path = "/v1/admin/shipments"
     packed = (await shipping.client.get(f"{path}?status=packed", headers=staff)).json()
@@ -110,10 +112,10 @@ async def test_staff_find_parcels_by_status(
     assert (await shipping.client.get(f"{path}/{new_id()}", headers=staff)).status_code == 404
 
 
-async def test_a_parcel_is_packed_handed_over_and_delivered(
+async def test_a_shipment_is_packed_handed_over_and_delivered(
     shipping: Harness[Any], method_id: UUID, staff: Headers
 ) -> None:
-    order, [parcel] = await made(shipping, method_id)
+    order, [parcel] = await create_shipments(shipping, method_id)
     packed = (await report(shipping, staff, parcel, "packed")).json()
     assert packed["tracking_number"] == f"SBX{parcel.hex[-16:].upper()}"
     assert packed["carrier"] == "Sandbox Parcels"
@@ -142,11 +144,11 @@ async def test_a_parcel_is_packed_handed_over_and_delivered(
     assert [each.sequence for each in (updates[0], handed_over, *updates[1:])] == [1, 2, 3, 4, 5]
 
 
-async def test_a_manual_parcel_takes_the_number_on_its_receipt(
+async def test_a_manual_shipment_gets_the_tracking_number_that_staff_enter(
     shipping: Harness[Any], method_id: UUID, staff: Headers
 ) -> None:
     await shipping.sql("update shipping_providers set adapter = 'manual'")
-    _, [first, second] = await made(shipping, method_id, 2)
+    _, [first, second] = await create_shipments(shipping, method_id, 2)
     packed = await report(shipping, staff, first, "packed")
     assert packed.json()["tracking_number"] is None
     shipped = {"tracking_number": "JD0001", "carrier": "DHL"}
@@ -156,10 +158,10 @@ async def test_a_manual_parcel_takes_the_number_on_its_receipt(
     assert (taken.status_code, taken.json()["code"]) == (409, "tracking_number_taken")
 
 
-async def test_two_last_parcels_delivered_at_once_leave_none_open(
+async def test_concurrent_last_deliveries_leave_no_open_shipment(
     shipping: Harness[Any], method_id: UUID, staff: Headers
 ) -> None:
-    _, parcels = await made(shipping, method_id, 4)
+    _, parcels = await create_shipments(shipping, method_id, 4)
     answers = await asyncio.gather(
         *(report(shipping, staff, each, "delivered") for each in parcels)
     )
@@ -168,17 +170,20 @@ async def test_two_last_parcels_delivered_at_once_leave_none_open(
     assert sorted(each.open_shipments for each in updates) == [0, 1, 2, 3]
 
 
-async def test_a_hand_over_and_a_cancel_at_once_have_one_winner(
+async def test_a_concurrent_handover_and_cancellation_have_one_winner(
     shipping: Harness[Any], method_id: UUID, staff: Headers
 ) -> None:
     for _ in range(5):
-        order, [parcel] = await made(shipping, method_id)
+        order, [parcel] = await create_shipments(shipping, method_id)
         shipped, _ = await asyncio.gather(
-            report(shipping, staff, parcel, "shipped"), shipping.deliver(cancel(order.order_id))
+            report(shipping, staff, parcel, "shipped"),
+            shipping.deliver(cancel_command(order.order_id)),
         )
-        told = await shipping.published()
+        events = await shipping.published()
         names = {
-            type(each).__name__ for each in told if each.subject() in (order.subject(), str(parcel))
+            type(each).__name__
+            for each in events
+            if each.subject() in (order.subject(), str(parcel))
         }
         won = shipped.status_code == 201
         assert ("ShipmentHandedOver" in names) is won
@@ -187,10 +192,10 @@ async def test_a_hand_over_and_a_cancel_at_once_have_one_winner(
         assert won or shipped.json()["code"] == "shipment_cancelled"
 
 
-async def test_the_same_report_twice_is_told_once(
+async def test_a_repeated_report_is_published_once(
     shipping: Harness[Any], method_id: UUID, staff: Headers
 ) -> None:
-    _, [parcel] = await made(shipping, method_id)
+    _, [parcel] = await create_shipments(shipping, method_id)
     at = {"occurred_at": "2026-11-20T12:00:00+01:00"}
     answers = [await report(shipping, staff, parcel, "shipped", **at) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 201]
@@ -211,26 +216,28 @@ async def test_the_same_report_twice_is_told_once(
         {"status": "delivered"},
     ],
 )
-async def test_a_report_that_makes_no_sense_is_refused(
+async def test_an_invalid_report_is_rejected(
     shipping: Harness[Any], method_id: UUID, staff: Headers, wrong: dict[str, str]
 ) -> None:
-    _, [parcel] = await made(shipping, method_id)
+    _, [parcel] = await create_shipments(shipping, method_id)
     answer = await report(shipping, staff, parcel, **{"kind": "packed", **wrong})
     assert answer.status_code == 422, answer.text
     assert await shipping.sql("select * from tracking_events") == []
 
 
-async def test_only_staff_report(shipping: Harness[Any], method_id: UUID, staff: Headers) -> None:
-    _, [parcel] = await made(shipping, method_id)
+async def test_only_staff_can_record_tracking_events(
+    shipping: Harness[Any], method_id: UUID, staff: Headers
+) -> None:
+    _, [parcel] = await create_shipments(shipping, method_id)
     readers = shipping.signed_in(permissions=("shipping:read",))
     assert (await report(shipping, readers, parcel, "packed")).status_code == 403
     assert (await report(shipping, staff, new_id(), "packed")).status_code == 404
 
 
-async def test_a_signed_webhook_has_the_effect_of_a_report_once(
+async def test_a_signed_webhook_records_its_report_once(
     shipping: Harness[Any], method_id: UUID, staff: Headers
 ) -> None:
-    _, [parcel] = await made(shipping, method_id)
+    _, [parcel] = await create_shipments(shipping, method_id)
     number = (await report(shipping, staff, parcel, "packed")).json()["tracking_number"]
     body = {"tracking_number": number, "type": "shipped", "location": "Hamburg"}
     for _ in range(3):
@@ -258,16 +265,16 @@ async def test_a_signed_webhook_has_the_effect_of_a_report_once(
         ({"webhook_id": "another", "webhook_timestamp": "1"}, "bad_signature"),
     ],
 )
-async def test_an_unsigned_or_old_webhook_is_refused(
+async def test_an_unsigned_or_old_webhook_is_rejected(
     shipping: Harness[Any], method_id: UUID, wrong: dict[str, Any], code: str
 ) -> None:
-    _, [parcel] = await made(shipping, method_id)
+    _, [parcel] = await create_shipments(shipping, method_id)
     answer = await webhook(shipping, {"shipment_id": str(parcel), "type": "shipped"}, **wrong)
     assert (answer.status_code, answer.json()["code"]) == (401, code)
     assert await shipping.sql("select * from tracking_events") == []
 
 
-async def test_a_webhook_about_an_unknown_parcel_is_not_found(shipping: Harness[Any]) -> None:
+async def test_a_webhook_for_an_unknown_shipment_gets_404(shipping: Harness[Any]) -> None:
     body = {"shipment_id": str(new_id()), "type": "shipped"}
     assert (await webhook(shipping, body)).status_code == 404
     assert (await webhook(shipping, {"type": "shipped"})).status_code == 422

@@ -1,14 +1,13 @@
-"""Shipping's routes, by noun."""
+"""Routes of shipping, by noun."""
 
-from shipping.api import methods, providers, rates, shipments, tracking, webhooks
+from shipping.api import methods, shipments
 
-routers = [
-    rates.router,
-    rates.internal,
-    shipments.router,
-    webhooks.router,
-    providers.router,
-    methods.router,
+ROUTERS = (
+    methods.public,
+    methods.internal,
+    shipments.public,
+    shipments.webhooks,
+    methods.providers,
+    methods.methods,
     shipments.admin,
-    tracking.router,
-]
+)

@@ -1,29 +1,118 @@
-"""Shipping methods with their zones and prices, kept by staff."""
+"""Routes of providers and methods for staff, and rates for the cart and for customers."""
 
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import etag, outbox
-from chassis.auth import require_permission
+from chassis.auth import only_services, require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
 from chassis.errors import Invalid, NotFound, Refused
 from chassis.ids import new_id
 from chassis.ops import audit
 from chassis.pages import Page, Paged
-from chassis.wire import Amount, Body, Id, Name, SafeText, View
+from chassis.wire import Amount, Body, Id, Name, SafeText, Slug, Url, View
 from contracts.money import MAX_AMOUNT, Currency
-from shipping.domain import ShippingMethod
-from shipping.store import methods as store
+from shipping import store
+from shipping.domain.methods import ShippingMethod, ShippingProvider
+from shipping.domain.shipments import STATUSES
 
-router = APIRouter(prefix="/v1/admin/shipping-methods")
+public = APIRouter(prefix="/v1")
+internal = APIRouter(prefix="/internal", dependencies=[Depends(only_services("cart"))])
+providers = APIRouter(prefix="/v1/admin/shipping-providers")
+methods = APIRouter(prefix="/v1/admin/shipping-methods")
 READ = Depends(require_permission("shipping:read"))
 WRITE = Depends(require_permission("shipping:write"))
+
+Code = Annotated[Slug, Field(max_length=50)]
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+Email = Annotated[SafeText, Field(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")]
+Grams = Annotated[int, Field(ge=0, le=10**9)]
+Phone = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")]
+State = Annotated[SafeText, Field(max_length=100)]
+
+
+class CodeTaken(Refused):
+    """Another provider has this code."""
+
+    code = "provider_code_taken"
+
+
+class ProviderBody(Body):
+    """What staff can change of a provider."""
+
+    name: Name
+    contact_email: Email | None = None
+    contact_phone: Phone | None = None
+    api_endpoint: Url | None = None
+    status: Literal["active", "inactive"] = "active"
+
+
+class NewProviderBody(ProviderBody):
+    """A new provider; its code and adapter never change."""
+
+    code: Code
+    adapter: Literal["manual", "sandbox"] = "manual"
+
+
+class ProviderView(View):
+    """A provider as staff see it."""
+
+    id: UUID
+    code: str
+    name: str
+    adapter: str
+    contact_email: str | None
+    contact_phone: str | None
+    api_endpoint: str | None
+    status: str
+    version: int
+
+
+@providers.post("", status_code=201, dependencies=[WRITE])
+async def create_provider(body: NewProviderBody, tx: Tx, response: Response) -> ProviderView:
+    """Create a provider."""
+    provider = ShippingProvider(id=new_id(), version=1, **body.model_dump())
+    tx.add(provider)
+    with violations_as(uq_shipping_providers_code=CodeTaken):
+        await tx.flush()
+    audit.name_created(tx, provider.id)
+    etag.set_header(response, provider.version)
+    return ProviderView.model_validate(provider)
+
+
+@providers.get("", dependencies=[READ])
+async def list_providers(paging: Paged, tx: Tx) -> Page[ProviderView]:
+    """List all providers."""
+    rows = await store.list_providers(tx, paging.limit + 1, paging.position(UUID))
+    return paging.page(rows, ProviderView.model_validate, lambda row: row.id)
+
+
+@providers.get("/{provider_id}", dependencies=[READ])
+async def get_provider(provider_id: UUID, tx: Tx, response: Response) -> ProviderView:
+    """Return one provider."""
+    provider = await store.get_provider(tx, provider_id)
+    etag.set_header(response, provider.version)
+    return ProviderView.model_validate(provider)
+
+
+@providers.put("/{provider_id}", dependencies=[WRITE])
+async def change_provider(
+    provider_id: UUID, body: ProviderBody, expected: etag.IfMatch, tx: Tx, response: Response
+) -> ProviderView:
+    """Change a provider; the methods of an inactive one are not offered."""
+    provider = await store.lock_provider(tx, provider_id)
+    etag.check(provider.version, expected)
+    for field, value in body.model_dump().items():
+        setattr(provider, field, value)
+    provider.touch()
+    etag.set_header(response, provider.version)
+    return ProviderView.model_validate(provider)
 
 
 class NameTaken(Refused):
@@ -39,7 +128,7 @@ class UnknownProvider(Invalid):
 
 
 class Zone(Body):
-    """A country, or some of its states when any are named."""
+    """A country, or those of its states that are listed."""
 
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
     states: list[Annotated[SafeText, Field(min_length=1, max_length=100)]] = Field(
@@ -48,7 +137,7 @@ class Zone(Body):
 
 
 class Tier(Body):
-    """A price up to and with a measure (grams or minor units); `up_to` null has no end."""
+    """A price up to and including `up_to` (grams or minor units); null has no limit."""
 
     up_to: Annotated[int, Field(ge=0, le=MAX_AMOUNT)] | None = None
     price_amount: Amount
@@ -68,13 +157,13 @@ class MethodBody(Body):
     is_active: bool = True
 
     @model_validator(mode="after")
-    def _is_unambiguous(self) -> Self:
+    def _check_ambiguity(self) -> Self:
         countries = [zone.country for zone in self.zones]
         if len(set(countries)) < len(countries):
-            raise ValueError("each country may stand in one zone only")
+            raise ValueError("each country may be in one zone only")
         ends = [MAX_AMOUNT + 1 if tier.up_to is None else tier.up_to for tier in self.tiers]
         if any(first >= second for first, second in pairwise(ends)):
-            raise ValueError("tiers must ascend, an endless one last")
+            raise ValueError("tiers must ascend, one without a limit last")
         return self
 
 
@@ -94,53 +183,141 @@ class MethodView(View):
     version: int
 
 
-async def _keep(tx: AsyncSession, method: ShippingMethod, body: MethodBody) -> None:
-    """Write what staff said, and announce it."""
+async def _save(tx: AsyncSession, method: ShippingMethod, body: MethodBody) -> None:
+    """Store the method and publish its state."""
     try:
         await store.get_provider(tx, body.provider_id)
     except NotFound:
         raise UnknownProvider from None
     for field, value in body.model_dump().items():
         setattr(method, field, value)
-    outbox.add(tx, method.announce())
+    outbox.add(tx, method.record_change())
     tx.add(method)
     with violations_as(uq_shipping_methods_name=NameTaken):
         await tx.flush()
 
 
-@router.post("", status_code=201, dependencies=[WRITE])
+@methods.post("", status_code=201, dependencies=[WRITE])
 async def create_method(body: MethodBody, tx: Tx, response: Response) -> MethodView:
-    """Offer a new way of sending parcels."""
+    """Create a shipping method."""
     method = ShippingMethod(id=new_id(), version=1)
-    await _keep(tx, method, body)
+    await _save(tx, method, body)
     audit.name_created(tx, method.id)
     etag.set_header(response, method.version)
     return MethodView.model_validate(method)
 
 
-@router.get("", dependencies=[READ])
+@methods.get("", dependencies=[READ])
 async def list_methods(paging: Paged, tx: Tx) -> Page[MethodView]:
-    """All shipping methods, retired ones too."""
+    """List all shipping methods, inactive ones too."""
     rows = await store.list_methods(tx, paging.limit + 1, paging.position(UUID))
     return paging.page(rows, MethodView.model_validate, lambda row: row.id)
 
 
-@router.get("/{method_id}", dependencies=[READ])
+@methods.get("/{method_id}", dependencies=[READ])
 async def get_method(method_id: UUID, tx: Tx, response: Response) -> MethodView:
-    """One shipping method."""
+    """Return one shipping method."""
     method = await store.get_method(tx, method_id)
     etag.set_header(response, method.version)
     return MethodView.model_validate(method)
 
 
-@router.put("/{method_id}", dependencies=[WRITE])
+@methods.put("/{method_id}", dependencies=[WRITE])
 async def change_method(
     method_id: UUID, body: MethodBody, expected: etag.IfMatch, tx: Tx, response: Response
 ) -> MethodView:
-    """Change or retire a shipping method; carts at checkout already keep the old price."""
+    """Change or deactivate a shipping method; carts locked for checkout retain their price."""
     method = await store.lock_method(tx, method_id)
     etag.check(method.version, expected)
     method.touch()
-    await _keep(tx, method, body)
+    await _save(tx, method, body)
     etag.set_header(response, method.version)
     return MethodView.model_validate(method)
+
+
+class RatesBody(Body):
+    """A destination and a parcel: `subtotal_amount` in minor units, weight in grams."""
+
+    country: Country
+    state: State | None = None
+    postal_code: Annotated[SafeText, Field(max_length=20)] | None = None
+    currency: Currency
+    subtotal_amount: Amount = 0
+    weight_grams: Grams = 0
+
+
+class RateView(View):
+    """A method and its price in minor units; `provider` is the provider's code."""
+
+    id: UUID
+    name: str
+    provider: str
+    price_amount: int
+    currency: str
+    estimated_days: int
+
+
+class RatesView(View):
+    """Every method that serves the address, cheapest first; empty when no zone covers it."""
+
+    methods: list[RateView]
+
+
+class StatusesView(View):
+    """Every status of a shipment."""
+
+    items: list[str]
+
+
+async def quote_rates(tx: AsyncSession, parcel: RatesBody) -> RatesView:
+    """The price of every method that serves the address."""
+    rates = []
+    for method in await store.list_active_methods(tx, parcel.currency):
+        if not method.tariff.serves(parcel.country, parcel.state):
+            continue
+        price = method.tariff.price(parcel.subtotal_amount, parcel.weight_grams)
+        if price is not None:
+            rate = RateView(
+                id=method.id,
+                name=method.name,
+                provider=method.provider,
+                price_amount=price,
+                currency=method.currency,
+                estimated_days=method.estimated_days,
+            )
+            rates.append(rate)
+    rates.sort(key=lambda rate: (rate.price_amount, rate.estimated_days, rate.name))
+    return RatesView(methods=rates)
+
+
+@internal.post("/rates")
+async def rates_for_cart(body: RatesBody, tx: Tx) -> RatesView:
+    """Quote the methods that the cart may offer, with the prices to charge."""
+    return await quote_rates(tx, body)
+
+
+@public.get("/shipping-methods")
+async def list_shipping_methods(
+    request: Request,
+    tx: Tx,
+    country: Annotated[Country, Query()],
+    state: Annotated[State | None, Query()] = None,
+    currency: Annotated[Currency | None, Query()] = None,
+    subtotal_amount: Annotated[int, Query(ge=0, le=MAX_AMOUNT)] = 0,
+    weight_grams: Annotated[Grams, Query()] = 0,
+) -> RatesView:
+    """List the methods that serve a country and state, with their prices."""
+    parcel = RatesBody(
+        country=country,
+        state=state,
+        currency=currency or request.app.state.settings.default_currency,
+        subtotal_amount=subtotal_amount,
+        weight_grams=weight_grams,
+    )
+    return await quote_rates(tx, parcel)
+
+
+@public.get("/reference/shipping-statuses")
+async def list_shipping_statuses() -> StatusesView:
+    """List every status of a shipment."""
+    return StatusesView(items=list(STATUSES))

@@ -1,4 +1,4 @@
-"""What orders would say to shipping."""
+"""Commands from orders to shipping."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ def allocation(warehouse_id: UUID | None = None, **changes: Any) -> Allocation:
     return Allocation(warehouse_id=warehouse_id or new_id(), **{**fresh, **changes})
 
 
-def create(method_id: UUID, **changes: Any) -> CreateShipments:
+def create_command(method_id: UUID, **changes: Any) -> CreateShipments:
     address = Address(recipient_name="Ada", line1="1 Main St", city="Berlin", country="DE")
     fresh: dict[str, Any] = {
         "operation_id": new_id(),
@@ -34,5 +34,5 @@ def create(method_id: UUID, **changes: Any) -> CreateShipments:
     return CreateShipments(**{**fresh, **changes})
 
 
-def cancel(order_id: UUID) -> CancelShipments:
+def cancel_command(order_id: UUID) -> CancelShipments:
     return CancelShipments(operation_id=new_id(), order_id=order_id)
