@@ -23,7 +23,7 @@ FEATURES = {
     "cancel an order": ("orders.api.orders:cancel_order",),
     "add a product": ("catalog.api.admin_products:create_product",),
     "apply a coupon": ("cart.api.carts:set_coupon", "promotions.api:evaluate_coupon"),
-    "CollectPayment": ("payments.handlers.collect:Collect",),
+    "CollectPayment": ("payments.handlers:Collect",),
     "ReserveStock": ("inventory.handlers:reserve_stock",),
 }
 

@@ -11,7 +11,8 @@ LIMITS = {
     "cancel an order": (17, 21),
     "add a product": (21, 11),
     "apply a coupon": (11, 12),
-    "CollectPayment": (18, 10),
+    # `chassis.rows` and `chassis.card_numbers` took over code of the service.
+    "CollectPayment": (9, 12),
     # Two libraries more: RowArrays writes the rows, and the tables are beside their rules.
     "ReserveStock": (4, 9),
 }

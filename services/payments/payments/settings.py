@@ -1,4 +1,4 @@
-"""What payments is told by its environment."""
+"""The settings of payments, from its environment."""
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -7,7 +7,7 @@ from chassis.webhooks import key_of
 
 
 class PaymentsSettings(ServiceSettings):
-    """The provider's address, its secrets, and how long to wait for it."""
+    """The provider's address, its secrets and its time limits."""
 
     provider_url: str = Field(
         pattern=r"^https?://",
@@ -17,43 +17,43 @@ class PaymentsSettings(ServiceSettings):
     provider_api_key: str = Field(
         min_length=8,
         repr=False,
-        description="the key by which the provider knows us",
+        description="the API key of our account at the provider",
         examples=["sk_sandbox_3f9c1a"],
     )
     provider_webhook_secret: str = Field(
         min_length=8,
         repr=False,
-        description="what the provider signs webhooks with; several, parted by spaces, in rotation",
+        description="signs webhooks; several secrets, separated by spaces, during a rotation",
         examples=["whsec_c2l4dGVlbiBieXRlcyBvaw=="],
     )
     provider_timeout: Seconds = Field(
         10.0,
-        description="seconds the provider has to answer; less than the checkout's deadline",
+        description="time limit of a request in seconds; less than the checkout's deadline",
         examples=["10"],
     )
     action_check_after: Seconds = Field(
         60.0,
-        description="seconds after which the provider is asked about a payment without a result",
+        description="seconds after which a payment without a result is checked with the provider",
         examples=["60"],
     )
 
     charge_settles_after: Seconds = Field(
         60.0,
         description="seconds after which a charge sent before a cancellation cannot appear at the "
-        "provider any more; longer than the provider has to answer",
+        "provider any more; longer than the time limit of a request",
         examples=["60"],
     )
 
     @field_validator("charge_settles_after")
     @classmethod
-    def _outlasts_the_call(cls, value: float, info: ValidationInfo) -> float:
+    def _exceeds_provider_timeout(cls, value: float, info: ValidationInfo) -> float:
         if value <= info.data.get("provider_timeout", 0.0):
             raise ValueError("must be longer than PROVIDER_TIMEOUT")
         return value
 
     @field_validator("provider_webhook_secret")
     @classmethod
-    def _readable(cls, value: str) -> str:
+    def _has_valid_keys(cls, value: str) -> str:
         for secret in value.split():
             key_of(secret)
         return value

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.ids import new_id
+from chassis.testing import Harness
 from contracts.money import Money
 from contracts.payments import CancelPayment, CapturePayment, CollectPayment, RefundPayment
 
@@ -34,3 +35,9 @@ def refund(order_id: UUID, amount: int | None = None, **changes: Any) -> RefundP
     money = None if amount is None else Money(amount=amount, currency="USD")
     facts = {"operation_id": new_id(), "order_id": order_id, "amount": money, "reason": "because"}
     return RefundPayment(**(facts | changes))
+
+
+async def run_sweep(payments: Harness[Any], name: str) -> int | None:
+    """Run one turn of a sweep, as the worker does."""
+    sweep = next(each for each in payments.service.sweeps if each.name == name)
+    return await sweep.work(payments.running.database)

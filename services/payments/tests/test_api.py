@@ -9,10 +9,9 @@ from chassis.context import trace_id_of
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import PaymentRefunded
-from payments.reconciling import finish_refunds
 from sandbox_provider.testing import ProviderProcess
 
-from .commands import collect
+from .commands import collect, run_sweep
 
 Payments = Harness[Any]
 TOKEN = "the guest's order token"
@@ -177,7 +176,7 @@ async def test_a_refund_without_an_answer_is_finished_later(
     assert (answer.status_code, answer.json()["state"]) == (202, "reserved")
     await payments.sql("update refunds set updated_at = now() - interval '1 minute'")
 
-    assert await finish_refunds(payments.running.database) == 1
+    assert await run_sweep(payments, "unanswered refunds") == 1
     assert len(await payments.published(PaymentRefunded)) == 1
     assert provider.balances(str(order_id))["merchant"] == 1499
     # It is told in the trace of the request that asked for it.

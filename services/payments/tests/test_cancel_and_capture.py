@@ -15,7 +15,7 @@ from contracts.payments import (
     PaymentCaptured,
     PaymentFailed,
 )
-from payments.providers.port import OutcomeUnknown
+from payments.clients.provider import OutcomeUnknown
 from sandbox_provider.testing import ProviderProcess
 
 from .commands import cancel, capture, collect

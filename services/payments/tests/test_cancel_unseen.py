@@ -15,12 +15,11 @@ from contracts.payments import (
     PaymentCancelled,
     PaymentCaptured,
 )
-from payments.handlers.collect import Collect, Plan
-from payments.providers.port import OutcomeUnknown
-from payments.reconciling import check_open_payments
+from payments.clients.provider import OutcomeUnknown
+from payments.handlers import ChargeCall, Collect
 from sandbox_provider.testing import ProviderProcess
 
-from .commands import cancel, collect
+from .commands import cancel, collect, run_sweep
 
 Payments = Harness[Any]
 
@@ -29,7 +28,7 @@ async def come_due(payments: Payments) -> None:
     await payments.sql(
         "update payments set check_at = now() - interval '1 s' where check_at > now()"
     )
-    await check_open_payments(payments.running.database)
+    await run_sweep(payments, "open payments")
 
 
 async def time_limit_passes(payments: Payments) -> None:
@@ -43,19 +42,19 @@ class Frozen:
 
     payments: Payments
     command: CollectPayment
-    plan: Plan
+    call: ChargeCall
 
     @classmethod
     async def before_its_request(cls, payments: Payments, command: CollectPayment) -> "Frozen":
         async with payments.running.database.transaction() as tx:
-            plan = await Collect().record(command, tx)
-        assert isinstance(plan, Plan)
-        return cls(payments, command, plan)
+            call = await Collect().record(command, tx)
+        assert isinstance(call, ChargeCall)
+        return cls(payments, command, call)
 
     async def go_on(self) -> None:
-        outcome = await Collect().call(self.plan)
+        outcome = await Collect().call(self.call)
         async with self.payments.running.database.transaction() as tx:
-            events = await Collect().finish(self.command, self.plan, outcome, tx)
+            events = await Collect().finish(self.command, self.call, outcome, tx)
             outbox.add(tx, *events)
 
 

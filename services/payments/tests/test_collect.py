@@ -13,8 +13,8 @@ from contracts.payments import (
     PaymentCaptured,
     PaymentFailed,
 )
+from payments.clients.provider import OutcomeUnknown, ProviderUnavailable
 from payments.main import service
-from payments.providers.port import OutcomeUnknown, ProviderUnavailable
 from sandbox_provider.testing import ProviderProcess
 
 from .commands import PRICE, cancel, collect

@@ -17,11 +17,10 @@ from contracts.payments import (
     PaymentRefunded,
     RefundFailed,
 )
-from payments.domain import refund as rules
 from payments.domain.charge import Charge, ChargeRefund, NextAction
-from payments.domain.ledger import Posting
 from payments.domain.payment import Payment
-from payments.domain.refund import Refund
+from payments.domain.refund import Refund, refund_refusal
+from payments.domain.tables import Posting
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -49,7 +48,7 @@ def a_charge(status: Any, captured: int = 0, **changes: Any) -> Charge:
 
 
 def told(payment: Payment, *charges: Charge) -> list[type]:
-    return [type(event) for charge in charges for event in payment.learn(charge, NOW).events]
+    return [type(event) for charge in charges for event in payment.apply_charge(charge, NOW).events]
 
 
 NEWS = [
@@ -78,7 +77,7 @@ def test_each_step_is_told_in_order() -> None:
 
 def test_a_capture_is_posted_once() -> None:
     payment = a_payment()
-    steps = [payment.learn(a_charge("captured", 1000), NOW) for _ in range(2)]
+    steps = [payment.apply_charge(a_charge("captured", 1000), NOW) for _ in range(2)]
     assert [step.postings for step in steps] == [[Posting("capture", 1000)], []]
     assert payment.paid_at == NOW
 
@@ -90,24 +89,24 @@ def test_a_promise_that_breaks_is_a_failed_capture_and_not_a_failed_payment() ->
 
 def test_another_amount_is_kept_flagged_and_confirms_nothing() -> None:
     payment = a_payment(status="action_required")
-    step = payment.learn(a_charge("captured", 900), NOW)
+    step = payment.apply_charge(a_charge("captured", 900), NOW)
     assert step.events == []
     assert step.postings == [Posting("capture", 900)]
     assert payment.review_reason == "amount_differs"
-    assert payment.collected() is None
-    assert isinstance(payment.standing(), PaymentCaptured)
+    assert payment.collect_reply() is None
+    assert isinstance(payment.current_event(), PaymentCaptured)
 
 
 def test_a_charge_in_another_currency_or_of_another_name_is_only_flagged() -> None:
     for charge in (a_charge("captured", 1000, currency="EUR"), a_charge("captured", 1000)):
         payment = a_payment(provider_reference="another")
-        assert payment.learn(charge, NOW).events == []
+        assert payment.apply_charge(charge, NOW).events == []
         assert (payment.status, payment.review_reason) == ("initiated", "another_charge")
 
 
 def test_a_refund_made_elsewhere_is_flagged() -> None:
     payment = a_payment(status="captured", captured_amount=1000, provider_reference="ch")
-    payment.learn(a_charge("captured", 1000, refunded_amount=10), NOW)
+    payment.apply_charge(a_charge("captured", 1000, refunded_amount=10), NOW)
     assert payment.review_reason == "refunded_elsewhere"
 
 
@@ -116,7 +115,7 @@ def test_questions_become_rarer_with_age() -> None:
     minute = timedelta(minutes=1)
     pauses = []
     for age in (minute, 60 * minute, 7 * 24 * 60 * minute):
-        payment.check_again(NOW + age, minute)
+        payment.schedule_check(NOW + age, minute)
         assert payment.check_at is not None
         pauses.append(payment.check_at - NOW - age)
     assert pauses == [minute, 12 * minute, 60 * minute]
@@ -135,10 +134,10 @@ def result_of(refund: Refund, *, succeeded: bool) -> ChargeRefund:
 def test_a_reserved_amount_cannot_be_promised_twice() -> None:
     payment = a_payment(status="captured", captured_amount=1000)
     a_refund(payment, 700).reserve(payment)
-    assert rules.refusal(payment, Money(amount=301, currency="USD")) == "refund_exceeds_captured"
-    assert rules.refusal(payment, Money(amount=300, currency="USD")) is None
+    assert refund_refusal(payment, Money(amount=301, currency="USD")) == "refund_exceeds_captured"
+    assert refund_refusal(payment, Money(amount=300, currency="USD")) is None
     a_refund(payment, 300).reserve(payment)
-    assert rules.refusal(payment, None) == "refund_in_progress"
+    assert refund_refusal(payment, None) == "refund_in_progress"
 
 
 def test_a_refund_is_settled_by_the_first_word_on_its_last_try() -> None:

@@ -8,11 +8,10 @@ from chassis.context import trace_id_of
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import PaymentActionRequired, PaymentCaptured
-from payments.providers.port import OutcomeUnknown
-from payments.reconciling import check_open_payments
+from payments.clients.provider import OutcomeUnknown
 from sandbox_provider.testing import ProviderProcess
 
-from .commands import collect
+from .commands import collect, run_sweep
 
 Payments = Harness[Any]
 
@@ -21,7 +20,7 @@ async def come_due(payments: Payments) -> int:
     await payments.sql(
         "update payments set check_at = now() - interval '1 s' where check_at > now()"
     )
-    return await check_open_payments(payments.running.database)
+    return await run_sweep(payments, "open payments")
 
 
 async def test_a_confirmed_payment_is_found_without_its_webhook(
@@ -71,7 +70,7 @@ async def test_a_charge_whose_answer_was_lost_is_found_by_its_order(
 async def test_a_payment_is_not_asked_about_before_its_time(payments: Payments) -> None:
     await payments.deliver(collect("tok_action"))
     await payments.sql("update payments set check_at = now() + interval '1 hour'")
-    assert await check_open_payments(payments.running.database) == 0
+    assert await run_sweep(payments, "open payments") == 0
 
 
 async def test_a_payment_of_a_provider_no_longer_served_leaves_the_others(

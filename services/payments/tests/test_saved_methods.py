@@ -8,10 +8,9 @@ import pytest
 from chassis.ids import new_id
 from chassis.testing import Harness
 from contracts.payments import PaymentCaptured, PaymentFailed
-from payments.reconciling import forget_deleted_methods
 from sandbox_provider.testing import ProviderProcess
 
-from .commands import collect
+from .commands import collect, run_sweep
 
 Payments = Harness[Any]
 URL = "/v1/me/payment-methods"
@@ -70,7 +69,7 @@ async def test_a_deleted_method_is_forgotten_by_the_provider_too(
     assert again.status_code == 404
     assert await kept(payments, headers) == []
 
-    assert await forget_deleted_methods(payments.running.database) == 1
+    assert await run_sweep(payments, "deleted payment methods") == 1
     assert await payments.sql("select * from saved_payment_methods") == []
     assert provider.charge(row.provider_token)["failure_code"] == "payment_method_unknown"
 
@@ -87,10 +86,10 @@ async def test_a_method_that_the_provider_will_not_forget_leaves_the_others(
     for method in (stubborn, card):
         await payments.client.delete(f"{URL}/{method['id']}", headers=headers)
 
-    assert await forget_deleted_methods(payments.running.database) == 1
+    assert await run_sweep(payments, "deleted payment methods") == 1
     [row] = await payments.sql("select id from saved_payment_methods")
     assert str(row.id) == stubborn["id"]
-    assert await forget_deleted_methods(payments.running.database) == 0
+    assert await run_sweep(payments, "deleted payment methods") == 0
 
 
 async def test_what_is_not_mine_is_not_there(payments: Payments) -> None:

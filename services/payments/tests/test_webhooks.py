@@ -21,11 +21,10 @@ from contracts.payments import (
     PaymentFailed,
     PaymentRefunded,
 )
-from payments.providers.port import OutcomeUnknown
-from payments.reconciling import check_open_payments
+from payments.clients.provider import OutcomeUnknown
 from sandbox_provider.testing import WEBHOOK_SECRET, ProviderProcess, Received, Receiver
 
-from .commands import cancel, collect, refund
+from .commands import cancel, collect, refund, run_sweep
 
 Payments = Harness[Any]
 URL = "/v1/webhooks/payments/sandbox"
@@ -237,7 +236,7 @@ async def test_money_of_another_amount_is_kept_and_confirms_nothing(
     [row] = await payments.sql("select status, captured_amount, review_reason from payments")
     assert tuple(row) == ("action_required", 0, "amount_differs")
 
-    assert await check_open_payments(payments.running.database) == 1
+    assert await run_sweep(payments, "open payments") == 1
     [row] = await payments.sql("select status, captured_amount, review_reason from payments")
     assert tuple(row) == ("captured", 1500, "amount_differs")
     assert await kinds(payments) == [PaymentActionRequired]
@@ -273,7 +272,7 @@ async def test_a_lie_about_the_amount_moves_no_money(
         told["data"] |= changes
         assert await say(payments, told) == 204
 
-    await check_open_payments(payments.running.database)
+    await run_sweep(payments, "open payments")
     [row] = await payments.sql("select status, captured_amount, review_reason from payments")
     assert tuple(row) == ("action_required", 0, "amount_differs")
     assert await payments.sql("select * from ledger_entries") == []

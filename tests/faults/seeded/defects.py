@@ -69,7 +69,7 @@ def handler_without_inbox() -> None:
 
 def capture_without_idempotency_key() -> None:
     """Ask the provider for money under a new key each time."""
-    from payments.providers.sandbox import Sandbox
+    from payments.clients.sandbox import Sandbox
 
     charge, capture = Sandbox.charge, Sandbox.capture
 

@@ -1,11 +1,11 @@
 """The HTTP side of payments, one module per noun."""
 
-from payments.api import admin, methods, payments, reconciliation, webhooks
+from payments.api import admin, payment_methods, payments, reconciliation, webhooks
 
 ROUTERS = [
     payments.router,
-    methods.router,
-    methods.saved,
+    payment_methods.router,
+    payment_methods.saved_router,
     webhooks.router,
     admin.router,
     reconciliation.router,

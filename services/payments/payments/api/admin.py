@@ -1,4 +1,4 @@
-"""Routes of staff: payments with their attempts and refunds, and giving money back."""
+"""Routes of staff: payments with their attempts and refunds, and new refunds."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -19,24 +19,25 @@ from chassis.pages import Page, Paged
 from chassis.wire import Body, MoneyBody, View
 from contracts.money import Money
 from contracts.payments import PaymentRefunded, RefundFailed
-from payments import refunding
-from payments.api.views import NoCardNumber, PaymentView, shown
+from payments import service
+from payments.api.payments import NoCardNumber, PaymentProviders, PaymentView, payment_fields
+from payments.clients.provider import OutcomeUnknown, Providers
 from payments.domain.payment import Payment
 from payments.domain.refund import Refund
-from payments.providers.port import OutcomeUnknown
-from payments.refunding import Plan, Wish
-from payments.store import payments, reading, refunds
-from payments.store.reading import Filter, Reader
+from payments.service import RefundCall, RefundRequest
+from payments.store import payments as store
+from payments.store import reports
+from payments.store.reports import PaymentFilter, Reader
 
 router = APIRouter(prefix="/v1/admin/payments")
 
-ReadsPayments = Annotated[Caller, Depends(require_permission("payments:read"))]
-GivesRefunds = require_permission("payments:refund")
+PaymentsReader = Annotated[Caller, Depends(require_permission("payments:read"))]
+may_refund = require_permission("payments:refund")
 STAFF = Reader(customer_id=None, access_hash=None, sees_all=True)
 
 
 class AttemptView(View):
-    """A question to the provider, without what was asked."""
+    """A call to the provider, without its request."""
 
     kind: Literal["collect", "capture", "cancel", "refund"]
     idempotency_key: str
@@ -48,7 +49,7 @@ class AttemptView(View):
 
 
 class RefundView(View):
-    """A refund; `reserved` while the provider's answer is awaited."""
+    """A refund; `reserved` until the provider has responded."""
 
     id: UUID
     payment_id: UUID
@@ -61,14 +62,14 @@ class RefundView(View):
 
     @classmethod
     def of(cls, refund: Refund, payment: Payment) -> "RefundView":
-        """Show a refund in its payment's currency."""
+        """The view of a refund in its payment's currency."""
         names = [name for name in cls.model_fields if name != "amount"]
         values = {name: getattr(refund, name) for name in names}
         return cls(**values, amount=payment.money(refund.amount))
 
 
 class StaffPaymentView(PaymentView):
-    """A payment, as staff see it."""
+    """A payment for staff."""
 
     customer_id: UUID | None
     provider: str
@@ -80,19 +81,18 @@ class StaffPaymentView(PaymentView):
 
     @classmethod
     def of(cls, payment: Payment) -> "StaffPaymentView":
-        """Show a payment."""
-        return cls.model_validate(shown(payment))
+        return cls.model_validate(payment_fields(payment))
 
 
 class PaymentDetail(StaffPaymentView):
-    """A payment with all that was done for it."""
+    """A payment with its attempts and refunds."""
 
     attempts: list[AttemptView]
     refunds: list[RefundView]
 
 
 class NewRefund(Body):
-    """Money to give back; without an amount everything that is left."""
+    """A refund to make; without an amount, of all that is left."""
 
     amount: MoneyBody | None = None
     reason: Annotated[NoCardNumber, Field(min_length=1, max_length=500)]
@@ -104,36 +104,39 @@ async def _filter(
     status: Annotated[str | None, Query(pattern="^[a-z_]{1,30}$")] = None,
     method: Annotated[str | None, Query(pattern="^[a-z_]{1,30}$")] = None,
     needs_review: Annotated[bool | None, Query()] = None,
-) -> Filter:
-    return Filter(order_id, customer_id, status, method, needs_review)
+) -> PaymentFilter:
+    return PaymentFilter(order_id, customer_id, status, method, needs_review)
 
 
 @router.get("")
 async def list_payments(
-    caller: ReadsPayments, paging: Paged, wanted: Annotated[Filter, Depends(_filter)], tx: Tx
+    caller: PaymentsReader,
+    paging: Paged,
+    wanted: Annotated[PaymentFilter, Depends(_filter)],
+    tx: Tx,
 ) -> Page[StaffPaymentView]:
-    """Payments, newest first."""
-    rows = await reading.list_payments(tx, wanted, paging.position(UUID), paging.limit + 1)
+    """List payments, newest first."""
+    rows = await reports.list_payments(tx, wanted, paging.position(UUID), paging.limit + 1)
     return paging.page(rows, StaffPaymentView.of, lambda payment: payment.id)
 
 
 @router.get("/{payment_id}")
 async def get_payment(
-    payment_id: UUID, caller: ReadsPayments, tx: Tx, response: Response
+    payment_id: UUID, caller: PaymentsReader, tx: Tx, response: Response
 ) -> PaymentDetail:
-    """A payment with its attempts and refunds."""
-    payment = await reading.get_payment(tx, payment_id, STAFF)
+    """Get a payment with its attempts and refunds."""
+    payment = await reports.get_payment(tx, payment_id, STAFF)
     etag.set_header(response, payment.version)
-    attempts = await reading.list_attempts(tx, payment_id)
-    given_back = await refunds.list_refunds(tx, payment_id)
+    attempts = await reports.list_attempts(tx, payment_id)
+    refunds = await reports.list_refunds(tx, payment_id)
     return PaymentDetail(
         **StaffPaymentView.of(payment).model_dump(),
         attempts=[AttemptView.model_validate(attempt) for attempt in attempts],
-        refunds=[RefundView.of(refund, payment) for refund in given_back],
+        refunds=[RefundView.of(refund, payment) for refund in refunds],
     )
 
 
-async def _principal(caller: Annotated[Caller, Depends(GivesRefunds)]) -> str:
+async def _principal(caller: Annotated[Caller, Depends(may_refund)]) -> str:
     return caller.principal
 
 
@@ -141,58 +144,63 @@ async def _principal(caller: Annotated[Caller, Depends(GivesRefunds)]) -> str:
     "/{payment_id}/refunds",
     status_code=201,
     response_model=RefundView,
-    responses={202: {"model": RefundView, "description": "Reserved; the provider has to answer"}},
+    responses={
+        202: {"model": RefundView, "description": "Reserved; the provider has not responded yet"}
+    },
 )
 async def refund_payment(
     payment_id: UUID,
     body: NewRefund,
     claim: Annotated[Claim, idempotent(_principal)],
     request: Request,
+    providers: PaymentProviders,
 ) -> Response:
-    """Give money back; 202 with a `reserved` refund when the provider's answer is still awaited."""
+    """Refund a payment; 202 with a `reserved` refund while the provider's response is pending."""
     database: Database = request.app.state.database
     amount = body.amount.to_money() if body.amount else None
-    wish = Wish(claim.resource_id, amount, body.reason)
-    plan = await database.retry(lambda tx: _reserve(tx, payment_id, wish))
-    if plan is not None:
+    wanted = RefundRequest(claim.resource_id, amount, body.reason)
+    call = await database.retry(lambda tx: _reserve(tx, payment_id, wanted, providers))
+    if call is not None:
         try:
-            result = await refunding.call(plan)
+            result = await service.request_refund(call)
         except OutcomeUnknown:
-            # The sweep asks again under the same key until it is known.
-            return await database.retry(lambda tx: _answer(tx, wish, claim, 202))
-        answer = plan
+            # The sweep repeats the request under the same key until the result is known.
+            return await database.retry(lambda tx: _respond(tx, wanted, claim, 202))
+        requested = call
 
         async def settle(tx: AsyncSession) -> None:
-            outbox.add(tx, *await refunding.settle(tx, answer, result))
+            outbox.add(tx, *await service.settle_refund(tx, requested, result))
 
         await database.retry(settle)
-    return await database.retry(lambda tx: _answer(tx, wish, claim, 201))
+    return await database.retry(lambda tx: _respond(tx, wanted, claim, 201))
 
 
 @refuses(409, "not_captured", "refund_in_progress", "currency_mismatch", "amount_not_positive")
-async def _reserve(tx: AsyncSession, payment_id: UUID, wish: Wish) -> Plan | None:
-    """Set the money aside; None when this request was carried out before. Raises Refused."""
-    order, payment = await payments.lock(tx, payment_id)
-    match await refunding.reserve(tx, order, payment, wish):
-        case Plan() as plan:
+async def _reserve(
+    tx: AsyncSession, payment_id: UUID, request: RefundRequest, providers: Providers
+) -> RefundCall | None:
+    """Reserve the refund; None when this request was carried out before. Raises Refused."""
+    order, payment = await store.lock_payment(tx, payment_id)
+    match await service.reserve_refund(tx, order, payment, request, providers):
+        case RefundCall() as call:
             before = {"captured": payment.captured_amount, "refunded": payment.refunded_amount}
-            after = {"refunding": plan.amount, "currency": payment.currency}
+            after = {"refunding": call.amount, "currency": payment.currency}
             await audit.record(
-                tx, "payment.refund", payment_id, wish.reason, before=before, after=after
+                tx, "payment.refund", payment_id, request.reason, before=before, after=after
             )
-            return plan
+            return call
         case RefundFailed(reason=reason):
-            raise Refused("This much cannot be given back.", code=reason)
+            raise Refused("This amount cannot be refunded.", code=reason)
         case PaymentRefunded(refunded=refunded) if refunded.amount == 0:
-            raise Refused("Everything was given back already.", code="refund_exceeds_captured")
+            raise Refused("Everything was refunded already.", code="refund_exceeds_captured")
     return None
 
 
-async def _answer(tx: AsyncSession, wish: Wish, claim: Claim, status: int) -> Response:
-    refund = await refunds.find_refund(tx, wish.operation_id)
+async def _respond(tx: AsyncSession, request: RefundRequest, claim: Claim, status: int) -> Response:
+    refund = await store.find_refund(tx, request.operation_id)
     if refund is None:
         raise LookupError("a refund is never deleted")
     if refund.state == "failed":
         raise Refused("The provider refused the refund.", code="refund_refused")
-    payment = await reading.get_payment(tx, refund.payment_id, STAFF)
+    payment = await reports.get_payment(tx, refund.payment_id, STAFF)
     return await claim.store(tx, status, RefundView.of(refund, payment))

@@ -1,10 +1,33 @@
-"""A charge as its provider tells of it, in words that fit every provider."""
+"""A charge as its provider reports it, and the status it gives its payment."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 ChargeStatus = Literal["pending", "action_required", "authorized", "captured", "failed", "voided"]
+Status = Literal[
+    "initiated",
+    "action_required",
+    "authorized",
+    "captured",
+    "failed",
+    "voided",
+    "partially_refunded",
+    "refunded",
+]
+
+# A payment only ever moves to a higher rank, so reports may arrive twice, late and in any order.
+# The exception is one that was voided without a charge: it reopens when a charge appears.
+RANK: Final[dict[str, int]] = {
+    "initiated": 0,
+    "action_required": 1,
+    "authorized": 2,
+    "failed": 3,
+    "voided": 3,
+    "captured": 4,
+    "partially_refunded": 4,
+    "refunded": 4,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +40,7 @@ class NextAction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeRefund:
-    """What became of one refund; `reference` is the idempotency key it was asked with."""
+    """The result of one refund; `reference` is the idempotency key of its request."""
 
     reference: str | None
     succeeded: bool
@@ -28,9 +51,9 @@ class ChargeRefund:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """The provider's word on one charge; amounts are minor units of `currency`.
+    """One charge as its provider reports it; amounts are minor units of `currency`.
 
-    payment_id: our own id, as the provider keeps it with the charge.
+    payment_id: our own id, which the provider stores with the charge.
     """
 
     reference: str
@@ -46,3 +69,19 @@ class Charge:
     last_four: str | None = None
     paypal_email: str | None = None
     refund: ChargeRefund | None = None
+
+    @property
+    def payment_status(self) -> Status:
+        """The status of the charge's payment; pending without an action is not a result yet."""
+        if self.status == "pending":
+            return "action_required" if self.next_action else "initiated"
+        return self.status
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A verified webhook."""
+
+    id: str
+    type: str
+    charge: Charge

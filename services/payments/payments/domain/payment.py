@@ -1,4 +1,4 @@
-"""A payment: what it may do and must refuse, and the one function by which it moves on."""
+"""A payment: what it may do and must refuse; `apply_charge` alone advances it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,19 +19,17 @@ from contracts.payments import (
     PaymentEvent,
     PaymentFailed,
 )
-from payments.domain import Base
-from payments.domain.charge import Charge
-from payments.domain.ledger import Posting
-from payments.domain.status import RANK, Status, status_of
+from payments.domain.charge import RANK, Charge, Status
+from payments.domain.tables import Base, Posting
 
-Told = TypeVar("Told", bound=PaymentEvent)
+BuiltEvent = TypeVar("BuiltEvent", bound=PaymentEvent)
 
 LONGEST_CHECK_PAUSE = timedelta(hours=1)
 REASON_LENGTH = 100
 
 
 class OrderPayments(Aggregate, Base):
-    """What payments knows of one order; its row is locked before any of the order's money moves.
+    """The payments of one order; its row is locked before any of the order's money moves.
 
     `sequence` numbers the events of all payments of the order. `cancelled_at` is the tombstone of
     CancelPayment: nothing may be collected for the order afterwards.
@@ -46,7 +44,7 @@ class OrderPayments(Aggregate, Base):
 
 @dataclass(slots=True)
 class Step:
-    """What one move of a payment caused: events still to be numbered, and postings."""
+    """The effects of one change of a payment: events still to be numbered, and postings."""
 
     events: list[PaymentEvent] = field(default_factory=list)
     postings: list[Posting] = field(default_factory=list)
@@ -61,7 +59,7 @@ class Step:
 
 
 class Payment(Stamped, Base):
-    """One try to be paid for an order. Amounts are minor units of `currency`."""
+    """One attempt to be paid for an order. Amounts are minor units of `currency`."""
 
     __tablename__ = "payments"
     __table_args__ = (
@@ -137,47 +135,47 @@ class Payment(Stamped, Base):
 
     @property
     def is_captured(self) -> bool:
-        """Whether money was taken, even if all of it went back."""
+        """Whether money was captured, even if all of it was refunded."""
         return RANK[self.status] == RANK["captured"]
 
     @property
     def refundable_amount(self) -> int:
-        """What may still be given back: captured, not refunded and not about to be."""
+        """What may still be refunded: captured, neither refunded nor reserved for a refund."""
         return self.captured_amount - self.refunded_amount - self.refunding_amount
 
     def money(self, amount: int) -> Money:
         """An amount in the payment's currency."""
         return Money(amount=amount, currency=self.currency)
 
-    def learn(self, charge: Charge, now: datetime) -> Step:
-        """Move on to what the provider says, if that is further than what is known.
+    def apply_charge(self, charge: Charge, now: datetime) -> Step:
+        """Advance to the status the provider reports, if it ranks above the current one.
 
-        Webhooks, answers to calls and the reconciling sweep all come through here, so each change
-        is told and posted once, whichever of them brings it first.
+        Webhooks, responses to calls and the sweep all come through here, so each change is
+        published and posted once, whichever of them reports it first.
         """
         step = Step()
         if self._is_foreign(charge):
-            step.changed = self.flag("another_charge")
+            step.changed = self.flag_for_review("another_charge")
             return step
         if self.provider_reference is None:
-            self._meet(charge, now)
+            self._link(charge, now)
             step.changed = True
-        status = status_of(charge)
+        status = charge.payment_status
         if RANK[status] > RANK[self.status]:
             step.changed = True
-            self._move(status, charge, now, step)
+            self._advance(status, charge, now, step)
         if charge.refunded_amount > self.refunded_amount + self.refunding_amount:
-            step.changed = self.flag("refunded_elsewhere") or step.changed
+            step.changed = self.flag_for_review("refunded_elsewhere") or step.changed
         return step
 
     def void(self) -> Step:
-        """The provider has no charge and will have none."""
+        """End a payment whose provider has no charge and will have none."""
         self.status = "voided"
-        self._close()
-        return Step([self.tell(PaymentCancelled)], changed=True)
+        self._clear_check_and_action()
+        return Step([self.build_event(PaymentCancelled)], changed=True)
 
-    def doubt(self, charge: Charge) -> str | None:
-        """Why a webhook's word on this payment is not simply taken, if there is a reason."""
+    def mismatch(self, charge: Charge) -> str | None:
+        """Why a webhook's charge does not fit this payment; None when it fits."""
         if self._is_foreign(charge):
             return "another_charge"
         expected = self.captured_amount if self.is_captured else self.amount
@@ -185,64 +183,71 @@ class Payment(Stamped, Base):
         fits = charge.amount == self.amount and captured == expected
         return None if fits else "amount_differs"
 
-    def flag(self, reason: str) -> bool:
-        """Have staff look at it; True when that is new."""
+    def flag_for_review(self, reason: str) -> bool:
+        """Flag the payment for staff; False when it was flagged before."""
         if self.review_reason is not None:
             return False
         self.review_reason = reason
         return True
 
     def fail(self, reason: str) -> Step:
-        """No money was taken and none will be."""
+        """End a payment of which no money was captured and none will be."""
         if RANK[self.status] >= RANK["failed"]:
             return Step()
         was_authorized = self.status == "authorized"
         self.status, self.failure_reason = "failed", reason[:REASON_LENGTH]
-        self._close()
+        self._clear_check_and_action()
         kind = CaptureFailed if was_authorized else PaymentFailed
-        return Step([self.tell(kind, reason=self.failure_reason)], changed=True)
+        return Step([self.build_event(kind, reason=self.failure_reason)], changed=True)
 
-    def standing(self) -> PaymentEvent | None:
-        """The event that tells where the payment stands; None while nothing is known yet."""
+    def current_event(self) -> PaymentEvent | None:
+        """The event of the payment's current status; None while it has no result."""
         match self.status:
             case "initiated":
                 return None
             case "action_required":
-                return self.tell(PaymentActionRequired)
+                return self.build_event(PaymentActionRequired)
             case "authorized":
-                return self.tell(PaymentAuthorized, capture=self.capture, **self._means())
+                facts = self._instrument_facts()
+                return self.build_event(PaymentAuthorized, capture=self.capture, **facts)
             case "failed":
-                return self.tell(PaymentFailed, reason=self.failure_reason)
+                return self.build_event(PaymentFailed, reason=self.failure_reason)
             case "voided":
-                return self.tell(PaymentCancelled)
+                return self.build_event(PaymentCancelled)
             case _:
                 captured = self.money(self.captured_amount)
-                return self.tell(PaymentCaptured, captured=captured, **self._means())
+                facts = self._instrument_facts()
+                return self.build_event(PaymentCaptured, captured=captured, **facts)
 
-    def collected(self) -> PaymentEvent | None:
-        """The answer to a repeated CollectPayment; none while staff look at another amount."""
+    def collect_reply(self) -> PaymentEvent | None:
+        """The reply to a repeated CollectPayment; None while staff review another amount."""
         if self.is_captured and self.captured_amount != self.amount:
             return None
         if self.status == "voided":
-            return self.tell(PaymentFailed, reason="cancelled")
-        return self.standing()
+            return self.build_event(PaymentFailed, reason="cancelled")
+        return self.current_event()
 
-    def check_again(self, now: datetime, after: timedelta) -> None:
-        """Put the next question to the provider off, the longer the payment is open."""
+    def schedule_check(self, now: datetime, after: timedelta) -> None:
+        """Schedule the next check with the provider; the pause grows with the payment's age."""
         age = now - self.created_at
         self.check_at = now + max(after, min(age / 5, LONGEST_CHECK_PAUSE))
 
-    def _meet(self, charge: Charge, now: datetime) -> None:
-        """Note the charge. One that appears after the payment was voided without is open again."""
+    def build_event(self, kind: type[BuiltEvent], **facts: Any) -> BuiltEvent:
+        """An event about this payment, still to be numbered."""
+        amount = self.money(self.amount)
+        return kind(order_id=self.order_id, payment_id=self.id, amount=amount, **facts)
+
+    def _link(self, charge: Charge, now: datetime) -> None:
         self.provider_reference = charge.reference
         if self.status == "voided":
+            # It was voided because no charge existed; now one does.
             self.status, self.check_at = "initiated", now
 
     def _is_foreign(self, charge: Charge) -> bool:
         known = self.provider_reference
         return charge.currency != self.currency or known not in (None, charge.reference)
 
-    def _move(self, status: Status, charge: Charge, now: datetime, step: Step) -> None:
+    def _advance(self, status: Status, charge: Charge, now: datetime, step: Step) -> None:
         self.brand = charge.brand or self.brand
         self.last_four = charge.last_four or self.last_four
         self.paypal_email = charge.paypal_email or self.paypal_email
@@ -255,28 +260,22 @@ class Payment(Stamped, Base):
         if status == "action_required" and charge.next_action:
             self.action_type, self.action_url = charge.next_action.type, charge.next_action.url
         else:
-            self._close()
+            self._clear_check_and_action()
         # Money of another amount confirms nothing: staff or the order's deadline decide.
-        told = self.collected() if self.is_captured else self.standing()
-        if told is not None:
-            step.events.append(told)
+        event = self.collect_reply() if self.is_captured else self.current_event()
+        if event is not None:
+            step.events.append(event)
 
     def _capture(self, amount: int, now: datetime, step: Step) -> None:
         self.captured_amount, self.paid_at, self.failure_reason = amount, now, None
         step.postings.append(Posting("capture", amount))
         if amount != self.amount:
-            self.flag("amount_differs")
+            self.flag_for_review("amount_differs")
 
-    def _close(self) -> None:
-        """Nothing is left to do for the customer, or to ask the provider."""
+    def _clear_check_and_action(self) -> None:
         self.check_at = self.action_type = self.action_url = None
 
-    def tell(self, kind: type[Told], **facts: Any) -> Told:
-        """An event about this payment, still to be numbered."""
-        amount = self.money(self.amount)
-        return kind(order_id=self.order_id, payment_id=self.id, amount=amount, **facts)
-
-    def _means(self) -> dict[str, Any]:
+    def _instrument_facts(self) -> dict[str, Any]:
         return {
             "method": self.method,
             "brand": self.brand,

@@ -1,4 +1,4 @@
-"""A refund: an amount reserved under the payment's lock, asked of the provider and settled once."""
+"""A refund: an amount reserved under the payment's lock, requested once and settled once."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,14 +9,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from chassis.model import Stamped
 from contracts.money import Money
 from contracts.payments import PaymentRefunded, RefundFailed
-from payments.domain import Base
 from payments.domain.charge import ChargeRefund
-from payments.domain.ledger import Posting
 from payments.domain.payment import REASON_LENGTH, Payment, Step
+from payments.domain.tables import Base, Posting
 
 
 class Refund(Stamped, Base):
-    """Money asked back by one operation; `tries` counts how often it was put to the provider."""
+    """Money to return for one operation; `tries` counts the requests under different keys."""
 
     __tablename__ = "refunds"
     __table_args__ = (
@@ -40,36 +39,36 @@ class Refund(Stamped, Base):
 
     @property
     def key(self) -> str:
-        """The provider's idempotency key; it replays a refusal, so a new try has a new one."""
+        """The provider's idempotency key; it replays a refusal, so each try has its own."""
         return f"refund-{self.operation_id}-{self.tries}"
 
     def reserve(self, payment: Payment) -> None:
-        """Set the amount aside, so that rivals cannot give the same money back."""
+        """Reserve the amount, so that concurrent refunds cannot return the same money."""
         self.state, self.failure_reason = "reserved", None
         self.tries = (self.tries or 0) + 1
         payment.refunding_amount += self.amount
 
     def settle(self, payment: Payment, result: ChargeRefund, now: datetime) -> Step:
-        """Take the provider's word; only the first one about a try counts."""
+        """Apply the provider's result; only the first one of the current try counts."""
         if self.state != "reserved" or result.reference != self.key:
             return Step()
         payment.refunding_amount -= self.amount
         if not result.succeeded:
             self.state = "failed"
             self.failure_reason = (result.failure_code or "refused")[:REASON_LENGTH]
-            return Step([self.answer(payment)], changed=True)
+            return Step([self.result_event(payment)], changed=True)
         self.state, self.provider_reference = "succeeded", result.provider_reference
         payment.refunded_amount += self.amount
         is_all = payment.refunded_amount == payment.captured_amount
         payment.status = "refunded" if is_all else "partially_refunded"
-        return Step([self.answer(payment)], [Posting("refund", self.amount)], changed=True)
+        return Step([self.result_event(payment)], [Posting("refund", self.amount)], changed=True)
 
-    def answer(self, payment: Payment) -> PaymentRefunded | RefundFailed:
-        """The event that tells how a settled refund ended."""
+    def result_event(self, payment: Payment) -> PaymentRefunded | RefundFailed:
+        """The event of a settled refund."""
         if self.state == "failed":
             reason = self.failure_reason or "refused"
-            return payment.tell(RefundFailed, operation_id=self.operation_id, reason=reason)
-        return payment.tell(
+            return payment.build_event(RefundFailed, operation_id=self.operation_id, reason=reason)
+        return payment.build_event(
             PaymentRefunded,
             operation_id=self.operation_id,
             refunded=payment.money(self.amount),
@@ -77,24 +76,24 @@ class Refund(Stamped, Base):
         )
 
 
-def refusal(payment: Payment, wanted: Money | None) -> str | None:
-    """Why this much cannot be given back, as a code; None when it can. `wanted` None means all."""
+def refund_refusal(payment: Payment, amount: Money | None) -> str | None:
+    """Why an amount cannot be refunded, as a code; None when it can. `amount` None means all."""
     if not payment.is_captured:
         return "not_captured"
-    if wanted is None:
+    if amount is None:
         return "refund_in_progress" if payment.refundable_amount == 0 else None
-    if wanted.currency != payment.currency:
+    if amount.currency != payment.currency:
         return "currency_mismatch"
-    if wanted.amount < 1:
+    if amount.amount < 1:
         return "amount_not_positive"
-    return "refund_exceeds_captured" if wanted.amount > payment.refundable_amount else None
+    return "refund_exceeds_captured" if amount.amount > payment.refundable_amount else None
 
 
-def nothing_left(payment: Payment, operation_id: UUID) -> PaymentRefunded | None:
-    """The answer to "give everything back" when everything went back already; None otherwise."""
+def full_refund_reply(payment: Payment, operation_id: UUID) -> PaymentRefunded | None:
+    """The reply to a full refund when everything was refunded before; None otherwise."""
     if not payment.is_captured or payment.refunded_amount < payment.captured_amount:
         return None
-    return payment.tell(
+    return payment.build_event(
         PaymentRefunded,
         operation_id=operation_id,
         refunded=payment.money(0),

@@ -1,5 +1,6 @@
-"""Means of payment a customer keeps with the provider, and the kinds the shop offers."""
+"""How customers pay: the methods the shop offers and those that a customer has saved."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -9,9 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Refused
 from chassis.model import Stamped
-from payments.domain import Base
+from payments.domain.tables import Base
 
-MOST_KEPT = 20
+MAX_SAVED_METHODS = 20
 
 
 class TooManySavedMethods(Refused):
@@ -21,9 +22,9 @@ class TooManySavedMethods(Refused):
 
 
 class SavedPaymentMethod(Stamped, Base):
-    """A provider's token of a means of payment; `expires_at` is `YYYY-MM`, for cards.
+    """The provider's token of a payment method; `expires_at` is `YYYY-MM`, for cards.
 
-    A deleted one stays until the provider has forgotten it too.
+    A deleted row stays until the provider has deleted the method too.
     """
 
     __tablename__ = "saved_payment_methods"
@@ -57,7 +58,7 @@ class SavedPaymentMethod(Stamped, Base):
     deleted_at: Mapped[datetime | None]
 
     def is_expired(self, now: datetime) -> bool:
-        """A card is good until the last day of its month."""
+        """Whether a card's last month is over."""
         return has_expired(self.expires_at, now)
 
 
@@ -67,7 +68,7 @@ def has_expired(expires_at: str | None, now: datetime) -> bool:
 
 
 class PaymentMethodOffer(Stamped, Base):
-    """A kind of payment the shop offers; no countries means everywhere (ISO 3166-1 alpha-2)."""
+    """A method the shop offers; no countries means everywhere (ISO 3166-1 alpha-2)."""
 
     __tablename__ = "payment_methods"
     __table_args__ = (
@@ -81,3 +82,13 @@ class PaymentMethodOffer(Stamped, Base):
     enabled: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
     countries: Mapped[list[str]] = mapped_column(ARRAY(String(2)), server_default="{}")
     display_order: Mapped[int] = mapped_column(server_default="0")
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentInstrument:
+    """The method of an order, and the customer's saved one; `token` None when none was found."""
+
+    enabled: bool
+    token: str | None
+    type: str | None
+    expires_at: str | None

@@ -1,7 +1,6 @@
-"""Saved means of payment, always looked up together with their owner."""
+"""Payment methods offered and saved; a saved one is always looked up with its owner."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -10,16 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.errors import NotFound
 from contracts.orders import PaymentMethod
-from payments.domain.saved_method import PaymentMethodOffer, SavedPaymentMethod
+from payments.domain.payment_method import (
+    PaymentInstrument,
+    PaymentMethodOffer,
+    SavedPaymentMethod,
+)
 
-MEANS: Final = text(
+INSTRUMENT: Final = text(
     "select m.enabled, s.provider_token, s.type, s.expires_at from payment_methods m "
     "left join saved_payment_methods s on s.id = :saved_id and s.customer_id = :customer_id "
     "and s.deleted_at is null where m.code = :method"
 )
-OWNED_LOCK: Final = text("select pg_advisory_xact_lock(hashtextextended(cast(:owner as text), 0))")
+LOCK_OWNER: Final = text("select pg_advisory_xact_lock(hashtextextended(cast(:owner as text), 0))")
 
-MOVE: Final = text(
+REASSIGN: Final = text(
     "update saved_payment_methods s set customer_id = :after, updated_at = now(), "
     "is_default = s.is_default and not exists (select 1 from saved_payment_methods o "
     "where o.customer_id = :after and o.is_default and o.deleted_at is null) "
@@ -27,27 +30,17 @@ MOVE: Final = text(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What is known of how an order is to be paid; `token` None when no saved method was found."""
-
-    enabled: bool
-    token: str | None
-    type: str | None
-    expires_at: str | None
-
-
-async def find_means(
+async def get_instrument(
     tx: AsyncSession, method: PaymentMethod, saved_id: UUID | None, customer_id: UUID | None
-) -> Means:
-    """Whether the kind is offered, and the customer's own saved method where one is named."""
+) -> PaymentInstrument:
+    """Whether a method is offered, and the customer's own saved one where `saved_id` names it."""
     values = {"method": method, "saved_id": saved_id, "customer_id": customer_id}
-    row = (await tx.execute(MEANS, values)).one_or_none()
-    return Means(*row) if row is not None else Means(False, None, None, None)
+    row = (await tx.execute(INSTRUMENT, values)).one_or_none()
+    return PaymentInstrument(*(row or (False, None, None, None)))
 
 
 async def list_offers(tx: AsyncSession, country: str | None) -> Sequence[PaymentMethodOffer]:
-    """The kinds of payment offered, to one country where it is named."""
+    """The methods offered, in one country if given."""
     query = select(PaymentMethodOffer).where(PaymentMethodOffer.enabled)
     if country is not None:
         countries = PaymentMethodOffer.countries
@@ -69,8 +62,8 @@ async def list_saved(tx: AsyncSession, customer_id: UUID) -> Sequence[SavedPayme
 
 
 async def lock_owner(tx: AsyncSession, customer_id: UUID) -> None:
-    """Keep two changes of one customer's methods apart, even where there is no row yet."""
-    await tx.execute(OWNED_LOCK, {"owner": str(customer_id)})
+    """Serialize changes of one customer's methods, even before the first row exists."""
+    await tx.execute(LOCK_OWNER, {"owner": str(customer_id)})
 
 
 async def lock_saved(tx: AsyncSession, saved_id: UUID, customer_id: UUID) -> SavedPaymentMethod:
@@ -87,7 +80,7 @@ async def lock_saved(tx: AsyncSession, saved_id: UUID, customer_id: UUID) -> Sav
 
 
 async def clear_default(tx: AsyncSession, customer_id: UUID) -> None:
-    """Leave the customer without a default."""
+    """Clear the customer's default method."""
     statement = update(SavedPaymentMethod).where(
         SavedPaymentMethod.customer_id == customer_id, SavedPaymentMethod.is_default
     )
@@ -95,7 +88,7 @@ async def clear_default(tx: AsyncSession, customer_id: UUID) -> None:
 
 
 async def delete_all_saved(tx: AsyncSession, customer_id: UUID) -> None:
-    """Delete a customer's methods; the provider forgets them too, soon after."""
+    """Delete a customer's methods; the sweep deletes them at the provider."""
     await lock_owner(tx, customer_id)
     statement = update(SavedPaymentMethod).where(
         SavedPaymentMethod.customer_id == customer_id, SavedPaymentMethod.deleted_at.is_(None)
@@ -103,23 +96,23 @@ async def delete_all_saved(tx: AsyncSession, customer_id: UUID) -> None:
     await tx.execute(statement.values(is_default=False, deleted_at=func.now()))
 
 
-async def move_saved(tx: AsyncSession, before: UUID, after: UUID) -> None:
-    """Let one customer's methods belong to another, whose default stays."""
+async def reassign_saved(tx: AsyncSession, before: UUID, after: UUID) -> None:
+    """Move one customer's methods to another, whose default stays."""
     for customer_id in sorted((before, after)):
         await lock_owner(tx, customer_id)
-    await tx.execute(MOVE, {"before": before, "after": after})
+    await tx.execute(REASSIGN, {"before": before, "after": after})
 
 
 async def list_deleted(
-    tx: AsyncSession, without: Collection[UUID], most: int
+    tx: AsyncSession, excluded: Collection[UUID], most: int
 ) -> Sequence[SavedPaymentMethod]:
-    """Methods deleted here that their provider may still keep, the longest deleted first."""
+    """Deleted methods that their provider may still store, the longest deleted first."""
     query = select(SavedPaymentMethod).where(
-        SavedPaymentMethod.deleted_at.is_not(None), SavedPaymentMethod.id.not_in(without)
+        SavedPaymentMethod.deleted_at.is_not(None), SavedPaymentMethod.id.not_in(excluded)
     )
     return (await tx.scalars(query.order_by(SavedPaymentMethod.deleted_at).limit(most))).all()
 
 
-async def drop_saved(tx: AsyncSession, saved_id: UUID) -> None:
-    """Remove the last trace of a method."""
+async def purge_saved(tx: AsyncSession, saved_id: UUID) -> None:
+    """Remove the row of a method that the provider has deleted."""
     await tx.execute(delete(SavedPaymentMethod).where(SavedPaymentMethod.id == saved_id))

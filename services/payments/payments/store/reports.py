@@ -1,19 +1,21 @@
-"""Reading payments: by their owner, or by staff with filters."""
+"""What owners, staff, reconciliation and metrics read of payments; no row is locked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, false, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, false, or_, select, text, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.errors import NotFound
-from payments.domain.attempt import PaymentAttempt
+from chassis.gauges import DatabaseGauge
 from payments.domain.payment import Payment
+from payments.domain.refund import Refund
+from payments.domain.tables import payment_attempts
 
-MOST_OF_ORDER = 100
-_POSITIONS = select(
+MAX_PER_ORDER: Final = 100
+POSITIONS: Final = select(
     Payment.id.label("payment_id"),
     Payment.order_id,
     Payment.status,
@@ -29,14 +31,14 @@ _POSITIONS = select(
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads: a customer, a guest by the hash of the order's token, or staff who see all."""
+    """A customer, a guest by the hash of the order's token, or staff who see all payments."""
 
     customer_id: UUID | None
     access_hash: str | None
     sees_all: bool = False
 
     def may_see(self) -> ColumnElement[bool]:
-        """The owner predicate, to stand inside the query."""
+        """The owner predicate of a query."""
         if self.sees_all:
             return true()
         own: list[ColumnElement[bool]] = [false()]
@@ -48,8 +50,8 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """What staff look for; None does not filter."""
+class PaymentFilter:
+    """Conditions of staff; None does not filter."""
 
     order_id: UUID | None = None
     customer_id: UUID | None = None
@@ -78,14 +80,16 @@ async def get_payment(tx: AsyncSession, payment_id: UUID, reader: Reader) -> Pay
     return found
 
 
-async def list_of_order(tx: AsyncSession, order_id: UUID, reader: Reader) -> Sequence[Payment]:
+async def list_order_payments(
+    tx: AsyncSession, order_id: UUID, reader: Reader
+) -> Sequence[Payment]:
     """The payments of an order the reader may see, newest first."""
     query = select(Payment).where(Payment.order_id == order_id, reader.may_see())
-    return (await tx.scalars(query.order_by(Payment.id.desc()).limit(MOST_OF_ORDER))).all()
+    return (await tx.scalars(query.order_by(Payment.id.desc()).limit(MAX_PER_ORDER))).all()
 
 
 async def list_payments(
-    tx: AsyncSession, wanted: Filter, before: UUID | None, limit: int
+    tx: AsyncSession, wanted: PaymentFilter, before: UUID | None, limit: int
 ) -> Sequence[Payment]:
     """Payments for staff, newest first."""
     query = wanted.apply(select(Payment)).order_by(Payment.id.desc()).limit(limit)
@@ -94,17 +98,24 @@ async def list_payments(
     return (await tx.scalars(query)).all()
 
 
-async def list_attempts(tx: AsyncSession, payment_id: UUID) -> Sequence[PaymentAttempt]:
-    """What was asked of the provider, oldest first."""
-    query = select(PaymentAttempt).where(PaymentAttempt.payment_id == payment_id)
-    return (await tx.scalars(query.order_by(PaymentAttempt.created_at))).all()
+async def list_attempts(tx: AsyncSession, payment_id: UUID) -> Sequence[Any]:
+    """The rows of a payment's calls to its provider, oldest first."""
+    columns = payment_attempts.c
+    query = select(payment_attempts).where(columns.payment_id == payment_id)
+    return (await tx.execute(query.order_by(columns.created_at))).all()
+
+
+async def list_refunds(tx: AsyncSession, payment_id: UUID) -> Sequence[Refund]:
+    """All refunds of a payment, oldest first."""
+    query = select(Refund).where(Refund.payment_id == payment_id).order_by(Refund.id)
+    return (await tx.scalars(query)).all()
 
 
 async def list_positions(
     tx: AsyncSession, *, since: UUID | None, after: tuple[UUID, UUID] | None, limit: int
 ) -> Sequence[Any]:
-    """Payments' money by rising order and payment id, `limit + 1` rows."""
-    query = _POSITIONS.order_by(Payment.order_id, Payment.id).limit(limit + 1)
+    """The amounts of payments by rising order and payment id, `limit + 1` rows."""
+    query = POSITIONS.order_by(Payment.order_id, Payment.id).limit(limit + 1)
     if since is not None:
         query = query.where(Payment.order_id >= since)
     if after is not None:
@@ -113,8 +124,40 @@ async def list_positions(
 
 
 async def get_position(tx: AsyncSession, payment_id: UUID) -> Any:
-    """One payment's money; raises NotFound."""
-    found = (await tx.execute(_POSITIONS.where(Payment.id == payment_id))).one_or_none()
+    """The amounts of one payment; raises NotFound."""
+    found = (await tx.execute(POSITIONS.where(Payment.id == payment_id))).one_or_none()
     if found is None:
         raise NotFound
     return found
+
+
+GAUGES: Final = (
+    DatabaseGauge(
+        "cartwright_payments",
+        "Payments that are not settled, by status.",
+        text(
+            "select status, count(id) as value "
+            "from (values ('initiated'), ('action_required'), ('authorized')) s (status) "
+            "left join payments using (status) group by status"
+        ),
+        ("status",),
+        every=15,
+    ),
+    DatabaseGauge(
+        "cartwright_payments_in_review",
+        "Payments that only staff can decide about.",
+        text("select count(*) as value from payments where review_reason is not null"),
+        every=15,
+    ),
+    DatabaseGauge(
+        "cartwright_payment_oldest_seconds",
+        "Age of the oldest payment that is not settled, by status.",
+        text(
+            "select status, coalesce(extract(epoch from now() - min(created_at)), 0) as value "
+            "from (values ('initiated'), ('action_required'), ('authorized')) s (status) "
+            "left join payments using (status) group by status"
+        ),
+        ("status",),
+        every=15,
+    ),
+)

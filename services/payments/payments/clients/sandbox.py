@@ -1,4 +1,4 @@
-"""The sandbox provider over HTTP: our own provider process, spoken to as to a real one."""
+"""The sandbox provider over HTTP: a process of ours, called like a real provider."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,8 +12,7 @@ from chassis import webhooks
 from chassis.http import Http, Reply, Unreachable
 from chassis.ids import new_id
 from chassis.wire import Storable
-from payments.domain.charge import Charge, ChargeRefund, ChargeStatus, NextAction
-from payments.providers.port import (
+from payments.clients.provider import (
     BadWebhook,
     LedgerLine,
     NewCharge,
@@ -22,8 +21,8 @@ from payments.providers.port import (
     ProviderUnavailable,
     SavedMethod,
     Target,
-    Webhook,
 )
+from payments.domain.charge import Charge, ChargeRefund, ChargeStatus, NextAction, Webhook
 
 STATUSES: Final[dict[str, ChargeStatus]] = {
     "pending": "pending",
@@ -33,8 +32,8 @@ STATUSES: Final[dict[str, ChargeStatus]] = {
     "failed": "failed",
     "voided": "voided",
 }
-# The provider wants a token even where the customer's bank moves the money by itself.
 SAVED_METHOD_PREFIX: Final = "pm_"
+# The provider requires a token even for a bank transfer, which the customer's bank starts.
 TRANSFER_TOKEN: Final = "tok_ok"  # noqa: S105
 REFUSALS: Final = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
 UNAVAILABLE: Final = {
@@ -49,7 +48,7 @@ Minor = Annotated[int, Field(ge=0, le=10**12)]
 Short = Annotated[Storable, Field(max_length=100)]
 
 
-class CardAnswer(BaseModel):
+class CardBody(BaseModel):
     """What may be shown of a card; `exp` is `YYYY-MM`."""
 
     brand: Short
@@ -57,14 +56,14 @@ class CardAnswer(BaseModel):
     exp: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}$")]
 
 
-class ActionAnswer(BaseModel):
+class ActionBody(BaseModel):
     """Where the customer must go."""
 
     type: Short
     url: Annotated[Storable, Field(max_length=500)]
 
 
-class RefundAnswer(BaseModel):
+class RefundBody(BaseModel):
     """One refund of a charge."""
 
     id: Short
@@ -74,8 +73,8 @@ class RefundAnswer(BaseModel):
     reference: Short | None = None
 
 
-class ChargeAnswer(BaseModel):
-    """A charge as the provider shows it; members not read here are ignored."""
+class ChargeBody(BaseModel):
+    """A charge in the provider's JSON; members not listed here are ignored."""
 
     id: Short
     status: Literal["pending", "requires_action", "authorized", "succeeded", "failed", "voided"]
@@ -84,14 +83,14 @@ class ChargeAnswer(BaseModel):
     captured_amount: Minor
     refunded_amount: Minor
     failure_code: Short | None = None
-    next_action: ActionAnswer | None = None
-    card: CardAnswer | None = None
+    next_action: ActionBody | None = None
+    card: CardBody | None = None
     paypal_email: Annotated[Storable, Field(max_length=255)] | None = None
     metadata: dict[str, str] = {}
-    refund: RefundAnswer | None = None
+    refund: RefundBody | None = None
 
     def to_charge(self) -> Charge:
-        """Say the same in our own words."""
+        """The charge in the terms of the port."""
         action = self.next_action
         return Charge(
             reference=self.id,
@@ -106,17 +105,17 @@ class ChargeAnswer(BaseModel):
             brand=self.card.brand if self.card else None,
             last_four=self.card.last_four if self.card else None,
             paypal_email=self.paypal_email,
-            refund=_refund(self.refund) if self.refund else None,
+            refund=_charge_refund(self.refund) if self.refund else None,
         )
 
 
-class ChargesAnswer(BaseModel):
+class ChargesBody(BaseModel):
     """The charges of one reference."""
 
-    charges: list[ChargeAnswer]
+    charges: list[ChargeBody]
 
 
-class EntryAnswer(BaseModel):
+class EntryBody(BaseModel):
     """Half of a transfer in the provider's ledger; ours is the account `merchant`."""
 
     reference: Short
@@ -126,30 +125,30 @@ class EntryAnswer(BaseModel):
     created_at: datetime
 
 
-class LedgerAnswer(BaseModel):
+class LedgerBody(BaseModel):
     """Entries of the provider's ledger."""
 
-    entries: list[EntryAnswer]
+    entries: list[EntryBody]
     next: int | None
 
 
-class SavedAnswer(BaseModel):
-    """A means of payment the provider keeps."""
+class SavedMethodBody(BaseModel):
+    """A payment method stored at the provider."""
 
     id: Short
-    card: CardAnswer | None = None
+    card: CardBody | None = None
     paypal_email: Annotated[Storable, Field(max_length=255)] | None = None
 
 
 class WebhookBody(BaseModel):
-    """What a webhook holds."""
+    """The body of a webhook."""
 
     type: Short
-    data: ChargeAnswer
+    data: ChargeBody
 
 
 class Sandbox:
-    """One keep-alive client for all questions; `timeout` in seconds bounds each of them in all."""
+    """One keep-alive client for all requests; `timeout` bounds each of them, in seconds."""
 
     name = "sandbox"
 
@@ -164,7 +163,7 @@ class Sandbox:
         await self._http.close()
 
     async def charge(self, target: Target, new: NewCharge, key: str) -> Charge:
-        """Charge a token; a decline is an answer like any other."""
+        """Charge a token; a decline is returned as a failed charge."""
         body = {
             "amount": target.amount,
             "currency": target.currency,
@@ -174,50 +173,52 @@ class Sandbox:
             "reference": str(target.order_id),
             "metadata": {"payment_id": str(target.payment_id)},
         }
-        return await self._change("/v1/charges", key, body)
+        return await self._post_change("/v1/charges", key, body)
 
     async def capture(self, target: Target, key: str) -> Charge:
-        """Take the whole amount."""
+        """Capture the whole amount."""
         body = {"amount": target.amount}
-        return await self._change(f"/v1/charges/{target.reference}/capture", key, body)
+        return await self._post_change(f"/v1/charges/{target.reference}/capture", key, body)
 
     async def cancel(self, target: Target, key: str) -> Charge:
-        """Give the charge up."""
-        return await self._change(f"/v1/charges/{target.reference}/cancel", key, None)
+        """Cancel the charge."""
+        return await self._post_change(f"/v1/charges/{target.reference}/cancel", key, None)
 
     async def refund(self, target: Target, amount: int, key: str) -> Charge:
-        """Give money back, under the key as its name."""
+        """Return money; the key is also the refund's reference."""
         body = {"amount": amount, "reference": key}
-        return await self._change(f"/v1/charges/{target.reference}/refund", key, body)
+        return await self._post_change(f"/v1/charges/{target.reference}/refund", key, body)
 
-    async def find(self, target: Target) -> Charge | None:
-        """Ask for the charge by its id, or among those of the order."""
+    async def find_charge(self, target: Target) -> Charge | None:
+        """Get the charge by its id, or find it among those of the order."""
         if target.reference is not None:
-            answer = await self._ask("GET", f"/v1/charges/{target.reference}")
-            return _read(ChargeAnswer, answer).to_charge()
-        answer = await self._ask("GET", "/v1/charges", params={"reference": str(target.order_id)})
-        found = [each.to_charge() for each in _read(ChargesAnswer, answer).charges]
+            reply = await self._request("GET", f"/v1/charges/{target.reference}")
+            return _parse(ChargeBody, reply).to_charge()
+        reply = await self._request(
+            "GET", "/v1/charges", params={"reference": str(target.order_id)}
+        )
+        found = [each.to_charge() for each in _parse(ChargesBody, reply).charges]
         return next((each for each in found if each.payment_id == target.payment_id), None)
 
-    async def ledger(self, after: int, limit: int) -> tuple[Sequence[LedgerLine], int | None]:
-        """Read the provider's ledger: what came to us or left."""
-        answer = await self._ask("GET", "/v1/ledger", params={"after": after, "limit": limit})
-        page = _read(LedgerAnswer, answer)
+    async def list_ledger(self, after: int, limit: int) -> tuple[Sequence[LedgerLine], int | None]:
+        """List our account's entries in the provider's ledger."""
+        reply = await self._request("GET", "/v1/ledger", params={"after": after, "limit": limit})
+        page = _parse(LedgerBody, reply)
         ours = [entry for entry in page.entries if entry.account == "merchant"]
         lines = [LedgerLine(e.reference, e.amount, e.currency, e.created_at) for e in ours]
         return lines, page.next
 
     def is_saved_method(self, token: str) -> bool:
-        """The provider's stored methods are named `pm_…`, its one-time tokens `tok_…`."""
+        """Stored methods are named `pm_…`, one-time tokens `tok_…`."""
         return token.startswith(SAVED_METHOD_PREFIX)
 
     async def save_method(
         self, kind: Literal["card", "paypal", "wallet"], token: str
     ) -> SavedMethod:
-        """Have a token kept; a lost answer leaves one behind that nobody can use."""
+        """Store a token; a lost response leaves one behind that no row refers to."""
         body = {"type": kind, "token": token}
-        answer = await self._ask("POST", "/v1/payment-methods", key=str(new_id()), body=body)
-        saved = _read(SavedAnswer, answer)
+        reply = await self._request("POST", "/v1/payment-methods", key=str(new_id()), body=body)
+        saved = _parse(SavedMethodBody, reply)
         return SavedMethod(
             token=saved.id,
             brand=saved.card.brand if saved.card else None,
@@ -226,68 +227,68 @@ class Sandbox:
             expires_at=saved.card.exp if saved.card else None,
         )
 
-    async def forget_method(self, token: str) -> None:
-        """Have a kept token forgotten."""
+    async def delete_method(self, token: str) -> None:
+        """Delete a stored token."""
         try:
-            await self._ask("DELETE", f"/v1/payment-methods/{token}", key=str(new_id()))
+            await self._request("DELETE", f"/v1/payment-methods/{token}", key=str(new_id()))
         except ProviderRefused as refused:
             if refused.code != "not_found":
                 raise
 
-    def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> Webhook:
-        """Check the signature before anything of the body is looked at."""
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> Webhook:
+        """Verify the signature before any part of the body is parsed."""
         webhook_id = webhooks.verify(self._keys, headers, body, now)
         try:
-            read = WebhookBody.model_validate_json(body)
+            parsed = WebhookBody.model_validate_json(body)
         except ValidationError:
             raise BadWebhook from None
-        return Webhook(webhook_id, read.type, read.data.to_charge())
+        return Webhook(webhook_id, parsed.type, parsed.data.to_charge())
 
-    async def _change(self, path: str, key: str, body: dict[str, Any] | None) -> Charge:
-        return _read(ChargeAnswer, await self._ask("POST", path, key=key, body=body)).to_charge()
+    async def _post_change(self, path: str, key: str, body: dict[str, Any] | None) -> Charge:
+        return _parse(ChargeBody, await self._request("POST", path, key=key, body=body)).to_charge()
 
-    async def _ask(
+    async def _request(
         self, method: str, path: str, *, key: str | None = None, **request: Any
     ) -> Reply:
         headers = {**self._authorization, **({"Idempotency-Key": key} if key else {})}
         try:
-            answer = await self._http.request(
+            reply = await self._http.request(
                 method, f"{self._url}{path}", headers=headers, **request
             )
         except Unreachable as error:
             raise ProviderUnavailable(f"{method} to the provider: {error}") from None
-        if answer.is_success:
-            return answer
-        if answer.status in REFUSALS:
-            raise ProviderRefused(_code_of(answer))
-        if answer.status in UNAVAILABLE:
-            raise ProviderUnavailable(f"{method} to the provider: status {answer.status}")
-        # Server faults, a wrong key: nothing here proves that nothing happened.
-        raise OutcomeUnknown(f"{method} to the provider: status {answer.status}")
+        if reply.is_success:
+            return reply
+        if reply.status in REFUSALS:
+            raise ProviderRefused(_error_code(reply))
+        if reply.status in UNAVAILABLE:
+            raise ProviderUnavailable(f"{method} to the provider: status {reply.status}")
+        # A server error or a wrong key does not prove that the request had no effect.
+        raise OutcomeUnknown(f"{method} to the provider: status {reply.status}")
 
 
-def _read(kind: type[A], answer: Reply) -> A:
+def _parse(kind: type[A], reply: Reply) -> A:
     try:
-        return kind.model_validate_json(answer.content)
+        return kind.model_validate_json(reply.content)
     except ValidationError:
-        raise OutcomeUnknown(f"the provider's {kind.__name__} cannot be read") from None
+        raise OutcomeUnknown(f"the provider's {kind.__name__} is not valid") from None
 
 
-def _code_of(answer: Reply) -> str:
+def _error_code(reply: Reply) -> str:
     try:
-        code = answer.json()["code"]
+        code = reply.json()["code"]
     except (ValueError, TypeError, KeyError):
-        return f"http_{answer.status}"
+        return f"http_{reply.status}"
     return str(code)[:100]
 
 
-def _refund(answer: RefundAnswer) -> ChargeRefund:
+def _charge_refund(reply: RefundBody) -> ChargeRefund:
     return ChargeRefund(
-        reference=answer.reference,
-        succeeded=answer.status == "succeeded",
-        amount=answer.amount,
-        provider_reference=answer.id,
-        failure_code=answer.failure_code,
+        reference=reply.reference,
+        succeeded=reply.status == "succeeded",
+        amount=reply.amount,
+        provider_reference=reply.id,
+        failure_code=reply.failure_code,
     )
 
 

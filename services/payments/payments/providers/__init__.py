@@ -1,1 +1,0 @@
-"""Payment providers as adapters behind one port."""
