@@ -120,7 +120,7 @@ async def test_a_service_without_its_queue_reports_it_and_does_not_start(
         assert "definitions.json" in printed
     finally:
         wanted = definitions.rendered(repository.ROOT, SERVICES, instance.environment.secrets)
-        await asyncio.to_thread(broker.bring, management, wanted)
+        await asyncio.to_thread(broker.apply_definitions, management, wanted)
         await asyncio.to_thread(instance.restart, "promotions")
     product = await staff.sell(stock=3)
     code = await staff.coupon()

@@ -33,7 +33,7 @@ def catcher_process() -> Iterator[CatcherProcess]:
 def catcher(catcher_process: CatcherProcess) -> CatcherProcess:
     if catcher_process.process is None:
         catcher_process.start()
-    catcher_process.forget()
+    catcher_process.reset()
     return catcher_process
 
 

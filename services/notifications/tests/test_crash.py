@@ -69,7 +69,7 @@ async def test_a_crash_between_sending_and_recording_resends_under_the_same_mess
     async with mails.sending(sweeping=True):
         (email,) = await mails.wait_for_status("sent")
 
-    copies = [mails.catcher.whole(mail["id"]) for mail in mails.catcher.list()]
+    copies = [mails.catcher.get(mail["id"]) for mail in mails.catcher.list()]
     assert len(copies) == 2
     assert {copy["message_id"] for copy in copies} == {mails.message_id(email.id)}
     assert copies[0]["html"] == copies[1]["html"]

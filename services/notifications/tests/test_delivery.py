@@ -78,7 +78,7 @@ async def test_a_mail_fails_after_its_last_retry_until_staff_retry_it(mails: Mai
 
 
 async def test_a_permanently_rejected_mail_fails_at_once(mails: MailHarness) -> None:
-    mails.catcher.refuse(1, for_good=True)
+    mails.catcher.refuse(1, permanently=True)
     async with mails.sending():
         await mails.harness.deliver(notify_command())
         (email,) = await mails.wait_for_status("failed")

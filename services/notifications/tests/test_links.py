@@ -38,7 +38,7 @@ async def test_a_link_is_in_the_mail_and_in_no_table(mails: MailHarness, owner: 
 
     assert [email.payload for email in emails] == [{}] * len(KINDS)
     for mail in mails.catcher.list():
-        text = mails.catcher.whole(mail["id"])["text"]
+        text = mails.catcher.get(mail["id"])["text"]
         assert owner.link in text
         assert "old.example" not in text
     assert owner.tokens == {"Bearer of notifications"}

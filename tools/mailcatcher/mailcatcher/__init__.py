@@ -1,1 +1,1 @@
-"""A local SMTP server that keeps every mail for reading and sends none on."""
+"""A local SMTP server that stores every mail for reading and relays none."""

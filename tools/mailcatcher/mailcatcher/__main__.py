@@ -4,12 +4,11 @@ import logging
 
 import uvicorn
 
-from mailcatcher.main import create_app
-from mailcatcher.settings import Settings
+from mailcatcher.main import Settings, create_app
 
 
 def main() -> None:
-    """Serve SMTP and HTTP until told to stop."""
+    """Serve SMTP and HTTP until a signal stops the process."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # One line per SMTP command would drown the rest.
     logging.getLogger("mail.log").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""The mails that were caught: bounded in number and size, newest first, in memory alone."""
+"""The caught mails: in memory, newest first, bounded in number and size."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from email.policy import default
 from functools import cached_property
 from typing import Final
 
-MOST_MESSAGES: Final = 5_000
-MOST_BYTES: Final = 64 * 2**20
+MAX_MESSAGES: Final = 5_000
+MAX_BYTES: Final = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Caught:
-    """One mail as it came in; `sender` and `recipients` are the envelope's, not the headers'."""
+class CaughtMail:
+    """One mail as received; `sender` and `recipients` are those of the SMTP dialogue."""
 
     id: int
     sender: str
@@ -40,7 +40,7 @@ class Caught:
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """Names and values in the order of the mail, the values as they came."""
+        """Names and values in the order of the mail, the values undecoded."""
         return [(name, _readable(value)) for name, value in self.message.raw_items()]
 
     def part(self, subtype: str) -> str | None:
@@ -60,50 +60,49 @@ class Caught:
         try:
             return _readable(self.message[name] or "")
         except (IndexError, ValueError, LookupError):
-            # Python's parser stumbles over some headers it calls malformed, such as an empty id.
+            # Python's parser raises on some malformed headers, such as an empty id.
             raw = (value for key, value in self.message.raw_items() if key.lower() == name)
             return _readable(next(raw))
 
 
 def _readable(header: object) -> str:
-    """A header as text; bytes that are no UTF-8 are marked, for JSON has no place for them."""
+    """A header as text; JSON cannot contain bytes that are not UTF-8, so they are replaced."""
     return str(header).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 class Mailbox:
-    """Keeps the last 5,000 mails, or the last 64 MiB of them; refuses as many as it was told to."""
+    """Stores the last 5,000 mails, 64 MiB at most; rejects the next `refuse` mails."""
 
     def __init__(self) -> None:
-        self._caught: deque[Caught] = deque()
+        self._caught: deque[CaughtMail] = deque()
         self._bytes = 0
         self._last_id = 0
         self.refuse = 0
-        self.refuse_for_good = False
+        self.refuse_permanently = False
 
     def catch(
         self, sender: str, recipients: tuple[str, ...], source: bytes, *, now: datetime
-    ) -> Caught | None:
-        """Keep a mail, or return None because it is one of those to refuse."""
+    ) -> CaughtMail | None:
+        """Store a mail; None if it is one of those to reject."""
         if self.refuse:
             self.refuse -= 1
             return None
         self._last_id += 1
-        caught = Caught(self._last_id, sender, recipients, now, source)
+        caught = CaughtMail(self._last_id, sender, recipients, now, source)
         self._caught.appendleft(caught)
         self._bytes += len(source)
-        while len(self._caught) > MOST_MESSAGES or self._bytes > MOST_BYTES:
+        while len(self._caught) > MAX_MESSAGES or self._bytes > MAX_BYTES:
             self._bytes -= len(self._caught.pop().source)
         return caught
 
-    def find(self, mail_id: int) -> Caught | None:
-        """Find a mail by its id."""
+    def find(self, mail_id: int) -> CaughtMail | None:
         return next((caught for caught in self._caught if caught.id == mail_id), None)
 
     def search(
         self, *, to: str | None = None, subject: str | None = None, after: int = 0, limit: int
-    ) -> list[Caught]:
-        """Newest first: sent to that address, those words in the subject, caught after that id."""
-        found: list[Caught] = []
+    ) -> list[CaughtMail]:
+        """Newest first: mails to an address, with words in the subject, with a greater id."""
+        found: list[CaughtMail] = []
         for caught in self._caught:
             if caught.id <= after or len(found) == limit:
                 break
@@ -115,6 +114,6 @@ class Mailbox:
         return found
 
     def clear(self) -> None:
-        """Forget every mail; ids go on rising."""
+        """Delete all mails; ids continue."""
         self._caught.clear()
         self._bytes = 0

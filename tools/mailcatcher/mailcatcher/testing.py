@@ -1,4 +1,4 @@
-"""The mail catcher as a process of a test's own, to be sent to, asked, refused by and killed."""
+"""The mail catcher as a process that a test starts, configures and stops."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 PACKAGE = Path(__file__).parents[1]
-READY_WITHIN = 120.0
+READY_TIMEOUT = 120.0
 
 
 def _free_port() -> int:
@@ -22,7 +22,7 @@ def _free_port() -> int:
 
 
 class CatcherProcess:
-    """A running mail catcher; `start` and `stop` keep its ports, so a sender finds it again."""
+    """A mail catcher; it has the same ports after a restart, so that senders can reconnect."""
 
     def __init__(self) -> None:
         self.smtp_port = _free_port()
@@ -31,7 +31,7 @@ class CatcherProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the process and wait until it is ready."""
         path = [str(PACKAGE), os.environ.get("PYTHONPATH", "")]
         environment = {
             "HOST": "127.0.0.1",
@@ -41,46 +41,46 @@ class CatcherProcess:
         }
         command = [sys.executable, "-m", "mailcatcher"]
         self.process = subprocess.Popen(command, env=os.environ | environment)  # noqa: S603
-        give_up = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + READY_TIMEOUT
         while not self._is_ready():
-            if self.process.poll() is not None or time.monotonic() > give_up:
+            if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise RuntimeError("the mail catcher did not start")
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End the process; what it caught is gone."""
+        """Stop the process, which loses its mails."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait(10)
             self.process = None
 
     def close(self) -> None:
-        """End the process and the connection to it."""
+        """Stop the process and close the HTTP client."""
         self.stop()
         self.http.close()
 
     def list(self, **query: Any) -> list[dict[str, Any]]:
-        """The mails caught, newest first, by the query of `GET /messages`."""
+        """The caught mails, newest first; `query` is that of `GET /messages`."""
         answer = self.http.get("/messages", params=query)
         answer.raise_for_status()
         found: list[dict[str, Any]] = answer.json()
         return found
 
-    def whole(self, mail_id: int) -> dict[str, Any]:
+    def get(self, mail_id: int) -> dict[str, Any]:
         """One mail with its bodies and headers."""
         answer = self.http.get(f"/messages/{mail_id}")
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
 
-    def refuse(self, times: int, *, for_good: bool = False) -> None:
-        """Refuse the next mails, for now or for good."""
-        behaviour = {"refuse": times, "for_good": for_good}
+    def refuse(self, times: int, *, permanently: bool = False) -> None:
+        """Reject the next mails, temporarily or permanently."""
+        behaviour = {"refuse": times, "for_good": permanently}
         self.http.post("/behaviour", json=behaviour).raise_for_status()
 
-    def forget(self) -> None:
-        """Forget every mail and refuse none."""
+    def reset(self) -> None:
+        """Delete all mails and reject none."""
         self.http.delete("/messages").raise_for_status()
         self.refuse(0)
 

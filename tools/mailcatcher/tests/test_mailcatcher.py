@@ -1,4 +1,4 @@
-"""Mails sent over real SMTP and read over real HTTP from a catcher in a process of its own."""
+"""Mails sent over SMTP to a catcher process and read over HTTP."""
 
 import re
 import smtplib
@@ -8,7 +8,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from mailcatcher.mailbox import MOST_BYTES, MOST_MESSAGES, Mailbox
+from mailcatcher.mailbox import MAX_BYTES, MAX_MESSAGES, Mailbox
 from mailcatcher.testing import CatcherProcess
 
 
@@ -36,11 +36,11 @@ def running() -> Iterator[Catcher]:
 
 @pytest.fixture
 def catcher(running: Catcher) -> Catcher:
-    running.forget()
+    running.reset()
     return running
 
 
-def test_a_mail_is_kept_as_it_was_sent(catcher: Catcher) -> None:
+def test_a_mail_is_stored_as_it_was_sent(catcher: Catcher) -> None:
     catcher.send("Your order ✓", html="<h1>Thank you</h1>")
 
     (summary,) = catcher.list()
@@ -56,7 +56,7 @@ def test_a_mail_is_kept_as_it_was_sent(catcher: Catcher) -> None:
     assert datetime.fromisoformat(mail["received_at"]).utcoffset() is not None
 
 
-def test_mails_are_found_by_recipient_words_of_the_subject_and_age(catcher: Catcher) -> None:
+def test_mails_are_listed_by_recipient_subject_and_last_id(catcher: Catcher) -> None:
     catcher.send("Order confirmed")
     catcher.send("Order shipped", to="grace@example.com")
     catcher.send("Order shipped")
@@ -70,7 +70,7 @@ def test_mails_are_found_by_recipient_words_of_the_subject_and_age(catcher: Catc
     assert catcher.list(limit=1) == [newest]
 
 
-def test_ids_go_on_rising_after_the_mails_were_forgotten(catcher: Catcher) -> None:
+def test_ids_continue_after_the_mails_were_deleted(catcher: Catcher) -> None:
     catcher.send("One")
     (first,) = catcher.list()
     catcher.http.delete("/messages")
@@ -80,7 +80,7 @@ def test_ids_go_on_rising_after_the_mails_were_forgotten(catcher: Catcher) -> No
     assert catcher.http.get(f"/messages/{first['id']}").status_code == 404
 
 
-def test_mail_can_be_refused_for_a_while(catcher: Catcher) -> None:
+def test_mails_can_be_rejected_temporarily(catcher: Catcher) -> None:
     catcher.refuse(2)
 
     for _ in range(2):
@@ -92,15 +92,15 @@ def test_mail_can_be_refused_for_a_while(catcher: Catcher) -> None:
     assert [mail["subject"] for mail in catcher.list()] == ["Now"]
 
 
-def test_mail_can_be_refused_for_good(catcher: Catcher) -> None:
-    catcher.refuse(1, for_good=True)
+def test_mails_can_be_rejected_permanently(catcher: Catcher) -> None:
+    catcher.refuse(1, permanently=True)
 
     with pytest.raises(smtplib.SMTPDataError) as refused:
         catcher.send("Never")
     assert refused.value.smtp_code == 550
 
 
-def test_the_page_shows_the_mail_but_lets_it_do_nothing(catcher: Catcher) -> None:
+def test_the_page_shows_a_mail_in_a_sandbox(catcher: Catcher) -> None:
     catcher.send("<b>Hello</b>", html="<script>alert(1)</script><p>Hi</p>")
     (mail,) = catcher.list()
 
@@ -119,11 +119,11 @@ def test_the_page_shows_the_mail_but_lets_it_do_nothing(catcher: Catcher) -> Non
     assert "default-src 'none'" in policy
 
 
-def test_an_empty_catcher_has_a_page_too(catcher: Catcher) -> None:
+def test_the_page_of_an_empty_catcher(catcher: Catcher) -> None:
     assert "No mail has come in yet." in catcher.http.get("/").text
 
 
-def test_an_odd_mail_is_shown_as_far_as_it_can_be_read(catcher: Catcher) -> None:
+def test_a_malformed_mail_is_shown_as_far_as_it_can_be_decoded(catcher: Catcher) -> None:
     odd = b"Subject: \xff odd\r\nMessage-ID: <\r\nContent-Type: text/plain; charset=nonsense\r\n\r\ncaf\xc3\xa9 \xff"
     with smtplib.SMTP("127.0.0.1", catcher.smtp_port) as smtp:
         smtp.sendmail("a@example.com", ["b@example.com"], odd)
@@ -139,18 +139,18 @@ def test_an_odd_mail_is_shown_as_far_as_it_can_be_read(catcher: Catcher) -> None
 @pytest.mark.parametrize(
     "path", ["/messages/0", "/messages/x", "/messages?after=-1", "/messages?limit=9999", "/?id=0"]
 )
-def test_a_malformed_question_is_refused(catcher: Catcher, path: str) -> None:
+def test_a_malformed_query_is_rejected(catcher: Catcher, path: str) -> None:
     assert catcher.http.get(path).status_code == 422
 
 
 def test_memory_is_bounded_by_number_and_by_size() -> None:
     mailbox, now = Mailbox(), datetime.now(UTC)
-    for _ in range(MOST_MESSAGES + 1):
+    for _ in range(MAX_MESSAGES + 1):
         mailbox.catch("a@example.com", ("b@example.com",), b"x", now=now)
-    assert len(mailbox.search(limit=2 * MOST_MESSAGES)) == MOST_MESSAGES
+    assert len(mailbox.search(limit=2 * MAX_MESSAGES)) == MAX_MESSAGES
     assert mailbox.find(1) is None
 
-    large = b"x" * (MOST_BYTES // 4)
+    large = b"x" * (MAX_BYTES // 4)
     for _ in range(6):
         mailbox.catch("a@example.com", ("b@example.com",), large, now=now)
-    assert len(mailbox.search(limit=2 * MOST_MESSAGES)) == 4
+    assert len(mailbox.search(limit=2 * MAX_MESSAGES)) == 4

@@ -1,1 +1,1 @@
-"""Databases and roles for PostgreSQL, users and topology for RabbitMQ; harmless to repeat."""
+"""Databases and roles for PostgreSQL, users and topology for RabbitMQ; idempotent."""

@@ -1,4 +1,4 @@
-"""`python -m provision`: brings PostgreSQL and RabbitMQ to what the services need."""
+"""`python -m provision`: provisions PostgreSQL and RabbitMQ for the services."""
 
 import argparse
 import asyncio
@@ -14,21 +14,21 @@ import httpx
 
 from provision import broker, databases
 
-DESCRIPTION = """Makes databases and roles in PostgreSQL, users and topology in RabbitMQ.
+DESCRIPTION = """Creates databases and roles in PostgreSQL, users and topology in RabbitMQ.
 
-  POSTGRES_URL                  postgresql:// of a superuser; without it PostgreSQL is left alone
+  POSTGRES_URL                  postgresql:// of a superuser; without it PostgreSQL is skipped
   BROKER_API                    http:// of RabbitMQ's management API, with an administrator;
-                                without it RabbitMQ is left alone
+                                without it RabbitMQ is skipped
   BROKER_ADMIN_PASSWORD         the administrator's password
   MIGRATOR_DATABASE_PASSWORD    of the role that owns every table
-  SANDBOX_DATABASE_PASSWORD     of the sandbox provider's role, where there is one
+  SANDBOX_DATABASE_PASSWORD     of the sandbox provider's role, if there is one
   <SERVICE>_DATABASE_PASSWORD   of each service's role
   <SERVICE>_BROKER_PASSWORD     of each service's user
 """
 
 
 def main() -> None:
-    """Bring both servers to their state, or say which setting is missing."""
+    """Provision both servers; exits with a message when a setting is missing."""
     parser = argparse.ArgumentParser(
         prog="python -m provision",
         description=DESCRIPTION,
@@ -42,42 +42,42 @@ def main() -> None:
     try:
         if dsn := os.environ.get("POSTGRES_URL"):
             names = [*services, databases.MIGRATOR]
-            roles = passwords("DATABASE", names) | optional("DATABASE", databases.SANDBOX)
-            asyncio.run(databases.bring(dsn, services, roles))
+            roles = passwords("DATABASE", names) | optional_password("DATABASE", databases.SANDBOX)
+            asyncio.run(databases.provision(dsn, services, roles))
             print(f"PostgreSQL has a database and a role for {', '.join(services)}.")  # noqa: T201
         if api := os.environ.get("BROKER_API"):
-            bring_broker(api, definitions, services)
+            provision_broker(api, definitions, services)
             print(f"RabbitMQ has the topology, and a user for {', '.join(services)}.")  # noqa: T201
     except MissingSetting as missing:
         sys.exit(f"The setting {missing} is missing; `python -m provision --help` lists them all.")
     except (OSError, httpx.HTTPError, asyncpg.PostgresError) as error:
-        sys.exit(f"A server refused, or is not there: {error}")
+        sys.exit(f"A server is unreachable or rejected the request: {error}")
 
 
-def bring_broker(api: str, definitions: Mapping[str, Any], services: list[str]) -> None:
-    """Give the broker its users and topology."""
-    users = passwords("BROKER", services) | {broker.ADMIN: setting("BROKER_ADMIN_PASSWORD")}
-    broker.bring(api, broker.with_users(definitions, users))
+def provision_broker(api: str, definitions: Mapping[str, Any], services: list[str]) -> None:
+    """Give the broker its users and topology; raises MissingSetting."""
+    users = passwords("BROKER", services) | {broker.ADMIN: require_setting("BROKER_ADMIN_PASSWORD")}
+    broker.apply_definitions(api, broker.add_users(definitions, users))
 
 
 class MissingSetting(LookupError):
-    """An environment variable that must be there."""
+    """A required environment variable is missing or empty."""
 
 
-def setting(name: str) -> str:
-    """Return an environment variable that must not be empty."""
+def require_setting(name: str) -> str:
+    """The value of an environment variable; raises MissingSetting."""
     if not (value := os.environ.get(name)):
         raise MissingSetting(name)
     return value
 
 
 def passwords(kind: str, names: list[str]) -> dict[str, str]:
-    """Return the password of each name; raises MissingSetting."""
-    return {name: setting(f"{name.upper()}_{kind}_PASSWORD") for name in names}
+    """The password of each name; raises MissingSetting."""
+    return {name: require_setting(f"{name.upper()}_{kind}_PASSWORD") for name in names}
 
 
-def optional(kind: str, name: str) -> dict[str, str]:
-    """Return a password where one is given."""
+def optional_password(kind: str, name: str) -> dict[str, str]:
+    """The password of a name, if it is set."""
     value = os.environ.get(f"{name.upper()}_{kind}_PASSWORD")
     return {name: value} if value else {}
 

@@ -14,11 +14,11 @@ ADMIN = "admin"
 WORK_QUEUE = re.compile(r"svc\.\w+")
 
 
-def with_users(definitions: Mapping[str, Any], passwords: Mapping[str, str]) -> dict[str, Any]:
-    """Return the definitions with a user for every password and the permissions of these users.
+def add_users(definitions: Mapping[str, Any], passwords: Mapping[str, str]) -> dict[str, Any]:
+    """The definitions with a user for every password and the permissions of these users.
 
-    passwords: by user; `admin` becomes the administrator, the others must be in the definitions'
-    permissions to become anything.
+    passwords: by user; `admin` is the administrator; a user without permissions in the
+    definitions is left out.
     """
     known = {entry["user"] for entry in definitions["permissions"]}
     users = [_user(ADMIN, passwords[ADMIN], tags=["administrator"])]
@@ -50,20 +50,20 @@ def _user(name: str, password: str, tags: Iterable[str] = ()) -> dict[str, Any]:
 def password_hash(password: str) -> str:
     """Hash a generated password as RabbitMQ does: base64(salt + SHA-256(salt + password)).
 
-    The salt is derived from the password, so that the same secrets render the same file; that is
+    The salt is derived from the password, so that the same secrets give the same file; that is
     safe only because the passwords are long and random.
     """
     salt = hashlib.sha256(b"salt" + password.encode()).digest()[:4]
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
-def bring(management_url: str, wanted: Mapping[str, Any]) -> None:
-    """Bring a running broker to the definitions: add what is new, unbind what is gone."""
+def apply_definitions(management_url: str, wanted: Mapping[str, Any]) -> None:
+    """Import the definitions into a running broker and remove bindings they no longer contain."""
     with httpx.Client(base_url=management_url, timeout=30, trust_env=False) as api:
         api.post("/api/definitions", json=wanted).raise_for_status()
         bindings = {_binding(entry) for entry in wanted["bindings"]}
         for entry in api.get(f"/api/bindings/{VHOST}").raise_for_status().json():
-            # Other queues belong to other systems, or to one process for as long as it lives.
+            # Other queues belong to other systems, or exclusively to one process.
             tracked = entry["source"] and WORK_QUEUE.fullmatch(entry["destination"])
             if tracked and _binding(entry) not in bindings:
                 route = f"e/{entry['source']}/q/{entry['destination']}"

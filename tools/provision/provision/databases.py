@@ -5,26 +5,26 @@ from collections.abc import Iterable, Mapping
 import asyncpg
 
 MIGRATOR = "migrator"
-# The sandbox provider is somebody else's system: it keeps its own tables.
+# The sandbox provider stands for an external system, which owns its tables.
 SANDBOX = "sandbox"
 
 
-async def bring(dsn: str, services: Iterable[str], passwords: Mapping[str, str]) -> None:
-    """Make every database and role that is missing, and give each role its password.
+async def provision(dsn: str, services: Iterable[str], passwords: Mapping[str, str]) -> None:
+    """Create missing databases and roles, and set the password of each role.
 
-    dsn: of a superuser. passwords: by role; a role without one is left as it is, and so is its
-    database. A service's role may connect to its own database and owns nothing; what it may do
-    with a table is granted by the migration that makes the table.
+    dsn: of a superuser. passwords: by role; a role without one is skipped, and so is its database.
+    A service's role may connect to its own database and owns nothing; the migration that creates a
+    table grants the privileges on it.
     """
     admin = await asyncpg.connect(dsn)
     try:
         rows = await admin.fetch("select datname from pg_database")
         existing = {row["datname"] for row in rows}
-        await _role(admin, MIGRATOR, passwords[MIGRATOR])
+        await _create_or_alter_role(admin, MIGRATOR, passwords[MIGRATOR])
         for name in [*services, SANDBOX]:
             if name not in passwords:
                 continue
-            await _role(admin, name, passwords[name])
+            await _create_or_alter_role(admin, name, passwords[name])
             owner = SANDBOX if name == SANDBOX else MIGRATOR
             if name not in existing:
                 await admin.execute(f'create database "{name}" owner "{owner}"')
@@ -35,7 +35,9 @@ async def bring(dsn: str, services: Iterable[str], passwords: Mapping[str, str])
         await admin.close()
 
 
-async def _role(admin: "asyncpg.Connection[asyncpg.Record]", name: str, password: str) -> None:
-    known = await admin.fetchval("select true from pg_roles where rolname = $1", name)
+async def _create_or_alter_role(
+    admin: "asyncpg.Connection[asyncpg.Record]", name: str, password: str
+) -> None:
+    exists = await admin.fetchval("select true from pg_roles where rolname = $1", name)
     literal = await admin.fetchval("select quote_literal($1)", password)
-    await admin.execute(f'{"alter" if known else "create"} role "{name}" login password {literal}')
+    await admin.execute(f'{"alter" if exists else "create"} role "{name}" login password {literal}')

@@ -56,7 +56,7 @@ def running(root: Path, folder: Path, report: Callable[[str], None]) -> Iterator
             found = _addresses(postgres, rabbitmq, known)
             _await(found, folder, report)
             wanted = definitions.rendered(root, services, known)
-            broker.bring(found["TEST_BROKER_API"], wanted)
+            broker.apply_definitions(found["TEST_BROKER_API"], wanted)
             yield found
 
 

@@ -15,4 +15,4 @@ def rendered(root: Path, services: Iterable[str], secrets: Secrets) -> dict[str,
     """Return the tracked definitions with their users, whose permissions the tracked file holds."""
     names = [broker.ADMIN, *services]
     passwords = {name: secrets[f"broker:{name}"] for name in names}
-    return broker.with_users(json.loads((root / TRACKED).read_text()), passwords)
+    return broker.add_users(json.loads((root / TRACKED).read_text()), passwords)

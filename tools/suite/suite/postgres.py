@@ -113,7 +113,7 @@ class Cluster:
         names = list(services)
         roles = [*names, databases.MIGRATOR, databases.SANDBOX]
         passwords = {role: self.secrets[f"database:{role}"] for role in roles}
-        in_a_loop_of_its_own(databases.bring(self.dsn("postgres"), names, passwords))
+        in_a_loop_of_its_own(databases.provision(self.dsn("postgres"), names, passwords))
 
 
 def in_a_loop_of_its_own(work: Coroutine[None, None, Answer]) -> Answer:

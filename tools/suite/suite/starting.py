@@ -66,7 +66,7 @@ class Start:
         self._start(table)
         with ThreadPoolExecutor() as pool:
             databases = pool.submit(self.environment.cluster.provide, names)
-            broker.bring(self.environment.broker.management_url, wanted)
+            broker.apply_definitions(self.environment.broker.management_url, wanted)
             databases.result()
 
     def applications(self) -> None:
