@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 
 from chassis.broker import TopologyMismatch
-from chassis.consumer import Consumer
+from chassis.messaging.consumer import Consumer
 
 log = structlog.get_logger()
 

@@ -12,9 +12,9 @@ from chassis.context import Context, use_context
 from chassis.crashpoints import Point, reached
 from chassis.db import Database
 from chassis.instrumentation import Batch, Handling
+from chassis.messaging.incoming import Delivery
 from chassis.outbox import Answer
 from chassis.settings import ServiceSettings
-from contracts.envelope import Envelope
 from contracts.identity import RoleTokensRevoked, SessionTokensRevoked, UserTokensRevoked
 from contracts.message import Message
 
@@ -27,19 +27,6 @@ One = Callable[[Any, AsyncSession], Awaitable[Answer]]
 Many = Callable[[Any, AsyncSession], Awaitable[Sequence[Answer] | None]]
 OneFunction = TypeVar("OneFunction", bound=One)
 ManyFunction = TypeVar("ManyFunction", bound=Many)
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message as it arrived, decoded, with its envelope."""
-
-    message: Message
-    envelope: Envelope
-
-    @property
-    def key(self) -> str:
-        """The routing key of its message."""
-        return self.message.routing_key()
 
 
 @dataclass(frozen=True, slots=True)

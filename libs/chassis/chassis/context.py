@@ -15,18 +15,18 @@ from contracts.envelope import Envelope
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-_share = 1.0
+_sampling_ratio = 1.0
 
 
-def sample(share: float) -> None:
-    """Mark this share of the traces that begin here as sampled, from 0 to 1."""
-    global _share  # noqa: PLW0603
-    _share = share
+def set_sampling_ratio(ratio: float) -> None:
+    """Mark this ratio of the traces that begin here as sampled, from 0 to 1."""
+    global _sampling_ratio  # noqa: PLW0603
+    _sampling_ratio = ratio
 
 
 def new_traceparent() -> str:
-    """A W3C trace context of a new trace; all are sampled unless `sample` says otherwise."""
-    flags = "01" if random.random() < _share else "00"  # noqa: S311
+    """A W3C trace context of a new trace, sampled at the ratio of `set_sampling_ratio`."""
+    flags = "01" if random.random() < _sampling_ratio else "00"  # noqa: S311
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-{flags}"
 
 

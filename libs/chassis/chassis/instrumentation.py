@@ -8,19 +8,17 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
 from chassis import clock, context, metrics, tracing
 from chassis.context import Context
+from chassis.messaging.incoming import Delivery
 from chassis.tracing import Kind
 from contracts.envelope import PREFIX
 from contracts.message import Message
-
-if TYPE_CHECKING:
-    from chassis.bus import Delivery
 
 RABBITMQ = {"messaging.system": "rabbitmq"}
 TRACEPARENT = f"{PREFIX}traceparent"
@@ -145,7 +143,7 @@ class Batch(_Timed):
 
     __slots__ = ("_deliveries", "_service", "fresh", "traceparent")
 
-    def __init__(self, service: str, deliveries: Sequence["Delivery"]) -> None:
+    def __init__(self, service: str, deliveries: Sequence[Delivery]) -> None:
         self._service, self._deliveries = service, deliveries
         # Those that were not handled before, known once the inbox was asked.
         self.fresh: Sequence[Delivery] = ()
@@ -192,7 +190,7 @@ class Handling(_Timed):
     def __init__(
         self,
         service: str,
-        run: Sequence["Delivery"],
+        run: Sequence[Delivery],
         contexts: Sequence[Context],
         batch: str = "",
     ) -> None:

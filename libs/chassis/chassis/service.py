@@ -1,6 +1,7 @@
 """Composition: settings, routes, handlers and sweeps, run as api, worker or both."""
 
 import asyncio
+import importlib
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -33,12 +34,12 @@ from chassis.background import consume, freeze_gc, restart_on_failure
 from chassis.broker import Broker
 from chassis.bus import Bus
 from chassis.client import Peers, ServiceTokens
-from chassis.consumer import Consumer
 from chassis.db import Database
 from chassis.gauges import COMMON_GAUGES, DatabaseGauge, DatabaseGauges
 from chassis.keys import KeySet
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.relay import Relay
 from chassis.ops import routes
-from chassis.relay import Relay
 from chassis.revocations import Revocations
 from chassis.server import Server, server_of
 from chassis.settings import ServiceSettings
@@ -73,7 +74,9 @@ class Service(Generic[S]):
 
     on_start: called with what is running before the first request or message; may fill `resources`
     and register closing with the exit stack.
-    readings: what its metrics read from its database.
+    sweeps: the periodic work, or a function that returns it for what is running, so that each
+    sweep is given its settings and resources as arguments.
+    gauges: what its metrics read from its database.
     """
 
     name: str
@@ -81,7 +84,7 @@ class Service(Generic[S]):
     metadata: MetaData
     routers: Sequence[APIRouter]
     bus: Bus[S]
-    sweeps: Sequence[Sweep] = ()
+    sweeps: Sequence[Sweep] | Callable[[Running[S]], Sequence[Sweep]] = ()
     on_start: Callable[[Running[S], AsyncExitStack], Awaitable[None]] | None = None
     background: Sequence[Callable[[Running[S]], Awaitable[None]]] = field(default_factory=tuple)
     gauges: Sequence[DatabaseGauge] = ()
@@ -147,8 +150,7 @@ class Service(Generic[S]):
 
     async def _run(self, settings: S, kind: str) -> int:
         running = self.compose(settings)
-        share = settings.otel_traces_sampler_arg
-        tracing.configure(settings.otel_exporter_otlp_endpoint or None, self.name, share)
+        self._configure_tracing(settings)
         stopping = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)
@@ -162,6 +164,13 @@ class Service(Generic[S]):
             if self.on_start is not None:
                 await self.on_start(running, stack)
             return await self._serve(running, kind, stopping)
+
+    def _configure_tracing(self, settings: S) -> None:
+        exporter, endpoint = None, settings.otel_exporter_otlp_endpoint
+        if endpoint:
+            # OpenTelemetry's SDK takes three megabytes, which a process without traces saves.
+            exporter = importlib.import_module("chassis.otlp").Otlp(endpoint, self.name)
+        tracing.configure(exporter, settings.otel_traces_sampler_arg)
 
     async def _serve(self, running: Running[S], kind: str, stopping: asyncio.Event) -> int:
         settings = running.settings
@@ -188,7 +197,7 @@ class Service(Generic[S]):
             tasks.append(asyncio.create_task(consume(consumer), name="consumer"))
             tasks += [
                 asyncio.create_task(sweep.run(each, running.database, settings.sweep_interval))
-                for each in (*self.sweeps, *self._own_sweeps(settings))
+                for each in (*self.sweeps_of(running), *self._own_sweeps(settings))
             ]
         application = self.application(running, consumer)
         edged = middleware.wrap(application, settings.max_body_bytes, running.stopping.is_set)
@@ -233,6 +242,10 @@ class Service(Generic[S]):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def sweeps_of(self, running: Running[S]) -> Sequence[Sweep]:
+        """The service's own sweeps, over what is running."""
+        return self.sweeps(running) if callable(self.sweeps) else self.sweeps
 
     def _own_sweeps(self, settings: S) -> Sequence[Sweep]:
         async def roll(database: Database) -> None:

@@ -22,15 +22,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis import client_address, clock, constraints, middleware, migrations
-from chassis.bus import Delivery
 from chassis.context import new_traceparent
 from chassis.http import Http, Reply
 from chassis.ids import new_id, utcnow
+from chassis.messaging.incoming import Delivery
 from chassis.openapi import audited
 from chassis.openapi.declared import Declared, watch
-from chassis.scratch import FREE, TestDatabase
 from chassis.service import Running, Service
 from chassis.settings import ServiceSettings
+from chassis.testing_databases import AVAILABLE, TestDatabase
 from contracts import registry
 from contracts.envelope import Envelope
 from contracts.message import Event, Message
@@ -206,8 +206,8 @@ class Harness(Generic[S]):
 
 async def _clean_database(template: str) -> TestDatabase:
     """A copy of the template: one that an earlier test gave back, or a new one."""
-    if FREE.get(template):
-        return FREE[template].pop()
+    if AVAILABLE.get(template):
+        return AVAILABLE[template].pop()
     name = f"test_{new_id().hex}"
     await _admin(f"create database {name} template {template}")
     found = make_url(database_url(name)).set(drivername="postgresql")
@@ -218,7 +218,7 @@ async def _clean_database(template: str) -> TestDatabase:
 
 async def _give_back(template: str, scratch: TestDatabase) -> None:
     if await scratch.reset():
-        FREE.setdefault(template, []).append(scratch)
+        AVAILABLE.setdefault(template, []).append(scratch)
     else:
         await _admin(f"drop database {scratch.name} with (force)")
 

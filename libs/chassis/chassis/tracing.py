@@ -1,11 +1,9 @@
-"""Traces: spans of requests, messages and calls, sent to a collector where one is named.
+"""Traces: spans of requests, messages and calls, for an exporter such as `chassis.otlp`.
 
-Each piece of work has its identity, a W3C traceparent, whether traces are recorded or not; a span
-is written down when its work is over. Without a collector nothing is recorded, and OpenTelemetry's
-SDK, which takes three megabytes, is not even loaded.
+Each piece of work has a W3C traceparent, whether traces are recorded or not; its span is recorded
+when the work has ended. Without an exporter nothing is recorded.
 """
 
-import importlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,53 +53,40 @@ class Exporter(Protocol):
 
 @dataclass
 class _State:
-    """Whether and where this process records."""
+    """Where this process records; None while it does not."""
 
-    endpoint: str | None = None
-    service: str = ""
     exporter: Exporter | None = field(default=None, repr=False)
-
-    def open(self) -> Exporter:
-        """The exporter, made when the first span needs it."""
-        if self.exporter is None:
-            otlp = importlib.import_module("chassis.otlp")
-            self.exporter = otlp.Otlp(self.endpoint, self.service)
-        assert self.exporter is not None  # noqa: S101
-        return self.exporter
 
 
 _state = _State()
 
 
-def configure(endpoint: str | None, service: str, share: float = 1.0) -> None:
-    """Record from now on, `share` of the traces that begin here; None turns it off.
+def configure(exporter: Exporter | None, ratio: float = 1.0) -> None:
+    """Record from now on, a `ratio` from 0 to 1 of the traces that begin here; None records none.
 
     A trace that began elsewhere is recorded if, and only if, it is marked as sampled.
     """
-    _state.endpoint, _state.service, _state.exporter = endpoint, service, None
-    context.sample(share if endpoint else 1.0)
-    if endpoint and share:
-        # Loading it takes a third of a second, which the first request should not wait for.
-        _state.open()
+    set_exporter(exporter)
+    context.set_sampling_ratio(ratio if exporter else 1.0)
 
 
 def set_exporter(exporter: Exporter | None) -> None:
-    """Hand spans to somebody else than a collector; None turns recording off."""
-    _state.exporter, _state.endpoint = exporter, "" if exporter else None
+    """Send spans to this exporter; None turns recording off."""
+    _state.exporter = exporter
 
 
 def is_on() -> bool:
     """Whether spans are recorded at all."""
-    return _state.endpoint is not None
+    return _state.exporter is not None
 
 
-def close(patience: float = 2.0) -> None:
-    """Send what was recorded and stop; a collector that is away is waited for so many seconds."""
+def close(timeout: float = 2.0) -> None:
+    """Export what was recorded and stop; waits `timeout` seconds for a collector that is away."""
     if _state.exporter is not None:
-        # A daemon, because it tries again and again, and the process is to end all the same.
+        # A daemon, because the exporter retries for long and must not keep the process alive.
         closing = threading.Thread(target=_state.exporter.close, daemon=True)
         closing.start()
-        closing.join(patience)
+        closing.join(timeout)
     set_exporter(None)
 
 
@@ -123,8 +108,9 @@ def record(
     links: Sequence[str] = (),
     error: str | None = None,
 ) -> None:
-    """Write down work that is over just now and took so many seconds."""
-    if not is_on() or not is_sampled(traceparent):
+    """Record the span of work that has just ended; `took` is in seconds."""
+    exporter = _state.exporter
+    if exporter is None or not is_sampled(traceparent):
         return
     end = int(clock.now() * 1e9)
     start = end - int(took * 1e9)
@@ -136,14 +122,14 @@ def record(
     }
     fault = error and logs.redact_text(error)
     span = Span(name, kind, traceparent, parent, start, end, shown, links, fault)
-    _state.open().add(span)
+    exporter.add(span)
 
 
 def root_span(name: str, within: str | None = None, attributes: Attributes | None = None) -> str:
-    """Begin what nobody asked for, such as a deadline; returns its traceparent.
+    """Record the start of work that no request or message caused, such as a deadline.
 
     within: the traceparent of the work that it goes back to, whose trace it then belongs to;
-    without one it begins a trace of its own.
+    without one it begins a trace of its own. Returns its traceparent.
     """
     traceparent = context.child_of(within)
     record(name, Kind.INTERNAL, traceparent, within, took=0, attributes=attributes or {})

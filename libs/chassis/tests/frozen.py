@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from chassis import migrations
 from chassis.broker import Broker
 from chassis.db import Database
-from chassis.relay import Relay
+from chassis.messaging.relay import Relay
 
 
 def freeze() -> None:

@@ -14,9 +14,9 @@ from chassis import outbox
 from chassis.broker import TopologyMismatch
 from chassis.http import Unreachable
 from chassis.ids import new_id, utcnow
-from chassis.linger import AdaptiveLinger
-from chassis.relay import LOCK_SPACE, Relay
-from chassis.subscription import subscribe
+from chassis.messaging.linger import AdaptiveLinger
+from chassis.messaging.relay import LOCK_SPACE, Relay
+from chassis.messaging.subscription import subscribe
 from contracts.envelope import Envelope
 from contracts.inventory import ReserveStock, StockReleased, StockReserved
 from contracts.message import Command

@@ -7,8 +7,9 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from chassis.bus import Delivery, runs
+from chassis.bus import runs
 from chassis.ids import new_id
+from chassis.messaging.incoming import Delivery
 from chassis.testing import Harness
 from contracts.inventory import ReleaseStock, ReserveStock, StockReleased, StockReserved, WantedLine
 from contracts.payments import CancelPayment, PaymentCancelled

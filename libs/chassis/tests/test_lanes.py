@@ -2,7 +2,7 @@
 
 import asyncio
 
-from chassis.lanes import Lanes
+from chassis.messaging.lanes import Lanes
 
 
 async def test_work_of_one_key_never_overtakes() -> None:

@@ -6,7 +6,14 @@ import time
 from broker_harness import BrokerHarness, order, take, until
 
 from chassis.ids import new_id
-from chassis.linger import LONGEST_GAP, SAMPLE_INTERVAL, AdaptiveLinger, Processor, RunQueue, turns
+from chassis.messaging.linger import (
+    LONGEST_GAP,
+    SAMPLE_INTERVAL,
+    AdaptiveLinger,
+    Processor,
+    RunQueue,
+    turns,
+)
 from contracts.examples import build
 from contracts.orders import OrderPlaced
 

@@ -12,9 +12,9 @@ from sample.service import bus
 
 from chassis import outbox
 from chassis.broker import Broker
-from chassis.consumer import Consumer
 from chassis.ids import new_id
-from chassis.relay import Relay
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.relay import Relay
 from contracts.inventory import StockReleased
 
 # A quorum queue's own limit of deliveries, where no policy sets another.

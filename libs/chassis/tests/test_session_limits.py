@@ -15,7 +15,7 @@ from broker_harness import BrokerHarness, address, order, take, until
 from sqlalchemy import text
 
 from chassis import migrations, outbox, session_limits
-from chassis.relay import LOCK_SPACE
+from chassis.messaging.relay import LOCK_SPACE
 from chassis.settings import ServiceSettings
 from chassis.testing import Harness
 from contracts.inventory import StockReserved

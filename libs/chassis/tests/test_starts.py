@@ -3,7 +3,7 @@
 from typing import Any
 
 from chassis.ids import new_id
-from chassis.starts import Starts
+from chassis.messaging.handling_starts import Starts
 
 
 async def test_a_message_that_one_batch_holds_twice_counts_once(sample: Any) -> None:

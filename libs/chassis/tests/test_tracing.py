@@ -15,6 +15,7 @@ from chassis.context import Context
 from chassis.http import Http, Unreachable
 from chassis.ids import new_id
 from chassis.instrumentation import Sending
+from chassis.otlp import Otlp
 from chassis.testing import Harness
 from chassis.tracing import Kind, Span
 from contracts.inventory import ReleaseStock, StockReleased
@@ -180,7 +181,7 @@ def test_a_row_without_an_envelope_is_sent_all_the_same(kept: Kept) -> None:
 def test_spans_reach_a_collector_as_they_are() -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    tracing.configure(f"http://127.0.0.1:{server.server_address[1]}/", "sample", share=0)
+    tracing.configure(Otlp(f"http://127.0.0.1:{server.server_address[1]}/", "sample"), ratio=0)
     try:
         assert context.new_traceparent().endswith("-00")
         own, parent, other = (f"00-{n * 32}-{n * 16}-01" for n in "abc")
@@ -189,9 +190,9 @@ def test_spans_reach_a_collector_as_they_are() -> None:
             took=1.5, attributes={"a": 1}, links=[other], error="Lost",
         )  # fmt: skip
         tracing.record("unsampled", Kind.SERVER, own[:-2] + "00", None, took=0, attributes={})
-        tracing.close(patience=60)
+        tracing.close(timeout=60)
     finally:
-        context.sample(1.0)
+        context.set_sampling_ratio(1.0)
         server.shutdown()
         server.server_close()
     [(path, request)] = Receiver.taken
@@ -207,9 +208,9 @@ def test_spans_reach_a_collector_as_they_are() -> None:
 
 
 def test_a_collector_that_is_away_keeps_no_process_from_ending() -> None:
-    tracing.configure("http://127.0.0.1:9", "sample")
+    tracing.configure(Otlp("http://127.0.0.1:9", "sample"))
     tracing.record("a", Kind.SERVER, context.new_traceparent(), None, took=0, attributes={})
-    tracing.close(patience=0.1)
+    tracing.close(timeout=0.1)
     assert not tracing.is_on()
 
 
@@ -219,7 +220,7 @@ def test_without_a_collector_the_sdk_is_not_even_loaded() -> None:
 
     code = (
         "import sys; import sample.service; from chassis import tracing; "
-        "tracing.configure(None, 'sample'); "
+        "tracing.configure(None); "
         "print(sorted(m for m in sys.modules if m.startswith('opentelemetry.sdk')))"
     )
     folder = __file__.rpartition("/")[0]

@@ -15,10 +15,10 @@ import topology
 from broker_harness import TIERS, BrokerHarness, address, order, take, until
 from sample.service import DEADLY, ENDLESS, bus
 
-from chassis.consumer import Consumer
 from chassis.db import Database
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.handling_starts import MOST
 from chassis.metrics import STOPPED
-from chassis.starts import MOST
 from contracts.inventory import ReserveStock
 from wire import wires
 

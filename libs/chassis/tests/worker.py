@@ -13,8 +13,8 @@ from sample.service import bus
 
 from chassis import broker
 from chassis.background import consume
-from chassis.consumer import Consumer
 from chassis.db import Database
+from chassis.messaging.consumer import Consumer
 
 
 async def main(database_url: str, broker_url: str) -> None:

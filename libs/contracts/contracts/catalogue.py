@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contracts import examples, registry, snapshots, structured
+from contracts import examples, registry, structured
 from contracts.message import Command, Message
 
 CONSUMERS = Path(__file__).with_name("consumers.json")
@@ -41,6 +41,15 @@ class Entry:
         return json.loads(structured.read(self.example)[1])
 
 
+def schema_of(message: type[Message]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a message's data."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:cartwright:schema:{message.type_name()}",
+        **message.model_json_schema(),
+    }
+
+
 def entry_of(message: type[Message], consumers: Mapping[str, list[str]]) -> Entry:
     """The entry of one message; raises ValueError when it has no summary or no example."""
     text = inspect.cleandoc(message.__doc__ or "")
@@ -55,7 +64,7 @@ def entry_of(message: type[Message], consumers: Mapping[str, list[str]]) -> Entr
         description=" ".join(description.split()),
         producers=senders,
         consumers=tuple(consumers.get(message.type_name(), ())),
-        schema=snapshots.schema_of(message),
+        schema=schema_of(message),
         example=kept[-1],
     )
 

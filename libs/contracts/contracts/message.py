@@ -6,8 +6,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from contracts import registry
-
 SUITE = "cartwright"
 Kind = Literal["event", "command", "snapshot"]
 
@@ -35,7 +33,7 @@ class Message(Part):
         super().__pydantic_init_subclass__(**kwargs)
         is_a_kind = "kind" in cls.__dict__
         if not is_a_kind:
-            registry.register(cls)
+            _register(cls)
 
     @classmethod
     def owner(cls) -> str:
@@ -88,6 +86,18 @@ class Message(Part):
     def correlation(self) -> str:
         """What it belongs to when nothing before it says so: its order if it names one."""
         return str(getattr(self, "order_id", None) or self.subject())
+
+
+MESSAGES: dict[str, type[Message]] = {}
+"""Every message class that is imported, by its type name; see `contracts.registry`."""
+
+
+def _register(message: type[Message]) -> None:
+    name = message.type_name()
+    known = MESSAGES.setdefault(name, message)
+    if known.__qualname__ != message.__qualname__:
+        raise TypeError(f"{name} is claimed by {known} and by {message}")
+    MESSAGES[name] = message
 
 
 class Event(Message):

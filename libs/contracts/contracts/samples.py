@@ -6,8 +6,6 @@ They tell of one sale: Ada buys two tins of tea in Portland and pays by card.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from contracts.event_samples import EVENTS
-
 ADDRESS: Final[Mapping[str, Any]] = {
     "recipient_name": "Ada Byron",
     "line1": "12 Analytical Way",
@@ -20,6 +18,27 @@ ADDRESS: Final[Mapping[str, Any]] = {
 }
 SHIPPING_METHOD_ID: Final = "0197f39e-91b0-7c55-a3de-6f0b8c2d4e17"
 VARIANT_ID: Final = "0197f39e-4a6d-7b12-9c80-1d5e7f3a2b64"
+
+EVENTS: Final[Mapping[str, Any]] = {
+    "types": ["orders.OrderPlaced"],
+    "SubscriberBody.types": ["orders.*"],
+    "SubscriberBody.reason": "Keeps the books",
+    "SubscriberView.name": "bookkeeping",
+    "GrantedView.name": "bookkeeping",
+    "GrantedView.token": "feed_5tGv9wQe",
+    "queue": "events",
+    "EventPage.next_cursor": "MTA0Nw",
+    "specversion": "1.0",
+    "source": "/orders/order",
+    "CloudEvent.type": "cartwright.orders.OrderPlaced.v1",
+    "CloudEvent.subject": "0197f3a2-5c1e-7d40-8b6f-2a9c4e1d7b35",
+    "datacontenttype": "application/json",
+    "dataschema": "/schemas/orders.OrderPlaced.v1.json",
+    "sequence": 1,
+    "correlationid": "0197f3a2-5c1e-7d40-8b6f-2a9c4e1d7b35",
+    "actor": "user:0197f3a2-5c1e-7d40-8b6f-2a9c4e1d7b35",
+    "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+}
 
 PEOPLE: Final[Mapping[str, Any]] = {
     "contact_email": "depot@example.com",

@@ -5,27 +5,17 @@ and the AsyncAPI document, and refuses where it did not; `--check` only tells.
 """
 
 import argparse
-import importlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from contracts import examples, registry
+from contracts import asyncapi, examples, registry
+from contracts.catalogue import schema_of
 from contracts.compatibility import breaks
 from contracts.message import Message
 
 FOLDER = Path(__file__).parent / "schemas"
-
-
-def schema_of(message: type[Message]) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a message's data."""
-    found = message.model_json_schema()
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:cartwright:schema:{message.type_name()}",
-        **found,
-    }
 
 
 def snapshots(message: type[Message], folder: Path = FOLDER) -> list[dict[str, Any]]:
@@ -100,8 +90,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m contracts.snapshots", description=__doc__)
     parser.add_argument("--check", action="store_true", help="tell what is missing, write nothing")
     arguments = parser.parse_args()
-    # The document is made of catalogue and snapshots, so it is imported where it is needed.
-    asyncapi = importlib.import_module("contracts.asyncapi")
     messages = registry.all_messages().values()
     if arguments.check:
         found = [fault for message in messages for fault in faults(message)]

@@ -1,6 +1,8 @@
 """The promise of the contracts: what was published once is understood for good."""
 
 import copy
+import importlib
+import pkgutil
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -8,7 +10,8 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from contracts import registry, snapshots
+import contracts
+from contracts import catalogue, registry, snapshots
 from contracts.compatibility import breaks
 from contracts.envelope import BadEnvelope, Envelope
 from contracts.inventory import StockRejected, StockReserved
@@ -18,6 +21,13 @@ from contracts.orders import OrderPlaced
 ALL = sorted(registry.all_messages().values(), key=lambda message: message.type_name())
 ORDER = UUID("01890000-0000-7000-8000-000000000000")
 PERSONAL = ("email", "recipient", "name", "line1", "phone", "token", "address", "secret")
+
+
+def test_every_module_that_defines_messages_is_listed() -> None:
+    listed = set(registry.all_messages())
+    for module in pkgutil.iter_modules(contracts.__path__):
+        importlib.import_module(f"contracts.{module.name}")
+    assert set(registry.MESSAGES) == listed
 
 
 def concrete() -> list[type[Message]]:
@@ -55,7 +65,7 @@ def test_events_carry_nothing_of_a_person(message: type[Message]) -> None:
     assert not {f for f in fields if any(word in f.split("_") for word in PERSONAL)}
 
 
-SCHEMA: dict[str, Any] = snapshots.schema_of(OrderPlaced)
+SCHEMA: dict[str, Any] = catalogue.schema_of(OrderPlaced)
 
 
 def changed(**edits: Any) -> dict[str, Any]:

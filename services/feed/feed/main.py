@@ -1,7 +1,9 @@
 """Composition of the feed: its tables and routes, and the copy of the log."""
 
+from collections.abc import Sequence
+
 from chassis.db import Database
-from chassis.service import Service
+from chassis.service import Running, Service
 from chassis.sweep import Sweep
 from feed import jobs
 from feed.api import admin_router, router
@@ -10,8 +12,11 @@ from feed.handlers import bus
 from feed.settings import FeedSettings
 
 
-async def delete_expired_events(database: Database) -> int:
-    return await jobs.delete_expired_events(database, bus.settings.keep_days)
+def sweeps(running: Running[FeedSettings]) -> Sequence[Sweep]:
+    async def delete_expired_events(database: Database) -> int:
+        return await jobs.delete_expired_events(database, running.settings.keep_days)
+
+    return [Sweep("expired events", delete_expired_events, every=3600)]
 
 
 service = Service(
@@ -20,6 +25,6 @@ service = Service(
     Base.metadata,
     [router, admin_router],
     bus,
-    sweeps=[Sweep("expired events", delete_expired_events, every=3600)],
+    sweeps=sweeps,
     background=[jobs.copy_log],
 )

@@ -12,10 +12,10 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from chassis.bus import Delivery
 from chassis.db import Database
 from chassis.driver_errors import ErrorKind, classify
 from chassis.ids import new_id
+from chassis.messaging.incoming import Delivery
 from chassis.settings import ServiceSettings
 from chassis.testing import Harness
 from contracts.inventory import (

@@ -5,6 +5,7 @@ import logging
 import uvicorn
 
 from chassis import tracing
+from chassis.otlp import Otlp
 from sandbox_provider.faults import DroppableProtocol
 from sandbox_provider.main import create_app
 from sandbox_provider.settings import load_settings
@@ -15,8 +16,9 @@ def main() -> None:
     """Serve until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load_settings()
-    share = settings.otel_traces_sampler_arg
-    tracing.configure(settings.otel_exporter_otlp_endpoint or None, "sandbox-provider", share)
+    endpoint = settings.otel_exporter_otlp_endpoint
+    exporter = Otlp(endpoint, "sandbox-provider") if endpoint else None
+    tracing.configure(exporter, settings.otel_traces_sampler_arg)
     uvicorn.run(
         Traced(create_app(settings)),
         host=settings.host,

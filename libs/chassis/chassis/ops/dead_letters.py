@@ -13,8 +13,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, or_, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import inbox, incoming, outbox, tables
+from chassis import inbox, outbox, tables
 from chassis.errors import NotFound
+from chassis.messaging import incoming
 from chassis.ops import audit
 from chassis.ops.tables import dead_letters
 

@@ -15,11 +15,11 @@ from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError
 from sqlalchemy.dialects.postgresql import insert
 
-from chassis import incoming
 from chassis.context import trace_id_of
 from chassis.db import Database
 from chassis.errors import Unavailable
 from chassis.ids import new_id
+from chassis.messaging import incoming
 from chassis.ops.tables import dead_letters
 from contracts.envelope import BadEnvelope, Envelope
 

@@ -14,7 +14,8 @@ from aio_pika.abc import AbstractIncomingMessage
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import inbox, incoming, outbox, tables
+from chassis import inbox, outbox, tables
+from chassis.messaging import incoming
 from chassis.ops import audit, event_log
 from chassis.ops.dead_letters import REOPEN, WORK_KEY
 from chassis.ops.event_log import EventLog, Start, offset_of

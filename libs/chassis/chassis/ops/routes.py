@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from chassis.auth import require_permission
 from chassis.db import Database, Tx
 from chassis.errors import Invalid
+from chassis.messaging.relay import Relay
 from chassis.ops import audit, dead_letters, event_log, fetching, replay, status
 from chassis.ops.audit import AuditView
 from chassis.ops.dead_letters import Filter
@@ -29,7 +30,6 @@ from chassis.ops.views import (
     UnparkedView,
 )
 from chassis.pages import Page, Paged
-from chassis.relay import Relay
 from chassis.wire import SafeText
 from contracts.envelope import Envelope
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-MAKE_RESET = """
+CREATE_RESET = """
 do $$
 declare name text; body text := '';
 begin
@@ -41,7 +41,7 @@ select (select count(*) || '/' || coalesce(max(oid::int8), 0) from pg_class),
        (select count(*) || '/' || coalesce(max(oid::int8), 0) from pg_attrdef)
 """
 # Whatever a test left running must not hold a lock on what is emptied.
-ALONE = """
+END_OTHER_SESSIONS = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid()
 """
@@ -59,7 +59,7 @@ class TestDatabase:
     async def prepare(self) -> None:
         """Learn what the migrations left in it, so that it can be brought back to that."""
         async with self._connected() as connection:
-            await connection.execute(MAKE_RESET)
+            await connection.execute(CREATE_RESET)
             self.schema = tuple(await connection.fetchrow(SCHEMA))
 
     async def reset(self) -> bool:
@@ -67,7 +67,7 @@ class TestDatabase:
         async with self._connected() as connection:
             if tuple(await connection.fetchrow(SCHEMA)) != self.schema:
                 return False
-            await connection.execute(ALONE)
+            await connection.execute(END_OTHER_SESSIONS)
             try:
                 await connection.execute(RESET)
             except asyncpg.PostgresError:
@@ -83,5 +83,5 @@ class TestDatabase:
             await connection.close()
 
 
-FREE: dict[str, list[TestDatabase]] = {}
+AVAILABLE: dict[str, list[TestDatabase]] = {}
 """The clean databases of this process, by the name of their template."""

@@ -5,8 +5,8 @@ from typing import Any
 from sample.service import service
 
 from chassis.ids import new_id
-from chassis.scratch import FREE
 from chassis.testing import running_service
+from chassis.testing_databases import AVAILABLE
 
 
 async def rows(template: str, *statements: str) -> list[Any]:
@@ -29,4 +29,4 @@ async def test_a_test_that_changed_the_schema_loses_its_database(template: str) 
     (first,) = await rows(template, "select current_database()")
     (second,) = await rows(template, "select current_database()")
     assert first == second
-    assert len({scratch.name for scratch in FREE[template]}) == len(FREE[template])
+    assert len({scratch.name for scratch in AVAILABLE[template]}) == len(AVAILABLE[template])

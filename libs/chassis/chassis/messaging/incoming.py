@@ -1,16 +1,17 @@
 """Reading what the broker delivers: decode it, check its sender, or say why it is set aside."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from aio_pika.abc import AbstractIncomingMessage
 from pydantic import ValidationError
 
 from chassis import logs
-from chassis.bus import Bus, Delivery
 from chassis.ids import utcnow
 from contracts import registry
 from contracts.envelope import PREFIX, BadEnvelope, Envelope
-from contracts.message import Command
+from contracts.message import Command, Message
 
 ATTEMPTS = "x-attempts"
 SENDER = "x-sender"
@@ -20,6 +21,19 @@ ERROR = "x-error"
 ERROR_DETAIL = "x-error-detail"
 DETAIL_LENGTH = 500
 NOTES = ("x-death", "x-delivery-count", "x-first-death", "x-last-death")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it arrived, decoded, with its envelope."""
+
+    message: Message
+    envelope: Envelope
+
+    @property
+    def key(self) -> str:
+        """The routing key of its message."""
+        return self.message.routing_key()
 
 
 class Undeliverable(Exception):
@@ -45,19 +59,24 @@ def name_of(message: AbstractIncomingMessage) -> str:
     return kind.routing_key() if kind is not None else "unknown"
 
 
-def read(message: AbstractIncomingMessage, bus: Bus) -> Delivery:  # type: ignore[type-arg]
-    """Decode a message; raises Undeliverable when it cannot be, or comes from the wrong sender."""
+def decode(
+    message: AbstractIncomingMessage, service: str, handled: Collection[type[Message]]
+) -> Delivery:
+    """Decode a message for a service that handles these classes.
+
+    Raises Undeliverable when it cannot be decoded, or its sender may not send it.
+    """
     try:
         envelope = Envelope.of(message.headers)
     except BadEnvelope as error:
         raise Undeliverable(f"bad envelope: {error}") from None
     kind = registry.find(envelope.type)
-    if kind is None or kind not in bus.handled:
-        raise Undeliverable(f"{bus.service} handles no message of type {envelope.type}")
-    sender = sender_of(message, bus.service)
+    if kind is None or kind not in handled:
+        raise Undeliverable(f"{service} handles no message of type {envelope.type}")
+    sender = sender_of(message, service)
     allowed = kind.senders if issubclass(kind, Command) else (kind.owner(),)
     if sender not in allowed:
-        raise Undeliverable(f"{sender or 'nobody'} may not send {envelope.type}")
+        raise Undeliverable(f"{sender or 'an unnamed sender'} may not send {envelope.type}")
     try:
         decoded = kind.decode(message.body)
     except ValidationError as error:

@@ -28,7 +28,7 @@ from chassis.broker import Broker, translate_errors
 from chassis.crashpoints import Point, reached
 from chassis.db import Database
 from chassis.instrumentation import Sending
-from chassis.linger import AdaptiveLinger
+from chassis.messaging.linger import AdaptiveLinger
 
 log = structlog.get_logger()
 

@@ -16,17 +16,17 @@ from uuid import UUID
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
-from chassis import clock, inbox, incoming, metrics
-from chassis.backoff import DatabaseUnavailable, with_backoff
+from chassis import clock, inbox, metrics
 from chassis.broker import Broker, BrokerLost
-from chassis.bus import Bus, Delivery
+from chassis.bus import Bus
 from chassis.db import Database
-from chassis.incoming import Undeliverable
-from chassis.lanes import Lanes
-from chassis.linger import AdaptiveLinger
-from chassis.retries import Retries
-from chassis.starts import MOST, NeverEnded, Starts
-from chassis.subscription import Subscription, SubscriptionEnded, subscribe
+from chassis.messaging import incoming
+from chassis.messaging.handling_starts import MOST, NeverEnded, Starts
+from chassis.messaging.incoming import Delivery, Undeliverable
+from chassis.messaging.lanes import Lanes
+from chassis.messaging.linger import AdaptiveLinger
+from chassis.messaging.retries import DatabaseUnavailable, Retries, with_backoff
+from chassis.messaging.subscription import Subscription, SubscriptionEnded, subscribe
 
 log = structlog.get_logger()
 
@@ -211,7 +211,7 @@ class Consumer:
             await subscription.acknowledge([arrival.raw for arrival in together])
 
     async def _read(self, raw: AbstractIncomingMessage) -> Delivery:
-        delivery = incoming.read(raw, self.bus)
+        delivery = incoming.decode(raw, self.bus.service, self.bus.handled)
         if self._is_too_old(delivery):
             # An operator may have let older ones in since this was last asked.
             await with_backoff(self._forget_old)

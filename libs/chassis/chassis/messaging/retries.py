@@ -1,19 +1,23 @@
-"""Sending what could not be handled to its next retry tier, or to the dead letters."""
+"""Failed handling: waiting for the database, the next retry tier, or the dead letters."""
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ParamSpec, TypeVar
 
 import aio_pika
 import aiormq
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
-from chassis import incoming, metrics
+from chassis import metrics
 from chassis.broker import Broker, translate_errors
-from chassis.driver_errors import ErrorKind, classify
+from chassis.driver_errors import ErrorKind, classify, is_outage
 from chassis.errors import Unavailable
 from chassis.http import Unreachable
-from chassis.incoming import Undeliverable
-from chassis.starts import NeverEnded
+from chassis.messaging import incoming
+from chassis.messaging.handling_starts import NeverEnded
+from chassis.messaging.incoming import Undeliverable
 
 log = structlog.get_logger()
 
@@ -21,6 +25,37 @@ PUBLISH_TIMEOUT = 5.0
 FINAL = (Undeliverable, NeverEnded)
 UNAVAILABLE = (Unreachable, Unavailable)
 WARNING, ERROR = 30, 40
+# Seconds for which the consumer holds messages while the database is unavailable.
+OUTAGE_TIMEOUT = 3.0
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 1.0
+
+P = ParamSpec("P")
+Outcome = TypeVar("Outcome")
+
+
+class DatabaseUnavailable(Exception):
+    """The database was unavailable for longer than the consumer holds messages."""
+
+
+async def with_backoff(
+    work: Callable[P, Awaitable[Outcome]], *args: P.args, **kwargs: P.kwargs
+) -> Outcome:
+    """Do the work, and repeat it while the database is unavailable.
+
+    Raises DatabaseUnavailable when the outage lasts, and whatever else the work raises.
+    """
+    began, pause = time.monotonic(), FIRST_PAUSE
+    while True:
+        try:
+            return await work(*args, **kwargs)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            if time.monotonic() - began > OUTAGE_TIMEOUT:
+                raise DatabaseUnavailable(repr(error)[:200]) from error
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
 
 
 class Retries:

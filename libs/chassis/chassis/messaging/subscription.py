@@ -18,7 +18,7 @@ from chassis.broker import (
     holds_queue,
     translate_errors,
 )
-from chassis.linger import AdaptiveLinger
+from chassis.messaging.linger import AdaptiveLinger
 
 log = structlog.get_logger()
 

@@ -1,0 +1,1 @@
+"""The message path: the relay sends, the consumer receives; services use `bus` and `outbox`."""
