@@ -1,4 +1,4 @@
-"""The cart service on a database of its own, with neighbours played by an answering function."""
+"""The cart service on a database of its own, with fake peers."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ import pytest_asyncio
 from cart.main import service
 from chassis.testing import running_service, template_of
 
-from .shop import Neighbours, Shop
+from .shop import FakePeers, Shop
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def template() -> str:
 
 @pytest_asyncio.fixture
 async def shop(template: str) -> AsyncIterator[Shop]:
-    neighbours = Neighbours()
-    peers = {f"{name}_url": f"http://{name}" for name in ("promotions", "shipping", "orders")}
-    async for harness in running_service(service, template, answers=neighbours.answer, **peers):
-        yield Shop(harness, neighbours)
+    peers = FakePeers()
+    urls = {f"{name}_url": f"http://{name}" for name in ("promotions", "shipping", "orders")}
+    async for harness in running_service(service, template, answers=peers.answer, **urls):
+        yield Shop(harness, peers)

@@ -1,4 +1,4 @@
-"""A shop to try carts in: things on sale, carts and their holders, and the neighbours a cart asks."""
+"""Fixtures: variants on sale, carts with their owners, and the peers that a cart calls."""
 
 import json
 from typing import Any
@@ -23,12 +23,12 @@ ADDRESS = {
 METHOD = UUID(int=7)
 
 
-class Neighbours:
-    """Shipping, promotions and orders as the cart meets them; what they were asked is kept."""
+class FakePeers:
+    """Shipping, promotions and orders as the cart calls them; records the requests."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, Any]] = []
-        self.away: set[str] = set()
+        self.requests: list[tuple[str, Any]] = []
+        self.unavailable: set[str] = set()
         self.methods = [
             {
                 "id": str(METHOD),
@@ -44,12 +44,12 @@ class Neighbours:
         self.orders: dict[str, str] = {}
 
     def count(self, path: str) -> int:
-        return sum(1 for asked, _ in self.asked if asked.endswith(path))
+        return sum(1 for sent_to, _ in self.requests if sent_to.endswith(path))
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content) if request.content else None
-        self.asked.append((request.url.path, body))
-        if request.url.host in self.away:
+        self.requests.append((request.url.path, body))
+        if request.url.host in self.unavailable:
             return httpx.Response(503, json={})
         if request.url.path == "/internal/rates":
             return httpx.Response(200, json={"methods": self.methods})
@@ -57,8 +57,8 @@ class Neighbours:
             if self.refusal is not None:
                 status, code = self.refusal
                 return httpx.Response(status, json={"code": code, "detail": "No."})
-            told = {"coupon_id": str(UUID(int=9)), "code": body["code"], **self.coupon}
-            return httpx.Response(200, json=told)
+            quote = {"coupon_id": str(UUID(int=9)), "code": body["code"], **self.coupon}
+            return httpx.Response(200, json=quote)
         order = self.orders.get(request.url.path.rpartition("/")[2])
         if order in (None, "forbidden"):
             status, code = (404, "not_found") if order is None else (403, "forbidden")
@@ -67,15 +67,15 @@ class Neighbours:
 
 
 class Shop:
-    """A cart service one can shop in."""
+    """The cart service with its client and its fake peers."""
 
-    def __init__(self, harness: Harness[CartSettings], neighbours: Neighbours) -> None:
+    def __init__(self, harness: Harness[CartSettings], peers: FakePeers) -> None:
         self.harness = harness
-        self.neighbours = neighbours
+        self.peers = peers
         self.client = harness.client
 
     async def sells(self, *, price: int = 1000, stock: int = 50, **product: Any) -> UUID:
-        """Have catalog and inventory tell of a variant; returns its id."""
+        """Deliver a variant as catalog and inventory publish it; returns its id."""
         variant = ProductVariant(
             variant_id=new_id(),
             sku=f"SKU-{new_id().hex[-8:]}",
@@ -85,7 +85,7 @@ class Shop:
             lead_time_days=2,
         )
         category = product.pop("category_id", new_id())
-        told = ProductChanged(
+        product_changed = ProductChanged(
             product_id=new_id(),
             slug="shirt",
             name="Shirt",
@@ -94,7 +94,9 @@ class Shop:
             variants=[variant],
             **{"status": "active", "currency": "USD", **product},
         )
-        await self.harness.deliver(told, self.stock(variant.variant_id, told.product_id, stock))
+        await self.harness.deliver(
+            product_changed, self.stock(variant.variant_id, product_changed.product_id, stock)
+        )
         return variant.variant_id
 
     def stock(self, variant_id: UUID, product_id: UUID, available: int) -> StockChanged:
@@ -125,7 +127,7 @@ class Shop:
 
 
 class Cart:
-    """One cart with the right to use it."""
+    """One cart with its owner's headers."""
 
     def __init__(self, shop: Shop, body: dict[str, Any], headers: dict[str, str]) -> None:
         self.shop = shop
@@ -144,7 +146,7 @@ class Cart:
         return dict(answer.json())
 
     async def lock(self, order_id: UUID | None = None, **body: Any) -> Any:
-        """Lock as orders does, on behalf of the cart's holder."""
+        """Lock as orders does, on behalf of the cart's owner."""
         headers = {"Authorization": f"Bearer {service_token('orders')}"}
         if "X-Cart-Token" in self.headers:
             headers["X-Cart-Token"] = self.headers["X-Cart-Token"]

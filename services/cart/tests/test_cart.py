@@ -50,7 +50,7 @@ def add(cart: Cart, sold: Offer | None, quantity: int = 1, **customization: str)
     return cart.add(wanted, sold, new_id(), NOW)
 
 
-def test_adding_again_sums() -> None:
+def test_adding_a_variant_again_sums_the_quantities() -> None:
     cart, shirt = new_cart(), offer()
     add(cart, shirt, 2)
     assert add(cart, shirt, 3).quantity == 5
@@ -76,7 +76,9 @@ def test_another_customization_is_another_line() -> None:
         (offer(unit_price_amount=MAX_AMOUNT), rules.CartFull),
     ],
 )
-def test_what_cannot_be_sold_is_refused(sold: Offer | None, refusal: type[Exception]) -> None:
+def test_a_variant_that_cannot_be_sold_is_refused(
+    sold: Offer | None, refusal: type[Exception]
+) -> None:
     with pytest.raises(refusal):
         add(new_cart(), sold, 2)
 
@@ -131,7 +133,7 @@ def test_a_cart_is_sold_whole_or_not_at_all() -> None:
         ("abandoned", rules.CartExpired),
     ],
 )
-def test_a_closed_cart_says_why(status: str, refusal: type[Exception]) -> None:
+def test_a_closed_cart_is_refused_with_its_reason(status: str, refusal: type[Exception]) -> None:
     with pytest.raises(refusal):
         new_cart(status=status).ensure_active()
 
@@ -152,18 +154,18 @@ FIELDS = [
         {"x": "y"},
     ],
 )
-def test_a_customization_follows_the_product(given: dict[str, str]) -> None:
+def test_a_customization_outside_the_products_rules_is_refused(given: dict[str, str]) -> None:
     with pytest.raises(CustomizationRefused):
         check_customization(offer(customization_fields=FIELDS), given)
 
 
-def test_a_good_customization_passes() -> None:
+def test_a_customization_within_the_rules_is_accepted() -> None:
     sold = offer(customization_fields=FIELDS)
     check_customization(sold, {"engraving": "Ada", "size": "4.5"})
     check_customization(offer(), {})
 
 
-def test_the_discount_price_holds_inside_its_window() -> None:
+def test_the_discount_price_applies_inside_its_window() -> None:
     later, earlier = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
     assert effective_price(100, None, None, None, NOW) == 100
     assert effective_price(100, 80, None, None, NOW) == 80

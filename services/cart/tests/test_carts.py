@@ -1,4 +1,4 @@
-"""Filling a cart over HTTP: who may, what it shows, what it refuses."""
+"""Carts over HTTP: access, contents, refusals."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from contracts.catalog import CustomizationField
 from .shop import ADDRESS, METHOD, READY, Shop
 
 
-def test_the_models_are_what_the_migrations_make(template: str) -> None:
+def test_the_models_match_the_migrations(template: str) -> None:
     assert model_differences(service, template) == []
 
 
@@ -31,7 +31,7 @@ async def test_a_guest_fills_a_cart(shop: Shop) -> None:
     assert "cart_token" not in view
 
 
-async def test_the_token_is_kept_only_as_a_hash(shop: Shop) -> None:
+async def test_the_token_is_stored_only_as_a_hash(shop: Shop) -> None:
     cart = await shop.guest_cart()
     [(row,)] = await shop.harness.sql("select carts::text from carts")
     assert cart.headers["X-Cart-Token"] not in row
@@ -59,7 +59,7 @@ async def test_a_changed_price_is_shown_until_the_customer_accepts_it(shop: Shop
     assert (await cart.read())["items"][0]["price_change"] is None
 
 
-async def test_a_line_no_longer_sold_stays_and_blocks(shop: Shop) -> None:
+async def test_a_line_no_longer_for_sale_stays_and_blocks_checkout(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 2))
     await shop.harness.sql("update product_snapshots set status = 'inactive'")
     view = await cart.read()
@@ -78,7 +78,7 @@ async def test_a_signed_in_customer_has_one_active_cart(shop: Shop) -> None:
     assert first.body["cart_token"] is None
 
 
-async def test_twenty_tabs_make_one_cart(shop: Shop) -> None:
+async def test_twenty_concurrent_creations_make_one_cart(shop: Shop) -> None:
     headers = {"Authorization": f"Bearer {access_token()}"}
     answers = await asyncio.gather(
         *(shop.client.post("/v1/carts", json={}, headers=headers) for _ in range(20))
@@ -96,7 +96,7 @@ async def test_many_additions_at_once_are_all_counted(shop: Shop) -> None:
     assert (await cart.read())["items"][0]["quantity"] == 20
 
 
-async def test_nobody_reaches_the_cart_of_another(shop: Shop) -> None:
+async def test_a_cart_is_hidden_from_other_callers(shop: Shop) -> None:
     mine = await shop.guest_cart((await shop.sells(), 1))
     other = await shop.guest_cart()
     for headers, status in (
@@ -122,7 +122,7 @@ async def test_nobody_reaches_the_cart_of_another(shop: Shop) -> None:
     assert answer.status_code == 401
 
 
-async def test_an_item_is_reached_through_its_own_cart_alone(shop: Shop) -> None:
+async def test_an_item_is_reached_only_through_its_own_cart(shop: Shop) -> None:
     mine = await shop.guest_cart((await shop.sells(), 1))
     other = await shop.guest_cart()
     answer = await other.request("DELETE", f"/items/{mine.body['items'][0]['id']}")
@@ -155,7 +155,7 @@ async def test_a_stale_version_is_refused_when_one_is_named(shop: Shop) -> None:
     assert (await cart.request("PATCH", "", change)).status_code == 200
 
 
-async def test_a_required_customization_is_asked_for(shop: Shop) -> None:
+async def test_a_missing_required_customization_is_refused(shop: Shop) -> None:
     ring = await shop.sells(
         customization_fields=[
             CustomizationField(name="engraving", type="text", required=True, max_length=10)
@@ -199,7 +199,7 @@ async def test_a_bad_item_is_refused(shop: Shop) -> None:
 BAD_CARTS = [
     {"currency": "usd"},
     {"currency": 1},
-    {"email": "nobody"},
+    {"email": "ada"},
     {"email": "a@b.c" + "d" * 300},
     {"email": "a\x00@example.com"},
     {"items": [{"variant_id": str(METHOD), "quantity": 1}] * 101},

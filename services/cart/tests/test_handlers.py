@@ -51,7 +51,7 @@ async def offered(shop: Shop, variant: UUID) -> tuple[str, int, bool]:
     return tuple(row)
 
 
-async def test_newer_products_are_kept_and_older_ones_ignored(shop: Shop) -> None:
+async def test_newer_products_are_stored_and_older_ones_ignored(shop: Shop) -> None:
     known, variant = new_id(), new_id()
     await shop.harness.deliver(product(known, 2, variant))
     await shop.harness.deliver(product(known, 1, variant))
@@ -60,7 +60,7 @@ async def test_newer_products_are_kept_and_older_ones_ignored(shop: Shop) -> Non
     assert await offered(shop, variant) == ("Shirt 4", 1004, True)
 
 
-async def test_a_variant_no_longer_listed_is_unavailable_for_good(shop: Shop) -> None:
+async def test_a_variant_no_longer_listed_becomes_unavailable(shop: Shop) -> None:
     known, first, second = new_id(), new_id(), new_id()
     await shop.harness.deliver(product(known, 1, first, second))
     await shop.harness.deliver(product(known, 3, second))
@@ -71,14 +71,14 @@ async def test_a_variant_no_longer_listed_is_unavailable_for_good(shop: Shop) ->
     assert (await offered(shop, first))[2] is True
 
 
-async def test_one_batch_keeps_many_products(shop: Shop) -> None:
+async def test_one_batch_stores_many_products(shop: Shop) -> None:
     products = {new_id(): (new_id(), new_id()) for _ in range(10)}
     await shop.harness.deliver(*(product(known, 1, *pair) for known, pair in products.items()))
     [(count,)] = await shop.harness.sql("select count(*) from variant_snapshots")
     assert count == 20
 
 
-async def test_stock_is_kept_by_its_newest_number_even_before_the_product(shop: Shop) -> None:
+async def test_the_newest_stock_is_stored_even_before_its_product(shop: Shop) -> None:
     known, variant = new_id(), new_id()
     await shop.harness.deliver(
         shop.stock(variant, known, 7).with_sequence(2),
@@ -92,7 +92,7 @@ async def test_stock_is_kept_by_its_newest_number_even_before_the_product(shop: 
     assert refused.json()["code"] == "insufficient_stock"
 
 
-async def test_a_confirmed_order_closes_its_cart(shop: Shop) -> None:
+async def test_a_confirmed_order_converts_its_cart(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 1))
     order = new_id()
     await cart.lock(order, **READY)
@@ -121,7 +121,9 @@ async def test_a_confirmed_order_closes_its_cart(shop: Shop) -> None:
     assert (await cart.read())["status"] == "converted"
 
 
-async def test_a_snapshot_fills_an_empty_copy_and_never_undoes_what_is_newer(shop: Shop) -> None:
+async def test_a_snapshot_fills_an_empty_copy_and_never_overwrites_a_newer_state(
+    shop: Shop,
+) -> None:
     known, variant = new_id(), new_id()
     new = ProductSnapshot(**product(known, 3, variant).model_dump())
     await shop.harness.deliver(new.addressed_to("svc.cart", 3))
@@ -132,7 +134,7 @@ async def test_a_snapshot_fills_an_empty_copy_and_never_undoes_what_is_newer(sho
     assert await offered(shop, variant) == ("Shirt 5", 1005, True)
 
 
-async def test_an_empty_copy_is_request_for_and_a_full_one_is_not(shop: Shop) -> None:
+async def test_snapshots_are_requested_for_an_empty_copy_only(shop: Shop) -> None:
     (products,) = [each for each in service.sweeps if each.name == "bootstrap of products"]
     await shop.harness.sql("delete from variant_snapshots")
     await shop.harness.sql("delete from product_snapshots")
@@ -145,7 +147,7 @@ async def test_an_empty_copy_is_request_for_and_a_full_one_is_not(shop: Shop) ->
     assert await shop.harness.published(RequestProductSnapshots) == []
 
 
-async def test_a_bought_cart_stays_closed_in_whatever_order_the_end_is_received(
+async def test_a_converted_cart_stays_closed_in_any_order_of_events(
     shop: Shop,
 ) -> None:
     for is_late in (False, True):

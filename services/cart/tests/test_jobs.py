@@ -39,30 +39,30 @@ async def test_an_old_lock_follows_its_order(shop: Shop) -> None:
         order = new_id()
         carts[status] = await locked(shop, order)
         if status is not None:
-            shop.neighbours.orders[str(order)] = status
+            shop.peers.orders[str(order)] = status
     assert await check(shop) == len(fates)
     for status, cart in carts.items():
         assert (await cart.read())["status"] == fates[status], status
     assert await check(shop) == 0
 
 
-async def test_a_young_lock_is_left_alone(shop: Shop) -> None:
+async def test_a_recent_lock_is_left_alone(shop: Shop) -> None:
     cart = await locked(shop, new_id(), "1 minute")
     assert await check(shop) == 0
     assert (await cart.read())["status"] == "locked"
 
 
-async def test_nothing_is_decided_while_orders_is_away(shop: Shop) -> None:
+async def test_no_lock_is_settled_while_orders_is_unavailable(shop: Shop) -> None:
     cart = await locked(shop, new_id())
-    shop.neighbours.away = {"orders"}
+    shop.peers.unavailable = {"orders"}
     assert await check(shop) == 0
     assert (await cart.read())["status"] == "locked"
 
 
-async def test_a_lock_that_orders_refuses_to_judge_leaves_the_others(shop: Shop) -> None:
+async def test_a_refusal_by_orders_leaves_the_other_locks_unaffected(shop: Shop) -> None:
     refused, over = new_id(), new_id()
     first, second = await locked(shop, refused, "2 hours"), await locked(shop, over)
-    shop.neighbours.orders |= {str(refused): "forbidden", str(over): "cancelled"}
+    shop.peers.orders |= {str(refused): "forbidden", str(over): "cancelled"}
     await shop.harness.sql(
         "update carts set lock_checked_at = lock_checked_at - interval '1 h' where order_id = :id",
         id=refused,
@@ -72,7 +72,7 @@ async def test_a_lock_that_orders_refuses_to_judge_leaves_the_others(shop: Shop)
     assert (await second.read())["status"] == "active"
 
 
-async def test_a_forgotten_cart_is_given_up(shop: Shop) -> None:
+async def test_a_cart_at_rest_is_abandoned(shop: Shop) -> None:
     forgotten, customer = await shop.guest_cart(), new_id()
     own = await shop.customer_cart(customer=customer)
     await shop.harness.sql("update carts set last_activity_at = now() - interval '31 days'")

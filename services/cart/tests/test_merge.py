@@ -1,4 +1,4 @@
-"""Two carts become one: a guest's at login, a cancelled order's when a newer one has begun."""
+"""Merging carts: a guest's at login, a cancelled order's into a newer one."""
 
 import asyncio
 from datetime import timedelta
@@ -63,7 +63,7 @@ async def test_a_customer_without_a_cart_gets_one_by_merging(shop: Shop) -> None
     assert (await shop.client.get("/v1/carts/current", headers=headers)).json()["id"] == view["id"]
 
 
-async def test_merged_lines_show_that_their_price_moved(shop: Shop) -> None:
+async def test_merged_lines_show_their_price_change(shop: Shop) -> None:
     guest = await shop.guest_cart((await shop.sells(price=1000), 1))
     await shop.harness.sql("update variant_snapshots set price_amount = 900")
     [line] = (await merge(shop, guest, new_id())).json()["items"]
@@ -71,7 +71,7 @@ async def test_merged_lines_show_that_their_price_moved(shop: Shop) -> None:
     assert line["price_change"]["previous"]["amount"] == 1000
 
 
-async def test_many_merges_at_once_count_once(shop: Shop) -> None:
+async def test_ten_concurrent_merges_merge_once(shop: Shop) -> None:
     customer = new_id()
     guest = await shop.guest_cart((await shop.sells(), 2))
     answers = await asyncio.gather(*(merge(shop, guest, customer) for _ in range(10)))
@@ -95,7 +95,7 @@ async def test_only_the_holder_of_the_token_merges(shop: Shop) -> None:
     assert (await merge(shop, guest, new_id())).status_code == 410
 
 
-async def test_a_cart_being_paid_for_is_not_merged(shop: Shop) -> None:
+async def test_a_locked_cart_is_not_merged(shop: Shop) -> None:
     guest = await shop.guest_cart((await shop.sells(), 2))
     await guest.lock(**READY)
     answer = await merge(shop, guest, new_id())
@@ -110,7 +110,7 @@ async def test_currencies_are_never_mixed(shop: Shop) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "currency_mismatch")
 
 
-async def test_a_cancelled_order_gives_its_cart_back(shop: Shop) -> None:
+async def test_a_cancelled_order_unlocks_its_cart(shop: Shop) -> None:
     customer, order = new_id(), new_id()
     cart = await shop.customer_cart((await shop.sells(), 2), customer=customer)
     await cart.lock(order, **READY)
@@ -122,7 +122,7 @@ async def test_a_cancelled_order_gives_its_cart_back(shop: Shop) -> None:
     assert (await cart.lock(new_id())).status_code == 200
 
 
-async def test_a_cancelled_orders_cart_goes_into_the_newer_one(shop: Shop) -> None:
+async def test_a_cancelled_orders_cart_is_merged_into_a_newer_one(shop: Shop) -> None:
     shirt, hat = await shop.sells(), await shop.sells()
     customer, order = new_id(), new_id()
     old = await shop.customer_cart((shirt, 2), customer=customer)
@@ -151,7 +151,7 @@ async def test_two_cancelled_carts_of_one_customer_become_one(shop: Shop) -> Non
     assert (await carts[0].read())["status"] == "abandoned"
 
 
-async def test_an_older_orders_end_does_not_open_a_later_lock(shop: Shop) -> None:
+async def test_an_earlier_orders_cancellation_leaves_a_later_lock(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 2))
     first, second = new_id(), new_id()
     await cart.lock(first, **READY)
@@ -161,20 +161,20 @@ async def test_an_older_orders_end_does_not_open_a_later_lock(shop: Shop) -> Non
     assert (await cart.read())["status"] == "locked"
 
 
-async def test_a_cart_begun_at_the_very_moment_takes_the_old_one_in(shop: Shop) -> None:
+async def test_an_unlocked_cart_is_merged_into_one_created_concurrently(shop: Shop) -> None:
     customer, order, new = new_id(), new_id(), new_id()
     old = await shop.customer_cart((await shop.sells(), 2), customer=customer)
     await old.lock(order, **READY)
     async with shop.harness.transaction() as tx:
         await store.lock_or_create_current(tx, new, customer, "USD")
-        giving_back = asyncio.create_task(old.unlock(order))
+        unlocking = asyncio.create_task(old.unlock(order))
         async with asyncio.timeout(10):
             while not await shop.harness.sql(  # noqa: ASYNC110  (the condition is in the database)
                 "select 1 from pg_stat_activity where datname = current_database() "
                 "and wait_event_type = 'Lock'"
             ):
                 await asyncio.sleep(0.01)
-    assert (await giving_back).status_code == 204
+    assert (await unlocking).status_code == 204
     assert (await old.read())["status"] == "abandoned"
     current = await shop.client.get("/v1/carts/current", headers=old.headers)
     assert current.json()["id"] == str(new)

@@ -1,4 +1,4 @@
-"""Carts go along with a customer who is another now; those a stranger may have left are deleted."""
+"""Carts of merged customers move; those of reclaimed accounts are deleted."""
 
 from uuid import UUID
 
@@ -20,7 +20,7 @@ async def carts(shop: Shop) -> list[tuple[UUID | None, str]]:
     return [(row.customer_id, row.status) for row in rows]
 
 
-async def test_a_reclaimed_customer_leaves_no_cart_behind(shop: Shop) -> None:
+async def test_the_carts_of_a_reclaimed_customer_are_deleted(shop: Shop) -> None:
     shirt = await shop.sells()
     before, after, stranger = new_id(), new_id(), new_id()
     await shop.customer_cart((shirt, 1), customer=stranger)
@@ -49,7 +49,7 @@ async def test_a_reclaimed_customer_leaves_no_cart_behind(shop: Shop) -> None:
     assert [item.quantity for item in items] == [1]
 
 
-async def test_carts_go_along_with_a_customer_who_was_another(shop: Shop) -> None:
+async def test_carts_move_with_a_merged_customer(shop: Shop) -> None:
     shirt = await shop.sells()
     before, after = new_id(), new_id()
     cart = await shop.customer_cart((shirt, 2), customer=before)
@@ -60,7 +60,7 @@ async def test_carts_go_along_with_a_customer_who_was_another(shop: Shop) -> Non
     assert mine["id"] == cart.id
 
 
-async def test_of_two_open_carts_the_older_is_merged(shop: Shop) -> None:
+async def test_the_older_of_two_open_carts_is_merged(shop: Shop) -> None:
     shirt, hat = await shop.sells(), await shop.sells()
     before, after = new_id(), new_id()
     await shop.customer_cart((shirt, 2), customer=before)

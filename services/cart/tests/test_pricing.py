@@ -1,4 +1,4 @@
-"""Prices: whatever is in a cart, its parts add up."""
+"""Prices: the parts of every cart sum to its total."""
 
 from uuid import UUID
 
@@ -24,14 +24,15 @@ rates = st.integers(min_value=0, max_value=10_000)
 
 
 @given(weights, st.integers(min_value=0, max_value=10_000))
-def test_a_discount_is_spread_without_a_rest(parts: list[int], share: int) -> None:
+def test_a_discount_is_spread_without_a_remainder(parts: list[int], share: int) -> None:
     amount = sum(parts) * share // 10_000
-    spreaded = spread(amount, parts)
-    assert sum(spreaded) == amount
-    assert all(0 <= part <= weight for part, weight in zip(spreaded, parts, strict=True))
+    parts_of_discount = spread(amount, parts)
+    assert sum(parts_of_discount) == amount
+    assert all(0 <= part <= weight for part, weight in zip(parts_of_discount, parts, strict=True))
     exact = [amount * weight / (sum(parts) or 1) for weight in parts]
     assert all(
-        abs(part - share) <= 1 + share * 1e-9 for part, share in zip(spreaded, exact, strict=True)
+        abs(part - share) <= 1 + share * 1e-9
+        for part, share in zip(parts_of_discount, exact, strict=True)
     )
 
 
@@ -64,18 +65,18 @@ def test_the_parts_always_sum_to_the_total(
     ("numerator", "denominator", "expected"),
     [(5, 10, 0), (15, 10, 2), (25, 10, 2), (26, 10, 3), (24, 10, 2), (0, 3, 0), (2, 3, 1)],
 )
-def test_a_half_goes_to_the_even_neighbour(numerator: int, denominator: int, expected: int) -> None:
+def test_a_tie_rounds_to_the_even_number(numerator: int, denominator: int, expected: int) -> None:
     assert half_even(numerator, denominator) == expected
 
 
-def test_tax_is_added_to_a_price_or_found_inside_it() -> None:
+def test_tax_is_added_to_a_price_or_included_in_it() -> None:
     assert tax_in(10_000, 1900, included=False) == 1900
     assert tax_in(11_900, 1900, included=True) == 1900
     assert tax_in(1050, 1000, included=False) == 105
     assert tax_in(25, 1000, included=False) == 2
 
 
-def test_the_largest_remainder_gets_the_odd_unit() -> None:
+def test_the_largest_remainder_gets_the_extra_unit() -> None:
     assert spread(100, [1, 1, 1]) == [34, 33, 33]
     assert spread(10, [999, 1]) == [10, 0]
     assert spread(0, [3, 4]) == [0, 0]
@@ -95,7 +96,7 @@ def rate(
     )
 
 
-def test_the_nearest_rate_holds() -> None:
+def test_the_most_specific_rate_applies() -> None:
     book, media = new_id(), new_id()
     table = TaxTable(
         [

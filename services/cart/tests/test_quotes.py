@@ -1,4 +1,4 @@
-"""What neighbours say about a cart: shipping methods and coupons, and what happens without them."""
+"""Shipping rates and coupons from peers, and carts while a peer is unavailable."""
 
 import hashlib
 
@@ -7,7 +7,7 @@ from chassis.ids import new_id
 from .shop import ADDRESS, METHOD, READY, Shop
 
 
-async def test_shipping_methods_are_those_of_the_address(shop: Shop) -> None:
+async def test_shipping_methods_depend_on_the_address(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(price=1000), 2))
     answer = await cart.request("GET", "/shipping-methods")
     assert (answer.status_code, answer.json()["code"]) == (422, "address_missing")
@@ -23,7 +23,7 @@ async def test_shipping_methods_are_those_of_the_address(shop: Shop) -> None:
             }
         ]
     }
-    assert shop.neighbours.asked[-1] == (
+    assert shop.peers.requests[-1] == (
         "/internal/rates",
         {
             "country": "US",
@@ -36,8 +36,8 @@ async def test_shipping_methods_are_those_of_the_address(shop: Shop) -> None:
     )
 
 
-async def test_a_cart_is_shown_while_shipping_is_away(shop: Shop) -> None:
-    shop.neighbours.away = {"shipping"}
+async def test_a_cart_is_shown_while_shipping_is_unavailable(shop: Shop) -> None:
+    shop.peers.unavailable = {"shipping"}
     cart = await shop.guest_cart((await shop.sells(price=1000), 1))
     view = (await cart.request("PATCH", "", READY)).json()
     assert view["problems"] == ["pricing_unavailable"]
@@ -47,17 +47,17 @@ async def test_a_cart_is_shown_while_shipping_is_away(shop: Shop) -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, "pricing_unavailable")
 
 
-async def test_a_method_that_is_not_offered_is_named(shop: Shop) -> None:
+async def test_a_method_that_is_not_offered_is_a_problem_of_the_cart(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 1))
     view = (await cart.request("PATCH", "", {**READY, "shipping_method_id": str(new_id())})).json()
     assert view["problems"] == ["shipping_method_unavailable"]
-    shop.neighbours.methods = []
+    shop.peers.methods = []
     moved = {**ADDRESS, "country": "NZ"}
     view = (await cart.request("PATCH", "", {"shipping_address": moved})).json()
     assert view["problems"] == ["no_shipping_zone"]
 
 
-async def test_a_coupon_is_asked_about_before_it_is_kept(shop: Shop) -> None:
+async def test_a_coupon_is_evaluated_before_it_is_stored(shop: Shop) -> None:
     category, above = new_id(), new_id()
     shirt = await shop.sells(price=1000, category_id=category, category_path=[above, category])
     cart = await shop.guest_cart((shirt, 2), email="Ada@Example.com")
@@ -69,38 +69,38 @@ async def test_a_coupon_is_asked_about_before_it_is_kept(shop: Shop) -> None:
         "problem": None,
     }
     assert view["discount"]["amount"] == 300
-    [(_, asked)] = shop.neighbours.asked
-    assert asked["redeemer"] == f"guest:{hashlib.sha256(b'ada@example.com').hexdigest()}"
-    assert asked["lines"][0]["category_ids"] == [str(category), str(above)]
-    assert asked["lines"][0]["amount"] == 2000
+    [(_, request)] = shop.peers.requests
+    assert request["redeemer"] == f"guest:{hashlib.sha256(b'ada@example.com').hexdigest()}"
+    assert request["lines"][0]["category_ids"] == [str(category), str(above)]
+    assert request["lines"][0]["amount"] == 2000
     assert (await cart.read())["discount"]["amount"] == 300
-    assert len(shop.neighbours.asked) == 1
+    assert len(shop.peers.requests) == 1
 
     view = (await cart.request("DELETE", "/coupon")).json()
     assert view["coupon"] is None
     assert view["discount"]["amount"] == 0
 
 
-async def test_a_coupon_is_refused_in_promotions_words(shop: Shop) -> None:
+async def test_a_coupon_is_refused_as_promotions_refuses_it(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(), 1))
     for refusal in (404, "coupon_unknown"), (409, "coupon_used_up"), (409, "currency_mismatch"):
-        shop.neighbours.refusal = refusal
+        shop.peers.refusal = refusal
         answer = await cart.request("PUT", "/coupon", {"code": "SAVE"})
         assert (answer.status_code, answer.json()["code"]) == refusal
     assert (await cart.read())["coupon"] is None
 
 
-async def test_a_misunderstanding_between_services_is_not_the_customers(shop: Shop) -> None:
-    shop.neighbours.refusal = (422, "invalid_request")
+async def test_an_error_between_services_is_not_shown_as_the_customers_fault(shop: Shop) -> None:
+    shop.peers.refusal = (422, "invalid_request")
     cart = await shop.guest_cart((await shop.sells(), 1))
     answer = await cart.request("PUT", "/coupon", {"code": "SAVE"})
     assert (answer.status_code, answer.json()["code"]) == (503, "pricing_unavailable")
 
 
-async def test_a_coupon_that_no_longer_fits_stays_and_says_so(shop: Shop) -> None:
+async def test_a_coupon_that_no_longer_applies_stays_with_its_problem(shop: Shop) -> None:
     cart = await shop.guest_cart((await shop.sells(price=1000), 2))
     await cart.request("PUT", "/coupon", {"code": "SAVE"})
-    shop.neighbours.refusal = (409, "coupon_minimum_not_reached")
+    shop.peers.refusal = (409, "coupon_minimum_not_reached")
     item = cart.body["items"][0]["id"]
     view = (await cart.request("PATCH", f"/items/{item}", {"quantity": 1})).json()
     assert view["coupon"]["problem"] == "coupon_minimum_not_reached"
@@ -110,7 +110,7 @@ async def test_a_coupon_that_no_longer_fits_stays_and_says_so(shop: Shop) -> Non
     assert again["coupon"] == view["coupon"]
 
 
-async def test_an_empty_cart_takes_no_coupon(shop: Shop) -> None:
+async def test_a_coupon_on_an_empty_cart_is_refused(shop: Shop) -> None:
     cart = await shop.guest_cart()
     answer = await cart.request("PUT", "/coupon", {"code": "SAVE"})
     assert (answer.status_code, answer.json()["code"]) == (409, "cart_empty")

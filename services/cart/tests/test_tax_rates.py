@@ -1,4 +1,4 @@
-"""Tax rates: kept by staff, applied to carts."""
+"""Tax rates: managed by staff, applied to carts."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ class Staff:
         )
 
 
-async def test_staff_keep_rates(shop: Shop) -> None:
+async def test_staff_create_change_and_delete_rates(shop: Shop) -> None:
     staff = Staff(shop)
     made = await staff.request("POST", "", STANDARD)
     assert made.status_code == 201, made.text
@@ -55,7 +55,7 @@ async def test_a_place_and_category_have_one_rate(shop: Shop) -> None:
     assert (await staff.request("POST", "", by_category)).status_code == 201
 
 
-async def test_the_custom_of_a_country_is_the_same_on_all_its_rates(shop: Shop) -> None:
+async def test_all_rates_of_a_country_include_the_tax_or_none(shop: Shop) -> None:
     staff = Staff(shop)
     await staff.request("POST", "", {**STANDARD, "country": "DE", "prices_include_tax": False})
     await staff.request("POST", "", STANDARD)
@@ -82,7 +82,7 @@ async def test_a_bad_rate_is_refused(shop: Shop) -> None:
         assert answer.status_code == 422, change
 
 
-async def test_rates_are_for_staff(shop: Shop) -> None:
+async def test_rates_require_a_permission(shop: Shop) -> None:
     for headers, status in (({}, 401), (shop.harness.signed_in(), 403)):
         answer = await shop.client.get("/v1/admin/tax-rates", headers=headers)
         assert answer.status_code == status
@@ -102,7 +102,7 @@ async def test_tax_is_added_where_prices_exclude_it(shop: Shop) -> None:
     assert locked["lines"][0]["total_amount"] == 2200
 
 
-async def test_tax_is_found_inside_where_prices_include_it(shop: Shop) -> None:
+async def test_tax_is_included_where_prices_include_it(shop: Shop) -> None:
     await Staff(shop).request(
         "POST", "", {**STANDARD, "rate_bps": 2500, "prices_include_tax": True}
     )

@@ -127,7 +127,7 @@ class RedemptionView(View):
 
     @classmethod
     def of(cls, redemption: Row[Any]) -> "RedemptionView":
-        """The view of a use that is or was held."""
+        """The view of a redemption's row."""
         return cls.model_validate(
             {
                 "order_id": redemption.order_id,

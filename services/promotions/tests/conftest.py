@@ -1,4 +1,4 @@
-"""Promotions on a database of its own, and coupons made by its own API."""
+"""Promotions on a database of its own, and coupons created through its API."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any

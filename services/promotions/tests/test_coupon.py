@@ -60,13 +60,13 @@ def test_a_coupon_is_refused_for_a_reason(
     assert limits.refusal(uses=uses, uses_by_redeemer=by_redeemer, today=DAY) == expected
 
 
-def test_a_day_begins_where_the_shop_is() -> None:
+def test_a_day_begins_in_the_shops_time_zone() -> None:
     late = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
     assert late.astimezone(zone_of("UTC")).date() == date(2026, 11, 20)
     assert late.astimezone(zone_of("Europe/Berlin")).date() == date(2026, 11, 21)
 
 
 @pytest.mark.parametrize("name", ["Mars/Base", "", "../etc/passwd", "/etc/localtime"])
-def test_what_is_no_time_zone_is_refused_at_start(name: str) -> None:
+def test_an_unknown_time_zone_is_refused_at_start(name: str) -> None:
     with pytest.raises(ValidationError, match="IANA time zone"):
         PromotionsSettings.model_validate({"shop_time_zone": name})

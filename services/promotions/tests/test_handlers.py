@@ -1,4 +1,4 @@
-"""Uses of coupons reserved, redeemed and given back at the word of orders."""
+"""Redemptions: reserved and released by commands, redeemed by a confirmed order."""
 
 import asyncio
 from datetime import timedelta
@@ -54,7 +54,7 @@ def confirmed(order_id: UUID, code: str | None = "TEA10") -> OrderConfirmed:
     )
 
 
-def test_the_migrations_make_what_the_models_say(template: str) -> None:
+def test_the_migrations_match_the_models(template: str) -> None:
     assert model_differences(service, template) == []
 
 
@@ -65,9 +65,9 @@ async def test_a_use_is_reserved_and_redeemed_with_the_order(
     command = redeem()
     await promotions.deliver(command)
 
-    [told] = await promotions.published(PromotionsRedeemed)
-    assert (str(told.coupon_id), told.code) == (coupon["id"], "TEA10")
-    assert (told.discount, told.sequence) == (command.discount, 1)
+    [answer] = await promotions.published(PromotionsRedeemed)
+    assert (str(answer.coupon_id), answer.code) == (coupon["id"], "TEA10")
+    assert (answer.discount, answer.sequence) == (command.discount, 1)
     assert await promotions.sql(STATES) == [("reserved", 1)]
 
     await promotions.deliver(confirmed(command.order_id), confirmed(new_id(), None))
@@ -75,7 +75,7 @@ async def test_a_use_is_reserved_and_redeemed_with_the_order(
     assert await promotions.sql(USES) == [(1,)]
 
 
-async def test_a_repeat_is_answered_as_before_and_uses_nothing_more(
+async def test_a_repeated_command_gets_the_same_answer_and_reserves_nothing(
     promotions: Harness[Any], make_coupon: MakeCoupon
 ) -> None:
     await make_coupon(max_uses=1)
@@ -84,9 +84,9 @@ async def test_a_repeat_is_answered_as_before_and_uses_nothing_more(
     await promotions.deliver(winner, loser)
     await promotions.deliver(loser, winner, winner)
 
-    told = await promotions.published()
+    answers = await promotions.published()
     by_order = {
-        order: [(type(each).__name__, each.sequence) for each in told if each.order_id == order]
+        order: [(type(each).__name__, each.sequence) for each in answers if each.order_id == order]
         for order in (winner.order_id, loser.order_id)
     }
     assert by_order[winner.order_id] == [("PromotionsRedeemed", n) for n in (1, 2, 3, 4)]
@@ -113,12 +113,12 @@ async def test_a_coupon_that_cannot_be_used_is_rejected(
 ) -> None:
     await make_coupon(**coupon)
     await promotions.deliver(redeem(**command))
-    [told] = await promotions.published(PromotionsRejected)
-    assert told.reason == reason
+    [answer] = await promotions.published(PromotionsRejected)
+    assert answer.reason == reason
     assert await promotions.sql(USES) == [(0,)]
 
 
-async def test_a_batch_takes_no_more_than_both_limits(
+async def test_a_batch_stays_within_both_limits(
     promotions: Harness[Any], make_coupon: MakeCoupon
 ) -> None:
     await make_coupon(max_uses=5, max_uses_per_customer=2)
@@ -126,8 +126,8 @@ async def test_a_batch_takes_no_more_than_both_limits(
     others = [redeem() for _ in range(4)]
     await promotions.deliver(*greedy, *others)
 
-    told = await promotions.published(PromotionsRejected)
-    assert [each.reason for each in told] == ["used_up_by_customer", "used_up"]
+    answers = await promotions.published(PromotionsRejected)
+    assert [each.reason for each in answers] == ["used_up_by_customer", "used_up"]
     assert len(await promotions.published(PromotionsRedeemed)) == 5
     await promotions.deliver(release(greedy[0].order_id))
     await promotions.deliver(redeem(redeemer="customer:greedy"))
@@ -136,11 +136,11 @@ async def test_a_batch_takes_no_more_than_both_limits(
     assert (await promotions.published(PromotionsRejected))[-1].reason == "used_up"
 
 
-async def test_one_use_is_had_by_one_of_fifty_orders_at_once(
+async def test_one_of_fifty_concurrent_orders_gets_the_last_use(
     promotions: Harness[Any], make_coupon: MakeCoupon
 ) -> None:
     await make_coupon(max_uses=1)
-    # Connections are opened first, or the first order would be through before the others begin.
+    # Connections are opened first, or the first order would finish before the others begin.
     await asyncio.gather(*(promotions.deliver(redeem(code="none")) for _ in range(50)))
     await promotions.clear_outbox()
     await asyncio.gather(*(promotions.deliver(redeem()) for _ in range(50)))
@@ -151,7 +151,7 @@ async def test_one_use_is_had_by_one_of_fifty_orders_at_once(
     assert await promotions.sql(USES) == [(1,)]
 
 
-async def test_one_customer_in_many_tabs_stays_within_the_limit(
+async def test_concurrent_orders_of_one_customer_stay_within_the_limit(
     promotions: Harness[Any], make_coupon: MakeCoupon
 ) -> None:
     await make_coupon(max_uses_per_customer=2)
@@ -161,7 +161,7 @@ async def test_one_customer_in_many_tabs_stays_within_the_limit(
     assert len(await promotions.published(PromotionsRedeemed)) == 2
 
 
-async def test_redeeming_and_releasing_two_coupons_at_once_ends_with_nothing_held(
+async def test_concurrent_redemptions_and_releases_leave_no_use(
     promotions: Harness[Any], make_coupon: MakeCoupon
 ) -> None:
     await make_coupon(max_uses=100)
@@ -175,7 +175,7 @@ async def test_redeeming_and_releasing_two_coupons_at_once_ends_with_nothing_hel
     assert await promotions.sql(USES) == [(0,), (0,)]
 
 
-async def test_a_use_given_back_can_be_had_by_another(
+async def test_a_released_use_can_be_reserved_by_another_order(
     promotions: Harness[Any], make_coupon: MakeCoupon
 ) -> None:
     await make_coupon(max_uses=1)
@@ -195,7 +195,7 @@ async def test_a_use_given_back_can_be_had_by_another(
     assert await promotions.sql(USES) == [(1,)]
 
 
-async def test_a_release_that_overtakes_lets_nothing_be_reserved(
+async def test_a_release_before_its_redemption_leaves_a_tombstone(
     promotions: Harness[Any], make_coupon: MakeCoupon
 ) -> None:
     await make_coupon()
@@ -210,7 +210,7 @@ async def test_a_release_that_overtakes_lets_nothing_be_reserved(
     assert await promotions.sql(USES) == [(0,)]
 
 
-async def test_a_use_is_free_again_whether_its_confirmation_or_its_release_came_first(
+async def test_a_use_is_released_in_any_order_of_confirmation_and_release(
     promotions: Harness[Any], make_coupon: MakeCoupon
 ) -> None:
     await make_coupon(max_uses=5)
@@ -222,7 +222,7 @@ async def test_a_use_is_free_again_whether_its_confirmation_or_its_release_came_
     assert [tuple(row) for row in await promotions.sql(USES)] == [(0,)]
 
 
-async def test_after_a_rejection_another_operation_tries_anew(
+async def test_another_operation_after_a_rejection_is_decided_afresh(
     promotions: Harness[Any], make_coupon: MakeCoupon
 ) -> None:
     command = redeem()
@@ -231,15 +231,15 @@ async def test_after_a_rejection_another_operation_tries_anew(
     await promotions.deliver(command)
     await promotions.deliver(redeem(order_id=command.order_id))
 
-    told = await promotions.published()
-    assert [(type(each).__name__, each.sequence) for each in told] == [
+    answers = await promotions.published()
+    assert [(type(each).__name__, each.sequence) for each in answers] == [
         ("PromotionsRejected", 1),
         ("PromotionsRejected", 2),
         ("PromotionsRedeemed", 3),
     ]
 
 
-async def test_the_database_itself_refuses_a_use_too_many(
+async def test_the_database_refuses_one_use_too_many(
     promotions: Harness[Any], make_coupon: MakeCoupon
 ) -> None:
     await make_coupon(max_uses=1)

@@ -46,7 +46,7 @@ ATTEMPTS = 10
 
 
 class LockBody(Body):
-    """What the order asks for; an absent field leaves the cart's own value."""
+    """What the order requests; an absent field leaves the cart's own value."""
 
     order_id: Id
     expected_total: MoneyBody | None = None

@@ -65,7 +65,7 @@ class ItemView(View):
 
 
 class CouponView(View):
-    """The coupon of the cart; `problem` is the code of what keeps it from being used.
+    """The coupon of the cart; `problem` is the code of the refusal, if promotions refuses it.
 
     `discount` is all that it saves, on goods and shipping.
     """
@@ -94,7 +94,7 @@ class MethodsView(View):
 class CartView(View):
     """A cart; once it is locked, as it was agreed.
 
-    When `is_final`, `total` is what checkout charges; else `problems` says what stands in its way.
+    When `is_final`, `total` is what checkout charges; else `problems` lists what prevents checkout.
     `shipping` is absent until address and method are known, `tax` until the address is.
     """
 
@@ -121,7 +121,7 @@ class CartView(View):
 
 
 class CreatedCartView(CartView):
-    """A new cart; a guest's comes with its token, which is told this once."""
+    """A new cart; a guest's comes with its token, which no later answer repeats."""
 
     cart_token: str | None = None
 

@@ -140,7 +140,7 @@ class CartExpired(Problem):
 
 
 class CartBusy(Refused):
-    """The cart keeps changing; try again."""
+    """The cart was changed by other requests; try again."""
 
     code = "cart_busy"
 

@@ -1,4 +1,4 @@
-"""Checkout: what a price depends on outside the cart, what an order asks, and the locked cart."""
+"""Checkout: requests for quotes, the order's purchase, and the cart as it is locked."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class EmailMissing(Invalid):
 
 
 class AddressMissing(Invalid):
-    """Say where the parcel goes."""
+    """The cart has no shipping address."""
 
     code = "address_missing"
 
@@ -126,7 +126,7 @@ class Buyer:
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What an order asks for in its one request; None leaves the cart's own value."""
+    """What an order requests of a cart; None leaves the cart's own value."""
 
     order_id: UUID
     expected_total: Money | None = None
