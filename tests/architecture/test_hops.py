@@ -9,7 +9,8 @@ LIMITS = {
     # contracts.cart and chassis.addresses: a typed seam instead of a dict, and one form of address.
     "place an order": (27, 27),
     "cancel an order": (17, 21),
-    "add a product": (21, 11),
+    # One library more: RowArrays writes the price history.
+    "add a product": (10, 12),
     "apply a coupon": (11, 12),
     # `chassis.rows` and `chassis.card_numbers` took over code of the service.
     "CollectPayment": (9, 12),

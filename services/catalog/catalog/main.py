@@ -1,10 +1,10 @@
 """Composition of catalog."""
 
 from catalog.api import routers
-from catalog.domain import Base
+from catalog.domain.category import Base
 from catalog.handlers import bus
+from catalog.jobs import sweeps
 from catalog.settings import CatalogSettings
-from catalog.sweeps import sweeps
 from chassis.service import Service
 
 service = Service(

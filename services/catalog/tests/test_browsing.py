@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from catalog.jobs import apply_price_changes
 from catalog.main import service
-from catalog.sweeps import turn_prices
 from chassis.ids import new_id, utcnow
 from chassis.testing import model_differences
 
@@ -240,7 +240,7 @@ async def test_a_discount_begins_and_ends_by_itself(shop: Any, catalog: Any) -> 
     )
     url = f"/v1/products/{made['id']}"
     assert (await shop.client.get(url)).json()["price"] == usd(2000)
-    assert await turn_prices(catalog.running.database) == 0
+    assert await apply_price_changes(catalog.running.database) == 0
 
     # Time is moved by moving the window, as though the hours had passed.
     shift = "interval '90 minutes'"
@@ -249,7 +249,7 @@ async def test_a_discount_begins_and_ends_by_itself(shop: Any, catalog: Any) -> 
         f"discount_until = discount_until - {shift}, price_changes_at = price_changes_at - {shift}"
     )
     await catalog.sql(f"update price_history set valid_from = valid_from - {shift}")
-    assert await turn_prices(catalog.running.database) == 1
+    assert await apply_price_changes(catalog.running.database) == 1
     page = (await shop.client.get(url)).json()
     assert (page["price"], page["lowest_price_30_days"]) == (usd(1500), usd(2000))
 
@@ -258,11 +258,11 @@ async def test_a_discount_begins_and_ends_by_itself(shop: Any, catalog: Any) -> 
         f"update products set discount_from = discount_from - {shift}, "
         f"discount_until = discount_until - {shift}, price_changes_at = price_changes_at - {shift}"
     )
-    assert await turn_prices(catalog.running.database) == 1
+    assert await apply_price_changes(catalog.running.database) == 1
     assert (await shop.client.get(url)).json()["price"] == usd(2000)
     history = await catalog.sql("select amount from price_history order by valid_from, id")
     assert sorted(row.amount for row in history) == [1500, 2000, 2000]
-    assert await turn_prices(catalog.running.database) == 0
+    assert await apply_price_changes(catalog.running.database) == 0
 
 
 async def test_a_product_that_cannot_be_repriced_leaves_the_others(shop: Any, catalog: Any) -> None:
@@ -280,9 +280,9 @@ async def test_a_product_that_cannot_be_repriced_leaves_the_others(shop: Any, ca
         "alter table price_history add constraint broken "
         f"check (amount <> 1500 or variant_id <> '{broken['variants'][0]['id']}') not valid"
     )
-    assert await turn_prices(catalog.running.database) == 1
+    assert await apply_price_changes(catalog.running.database) == 1
     assert (await shop.client.get(f"/v1/products/{other['id']}")).json()["price"] == usd(1500)
-    assert await turn_prices(catalog.running.database) == 0
+    assert await apply_price_changes(catalog.running.database) == 0
 
 
 async def test_the_tree_shows_active_categories_in_their_order(shop: Any) -> None:

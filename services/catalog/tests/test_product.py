@@ -5,7 +5,19 @@ from typing import Any
 
 import pytest
 
-from catalog.domain import Category, Option, Pricing, Product, ProductImage, Variant, refusals
+from catalog.domain.category import Category, CategoryCycle, CategoryTooDeep
+from catalog.domain.product import (
+    DiscountNotLower,
+    DuplicateOptions,
+    LastVariant,
+    NotADraftAgain,
+    NotCustomizable,
+    OptionsMissing,
+    PriceTooLow,
+    Product,
+    VariantNotFound,
+)
+from catalog.domain.variant import Option, Pricing, ProductImage, Variant
 from chassis.ids import new_id
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -13,7 +25,7 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 def a_variant(adjustment: int = 0, **options: str) -> Variant:
     variant = Variant(id=new_id(), price_adjustment_amount=adjustment)
-    variant.describe_by([Option(name=name, value=value) for name, value in options.items()])
+    variant.set_options([Option(name=name, value=value) for name, value in options.items()])
     return variant
 
 
@@ -34,7 +46,7 @@ def a_product(*variants: Variant, **changes: Any) -> Product:
 
 def a_category(parent: Category | None = None) -> Category:
     category = Category(id=new_id())
-    category.place(parent)
+    category.move_under(parent)
     return category
 
 
@@ -61,74 +73,74 @@ def test_a_variant_keeps_its_difference_from_the_price() -> None:
 def test_a_discount_price_is_a_lower_price(discount: int) -> None:
     product = a_product()
     product.discount(discount, None, None, NOW)
-    with pytest.raises(refusals.DiscountNotLower):
-        product.check()
+    with pytest.raises(DiscountNotLower):
+        product.validate()
 
 
 def test_a_window_ends_after_it_begins_and_needs_a_price() -> None:
     product = a_product()
     product.discount(1500, NOW, NOW, NOW)
-    with pytest.raises(refusals.DiscountNotLower):
-        product.check()
-    with pytest.raises(refusals.DiscountNotLower):
+    with pytest.raises(DiscountNotLower):
+        product.validate()
+    with pytest.raises(DiscountNotLower):
         product.discount(None, NOW, None, NOW)
 
 
 def test_no_price_falls_below_one_minor_unit() -> None:
-    a_product(a_variant(-1999)).check()
-    with pytest.raises(refusals.PriceTooLow):
-        a_product(a_variant(-2000)).check()
+    a_product(a_variant(-1999)).validate()
+    with pytest.raises(PriceTooLow):
+        a_product(a_variant(-2000)).validate()
     product = a_product(a_variant(-1600))
     product.discount(1600, None, None, NOW)
-    with pytest.raises(refusals.PriceTooLow):
-        product.check()
+    with pytest.raises(PriceTooLow):
+        product.validate()
 
 
 def test_several_variants_differ_by_their_options() -> None:
-    a_product(a_variant(size="S"), a_variant(size="M")).check()
-    with pytest.raises(refusals.OptionsMissing):
-        a_product(a_variant(), a_variant(size="M")).check()
-    with pytest.raises(refusals.DuplicateOptions):
-        a_product(a_variant(size="M", colour="red"), a_variant(Colour="RED", Size="m")).check()
+    a_product(a_variant(size="S"), a_variant(size="M")).validate()
+    with pytest.raises(OptionsMissing):
+        a_product(a_variant(), a_variant(size="M")).validate()
+    with pytest.raises(DuplicateOptions):
+        a_product(a_variant(size="M", colour="red"), a_variant(Colour="RED", Size="m")).validate()
 
 
 def test_the_last_variant_stays_and_another_may_go() -> None:
     first, second = a_variant(size="S"), a_variant(size="M")
     product = a_product(first, second)
-    product.withdraw(first, "user:1", NOW)
+    product.remove_variant(first, "user:1", NOW)
     assert product.offered == [second]
-    with pytest.raises(refusals.VariantNotFound):
+    with pytest.raises(VariantNotFound):
         product.find_variant(first.id)
-    with pytest.raises(refusals.LastVariant):
-        product.withdraw(second, "user:1", NOW)
+    with pytest.raises(LastVariant):
+        product.remove_variant(second, "user:1", NOW)
 
 
 def test_exactly_one_image_is_primary_as_long_as_there_is_any() -> None:
     product = a_product()
     first, second, third = (ProductImage(id=new_id(), display_order=place) for place in range(3))
-    product.show(first, as_primary=False)
-    product.show(second, as_primary=True)
-    product.show(third, as_primary=False)
+    product.add_image(first, as_primary=False)
+    product.add_image(second, as_primary=True)
+    product.add_image(third, as_primary=False)
     assert [image.is_primary for image in product.images] == [False, True, False]
-    product.hide(second)
+    product.remove_image(second)
     assert [image.is_primary for image in product.images] == [True, False]
-    product.hide(first)
-    product.hide(third)
+    product.remove_image(first)
+    product.remove_image(third)
     assert product.images == []
 
 
 def test_customization_fields_need_a_customizable_product() -> None:
     field = {"name": "engraving", "type": "text"}
-    a_product(is_customizable=True, customization_fields=[field]).check()
-    with pytest.raises(refusals.NotCustomizable):
-        a_product(customization_fields=[field]).check()
+    a_product(is_customizable=True, customization_fields=[field]).validate()
+    with pytest.raises(NotCustomizable):
+        a_product(customization_fields=[field]).validate()
 
 
 def test_what_was_on_sale_is_never_a_draft_again() -> None:
     product = a_product()
-    product.turn("inactive")
-    with pytest.raises(refusals.NotADraftAgain):
-        product.turn("draft")
+    product.set_status("inactive")
+    with pytest.raises(NotADraftAgain):
+        product.set_status("draft")
 
 
 def test_a_category_stands_neither_below_itself_nor_too_deep() -> None:
@@ -136,22 +148,22 @@ def test_a_category_stands_neither_below_itself_nor_too_deep() -> None:
     middle = a_category(top)
     leaf = a_category(middle)
     assert leaf.path == [top.id, middle.id, leaf.id]
-    with pytest.raises(refusals.CategoryCycle):
-        top.place(leaf)
-    with pytest.raises(refusals.CategoryCycle):
-        top.place(top)
-    with pytest.raises(refusals.CategoryTooDeep):
+    with pytest.raises(CategoryCycle):
+        top.move_under(leaf)
+    with pytest.raises(CategoryCycle):
+        top.move_under(top)
+    with pytest.raises(CategoryTooDeep):
         a_category(leaf)
-    with pytest.raises(refusals.CategoryTooDeep):
-        middle.place(a_category(a_category()), [leaf])
+    with pytest.raises(CategoryTooDeep):
+        middle.move_under(a_category(a_category()), [leaf])
 
 
 def test_a_moved_category_takes_its_subtree_along() -> None:
     top, other = a_category(), a_category()
     middle = a_category(top)
     leaf = a_category(middle)
-    middle.place(other, [leaf])
+    middle.move_under(other, [leaf])
     assert leaf.path == [other.id, middle.id, leaf.id]
-    middle.place(None, [leaf])
+    middle.move_under(None, [leaf])
     assert (middle.path, middle.depth) == ([middle.id], 1)
     assert (leaf.path, leaf.depth) == ([middle.id, leaf.id], 2)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from catalog.store import relistings
-from catalog.sweeps import relist
+from catalog import service
+from catalog.jobs import continue_relistings
 from contracts.catalog import ProductChanged
 
 SHOWN_AT_ONCE = 2
@@ -13,7 +13,7 @@ SHOWN_AT_ONCE = 2
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relistings, "REMADE_AT_ONCE", SHOWN_AT_ONCE)
+    monkeypatch.setattr(service, "LISTING_BATCH", SHOWN_AT_ONCE)
 
 
 async def filled(shop: Any, count: int) -> dict[str, Any]:
@@ -41,7 +41,7 @@ async def test_the_rest_of_a_change_goes_on_in_the_background(shop: Any, catalog
     (listed,) = (await shop.client.get("/v1/admin/categories", headers=shop.staff)).json()["items"]
     assert listed["relisting"] == changed["relisting"]
 
-    assert [await relist(database) for _ in range(3)] == [2, 1, 0]
+    assert [await continue_relistings(database) for _ in range(3)] == [2, 1, 0]
     assert await paths(shop) == ["Blouses"] * 5
     assert (await shop.client.get(url, headers=shop.staff)).json()["relisting"] is None
 
@@ -52,7 +52,7 @@ async def test_a_move_is_told_of_each_product_once(shop: Any, catalog: Any) -> N
     await catalog.clear_outbox()
     url = f"/v1/admin/categories/{category['id']}"
     assert (await shop.patch(url, parent_id=top["id"])).status_code == 200
-    while await relist(catalog.running.database):
+    while await continue_relistings(catalog.running.database):
         pass
     told = await catalog.published(ProductChanged)
     assert len({each.product_id for each in told}) == len(told) == 5
@@ -64,10 +64,10 @@ async def test_a_change_amid_another_begins_again(shop: Any, catalog: Any) -> No
     top = await shop.category("Top")
     url = f"/v1/admin/categories/{category['id']}"
     await shop.patch(url, parent_id=top["id"])
-    await relist(catalog.running.database)
+    await continue_relistings(catalog.running.database)
     again = (await shop.patch(url, name="Blouses")).json()
     assert again["relisting"] == {"done": SHOWN_AT_ONCE, "total": 5}
-    while await relist(catalog.running.database):
+    while await continue_relistings(catalog.running.database):
         pass
     assert await paths(shop) == ["Blouses"] * 5
     # The move is still announced for the products that the first run did not reach.
@@ -82,5 +82,5 @@ async def test_a_category_that_goes_takes_its_work_along(shop: Any, catalog: Any
     for product in found:
         await shop.delete(f"/v1/admin/products/{product['id']}")
     assert (await shop.delete(url)).status_code == 204
-    assert await relist(catalog.running.database) == 0
+    assert await continue_relistings(catalog.running.database) == 0
     assert await catalog.sql("select category_id from relistings") == []

@@ -1,19 +1,12 @@
 """Catalog's routes, by noun."""
 
-from catalog.api import (
-    admin_categories,
-    admin_images,
-    admin_products,
-    admin_variants,
-    categories,
-    products,
-)
+from catalog.api import admin_categories, admin_products, admin_variants, browsing
 
 routers = [
-    categories.router,
-    products.router,
+    browsing.categories_router,
+    browsing.products_router,
     admin_categories.router,
     admin_products.router,
-    admin_variants.router,
-    admin_images.router,
+    admin_variants.variants,
+    admin_variants.images,
 ]

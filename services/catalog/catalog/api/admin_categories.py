@@ -1,4 +1,4 @@
-"""Categories as staff keep them."""
+"""Categories, as staff create, move, change and delete them."""
 
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -8,13 +8,11 @@ from pydantic import Field
 from slugify import slugify
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from catalog.api.access import Editor
-from catalog.api.bodies import Changes, OwnSlug, Place
-from catalog.domain import Category, Relisting
-from catalog.domain.refusals import CategoryInUse, UnknownCategory
-from catalog.store import categories as store
-from catalog.store import relistings
-from catalog.store.conflicts import flush
+from catalog import service
+from catalog.api.admin_models import Changes, Editor, OwnSlug, Place
+from catalog.domain.category import Category, CategoryInUse, Relisting, UnknownCategory
+from catalog.store import categories
+from catalog.store.products import flush
 from chassis import etag, outbox
 from chassis.db import Tx
 from chassis.errors import Invalid
@@ -89,7 +87,7 @@ class CategoryList(View):
 async def _parent(tx: AsyncSession, parent_id: UUID | None) -> Category | None:
     if parent_id is None:
         return None
-    found = await store.find_category(tx, parent_id)
+    found = await categories.find_category(tx, parent_id)
     if found is None:
         raise UnknownCategory
     return found
@@ -112,16 +110,16 @@ async def create_category(
     body: CategoryBody, _caller: Editor, tx: Tx, response: Response
 ) -> CategoryView:
     """Make a category."""
-    await store.lock_tree(tx)
+    await categories.lock_tree(tx)
     category = Category(
         id=new_id(),
         version=1,
         slug=body.slug or _slug_of(body.name),
         **body.model_dump(include={"name", "description", "display_order", "is_active"}),
     )
-    category.place(await _parent(tx, body.parent_id))
+    category.move_under(await _parent(tx, body.parent_id))
     tx.add(category)
-    outbox.add(tx, category.announce())
+    outbox.add(tx, category.record_change())
     await flush(tx)
     return _shown(response, category)
 
@@ -129,8 +127,8 @@ async def create_category(
 @router.get("")
 async def list_categories(_caller: Editor, tx: Tx) -> CategoryList:
     """All categories, inactive ones too."""
-    rows = await store.list_categories(tx)
-    jobs = {job.category_id: job for job in await relistings.list_relistings(tx)}
+    rows = await categories.list_categories(tx)
+    jobs = {job.category_id: job for job in await categories.list_relistings(tx)}
     return CategoryList(items=[CategoryView.of(row, jobs.get(row.id)) for row in rows])
 
 
@@ -139,8 +137,8 @@ async def get_category(
     category_id: UUID, _caller: Editor, tx: Tx, response: Response
 ) -> CategoryView:
     """One category."""
-    category = await store.get_category(tx, category_id)
-    return _shown(response, category, await relistings.find_relisting(tx, category_id))
+    category = await categories.get_category(tx, category_id)
+    return _shown(response, category, await categories.find_relisting(tx, category_id))
 
 
 @router.patch("/{category_id}")
@@ -156,23 +154,23 @@ async def change_category(
 
     The first 200 at once, the rest in the background: `relisting` tells how far that is.
     """
-    category = await store.lock_category(tx, category_id)
+    category = await categories.lock_category(tx, category_id)
     etag.check(category.version, expected)
     given = body.given()
     moves = "parent_id" in given and given.pop("parent_id") != category.parent_id
     # Asked before anything changes: a later query would write a taken slug where nobody expects it.
-    below = await store.list_below(tx, category) if moves else ()
+    below = await categories.list_below(tx, category) if moves else ()
     parent = await _parent(tx, body.parent_id) if moves else None
     for field, value in given.items():
         setattr(category, field, value)
     if moves:
-        category.place(parent, below)
+        category.move_under(parent, below)
     category.touch()
-    outbox.add(tx, category.announce(), *(each.announce() for each in below))
+    outbox.add(tx, category.record_change(), *(each.record_change() for each in below))
     await flush(tx)
     if not moves and not given.keys() & LISTED:
-        return _shown(response, category, await relistings.find_relisting(tx, category_id))
-    job = await relistings.start_relisting(tx, category.id, utcnow(), announced=moves)
+        return _shown(response, category, await categories.find_relisting(tx, category_id))
+    job = await service.start_relisting(tx, category.id, utcnow(), with_events=moves)
     return _shown(response, category, job)
 
 
@@ -181,9 +179,9 @@ async def delete_category(
     category_id: UUID, expected: etag.IfMatch, _caller: Editor, tx: Tx
 ) -> None:
     """Delete a category that holds neither categories nor products."""
-    category = await store.lock_category(tx, category_id)
+    category = await categories.lock_category(tx, category_id)
     etag.check(category.version, expected)
-    if await store.is_in_use(tx, category_id):
+    if await categories.is_in_use(tx, category_id):
         raise CategoryInUse
-    outbox.add(tx, category.announce(is_deleted=True))
+    outbox.add(tx, category.record_change(is_deleted=True))
     await tx.delete(category)

@@ -1,4 +1,4 @@
-"""Products as staff keep them."""
+"""Products, as staff create, change and retire them."""
 
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -9,16 +9,23 @@ from pydantic import Field, model_validator
 from slugify import slugify
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from catalog.api.access import Editor
-from catalog.api.admin_images import ImageBody
-from catalog.api.admin_variants import VariantBody
-from catalog.api.admin_views import ProductView, product_view, shown
-from catalog.api.bodies import Changes, Description, OwnSlug, PriceBody, ProductName
-from catalog.domain import Category, Product
-from catalog.domain.refusals import CurrencyMismatch, UnknownCategory
-from catalog.store import categories
-from catalog.store import products as store
-from catalog.store.publishing import publish
+from catalog import service
+from catalog.api.admin_models import (
+    Changes,
+    Description,
+    Editor,
+    ImageBody,
+    OwnSlug,
+    PriceBody,
+    ProductName,
+    ProductView,
+    VariantBody,
+    product_view,
+    shown,
+)
+from catalog.domain.category import Category, UnknownCategory
+from catalog.domain.product import CurrencyMismatch, Product
+from catalog.store import categories, products
 from chassis import etag
 from chassis.db import Tx
 from chassis.ids import new_id, utcnow
@@ -162,9 +169,9 @@ async def _make(tx: AsyncSession, body: ProductBody, by: str, now: datetime) -> 
     product.slug = body.slug or _slug_of(product)
     _discount(product, {name: getattr(body, name) for name in body.model_fields_set})
     for variant in body.variants:
-        product.offer(variant.to_variant(product))
+        product.add_variant(variant.to_variant(product))
     for image in body.images:
-        product.show(image.to_image(), as_primary=image.is_primary)
+        product.add_image(image.to_image(), as_primary=image.is_primary)
     return product
 
 
@@ -173,20 +180,20 @@ async def create_product(
     body: ProductBody, caller: Editor, tx: Tx, response: Response
 ) -> ProductView:
     """Make a product with its variants and images."""
-    await categories.hold_tree(tx)
+    await categories.share_lock_tree(tx)
     now = utcnow()
     product = await _make(tx, body, caller.principal, now)
-    await publish(tx, [product], caller.principal, now)
+    await service.save_products(tx, [product], caller.principal, now)
     return shown(response, product)
 
 
 @router.post("/bulk", status_code=201)
 async def create_many(body: ProductsBody, caller: Editor, tx: Tx) -> ProductsView:
     """Make many products at once, all of them or none."""
-    await categories.hold_tree(tx)
+    await categories.share_lock_tree(tx)
     now = utcnow()
     products = [await _make(tx, item, caller.principal, now) for item in body.items]
-    await publish(tx, products, caller.principal, now)
+    await service.save_products(tx, products, caller.principal, now)
     return ProductsView(items=[product_view(product) for product in products])
 
 
@@ -208,7 +215,7 @@ async def list_products(
     name: Annotated[SafeText | None, Query(max_length=200, description="part of the name")] = None,
 ) -> Page[ProductView]:
     """All products, newest first; retired ones when asked for by `status=deleted`."""
-    rows = await store.list_products(
+    rows = await products.list_products(
         tx,
         paging.limit + 1,
         paging.position(UUID),
@@ -224,7 +231,7 @@ async def list_products(
 @router.get("/{product_id}")
 async def get_product(product_id: UUID, _caller: Editor, tx: Tx, response: Response) -> ProductView:
     """One product, whatever its state."""
-    return shown(response, await store.get_product(tx, product_id))
+    return shown(response, await products.get_product(tx, product_id))
 
 
 @router.patch("/{product_id}")
@@ -238,8 +245,8 @@ async def change_product(
     response: Response,
 ) -> ProductView:
     """Change a product; variants keep their differences from its price."""
-    await categories.hold_tree(tx)
-    product = await store.lock_product(tx, product_id)
+    await categories.share_lock_tree(tx)
+    product = await products.lock_product(tx, product_id)
     etag.check(product.version, expected)
     given = body.given()
     if body.base_price is not None:
@@ -250,22 +257,22 @@ async def change_product(
         product.category = await _category(tx, body.category_id)
         product.category_id = body.category_id
     if body.status is not None:
-        product.turn(body.status)
+        product.set_status(body.status)
     if body.customization_fields is not None:
         product.customization_fields = [each.model_dump() for each in body.customization_fields]
     for field in given.keys() & {"seller_id", "name", "slug", "description", "is_customizable"}:
         setattr(product, field, given[field])
     _discount(product, given)
-    await publish(tx, [product], caller.principal, utcnow())
+    await service.save_products(tx, [product], caller.principal, utcnow())
     return shown(response, product)
 
 
 @router.delete("/{product_id}", status_code=204)
 async def delete_product(product_id: UUID, expected: etag.IfMatch, caller: Editor, tx: Tx) -> None:
     """Retire a product; orders and carts still know it."""
-    await categories.hold_tree(tx)
-    product = await store.lock_product(tx, product_id)
+    await categories.share_lock_tree(tx)
+    product = await products.lock_product(tx, product_id)
     etag.check(product.version, expected)
     now = utcnow()
     product.retire(caller.principal, now)
-    await publish(tx, [product], caller.principal, now)
+    await service.save_products(tx, [product], caller.principal, now)

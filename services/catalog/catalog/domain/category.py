@@ -1,4 +1,4 @@
-"""Categories: a tree at most three deep in which every product stands somewhere."""
+"""Categories: a tree of at most three levels, in which each product has one place."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -7,12 +7,60 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from catalog.domain.refusals import CategoryCycle, CategoryTooDeep
-from catalog.domain.tables import Base
-from chassis.model import Aggregate
+from chassis.errors import Invalid, NotFound, Refused
+from chassis.model import Aggregate, Model, Stamped, own_metadata
 from contracts.catalog import CategoryChanged
 
 DEEPEST = 3
+
+
+class CategoryNotFound(NotFound):
+    """There is no such category."""
+
+    code = "category_unknown"
+
+
+class UnknownCategory(Invalid):
+    """The category named does not exist."""
+
+    code = "unknown_category"
+
+
+class CategoryCycle(Refused):
+    """A category cannot stand below itself."""
+
+    code = "category_cycle"
+
+
+class CategoryTooDeep(Refused):
+    """Categories stand at most three deep."""
+
+    code = "category_too_deep"
+
+
+class CategoryInUse(Refused):
+    """The category still has categories or products in it."""
+
+    code = "category_in_use"
+
+
+class CategoryNameTaken(Refused):
+    """Another category has this name."""
+
+    code = "category_name_taken"
+
+
+class SlugTaken(Refused):
+    """Another category or product has this slug."""
+
+    code = "slug_taken"
+
+
+class Base(Model):
+    """Catalog's own tables."""
+
+    __abstract__ = True
+    metadata = own_metadata()
 
 
 class Category(Aggregate, Base):
@@ -37,7 +85,7 @@ class Category(Aggregate, Base):
     display_order: Mapped[int]
     is_active: Mapped[bool]
 
-    def place(self, parent: "Category | None", below: "Sequence[Category]" = ()) -> None:
+    def move_under(self, parent: "Category | None", below: "Sequence[Category]" = ()) -> None:
         """Stand under `parent` (None: at the top) and take `below`, the whole subtree, along."""
         above = parent.path if parent is not None else []
         if self.id in above:
@@ -51,7 +99,7 @@ class Category(Aggregate, Base):
             if category.depth > DEEPEST:
                 raise CategoryTooDeep
 
-    def announce(self, *, is_deleted: bool = False) -> CategoryChanged:
+    def record_change(self, *, is_deleted: bool = False) -> CategoryChanged:
         """Tell what the category is like now."""
         return self.record(
             CategoryChanged(
@@ -63,3 +111,21 @@ class Category(Aggregate, Base):
                 is_deleted=is_deleted,
             )
         )
+
+
+class Relisting(Stamped, Base):
+    """Products below a category that are listed again, in the order of their ids, up to `after`.
+
+    `is_announced`: others are told of each product too, since its path changed. A change of the
+    category meanwhile starts again from the first product.
+    """
+
+    __tablename__ = "relistings"
+
+    category_id: Mapped[UUID] = mapped_column(
+        ForeignKey("categories.id", ondelete="CASCADE"), primary_key=True
+    )
+    is_announced: Mapped[bool]
+    after: Mapped[UUID | None]
+    done: Mapped[int]
+    total: Mapped[int]

@@ -1,21 +1,18 @@
-"""Products: the aggregate of variants, images and prices, and the rules they keep together."""
+"""Products: the aggregate of variants, images and prices, with the rules between them."""
 
 from collections import Counter
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, CHAR, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from catalog.domain import refusals
-from catalog.domain.category import Category
-from catalog.domain.image import ProductImage
-from catalog.domain.price import Pricing
-from catalog.domain.tables import Base, one_of
-from catalog.domain.variant import Variant
-from chassis.model import Aggregate
+from catalog.domain.category import Base, Category
+from catalog.domain.variant import Pricing, ProductImage, Variant
+from chassis.errors import Invalid, NotFound, Refused
+from chassis.model import Aggregate, check_in
 from contracts.catalog import (
     CustomizationField,
     Price,
@@ -27,10 +24,90 @@ from contracts.catalog import (
 
 State = TypeVar("State", bound=ProductState)
 
-MOST_VARIANTS = 100
-MOST_IMAGES = 20
+Status = Literal["draft", "active", "inactive"]
+
+MAX_VARIANTS = 100
+MAX_IMAGES = 20
 # Of a product whose category was deleted before paths of retired products were stored.
 UNKNOWN_PATH = [UUID(int=0)]
+
+
+class ProductNotFound(NotFound):
+    """There is no such product."""
+
+    code = "product_unknown"
+
+
+class VariantNotFound(NotFound):
+    """The product has no such variant."""
+
+    code = "variant_unknown"
+
+
+class ImageNotFound(NotFound):
+    """The product has no such image."""
+
+    code = "image_unknown"
+
+
+class DuplicateSku(Refused):
+    """Another variant has this SKU, or had it."""
+
+    code = "duplicate_sku"
+
+
+class DuplicateOptions(Refused):
+    """Another variant of the product has these options."""
+
+    code = "duplicate_options"
+
+
+class OptionsMissing(Refused):
+    """Each of several variants needs options to tell it from the others."""
+
+    code = "options_missing"
+
+
+class LastVariant(Refused):
+    """A product keeps at least one variant."""
+
+    code = "last_variant"
+
+
+class TooMany(Refused):
+    """The product has as many of these as a product may have."""
+
+    code = "too_many"
+
+
+class PriceTooLow(Refused):
+    """Every price a customer can pay is at least one minor unit."""
+
+    code = "price_too_low"
+
+
+class DiscountNotLower(Refused):
+    """A discount price lies below the price, and its window ends after it begins."""
+
+    code = "discount_invalid"
+
+
+class CurrencyMismatch(Refused):
+    """All prices of a product are in its currency."""
+
+    code = "currency_mismatch"
+
+
+class NotCustomizable(Invalid):
+    """Only customizable products have customization fields."""
+
+    code = "not_customizable"
+
+
+class NotADraftAgain(Refused):
+    """A product that was on sale cannot become a draft again; make it inactive."""
+
+    code = "product_not_draft"
 
 
 class Product(Aggregate, Base):
@@ -43,7 +120,7 @@ class Product(Aggregate, Base):
 
     __tablename__ = "products"
     __table_args__ = (
-        CheckConstraint(one_of("status", "draft", "active", "inactive"), name="status"),
+        CheckConstraint(check_in("status", get_args(Status)), name="status"),
         CheckConstraint("char_length(name) >= 2", name="name"),
         CheckConstraint("base_price_amount >= 1", name="base_price_amount"),
         CheckConstraint(
@@ -131,12 +208,12 @@ class Product(Aggregate, Base):
     ) -> None:
         """Lower the price to `amount` inside a window, from now where no beginning is named."""
         if amount is None and (begins or ends):
-            raise refusals.DiscountNotLower("A discount window needs a discount price.")
+            raise DiscountNotLower("A discount window needs a discount price.")
         self.discount_price_amount = amount
         self.discount_from = None if amount is None else begins or now
         self.discount_until = ends
 
-    def schedule(self, at: datetime) -> None:
+    def schedule_price_change(self, at: datetime) -> None:
         """Note when the discount's window next opens or closes after a moment."""
         window = Pricing(
             self.base_price_amount,
@@ -146,16 +223,16 @@ class Product(Aggregate, Base):
         )
         self.price_changes_at = None if self.deleted_at else window.changes_after(at)
 
-    def turn(self, status: str) -> None:
+    def set_status(self, status: str) -> None:
         """Put on sale or take off it; what was on sale does not become a draft again."""
         if status == "draft" and self.status not in (None, "draft"):
-            raise refusals.NotADraftAgain
+            raise NotADraftAgain
         self.status = status
 
-    def offer(self, variant: Variant) -> None:
+    def add_variant(self, variant: Variant) -> None:
         """Add a variant."""
-        if len(self.offered) >= MOST_VARIANTS:
-            raise refusals.TooMany
+        if len(self.offered) >= MAX_VARIANTS:
+            raise TooMany
         self.variants.append(variant)
 
     def find_variant(self, variant_id: UUID) -> Variant:
@@ -163,24 +240,24 @@ class Product(Aggregate, Base):
         for variant in self.offered:
             if variant.id == variant_id:
                 return variant
-        raise refusals.VariantNotFound
+        raise VariantNotFound
 
-    def withdraw(self, variant: Variant, by: str, now: datetime) -> None:
+    def remove_variant(self, variant: Variant, by: str, now: datetime) -> None:
         """Take a variant away; its SKU stays taken."""
         if len(self.offered) == 1:
-            raise refusals.LastVariant
+            raise LastVariant
         variant.deleted_at, variant.deleted_by = now, by
 
-    def show(self, image: ProductImage, *, as_primary: bool) -> None:
+    def add_image(self, image: ProductImage, *, as_primary: bool) -> None:
         """Add an image; the first one is primary."""
-        if len(self.images) >= MOST_IMAGES:
-            raise refusals.TooMany
+        if len(self.images) >= MAX_IMAGES:
+            raise TooMany
         self.images.append(image)
         image.is_primary = False
         if as_primary or len(self.images) == 1:
-            self.feature(image)
+            self.set_primary_image(image)
 
-    def feature(self, chosen: ProductImage) -> None:
+    def set_primary_image(self, chosen: ProductImage) -> None:
         """Make one image the primary one, in place of whichever was."""
         for image in self.images:
             image.is_primary = image is chosen
@@ -190,13 +267,13 @@ class Product(Aggregate, Base):
         for image in self.images:
             if image.id == image_id:
                 return image
-        raise refusals.ImageNotFound
+        raise ImageNotFound
 
-    def hide(self, image: ProductImage) -> None:
+    def remove_image(self, image: ProductImage) -> None:
         """Remove an image; the next in order becomes primary where that one was."""
         self.images.remove(image)
         if image.is_primary and self.images:
-            self.feature(min(self.images, key=lambda each: (each.display_order, each.id)))
+            self.set_primary_image(min(self.images, key=lambda each: (each.display_order, each.id)))
 
     def retire(self, by: str, now: datetime) -> None:
         """Delete softly: orders and carts still point here. The slug becomes free."""
@@ -205,25 +282,25 @@ class Product(Aggregate, Base):
         self.status = "inactive" if self.status == "active" else self.status
         self.slug = f"{self.slug[:120].rstrip('-')}-{self.id}"
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """Refuse what no single part can see: prices, options and customization together."""
         if self.customization_fields and not self.is_customizable:
-            raise refusals.NotCustomizable
+            raise NotCustomizable
         discount, ends = self.discount_price_amount, self.discount_until
         if discount is not None and discount >= self.base_price_amount:
-            raise refusals.DiscountNotLower
+            raise DiscountNotLower
         if self.discount_from and ends and ends <= self.discount_from:
-            raise refusals.DiscountNotLower
+            raise DiscountNotLower
         lowest = self.base_price_amount if discount is None else discount
         if any(lowest + variant.price_adjustment_amount < 1 for variant in self.offered):
-            raise refusals.PriceTooLow
+            raise PriceTooLow
         keys = Counter(variant.options_key for variant in self.offered)
         if len(self.offered) > 1 and any(not variant.options for variant in self.offered):
-            raise refusals.OptionsMissing
+            raise OptionsMissing
         if any(count > 1 for count in keys.values()):
-            raise refusals.DuplicateOptions
+            raise DuplicateOptions
 
-    def announce(self) -> ProductChanged:
+    def record_change(self) -> ProductChanged:
         """Tell the whole state of the product after a change."""
         return self.record(self._state(ProductChanged))
 

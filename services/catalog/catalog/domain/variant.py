@@ -1,17 +1,21 @@
-"""Variants: the things of a product that can be bought, each under a SKU of its own."""
+"""The parts of a product: variants, each under its own SKU, their prices over time, and images."""
 
 import hashlib
 import json
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TypedDict
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
-from sqlalchemy.dialects.postgresql import CHAR, JSONB
+from sqlalchemy.dialects.postgresql import CHAR, JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from catalog.domain.tables import Base
+from catalog.domain.category import Base
 from chassis.model import Stamped
+
+# Directive 98/6/EC, article 6a: beside a reduction stands the lowest price of this long before.
+REFERENCE_PERIOD = timedelta(days=30)
 
 
 class Option(TypedDict):
@@ -52,7 +56,7 @@ class Variant(Stamped, Base):
     deleted_at: Mapped[datetime | None]
     deleted_by: Mapped[str | None] = mapped_column(String(100))
 
-    def describe_by(self, options: list[Option]) -> None:
+    def set_options(self, options: list[Option]) -> None:
         """Take these options, in this order."""
         self.options = options
         pairs = sorted((each["name"].lower(), each["value"].lower()) for each in options)
@@ -62,3 +66,87 @@ class Variant(Stamped, Base):
     def description(self) -> str:
         """The values of the options, as in `Red / XL`; empty for the only variant without any."""
         return " / ".join(option["value"] for option in self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """A price and its discount, in minor units; the window's end is excluded, None has no end."""
+
+    price_amount: int
+    discount_price_amount: int | None
+    discount_from: datetime | None
+    discount_until: datetime | None
+
+    def is_discounted(self, at: datetime) -> bool:
+        """Whether the discount price holds at a moment."""
+        if self.discount_price_amount is None:
+            return False
+        begun = self.discount_from is None or self.discount_from <= at
+        return begun and (self.discount_until is None or at < self.discount_until)
+
+    def amount(self, at: datetime) -> int:
+        """What is paid at a moment."""
+        if self.discount_price_amount is not None and self.is_discounted(at):
+            return self.discount_price_amount
+        return self.price_amount
+
+    def changes_after(self, at: datetime) -> datetime | None:
+        """The next moment at which the amount changes by itself, or None."""
+        if self.discount_price_amount is None:
+            return None
+        edges = (self.discount_from, self.discount_until)
+        return min((edge for edge in edges if edge is not None and edge > at), default=None)
+
+
+class PriceHistory(Stamped, Base):
+    """What a variant cost from one moment until another (excluded; null while it still does)."""
+
+    __tablename__ = "price_history"
+    __table_args__ = (
+        CheckConstraint("amount >= 1", name="amount"),
+        CheckConstraint("valid_until >= valid_from", name="valid"),
+        Index("ix_price_history_variant_id_valid_from", "variant_id", "valid_from"),
+        Index(
+            "uq_price_history_current",
+            "variant_id",
+            unique=True,
+            postgresql_where=text("valid_until is null"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    variant_id: Mapped[UUID] = mapped_column(ForeignKey("variants.id"))
+    amount: Mapped[int]
+    currency: Mapped[str] = mapped_column(CHAR(3))
+    valid_from: Mapped[datetime]
+    valid_until: Mapped[datetime | None]
+
+
+class ProductImage(Stamped, Base):
+    """An image; `bytes` is its size, `width` and `height` are pixels, where they are known."""
+
+    __tablename__ = "product_images"
+    __table_args__ = (
+        CheckConstraint("bytes >= 0", name="bytes"),
+        CheckConstraint("width > 0 and height > 0", name="pixels"),
+        # Judged at the commit: one image takes the place of another in whatever order.
+        ExcludeConstraint(
+            ("product_id", "="),
+            using="btree",
+            where=text("is_primary"),
+            name="ex_product_images_primary",
+            deferrable=True,
+            initially="DEFERRED",
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("products.id"), index=True)
+    url: Mapped[str] = mapped_column(String(500))
+    alt_text: Mapped[str] = mapped_column(String(200))
+    mime: Mapped[str | None] = mapped_column(String(100))
+    bytes: Mapped[int | None]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    is_primary: Mapped[bool]
+    display_order: Mapped[int]

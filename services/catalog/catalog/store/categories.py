@@ -1,24 +1,30 @@
-"""Queries on the tree of categories."""
+"""Queries on the tree of categories, and on the relistings that its changes leave."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import exists, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from catalog.domain import Category, Product
-from catalog.domain.refusals import CategoryNotFound
+from catalog.domain.category import Category, CategoryNotFound, Relisting
+from catalog.domain.product import Product
+from chassis.db import Database
 
+# The key of the advisory lock on the tree.
 TREE = 7_201_130
+PENDING_RELISTINGS = text(
+    "select category_id from relistings where not category_id = any(cast(:without as uuid[])) "
+    "order by created_at limit :limit"
+)
 
 
 async def lock_tree(tx: AsyncSession) -> None:
-    """Let nobody else move categories, or products among them, until the commit."""
+    """Lock the tree: until the commit no other transaction moves categories or adds products."""
     await tx.execute(text("select pg_advisory_xact_lock(:tree)"), {"tree": TREE})
 
 
-async def hold_tree(tx: AsyncSession) -> None:
-    """Let nobody move categories until the commit; any number may hold the tree together."""
+async def share_lock_tree(tx: AsyncSession) -> None:
+    """Lock the tree against moves until the commit, together with others that share the lock."""
     await tx.execute(text("select pg_advisory_xact_lock_shared(:tree)"), {"tree": TREE})
 
 
@@ -36,7 +42,7 @@ async def get_category(tx: AsyncSession, category_id: UUID) -> Category:
 
 
 async def lock_category(tx: AsyncSession, category_id: UUID) -> Category:
-    """A category to change, the tree locked before it."""
+    """Lock the tree, then a category to change; raises CategoryNotFound."""
     await lock_tree(tx)
     found = await tx.get(Category, category_id, with_for_update=True)
     if found is None:
@@ -68,3 +74,26 @@ async def is_in_use(tx: AsyncSession, category_id: UUID) -> bool:
     children = exists().where(Category.parent_id == category_id)
     products = exists().where(Product.category_id == category_id, Product.deleted_at.is_(None))
     return bool(await tx.scalar(select(children | products)))
+
+
+async def lock_relisting(tx: AsyncSession, category_id: UUID) -> Relisting | None:
+    """Lock the relisting that is left for a category, if there is one."""
+    return await tx.get(Relisting, category_id, with_for_update=True)
+
+
+async def find_relisting(tx: AsyncSession, category_id: UUID) -> Relisting | None:
+    """The relisting that is left for a category, or None."""
+    return await tx.get(Relisting, category_id)
+
+
+async def list_relistings(tx: AsyncSession) -> Sequence[Relisting]:
+    """The relistings that are left for all categories."""
+    return (await tx.scalars(select(Relisting))).all()
+
+
+async def list_pending_relistings(
+    database: Database, without: Collection[UUID], limit: int
+) -> list[UUID]:
+    """Categories with a relisting left, the oldest first, except `without`."""
+    values = {"without": list(without), "limit": limit}
+    return list((await database.execute_once(PENDING_RELISTINGS, values)).scalars())

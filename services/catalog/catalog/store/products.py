@@ -1,21 +1,46 @@
-"""Queries on whole products, for those who change them."""
+"""Queries on whole products, and on what their variants cost over time."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from catalog.domain import Category, Product
-from catalog.domain.refusals import ProductNotFound
+from catalog.domain.category import Base, Category, CategoryNameTaken, SlugTaken
+from catalog.domain.product import DuplicateOptions, DuplicateSku, Product, ProductNotFound
+from catalog.domain.variant import REFERENCE_PERIOD
+from chassis.constraints import violations_as
 from chassis.db import Database
+from chassis.ids import new_id
+from chassis.rows import RowArrays
 
 WHOLE = (
     selectinload(Product.variants),
     selectinload(Product.images),
     selectinload(Product.category),
+)
+
+HISTORY: Final = Base.metadata.tables["price_history"]
+NEW_PRICES = RowArrays(HISTORY, ("id", "variant_id", "amount", "currency", "valid_from"))
+CLOSE_PRICES = text(
+    "update price_history h set valid_until = greatest(h.valid_from, new.valid_from), "  # noqa: S608
+    f"updated_at = now() from {NEW_PRICES.source()} "
+    "where h.variant_id = new.variant_id and h.valid_until is null and h.amount <> new.amount"
+)
+OPEN_PRICES = text(
+    f"{NEW_PRICES.insert()} where not exists (select from price_history h "
+    "where h.variant_id = new.variant_id and h.valid_until is null)"
+)
+DISCOUNTS = RowArrays(HISTORY, ("variant_id", "valid_from"))
+LOWEST_PRICES = text(
+    "select h.variant_id, min(h.amount) as amount "  # noqa: S608
+    f"from {DISCOUNTS.source()} join price_history h on h.variant_id = new.variant_id "
+    "and h.valid_from < new.valid_from "
+    "and (h.valid_until is null or h.valid_until > new.valid_from - cast(:back as interval)) "
+    "group by h.variant_id"
 )
 
 
@@ -28,7 +53,7 @@ async def get_product(tx: AsyncSession, product_id: UUID) -> Product:
 
 
 async def lock_product(tx: AsyncSession, product_id: UUID) -> Product:
-    """A whole product to change; raises ProductNotFound, also for a retired one."""
+    """Lock a whole product to change; raises ProductNotFound, also for a retired one."""
     found = await lock_products(tx, [product_id])
     if not found or found[0].deleted_at is not None:
         raise ProductNotFound
@@ -36,7 +61,7 @@ async def lock_product(tx: AsyncSession, product_id: UUID) -> Product:
 
 
 async def lock_products(tx: AsyncSession, product_ids: Iterable[UUID]) -> Sequence[Product]:
-    """Whole products to change, locked in one order whoever asks."""
+    """Lock whole products to change, always in the order of their ids."""
     locked = (
         select(Product.id)
         .where(Product.id.in_(set(product_ids)))
@@ -69,7 +94,7 @@ def _below(category_id: UUID) -> Select[UUID]:
 
 
 async def count_below(tx: AsyncSession, category_id: UUID) -> int:
-    """How many products there are of a category and all below it."""
+    """How many products a category and all below it have."""
     counted = select(func.count()).select_from(_below(category_id).subquery())
     return int(await tx.scalar(counted) or 0)
 
@@ -84,10 +109,10 @@ async def list_ids_below(
     return (await tx.scalars(query)).all()
 
 
-async def list_repriced_ids(
+async def list_due_price_changes(
     database: Database, now: datetime, without: Collection[UUID], limit: int
 ) -> Sequence[UUID]:
-    """Products whose discount window opened or closed meanwhile, the longest ago first."""
+    """Products whose discount window opened or closed, the longest ago first."""
     query = (
         select(Product.id)
         .where(Product.price_changes_at <= now, Product.id.not_in(without))
@@ -108,7 +133,7 @@ async def list_products(
     sku: str | None = None,
     name: str | None = None,
 ) -> Sequence[Product]:
-    """Whole products, newest first; retired ones only when asked for by `status='deleted'`."""
+    """Whole products, newest first; retired ones only with `status='deleted'`."""
     query: Select[Product] = select(Product).options(*WHOLE)
     if status == "deleted":
         query = query.where(Product.deleted_at.is_not(None))
@@ -127,3 +152,51 @@ async def list_products(
     if before is not None:
         query = query.where(Product.id < before)
     return (await tx.scalars(query.order_by(Product.id.desc()).limit(limit))).all()
+
+
+async def flush(tx: AsyncSession) -> None:
+    """Write what changed; raises the refusal that a violated constraint stands for."""
+    with violations_as(
+        uq_categories_lower_name=CategoryNameTaken,
+        uq_categories_slug=SlugTaken,
+        uq_products_slug=SlugTaken,
+        uq_variants_sku=DuplicateSku,
+        uq_variants_product_id_options_key=DuplicateOptions,
+    ):
+        await tx.flush()
+
+
+async def record_prices(tx: AsyncSession, products: Sequence[tuple[Product, datetime]]) -> None:
+    """Record what each variant costs from a moment on, where that differs from before."""
+    rows = [
+        {
+            "id": new_id(),
+            "variant_id": variant.id,
+            "amount": product.pricing(variant).amount(at),
+            "currency": product.currency,
+            "valid_from": at,
+        }
+        for product, at in products
+        for variant in product.offered
+    ]
+    if rows:
+        prices = NEW_PRICES.parameters(sorted(rows, key=lambda row: row["variant_id"]))
+        await tx.execute(CLOSE_PRICES, prices)
+        await tx.execute(OPEN_PRICES, prices)
+
+
+async def lowest_before_discounts(
+    tx: AsyncSession, products: Sequence[Product], now: datetime
+) -> dict[UUID, int]:
+    """The lowest amount of each discounted variant in the thirty days before its discount."""
+    rows = [
+        {"variant_id": variant.id, "valid_from": product.discount_from}
+        for product in products
+        for variant in product.offered
+        if product.pricing(variant).is_discounted(now)
+    ]
+    if not rows:
+        return {}
+    values = {**DISCOUNTS.parameters(rows), "back": REFERENCE_PERIOD}
+    found = await tx.execute(LOWEST_PRICES, values)
+    return {row.variant_id: row.amount for row in found}

@@ -1,19 +1,79 @@
-"""What customers see of a product, made ready ahead: its card in a list and its own page."""
+"""What customers see of a product, prepared ahead: its card in a list and its own page."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
-from catalog.domain import Category, Pricing, Product, Variant
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY, CHAR, TSVECTOR
+from sqlalchemy.orm import Mapped, mapped_column
+
+from catalog.domain.category import Base, Category
+from catalog.domain.product import Product
+from catalog.domain.variant import Pricing, Variant
+from chassis.model import Stamped, check_in
 from chassis.wire import View
 from contracts.catalog import CustomizationField
 from contracts.money import Money
 
 Availability = Literal["in_stock", "low_stock", "out_of_stock"]
-BEST_FIRST: tuple[Availability, ...] = ("in_stock", "low_stock", "out_of_stock")
+BEST_FIRST: Final[tuple[Availability, ...]] = get_args(Availability)
+
+
+class VariantStock(Stamped, Base):
+    """What inventory last said of a variant; `sequence` is that of the event it came with."""
+
+    __tablename__ = "variant_stock"
+    __table_args__ = (CheckConstraint(check_in("availability", BEST_FIRST), name="availability"),)
+
+    variant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    product_id: Mapped[UUID] = mapped_column(index=True)
+    sequence: Mapped[int]
+    availability: Mapped[str] = mapped_column(String(15))
+
+
+class Listing(Stamped, Base):
+    """A product on sale as customers see it, kept in the transaction of every change.
+
+    `card` and `page` are the JSON of its place in a list and of its own page; `options` has the
+    form `size:xl`; `price_amount` is what its cheapest variant costs now.
+    """
+
+    __tablename__ = "listings"
+    __table_args__ = (
+        CheckConstraint(check_in("availability", BEST_FIRST), name="availability"),
+        Index("ix_listings_category_path", "category_path", postgresql_using="gin"),
+        Index("ix_listings_options", "options", postgresql_using="gin"),
+        Index("ix_listings_search", "search", postgresql_using="gin"),
+        Index(
+            "ix_listings_words",
+            "words",
+            postgresql_using="gin",
+            postgresql_ops={"words": "gin_trgm_ops"},
+        ),
+        Index("ix_listings_price_amount_product_id", "price_amount", "product_id"),
+        Index("ix_listings_name_product_id", "name", "product_id"),
+    )
+
+    product_id: Mapped[UUID] = mapped_column(
+        ForeignKey("products.id", ondelete="CASCADE"), primary_key=True
+    )
+    slug: Mapped[str] = mapped_column(String(160), unique=True)
+    category_path: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
+    seller_id: Mapped[UUID | None] = mapped_column(index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    price_amount: Mapped[int]
+    currency: Mapped[str] = mapped_column(CHAR(3))
+    availability: Mapped[str] = mapped_column(String(15))
+    options: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    words: Mapped[str] = mapped_column(Text)
+    search: Mapped[Any] = mapped_column(TSVECTOR)
+    card: Mapped[str] = mapped_column(Text)
+    page: Mapped[str] = mapped_column(Text)
+    etag: Mapped[str] = mapped_column(String(40))
 
 
 class CategoryLink(View):
@@ -100,7 +160,7 @@ class ProductPage(ProductCard):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ListingContext:
     """What a product's page tells besides the product: one read for many products at once.
 
     stock: availability by variant.
@@ -112,21 +172,21 @@ class Surroundings:
     lowest: Mapping[UUID, int]
     categories: Mapping[UUID, Category]
 
-    def way_to(self, product: Product) -> list[Category]:
+    def path_to(self, product: Product) -> list[Category]:
         """The categories from the root down to the product's own."""
         path = product.category.path if product.category is not None else []
         return [self.categories[each] for each in path]
 
 
-def is_on_sale(product: Product, around: Surroundings) -> bool:
+def is_on_sale(product: Product, context: ListingContext) -> bool:
     """Whether customers see the product: active, and so is every category above it."""
     shown = product.deleted_at is None and product.status == "active"
-    return shown and all(category.is_active for category in around.way_to(product))
+    return shown and all(category.is_active for category in context.path_to(product))
 
 
-def listing_of(product: Product, around: Surroundings, now: datetime) -> dict[str, Any]:
+def listing_of(product: Product, context: ListingContext, now: datetime) -> dict[str, Any]:
     """The row by which customers find and see a product that is on sale."""
-    page = _page(product, around, now)
+    page = _page(product, context, now)
     body = page.model_dump_json()
     values = [option["value"] for variant in product.offered for option in variant.options]
     words = dict.fromkeys([product.name, *(link.name for link in page.category_path), *values])
@@ -148,8 +208,8 @@ def listing_of(product: Product, around: Surroundings, now: datetime) -> dict[st
     }
 
 
-def _page(product: Product, around: Surroundings, now: datetime) -> ProductPage:
-    variants = [_variant(product, variant, around, now) for variant in product.offered]
+def _page(product: Product, context: ListingContext, now: datetime) -> ProductPage:
+    variants = [_variant(product, variant, context, now) for variant in product.offered]
     # What cannot be bought at all sets neither price nor availability, unless nothing else can.
     sold = [variant for variant in variants if variant.is_available] or variants
     cheapest = min(sold, key=lambda variant: variant.price.amount)
@@ -167,7 +227,7 @@ def _page(product: Product, around: Surroundings, now: datetime) -> ProductPage:
         image_url=primary.url if primary else None,
         image_alt_text=primary.alt_text if primary else None,
         description=product.description,
-        category_path=[CategoryLink.model_validate(each) for each in around.way_to(product)],
+        category_path=[CategoryLink.model_validate(each) for each in context.path_to(product)],
         is_customizable=product.is_customizable,
         customization_fields=[CustomizationField(**each) for each in product.customization_fields],
         options=_choices(product.offered),
@@ -179,9 +239,11 @@ def _page(product: Product, around: Surroundings, now: datetime) -> ProductPage:
 
 
 def _variant(
-    product: Product, variant: Variant, around: Surroundings, now: datetime
+    product: Product, variant: Variant, context: ListingContext, now: datetime
 ) -> VariantPage:
-    prices = _prices(product.pricing(variant), product.currency, around.lowest.get(variant.id), now)
+    prices = _prices(
+        product.pricing(variant), product.currency, context.lowest.get(variant.id), now
+    )
     return VariantPage(
         **prices.model_dump(),
         id=variant.id,
@@ -190,7 +252,7 @@ def _variant(
         options=[OptionView(**option) for option in variant.options],
         lead_time_days=variant.lead_time_days,
         is_available=variant.is_available,
-        availability=around.stock.get(variant.id, "out_of_stock"),
+        availability=context.stock.get(variant.id, "out_of_stock"),
     )
 
 

@@ -1,23 +1,118 @@
-"""Products as customers browse them: lists with filters, search and facets, and single pages."""
+"""Products and categories as customers browse them: filters, search, facets and single pages."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import Field
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import Field, TypeAdapter
 
-from catalog.api.reading import MAY_BE_KNOWN, IfNoneMatch, Reads, unless_known
-from catalog.domain.refusals import ProductNotFound
-from catalog.showcase import Availability, ProductCard, ProductPage
-from catalog.store import browsing as store
-from catalog.store.browsing import MOST_OPTION_NAMES, SortName
+from catalog.domain.category import Category, CategoryNotFound
+from catalog.domain.listings import Availability, ProductCard, ProductPage
+from catalog.domain.product import ProductNotFound
+from catalog.store import categories, listings
+from catalog.store.listings import MAX_OPTION_NAMES, SortName
+from chassis.db import Database, Tx
 from chassis.errors import Invalid, Malformed
 from chassis.pages import Page, Paged, encode
 from chassis.wire import Amount, SafeText, View
 from contracts.money import Currency
 
-router = APIRouter(prefix="/v1/products")
+products_router = APIRouter(prefix="/v1/products")
+categories_router = APIRouter(prefix="/v1/categories")
+
+# A shared cache may keep an answer, but asks each time whether it still holds.
+CACHED = "public, no-cache"
+
+
+async def _reads(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+Reads = Annotated[Database, Depends(_reads)]
+IfNoneMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match", description="The ETag you have; answered with 304 while it holds"
+    ),
+]
+
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Nothing has changed since the ETag you have"}
+}
+
+
+def respond_cached(body: str | bytes, etag: str, known: str | None) -> Response:
+    """The JSON, or 304 when the client has it already."""
+    headers = {"ETag": f'W/"{etag}"', "Cache-Control": CACHED}
+    if known is not None and (known.strip() == "*" or f'"{etag}"' in known):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+class CategoryNode(View):
+    """A category and what stands below it."""
+
+    id: UUID
+    parent_id: UUID | None
+    name: str
+    slug: str
+    description: str
+    depth: int
+    children: "list[CategoryNode]"
+
+
+class CategoryTree(View):
+    """The categories at the top, each with those below it."""
+
+    items: list[CategoryNode]
+
+
+TREE = TypeAdapter(CategoryTree)
+
+
+def tree_of(categories: Sequence[Category]) -> list[CategoryNode]:
+    """Build the tree of active categories, given in the order of their depth."""
+    nodes: dict[UUID, CategoryNode] = {}
+    top: list[CategoryNode] = []
+    for category in categories:
+        above = nodes.get(category.parent_id) if category.parent_id else None
+        if not category.is_active or (category.parent_id and above is None):
+            continue
+        node = CategoryNode(
+            id=category.id,
+            parent_id=category.parent_id,
+            name=category.name,
+            slug=category.slug,
+            description=category.description,
+            depth=category.depth,
+            children=[],
+        )
+        nodes[category.id] = node
+        (above.children if above else top).append(node)
+    return top
+
+
+@categories_router.get("", response_model=CategoryTree, responses=NOT_MODIFIED)
+async def list_categories(tx: Tx, known: IfNoneMatch = None) -> Response:
+    """All active categories as a tree."""
+    body = TREE.dump_json(CategoryTree(items=tree_of(await categories.list_categories(tx))))
+    return respond_cached(body, hashlib.blake2b(body, digest_size=12).hexdigest(), known)
+
+
+@categories_router.get("/{id_or_slug}")
+async def get_category(id_or_slug: str, tx: Tx) -> CategoryNode:
+    """One category by id or slug, with what stands below it."""
+    waiting = tree_of(await categories.list_categories(tx))
+    while waiting:
+        node = waiting.pop()
+        if id_or_slug in (str(node.id), node.slug):
+            return node
+        waiting += node.children
+    raise CategoryNotFound
+
 
 OptionFilter = Annotated[
     SafeText, Field(min_length=3, max_length=160, pattern=r"^[^:]+:.+$", examples=["size:XL"])
@@ -102,8 +197,8 @@ def _option_filters(options: list[str]) -> dict[str, list[str]]:
     by_name: dict[str, list[str]] = {}
     for option in options:
         by_name.setdefault(option.partition(":")[0].lower(), []).append(option.lower())
-    if len(by_name) > MOST_OPTION_NAMES:
-        raise Invalid(f"At most {MOST_OPTION_NAMES} different options narrow a list.")
+    if len(by_name) > MAX_OPTION_NAMES:
+        raise Invalid(f"At most {MAX_OPTION_NAMES} different options narrow a list.")
     return {f"options_{place}": wanted for place, wanted in enumerate(by_name.values(), start=1)}
 
 
@@ -127,7 +222,7 @@ SORT_KEYS: dict[SortName, type[Any]] = {
 }
 
 
-@router.get("", response_model=ProductList, responses=MAY_BE_KNOWN)
+@products_router.get("", response_model=ProductList, responses=NOT_MODIFIED)
 async def list_products(
     *,
     request: Request,
@@ -143,7 +238,7 @@ async def list_products(
     if order == "relevance" and "q" not in filters:
         raise Malformed("Only a search can be sorted by relevance.", code="bad_sort")
     after = paging.position(SORT_KEYS[order], UUID)
-    rows = await store.list_cards(reads, filters, order, paging.limit + 1, after)
+    rows = await listings.list_cards(reads, filters, order, paging.limit + 1, after)
     shown = rows[: paging.limit]
     following = "null"
     if len(rows) > len(shown):
@@ -151,13 +246,13 @@ async def list_products(
     counted = "null"
     if facets:
         limit: int = request.app.state.settings.facet_values
-        counted = _facets(await store.count_facets(reads, filters), limit).model_dump_json()
+        counted = _facets(await listings.count_facets(reads, filters), limit).model_dump_json()
     # The cards are JSON already: parsing them only to write them again would double the cost.
     cards = ",".join(row.card for row in shown)
     body = f'{{"items":[{cards}],"next_cursor":{following},"facets":{counted}}}'
     versions = "".join(row.etag for row in shown) + following + counted
     etag = hashlib.blake2b(versions.encode(), digest_size=12).hexdigest()
-    return unless_known(body, etag, known)
+    return respond_cached(body, etag, known)
 
 
 def _facets(rows: list[Any], limit: int) -> Facets:
@@ -179,12 +274,12 @@ def _facets(rows: list[Any], limit: int) -> Facets:
     )
 
 
-@router.get("/{id_or_slug}", response_model=ProductPage, responses=MAY_BE_KNOWN)
+@products_router.get("/{id_or_slug}", response_model=ProductPage, responses=NOT_MODIFIED)
 async def get_product(id_or_slug: str, reads: Reads, known: IfNoneMatch = None) -> Response:
     """One product on sale by id or slug, with its variants and images."""
     if "\0" in id_or_slug:
         raise ProductNotFound
-    found = await store.find_page(reads, as_id(id_or_slug) or id_or_slug)
+    found = await listings.find_page(reads, as_id(id_or_slug) or id_or_slug)
     if found is None:
         raise ProductNotFound
-    return unless_known(found.page, found.etag, known)
+    return respond_cached(found.page, found.etag, known)
