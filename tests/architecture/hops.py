@@ -19,7 +19,7 @@ LIBRARIES = ("chassis", "contracts")
 
 # Where a feature begins, as `service.module:function`.
 FEATURES = {
-    "place an order": ("orders.api.placing:place_order", "cart.api.checkout:lock_cart"),
+    "place an order": ("orders.api.checkout:place_order", "cart.api.checkout:lock_cart"),
     "cancel an order": ("orders.api.orders:cancel_order",),
     "add a product": ("catalog.api.admin_products:create_product",),
     "apply a coupon": ("cart.api.carts:set_coupon", "promotions.api:evaluate_coupon"),

@@ -36,9 +36,9 @@ def sent() -> list[type[Message]]:
     for (_, trigger), moves in MOVES.items():
         for move in moves:
             order = an_order(coupon=True)
-            order.progress["allocations"] = []
+            order.progress.allocations = []
             order.captured_amount = order.total_amount
-            found |= {type(each) for each in move.send(order, message(trigger, order), NOW)}
+            found |= {type(each) for each in move.step(order, message(trigger, order), NOW)}
     return sorted(found, key=lambda kind: kind.__name__)
 
 

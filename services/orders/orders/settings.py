@@ -1,23 +1,9 @@
-"""What orders must be told beyond the chassis: its peer, its secret, the time of each stage."""
+"""What orders needs beyond the chassis: its peer, its secret, the deadline of each stage."""
 
 from pydantic import BaseModel, Field
 
 from chassis.settings import Seconds, ServiceSettings
-
-
-class Deadlines(BaseModel):
-    """How long the saga waits in each stage before it acts by itself, in seconds."""
-
-    reserving: Seconds = 30
-    redeeming: Seconds = 30
-    collecting: Seconds = 60
-    card_action: Seconds = 15 * 60
-    transfer: Seconds = 7 * 24 * 3600
-    cancelling_payment: Seconds = 120
-    releasing: Seconds = 30
-    refunding: Seconds = 60
-    fulfilling: Seconds = 600
-    recalling: Seconds = 120
+from orders.saga.engine import Deadlines
 
 
 class StreamLimits(BaseModel):

@@ -1,4 +1,4 @@
-"""Orders on a database of its own, with cart's answers given by the tests."""
+"""Orders on a database of its own, with a fake cart."""
 
 import json
 from collections.abc import AsyncIterator
@@ -28,17 +28,17 @@ ADDRESS = {
 
 
 @dataclass
-class CartDesk:
-    """What cart answers when orders asks it to lock a cart; `refusal` is a problem instead."""
+class FakeCart:
+    """Responds to requests to lock a cart; `refusal` is a problem instead."""
 
     total_amount: int = 2500
     coupon: dict[str, Any] | None = None
     refusal: tuple[int, str] | None = None
-    asked: list[httpx.Request] = field(default_factory=list)
+    requests: list[httpx.Request] = field(default_factory=list)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Lock the cart, or refuse."""
-        self.asked.append(request)
+        self.requests.append(request)
         if self.refusal is not None:
             status, code = self.refusal
             return httpx.Response(status, json={"code": code, "detail": "no", "status": status})
@@ -46,6 +46,7 @@ class CartDesk:
         goods = max(self.total_amount - 500, 0)
         line = {
             "line_id": str(new_id()),
+            "item_id": str(new_id()),
             "variant_id": str(new_id()),
             "product_id": str(new_id()),
             "seller_id": None,
@@ -93,12 +94,12 @@ def template() -> str:
 
 
 @pytest.fixture
-def cart() -> CartDesk:
-    return CartDesk()
+def cart() -> FakeCart:
+    return FakeCart()
 
 
 @pytest_asyncio.fixture
-async def orders(template: str, cart: CartDesk) -> AsyncIterator[Harness[OrdersSettings]]:
+async def orders(template: str, cart: FakeCart) -> AsyncIterator[Harness[OrdersSettings]]:
     async def answers(request: httpx.Request) -> httpx.Response:
         return cart.answer(request)
 

@@ -7,12 +7,12 @@ from typing import Any
 from saga_play import DEADLINES, NOW, an_order, message
 
 from contracts.message import Message
-from orders.saga import process
+from orders.saga import engine
 from orders.saga.table import MOVES
 
 FILE = Path(__file__).parent / "histories.json"
 KINDS = {heard.__name__: heard for _, heard in MOVES} | {
-    kind.__name__: kind for kind in process.ANSWERS
+    kind.__name__: kind for kind in engine.ANSWERS
 }
 
 History = dict[str, Any]
@@ -34,11 +34,11 @@ def differences(history: History) -> list[str]:
         capture=history["capture"],
     )
     first, *steps = history["steps"]
-    found = _compare(first, order.stage, "moved", process.begin(order, NOW, DEADLINES))
+    found = _compare(first, order.stage, "moved", engine.start(order, NOW, DEADLINES).sent)
     for step in steps:
         if order.stage != step["stage"]:
             return [*found, f"{step['heard']} was heard in {step['stage']}, not {order.stage}"]
-        heard = process.apply(order, message(KINDS[step["heard"]], order), NOW, DEADLINES)
+        heard = engine.apply(order, message(KINDS[step["heard"]], order), NOW, DEADLINES)
         found += _compare(step, order.stage, heard.outcome, heard.sent)
     return found
 

@@ -1,4 +1,4 @@
-"""Playing the saga without a database: an order, replies as they would arrive, what was sent."""
+"""The saga without a database: an order, the replies as they arrive, and what was sent."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -33,14 +33,10 @@ from contracts.shipping import (
     ShipmentsPartlyCancelled,
     ShippedLine,
 )
-from orders.domain.checkout import Checkout
-from orders.domain.order import PaymentStatus, Stage, Status
-from orders.saga import process
-from orders.saga.triggers import (
-    CancelRequested,
-    ReviewRefund,
-)
-from orders.settings import Deadlines
+from orders.domain.checkout import CancelRequested, Checkout, Facts, ReviewRefund
+from orders.domain.order import Stage
+from orders.saga import engine
+from orders.saga.engine import Deadlines
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DEADLINES = Deadlines()
@@ -82,37 +78,19 @@ def an_order(**changes: Any) -> Checkout:
         customer_id=None,
         user_id=None,
         access_hash="h",
-        status=Status.PENDING,
-        payment_status=PaymentStatus.PENDING,
         currency="USD",
         shipping_amount=500,
         total_amount=total,
-        captured_amount=0,
-        refunded_amount=0,
         payment_method=changes.pop("payment_method", "card"),
-        payment_id=None,
-        payment_brand=None,
-        payment_last_four=None,
-        payment_reference=None,
-        cancellation_state=None,
         placed_at=NOW,
-        confirmed_at=None,
-        cancelled_at=None,
-        cancellation_reason=None,
-        version=1,
-        sequence=0,
-        stage=Stage.RESERVING,
-        deadline_at=None,
-        repeats=0,
-        facts=facts,
-        progress={},
+        facts=Facts.model_validate(facts),
     )
 
 
-def message(kind: type, order: Checkout) -> object:
+def message(kind: type, order: Checkout) -> Any:
     """A reply or trigger of a class, as it would arrive for this order."""
     usd = Money(amount=order.total_amount, currency="USD")
-    line = order.lines()[0]
+    line = order.facts.lines[0]
     part = ShippedLine(line_id=line.line_id, variant_id=line.variant_id, quantity=1)
     special: dict[type, dict[str, Any]] = {
         StockReserved: {"allocations": []},
@@ -128,7 +106,7 @@ def message(kind: type, order: Checkout) -> object:
         PaymentCaptured: {"method": "card", "captured": usd, "payment_id": new_id()},
         PaymentFailed: {"reason": "card_declined"},
         PaymentRefunded: {
-            "refunded": order.money(order.kept_amount),
+            "refunded": order.money(order.unrefunded_amount),
             "refunded_total": order.money(order.captured_amount),
         },
         PaymentDisputed: {"dispute_id": new_id(), "reason": "fraud"},
@@ -149,16 +127,16 @@ def message(kind: type, order: Checkout) -> object:
 
 
 def play(*kinds: type, **changes: Any) -> tuple[list[type], Stage, Checkout]:
-    """Place an order and let its saga hear; returns what was sent but notices, and where it stands."""
+    """Place an order and apply messages; returns what was sent but notices, and the stage."""
     order = an_order(**changes)
-    sent = process.begin(order, NOW, DEADLINES)
+    sent = engine.start(order, NOW, DEADLINES).sent
     for kind in kinds:
-        sent += process.apply(order, message(kind, order), NOW, DEADLINES).sent
+        sent += engine.apply(order, message(kind, order), NOW, DEADLINES).sent
     return [type(m) for m in sent if not isinstance(m, Notify)], order.stage, order
 
 
 def after(*kinds: type, **changes: Any) -> tuple[list[type], Stage]:
-    """What was sent after the order was placed, and where it stands."""
+    """What was sent after the order was placed, and the stage."""
     sent, stage, _ = play(*kinds, **changes)
     assert sent[:2] == [OrderPlaced, ReserveStock]
     return sent[2:], stage

@@ -291,9 +291,9 @@ async def confirm(orders: Any, order_id: UUID) -> None:
 
 async def test_order_numbers_of_two_processes_never_meet(orders: Harness[Any]) -> None:
     from chassis.ids import utcnow
-    from orders.numbers import Numbers
+    from orders.service import OrderNumbers
 
-    both = [Numbers(orders.running.database, 3) for _ in range(2)]
+    both = [OrderNumbers(orders.running.database, 3) for _ in range(2)]
     taken = await asyncio.gather(*(n.take(utcnow()) for n in both for _ in range(10)))
     assert len(set(taken)) == 20
 

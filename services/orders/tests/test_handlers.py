@@ -37,10 +37,16 @@ from contracts.shipping import (
     ShipmentUpdated,
     ShippedLine,
 )
-from orders.deadlines import sweep_deadlines
 from orders.handlers import OrderUnknown
+from orders.jobs import sweep_deadlines
+from orders.saga.engine import Deadlines
 
 USD = Money(amount=2500, currency="USD")
+
+
+async def sweep(orders: Any) -> int:
+    """Apply the deadlines that passed; returns how many."""
+    return await sweep_deadlines(orders.running.database, Deadlines())
 
 
 async def placed(guest: Any, key: str = "k", **changes: Any) -> UUID:
@@ -106,11 +112,11 @@ async def test_out_of_stock_cancels_with_one_mail(orders: Any, guest: Any) -> No
 
 async def test_a_passed_deadline_acts_by_itself(orders: Any, guest: Any) -> None:
     order_id = await placed(guest)
-    assert await sweep_deadlines(orders.running.database) == 0
+    assert await sweep(orders) == 0
     await orders.sql("update checkout_sagas set deadline_at = now() - interval '1 s'")
-    assert await sweep_deadlines(orders.running.database) == 1
+    assert await sweep(orders) == 1
     assert len(await orders.published(ReleaseStock)) == 1
-    assert await sweep_deadlines(orders.running.database) == 0
+    assert await sweep(orders) == 0
 
     await orders.deliver(StockReleased(order_id=order_id))
     assert await stage(orders, order_id) == "cancelled"
@@ -129,11 +135,11 @@ async def test_a_saga_that_raises_blocks_no_other_deadline(orders: Any, guest: A
         "update checkout_sagas set deadline_at = now() - interval '1 h' where order_id = :id",
         id=ids[0],
     )
-    assert await sweep_deadlines(orders.running.database) == 2
+    assert await sweep(orders) == 2
     assert {command.order_id for command in await orders.published(ReleaseStock)} == set(ids[1:])
     assert [await stage(orders, i) for i in ids] == ["fulfilling", "releasing", "releasing"]
     # It stays overdue, so that the alert about stuck checkouts fires, and is not tried at once.
-    assert await sweep_deadlines(orders.running.database) == 0
+    assert await sweep(orders) == 0
     [row] = await orders.sql("select order_id from checkout_sagas where deadline_at < now()")
     assert row.order_id == ids[0]
     page = (await orders.client.get("/metrics")).text
@@ -152,7 +158,7 @@ async def test_what_a_deadline_says_is_found_from_the_trace_of_the_checkout(
     await orders.sql("update checkout_sagas set deadline_at = now() - interval '1 s'")
     tracing.set_exporter(exporter)
     try:
-        assert await sweep_deadlines(orders.running.database) == 1
+        assert await sweep(orders) == 1
     finally:
         tracing.set_exporter(None)
 

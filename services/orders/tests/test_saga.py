@@ -1,7 +1,7 @@
 """The saga, told as stories: every fault path ends, nothing is said twice."""
 
 from datetime import timedelta
-from uuid import UUID
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ from contracts.inventory import (
     StockReserved,
 )
 from contracts.money import Money
-from contracts.orders import OrderCancelled, OrderConfirmed
+from contracts.orders import OrderCancelled, OrderConfirmed, OrderedLine
 from contracts.payments import (
     CancelPayment,
     CollectPayment,
@@ -43,13 +43,13 @@ from contracts.shipping import (
     ShipmentsPartlyCancelled,
     ShippedLine,
 )
-from orders.domain.checkout import Checkout
-from orders.domain.order import Stage
-from orders.saga import process
-from orders.saga.triggers import (
+from orders.domain.checkout import (
     CancelRequested,
+    Checkout,
     DeadlinePassed,
 )
+from orders.domain.order import Stage
+from orders.saga import engine
 
 
 def test_a_paid_order_is_confirmed_and_shipped() -> None:
@@ -136,11 +136,18 @@ def test_a_promise_of_money_after_the_end_is_cancelled() -> None:
 
 def test_a_refund_that_fails_is_asked_for_again_under_the_same_operation() -> None:
     _, _, order = play(StockReserved, DeadlinePassed)
-    (first,) = process.apply(order, message(PaymentCaptured, order), NOW, DEADLINES).sent
-    process.apply(order, message(RefundFailed, order), NOW, DEADLINES)
-    (again,) = process.apply(order, DeadlinePassed(), NOW, DEADLINES).sent
+    (first,) = engine.apply(order, message(PaymentCaptured, order), NOW, DEADLINES).sent
+    engine.apply(order, message(RefundFailed, order), NOW, DEADLINES)
+    (again,) = engine.apply(order, DeadlinePassed(), NOW, DEADLINES).sent
     assert isinstance(again, RefundPayment)
     assert again == first
+
+
+def one_line(order: Checkout, **changes: Any) -> OrderedLine:
+    """The only line of an order, changed."""
+    (line,) = order.facts.lines
+    order.facts.lines = [line.model_copy(update=changes)]
+    return order.facts.lines[0]
 
 
 def refunded(order: Checkout, total: int) -> PaymentRefunded:
@@ -151,17 +158,17 @@ def refunded(order: Checkout, total: int) -> PaymentRefunded:
 
 def test_what_staff_gave_back_is_not_given_back_again() -> None:
     _, _, order = play(*DONE)
-    process.apply(order, refunded(order, order.captured_amount), NOW, DEADLINES)
-    process.apply(order, CancelRequested("customer_request"), NOW, DEADLINES)
-    kept = process.apply(order, message(ShipmentsCancelled, order), NOW, DEADLINES)
+    engine.apply(order, refunded(order, order.captured_amount), NOW, DEADLINES)
+    engine.apply(order, CancelRequested("customer_request"), NOW, DEADLINES)
+    kept = engine.apply(order, message(ShipmentsCancelled, order), NOW, DEADLINES)
     assert (order.stage, [type(m) for m in kept.sent]) == (Stage.RELEASING, [ReleaseStock])
 
 
 def test_what_staff_gave_back_while_the_refund_failed_is_left_out_of_the_next() -> None:
     _, _, order = play(StockReserved, DeadlinePassed)
-    (first,) = process.apply(order, message(PaymentCaptured, order), NOW, DEADLINES).sent
-    process.apply(order, message(RefundFailed, order), NOW, DEADLINES)
-    (rest,) = process.apply(order, refunded(order, 700), NOW, DEADLINES).sent
+    (first,) = engine.apply(order, message(PaymentCaptured, order), NOW, DEADLINES).sent
+    engine.apply(order, message(RefundFailed, order), NOW, DEADLINES)
+    (rest,) = engine.apply(order, refunded(order, 700), NOW, DEADLINES).sent
     assert isinstance(rest, RefundPayment)
     assert rest.amount == order.money(order.captured_amount - 700)
     assert isinstance(first, RefundPayment)
@@ -233,7 +240,7 @@ def test_a_parcel_that_is_gone_refuses_the_cancellation() -> None:
 
 def test_half_gone_gives_half_the_money_back() -> None:
     _, _, order = play(*DONE, CancelRequested)
-    (refund, released) = process.apply(
+    (refund, released) = engine.apply(
         order, message(ShipmentsPartlyCancelled, order), NOW, DEADLINES
     ).sent
     assert isinstance(refund, RefundPayment)
@@ -248,22 +255,19 @@ def test_half_gone_gives_half_the_money_back() -> None:
 )
 def test_the_parts_of_a_line_that_are_given_back_add_up_to_it(total: int, parts: list[int]) -> None:
     order = an_order()
-    (line,) = order.facts["lines"]
-    line |= {"total_amount": total, "quantity": sum(parts)}
-    line_id = UUID(line["line_id"])
-    amounts = [order.refund_pieces({line_id: pieces}) for pieces in parts]
+    line = one_line(order, total_amount=total, quantity=sum(parts))
+    amounts = [order.refund_pieces({line.line_id: pieces}) for pieces in parts]
     assert sum(amounts) == total
     assert min(amounts) >= 0
     # Pieces that went back already are not paid a second time.
-    assert order.refund_pieces({line_id: 1}) == 0
+    assert order.refund_pieces({line.line_id: 1}) == 0
 
 
 def test_one_line_in_many_parcels_is_given_back_to_the_cent() -> None:
     _, _, order = play(*DONE, CancelRequested)
-    (line,) = order.facts["lines"]
-    line |= {"total_amount": 1000, "quantity": 3}
-    piece = ShippedLine(line_id=line["line_id"], variant_id=line["variant_id"], quantity=1)
+    line = one_line(order, total_amount=1000, quantity=3)
+    piece = ShippedLine(line_id=line.line_id, variant_id=line.variant_id, quantity=1)
     unsent = ShipmentsPartlyCancelled(order_id=order.order_id, unsent=[piece] * 3)
-    (refund, _) = process.apply(order, unsent, NOW, DEADLINES).sent
+    (refund, _) = engine.apply(order, unsent, NOW, DEADLINES).sent
     assert isinstance(refund, RefundPayment)
     assert refund.amount == Money(amount=1000, currency="USD")

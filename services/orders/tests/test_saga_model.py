@@ -7,18 +7,17 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from saga_participants import PAYS, Whims, World
 from saga_play import DEADLINES, NOW, an_order
-from saga_world import PAYS, Whims, World
 
 from contracts.message import Command, Message
 from contracts.orders import OrderCancelled, OrderConfirmed
 from contracts.payments import PaymentCaptured
 from contracts.shipping import ShipmentsCancelled
-from orders.domain.checkout import Checkout
+from orders.domain.checkout import CancelRequested, Checkout, DeadlinePassed
 from orders.domain.order import Stage, Status
-from orders.saga import process, undo
+from orders.saga import engine, steps
 from orders.saga.table import MOVES, Move
-from orders.saga.triggers import CancelRequested, DeadlinePassed
 
 STEPS, ROUNDS = 40, 200
 ENDS = (Stage.COMPLETED, Stage.CANCELLED, Stage.NEEDS_REVIEW)
@@ -39,7 +38,7 @@ class Story:
 
     def begin(self) -> None:
         """Place the order."""
-        self._send(process.begin(self.order, NOW, DEADLINES))
+        self._send(engine.start(self.order, NOW, DEADLINES).sent)
 
     def _send(self, messages: list[Message]) -> None:
         self.said += [type(each) for each in messages]
@@ -49,7 +48,7 @@ class Story:
 
     def apply(self, heard: Any) -> None:
         """Let the saga hear a message or a trigger."""
-        self._send(process.apply(self.order, heard, NOW, DEADLINES).sent)
+        self._send(engine.apply(self.order, heard, NOW, DEADLINES).sent)
 
     def arrive(self, message: Message) -> None:
         """Bring a message to whom it is for."""
@@ -105,7 +104,7 @@ class Story:
             assert order.status is Status.CANCELLED
             assert world.stock != "held"
             assert world.coupon != "held"
-            assert kept == order.kept_amount == 0
+            assert kept == order.unrefunded_amount == 0
         else:
             assert order.status is Status.CONFIRMED
             assert world.stock == "held"
@@ -163,11 +162,11 @@ def test_a_table_with_a_hole_is_found_out(
     holed = dict(MOVES)
     if heard is CancelRequested:
         # Releasing at once, as if a payment under way could not succeed any more, and deaf to it.
-        holed[stage, heard] = (Move(Stage.RELEASING, undo.release),)
+        holed[stage, heard] = (Move(Stage.RELEASING, steps.release),)
         del holed[Stage.RELEASING, PaymentCaptured]
     else:
         del holed[stage, heard]
-    monkeypatch.setattr(process, "MOVES", holed)
+    monkeypatch.setattr(engine, "MOVES", holed)
     searching = settings(max_examples=3000, deadline=None, phases=[Phase.generate])
     with pytest.raises(AssertionError):
         searching(stories(it_is_settled))()

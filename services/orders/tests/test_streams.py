@@ -10,7 +10,7 @@ import pytest
 from chassis import client_address
 from chassis.ids import new_id
 from chassis.testing import CLIENT_ADDRESS
-from orders.api.streams import Stream, Streams, StreamsExhausted, TooManyStreams
+from orders.api.progress import Stream, Streams, StreamsExhausted, TooManyStreams
 from orders.settings import StreamLimits
 
 HOME, AWAY = "198.51.100.1", "198.51.100.2"

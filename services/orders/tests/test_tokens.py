@@ -31,7 +31,7 @@ async def test_who_was_banned_or_blocked_places_no_order_with_the_old_token(
     expire(orders)
     refused = await check_out(orders, old)
     assert (refused.status_code, refused.json()["code"]) == (401, "token_revoked")
-    assert len(cart.asked) == 1
+    assert len(cart.requests) == 1
     assert (await check_out(orders, new)).status_code == 202
 
 
@@ -39,7 +39,7 @@ async def test_an_inactive_customer_never_buys(orders: Any, cart: Any) -> None:
     headers = orders.signed_in(buys=False)
     refused = await check_out(orders, headers)
     assert (refused.status_code, refused.json()["code"]) == (403, "customer_inactive")
-    assert cart.asked == []
+    assert cart.requests == []
     assert await orders.sql("select 1 from orders") == []
     # What they bought before they may read all the same.
     assert (await orders.client.get("/v1/orders", headers=headers)).status_code == 200

@@ -85,15 +85,15 @@ def capture_without_idempotency_key() -> None:
 def saga_that_forgets_finished_rows() -> None:
     """Find no saga that was cancelled."""
     from orders.domain.order import Stage
-    from orders.store import checkouts
+    from orders.store import orders
 
-    lock = checkouts.lock_checkouts
+    lock = orders.lock_checkouts
 
     async def only_open(tx: Any, order_ids: Iterable[UUID]) -> dict[UUID, Any]:
         found = await lock(tx, order_ids)
         return {key: order for key, order in found.items() if order.stage is not Stage.CANCELLED}
 
-    checkouts.lock_checkouts = only_open
+    orders.lock_checkouts = only_open
 
 
 def clock_two_hours_behind() -> None:

@@ -1,4 +1,4 @@
-"""Orders for staff."""
+"""Orders for staff, and what orders contributes to the reconciliation."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -8,33 +8,38 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 from sqlalchemy import true
 
-from chassis import etag, outbox
+from chassis import etag
 from chassis.auth import SignedIn, require_permission
 from chassis.db import Tx
 from chassis.idempotency import Claim, idempotent
-from chassis.ids import utcnow
+from chassis.ids import lowest_id
 from chassis.ops import audit
 from chassis.pages import Page, Paged
-from chassis.wire import Body, SafeText
-from orders.api.access import MayRefund
-from orders.api.following import read_view
-from orders.api.orders import cancel, summary_key
-from orders.api.views import CancellationBody, OrderSummary, OrderView
-from orders.domain.order import Stage, Status
-from orders.domain.refusals import NothingToReview, OrderNotFound, RefundNotPermitted
-from orders.saga.process import apply
-from orders.saga.triggers import ReviewRefund, ReviewRetry
-from orders.store import checkouts, saving
+from chassis.wire import Body, Moment, SafeText, View
+from orders import service
+from orders.api.orders import (
+    CancellationBody,
+    MayRefund,
+    OrderSummary,
+    OrderView,
+    read_view,
+    summary_key,
+)
+from orders.domain.checkout import ReviewRefund, ReviewRetry
+from orders.domain.order import NothingToReview, RefundNotPermitted, Stage, Status
 from orders.store import orders as store
+from orders.store import sagas
 
 router = APIRouter(prefix="/v1/admin")
+reconciliation = APIRouter(prefix="/v1/admin/ops/orders/reconciliation", tags=["reconciliation"])
 
 MayRead = Depends(require_permission("orders:read"))
 MayWrite = Depends(require_permission("orders:write"))
+MayReconcile = Depends(require_permission("ops:read"))
 
 
 async def staff(caller: SignedIn) -> str:
-    """Whose idempotency keys they are."""
+    """The owner of idempotency keys."""
     return caller.principal
 
 
@@ -78,7 +83,9 @@ async def cancel_order(
 ) -> Response:
     """Cancel an order for its customer. A paid one needs the permission `orders:refund` too."""
     deadlines = request.app.state.settings.deadlines
-    order = await cancel(tx, order_id, "staff_request", deadlines, may_refund=may_refund)
+    order = await service.cancel_order(
+        tx, order_id, "staff_request", deadlines, may_refund=may_refund
+    )
     await audit.record(tx, "order.cancel", order_id, "by hand", after={"stage": order.stage.value})
     return await claim.store(tx, 202, await read_view(tx, order_id, true()))
 
@@ -104,22 +111,48 @@ async def review_order(
     tx: Tx,
     may_refund: MayRefund,
 ) -> Response:
-    """Decide about an order that waits for staff: try the parcels again, or give money back.
+    """Decide about an order that waits for staff: try the parcels again, or refund.
 
     A refund needs the permission `orders:refund` too.
     """
     if body.decision == "refund" and not may_refund:
         raise RefundNotPermitted
-    found = await checkouts.lock_checkouts(tx, [order_id])
-    if order_id not in found:
-        raise OrderNotFound
-    order = found[order_id]
+    order = await store.lock_checkout(tx, order_id)
     if order.stage is not Stage.NEEDS_REVIEW:
         raise NothingToReview
-    now = utcnow()
-    decided = ReviewRetry() if body.decision == "retry" else ReviewRefund(body.amount or 0)
-    heard = apply(order, decided, now, request.app.state.settings.deadlines)
-    outbox.add(tx, *heard.sent)
-    await saving.save_checkouts(tx, [order], now, [(order, heard, None)])
+    decision = ReviewRetry() if body.decision == "retry" else ReviewRefund(body.amount or 0)
+    await service.advance(tx, order, decision, request.app.state.settings.deadlines)
     await audit.record(tx, "order.review", order_id, "by hand", after=body.model_dump())
     return await claim.store(tx, 202, await read_view(tx, order_id, true()))
+
+
+class OrderPosition(View):
+    """An order as payments and shipping must show it; amounts are minor units of `currency`."""
+
+    order_id: UUID
+    order_number: str
+    status: str
+    stage: str
+    payment_method: str
+    currency: str
+    total_amount: int
+    captured_amount: int
+    refunded_amount: int
+    handed_over: bool
+    updated_at: datetime
+
+
+@reconciliation.get("", dependencies=[MayReconcile])
+async def list_order_positions(
+    paging: Paged,
+    tx: Tx,
+    since: Annotated[Moment | None, Query(description="orders placed from then on")] = None,
+) -> Page[OrderPosition]:
+    """Every order with its money as orders knows it, by the time it was placed."""
+    rows = await sagas.list_positions(
+        tx,
+        since=lowest_id(since) if since else None,
+        after=paging.position(UUID),
+        limit=paging.limit,
+    )
+    return paging.page(rows, OrderPosition.model_validate, lambda row: row.order_id)

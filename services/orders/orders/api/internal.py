@@ -1,4 +1,4 @@
-"""What orders answers other services."""
+"""What other services request of orders."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,8 +10,8 @@ from chassis.db import Tx
 from chassis.tokens import hash_of
 from chassis.wire import View
 from contracts.notifications import MailLink
-from orders.api.access import order_token
-from orders.domain.refusals import OrderNotFound
+from orders.api.orders import order_token
+from orders.domain.order import OrderNotFound
 from orders.settings import OrdersSettings
 from orders.store import orders as store
 
@@ -33,7 +33,7 @@ async def get_order_state(order_id: UUID, tx: Tx) -> OrderState:
     order = await store.find_order(tx, order_id)
     if order is None:
         raise OrderNotFound
-    return OrderState.model_validate(order)
+    return OrderState.model_validate(dict(order))
 
 
 @router.post("/mail-links/{order_id}", dependencies=[Depends(only_services("notifications"))])
@@ -44,8 +44,9 @@ async def mail_link(order_id: UUID, tx: Tx, request: Request) -> MailLink:
     """
     settings: OrdersSettings = request.app.state.settings
     order = await store.find_order(tx, order_id)
-    if order is None or order.confirmed_at is None:
+    if order is None or order["confirmed_at"] is None:
         raise OrderNotFound
     link = f"{settings.public_url}/orders/{order_id}"
     token = order_token(settings.order_token_secret, order_id)
-    return MailLink(link=f"{link}?token={token}" if order.access_hash == hash_of(token) else link)
+    is_guests = order["access_hash"] == hash_of(token)
+    return MailLink(link=f"{link}?token={token}" if is_guests else link)

@@ -1,15 +1,14 @@
-"""Checkout sagas for staff who ask why, and for operators who mend what stands still."""
+"""Checkout sagas for staff who look into an order, and for operators who repair a stuck one."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy import ColumnElement, true
 
-from chassis import outbox
 from chassis.auth import require_permission
 from chassis.db import Tx
 from chassis.idempotency import Claim, idempotent
@@ -18,35 +17,33 @@ from chassis.ops import audit
 from chassis.ops.views import ReasonBody
 from chassis.pages import Page, Paged
 from chassis.wire import View
-from orders.api.access import MayRefund
+from orders import service
 from orders.api.admin import staff
-from orders.api.orders import UNDOING, cancel
-from orders.domain.checkout import Checkout
-from orders.domain.order import CheckoutSaga, SagaLog, Stage
-from orders.domain.refusals import (
+from orders.api.orders import MayRefund
+from orders.domain.checkout import Checkout, ResumeRequested, RetryRequested, SkipRequested
+from orders.domain.order import (
     CompensatesAlready,
     MayNotSkip,
     NothingToRetry,
     NotStandingStill,
-    OrderNotFound,
+    Stage,
 )
-from orders.saga import process
-from orders.saga.triggers import ResumeRequested, RetryRequested, SkipRequested
-from orders.store import checkouts, saving
+from orders.saga.engine import find_move
 from orders.store import sagas as store
+from orders.store.orders import lock_checkout
 
 router = APIRouter(prefix="/v1/admin/sagas", tags=["sagas"])
 
 MayRead = Depends(require_permission("orders:read"))
-MayMend = Depends(require_permission("ops:write"))
-# The sweep of deadlines comes every second or so: what is this late is not waiting for its turn.
-OVERDUE = timedelta(seconds=60)
+MayOperate = Depends(require_permission("ops:write"))
+# The sweep of deadlines runs every second or so: a saga that is later than this is stuck.
+OVERDUE: Final = timedelta(seconds=60)
 
 
 class SagaStep(View):
-    """Something the saga heard, and what it did.
+    """A message or trigger that the saga received (`heard`), and what it did.
 
-    seconds: since the step before. attempt: how often the stage had asked when this was heard.
+    seconds: since the step before. attempt: how often the stage had sent its commands by then.
     """
 
     at: datetime
@@ -61,14 +58,14 @@ class SagaStep(View):
     attempt: int
 
     @classmethod
-    def listed(cls, rows: Iterable[SagaLog]) -> "list[SagaStep]":
+    def list_of(cls, rows: Iterable[Any]) -> "list[SagaStep]":
         """The steps of one saga, oldest first."""
         steps: list[SagaStep] = []
         attempt, before = 0, None
         for row in rows:
             waited = round((row.at - before).total_seconds(), 3) if before else None
-            told = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
-            steps.append(cls(**told, seconds=waited, attempt=attempt))
+            columns = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+            steps.append(cls(**columns, seconds=waited, attempt=attempt))
             before = row.at
             if row.next_stage != row.stage:
                 attempt = 1
@@ -78,7 +75,7 @@ class SagaStep(View):
 
 
 class SagaView(View):
-    """Where the process of an order stands."""
+    """The state of an order's saga."""
 
     order_id: UUID
     order_number: str
@@ -96,10 +93,10 @@ class SagaView(View):
 async def list_sagas(
     paging: Paged, tx: Tx, stage: Stage | None = None, *, stuck: bool = False
 ) -> Page[SagaView]:
-    """Checkout processes; `stuck` ones repeat themselves, stand still or wait for staff."""
+    """Checkout sagas; `stuck` ones repeat a stage, wait for staff or have missed their deadline."""
     rule: ColumnElement[bool] = true()
     if stage is not None:
-        rule = CheckoutSaga.stage == stage
+        rule = store.is_in(stage)
     if stuck:
         rule = rule & store.is_stuck(utcnow() - OVERDUE)
     rows = await store.list_sagas(tx, paging.limit, paging.position(UUID), rule)
@@ -108,14 +105,14 @@ async def list_sagas(
 
 @router.get("/{order_id}", dependencies=[MayRead])
 async def get_saga(order_id: UUID, tx: Tx) -> SagaView:
-    """The process of one order, step by step."""
-    return await _shown(tx, order_id)
+    """The saga of one order, step by step."""
+    return await _read_view(tx, order_id)
 
 
-async def _shown(tx: Tx, order_id: UUID) -> SagaView:
-    saga = SagaView.model_validate(await store.get_standing(tx, order_id))
-    steps = SagaStep.listed(await store.list_saga_log(tx, order_id))
-    return saga.model_copy(update={"steps": steps})
+async def _read_view(tx: Tx, order_id: UUID) -> SagaView:
+    saga = SagaView.model_validate(await store.get_saga(tx, order_id))
+    saga.steps = SagaStep.list_of(await store.list_saga_log(tx, order_id))
+    return saga
 
 
 def _state(order: Checkout) -> dict[str, Any]:
@@ -128,24 +125,17 @@ def _state(order: Checkout) -> dict[str, Any]:
     }
 
 
-async def _locked(tx: Tx, order_id: UUID) -> Checkout:
-    found = await checkouts.lock_checkouts(tx, [order_id])
-    if order_id not in found:
-        raise OrderNotFound
-    return found[order_id]
-
-
-async def _told(
+async def _audited(
     tx: Tx, claim: Claim, action: str, reason: str, before: dict[str, Any], order: Checkout
 ) -> Response:
-    """Note what was done to the order, and answer with how it stands now."""
+    """Record the change in the audit trail, and respond with the saga as it is now."""
     await audit.record(tx, action, order.order_id, reason, before=before, after=_state(order))
-    return await claim.store(tx, 202, await _shown(tx, order.order_id))
+    return await claim.store(tx, 202, await _read_view(tx, order.order_id))
 
 
 @dataclass(frozen=True, slots=True)
-class Mending:
-    """One request to mend a process: why, and what it is answered with."""
+class OperatorAction:
+    """One request of an operator to repair a saga."""
 
     body: ReasonBody
     request: Request
@@ -159,61 +149,65 @@ class Mending:
         trigger: RetryRequested | SkipRequested | ResumeRequested,
         refusal: Callable[[Checkout], Exception | None],
     ) -> Response:
-        """Let the saga hear an operator. Raises the refusal."""
-        order = await _locked(self.tx, order_id)
+        """Apply the trigger, audited as `action`. Raises OrderNotFound or the refusal."""
+        order = await lock_checkout(self.tx, order_id)
         if (refused := refusal(order)) is not None:
             raise refused
-        before, now = _state(order), utcnow()
-        heard = process.apply(order, trigger, now, self.request.app.state.settings.deadlines)
-        outbox.add(self.tx, *heard.sent)
-        await saving.save_checkouts(self.tx, [order], now, [(order, heard, None)])
-        return await _told(self.tx, self.claim, action, self.body.reason, before, order)
+        before = _state(order)
+        deadlines = self.request.app.state.settings.deadlines
+        await service.advance(self.tx, order, trigger, deadlines)
+        return await _audited(self.tx, self.claim, action, self.body.reason, before, order)
 
 
-async def mending(
+async def operator_action(
     body: ReasonBody, request: Request, claim: Annotated[Claim, idempotent(staff)], tx: Tx
-) -> Mending:
-    """What each request to mend brings along."""
-    return Mending(body, request, claim, tx)
+) -> OperatorAction:
+    return OperatorAction(body, request, claim, tx)
 
 
-Mend = Annotated[Mending, Depends(mending)]
-
-
-@router.post("/{order_id}/retry", status_code=202, response_model=SagaView, dependencies=[MayMend])
-async def retry_saga(order_id: UUID, mend: Mend) -> Response:
-    """Ask once more, now, for what the stage waits for; the same operations, so nothing doubles."""
-
-    def refusal(order: Checkout) -> Exception | None:
-        return None if process.find(order, RetryRequested()) else NothingToRetry()
-
-    return await mend.apply(order_id, "saga.retry", RetryRequested(), refusal)
-
-
-@router.post("/{order_id}/skip", status_code=202, response_model=SagaView, dependencies=[MayMend])
-async def skip_stage(order_id: UUID, mend: Mend) -> Response:
-    """Go on as though the stage were done, because it was done by hand."""
-
-    def refusal(order: Checkout) -> Exception | None:
-        return None if process.find(order, SkipRequested()) else MayNotSkip()
-
-    return await mend.apply(order_id, "saga.skip", SkipRequested(), refusal)
-
-
-@router.post("/{order_id}/resume", status_code=202, response_model=SagaView, dependencies=[MayMend])
-async def resume_saga(order_id: UUID, mend: Mend) -> Response:
-    """Let a process go on that waits for staff, or that lost its deadline or is long past it."""
-
-    def refusal(order: Checkout) -> Exception | None:
-        running = order.deadline_at is not None and order.deadline_at > utcnow() - OVERDUE
-        found = process.find(order, ResumeRequested())
-        return NotStandingStill() if running or found is None else None
-
-    return await mend.apply(order_id, "saga.resume", ResumeRequested(), refusal)
+Action = Annotated[OperatorAction, Depends(operator_action)]
 
 
 @router.post(
-    "/{order_id}/compensate", status_code=202, response_model=SagaView, dependencies=[MayMend]
+    "/{order_id}/retry", status_code=202, response_model=SagaView, dependencies=[MayOperate]
+)
+async def retry_saga(order_id: UUID, action: Action) -> Response:
+    """Send the commands of the stage once more, now; the same operations, so nothing doubles."""
+
+    def refusal(order: Checkout) -> Exception | None:
+        return None if find_move(order, RetryRequested()) else NothingToRetry()
+
+    return await action.apply(order_id, "saga.retry", RetryRequested(), refusal)
+
+
+@router.post(
+    "/{order_id}/skip", status_code=202, response_model=SagaView, dependencies=[MayOperate]
+)
+async def skip_stage(order_id: UUID, action: Action) -> Response:
+    """Proceed as though the stage were done, because an operator did it by hand."""
+
+    def refusal(order: Checkout) -> Exception | None:
+        return None if find_move(order, SkipRequested()) else MayNotSkip()
+
+    return await action.apply(order_id, "saga.skip", SkipRequested(), refusal)
+
+
+@router.post(
+    "/{order_id}/resume", status_code=202, response_model=SagaView, dependencies=[MayOperate]
+)
+async def resume_saga(order_id: UUID, action: Action) -> Response:
+    """Continue a saga that waits for staff, that lost its deadline or is long past it."""
+
+    def refusal(order: Checkout) -> Exception | None:
+        running = order.deadline_at is not None and order.deadline_at > utcnow() - OVERDUE
+        move = find_move(order, ResumeRequested())
+        return NotStandingStill() if running or move is None else None
+
+    return await action.apply(order_id, "saga.resume", ResumeRequested(), refusal)
+
+
+@router.post(
+    "/{order_id}/compensate", status_code=202, response_model=SagaView, dependencies=[MayOperate]
 )
 async def compensate_saga(
     order_id: UUID,
@@ -223,14 +217,16 @@ async def compensate_saga(
     tx: Tx,
     may_refund: MayRefund,
 ) -> Response:
-    """Undo the order: parcels kept back, money given back, stock and coupon released.
+    """Undo the order: recall its parcels, refund its money, release stock and coupon.
 
     A paid order needs the permission `orders:refund` too.
     """
-    order = await _locked(tx, order_id)
-    if order.stage in UNDOING:
+    order = await lock_checkout(tx, order_id)
+    if order.stage in service.COMPENSATING:
         raise CompensatesAlready
     before = _state(order)
     deadlines = request.app.state.settings.deadlines
-    order = await cancel(tx, order_id, "staff_request", deadlines, may_refund=may_refund)
-    return await _told(tx, claim, "saga.compensate", body.reason, before, order)
+    order = await service.cancel_order(
+        tx, order_id, "staff_request", deadlines, may_refund=may_refund
+    )
+    return await _audited(tx, claim, "saga.compensate", body.reason, before, order)

@@ -1,22 +1,34 @@
-"""The tables of orders: the order, its lines, coupon and history, and its process."""
+"""An order's states, its refusals, and the tables of orders.
+
+Rows of these tables are written and read as plain values: an ORM would double the CPU time of a
+checkout. What an order may do is `domain.checkout.Checkout`.
+"""
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.model import Aggregate, Model, Stamped, own_metadata
-
-
-class Base(Model):
-    """Orders' own tables."""
-
-    __abstract__ = True
-    metadata = own_metadata()
+from chassis.errors import Forbidden, NotFound, Refused
+from chassis.model import check_in, own_metadata
 
 
 class Status(StrEnum):
@@ -42,7 +54,7 @@ class PaymentStatus(StrEnum):
 
 
 class Stage(StrEnum):
-    """Where the checkout saga stands."""
+    """The stages of the checkout saga."""
 
     RESERVING = "reserving"
     REDEEMING = "redeeming"
@@ -58,186 +70,256 @@ class Stage(StrEnum):
     CANCELLED = "cancelled"
 
 
-METHODS = ("card", "paypal", "wallet", "cod", "bank_transfer")
+class OrderNotFound(NotFound):
+    """There is no such order, or it is not yours."""
+
+    code = "order_not_found"
 
 
-def one_of(column: str, values: Any) -> str:
-    """A CHECK condition for an enumeration."""
-    return f"{column} in ({', '.join(repr(str(value)) for value in values)})"
+class CartAlreadyOrdered(Refused):
+    """This cart has an order already."""
+
+    code = "cart_already_ordered"
 
 
-class Order(Aggregate, Base):
-    """What was sold to whom, for how much. Amounts are minor units of `currency`."""
+class TooLateToCancel(Refused):
+    """A parcel was handed over; return it instead."""
 
-    __tablename__ = "orders"
-    __table_args__ = (
-        CheckConstraint(one_of("status", Status), name="status"),
-        CheckConstraint(one_of("payment_status", PaymentStatus), name="payment_status"),
-        CheckConstraint(one_of("payment_method", METHODS), name="payment_method"),
-        CheckConstraint("total_amount >= 0", name="total_amount"),
-        CheckConstraint(
-            "captured_amount >= refunded_amount and refunded_amount >= 0", name="money"
-        ),
-        UniqueConstraint("order_number"),
-        Index(
-            "uq_orders_live_cart_id",
-            "cart_id",
-            unique=True,
-            postgresql_where=text("status <> 'cancelled'"),
-        ),
-        Index("ix_orders_customer_id_placed_at", "customer_id", "placed_at", "id"),
-        Index("ix_orders_status_placed_at", "status", "placed_at", "id"),
-        Index("ix_orders_placed_at_id", "placed_at", "id"),
-        Index("ix_orders_contact_email", "contact_email"),
+    code = "too_late_to_cancel"
+
+
+class RefundNotPermitted(Forbidden):
+    """This returns money to the customer; you need the permission orders:refund."""
+
+    code = "refund_not_permitted"
+
+
+class AlreadyCancelled(Refused):
+    """The order is cancelled already."""
+
+    code = "already_cancelled"
+
+
+class NothingToReview(Refused):
+    """The order does not wait for a decision of staff."""
+
+    code = "nothing_to_review"
+
+
+class AlreadyClaimed(Refused):
+    """The order belongs to an account already."""
+
+    code = "already_claimed"
+
+
+class NothingToRetry(Refused):
+    """The saga waits for no reply to a command; `resume` one that needs review."""
+
+    code = "nothing_to_retry"
+
+
+class MayNotSkip(Refused):
+    """Skipping this stage would lose track of goods or money; compensate instead."""
+
+    code = "may_not_skip"
+
+
+class NotStandingStill(Refused):
+    """The saga is running and has a deadline; `retry` sends its commands once more."""
+
+    code = "not_standing_still"
+
+
+class CompensatesAlready(Refused):
+    """The order is being undone already; `retry` sends the commands once more."""
+
+    code = "compensates_already"
+
+
+def _required(name: str, kind: Any, *constraints: Any, **options: Any) -> Column[Any]:
+    return Column(name, kind, *constraints, nullable=False, **options)
+
+
+def _timestamps() -> tuple[Column[datetime], Column[datetime]]:
+    return (
+        _required("created_at", Moment, server_default=func.now()),
+        _required("updated_at", Moment, server_default=func.now(), onupdate=func.now()),
     )
 
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    order_number: Mapped[str] = mapped_column(String(20))
-    cart_id: Mapped[UUID]
-    customer_id: Mapped[UUID | None]
-    user_id: Mapped[UUID | None]
-    access_hash: Mapped[str | None] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(Text, server_default="pending")
-    payment_status: Mapped[str] = mapped_column(Text, server_default="pending")
-    currency: Mapped[str] = mapped_column(String(3))
-    subtotal_amount: Mapped[int]
-    discount_amount: Mapped[int]
-    shipping_amount: Mapped[int]
-    tax_amount: Mapped[int]
-    total_amount: Mapped[int]
-    captured_amount: Mapped[int] = mapped_column(server_default="0")
-    refunded_amount: Mapped[int] = mapped_column(server_default="0")
-    ship_to: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    bill_to: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    contact_email: Mapped[str] = mapped_column(String(255))
-    shipping_method: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    payment_method: Mapped[str] = mapped_column(Text)
-    payment_id: Mapped[UUID | None]
-    payment_brand: Mapped[str | None] = mapped_column(String(20))
-    payment_last_four: Mapped[str | None] = mapped_column(String(4))
-    payment_reference: Mapped[str | None] = mapped_column(String(255))
-    coupon_code: Mapped[str | None] = mapped_column(String(50))
-    coupon_id: Mapped[UUID | None]
-    placed_at: Mapped[datetime]
-    confirmed_at: Mapped[datetime | None]
-    cancelled_at: Mapped[datetime | None]
-    cancellation_reason: Mapped[str | None] = mapped_column(String(500))
-    cancellation_state: Mapped[str | None] = mapped_column(Text)
-    created_by: Mapped[str] = mapped_column(String(100))
-    updated_by: Mapped[str] = mapped_column(String(100))
+
+def _id(name: str = "id") -> Column[UUID]:
+    return Column(name, Uuid, primary_key=True)
 
 
-class OrderLine(Base):
-    """One thing bought, as it was when it was bought; amounts are for all its pieces."""
-
-    __tablename__ = "order_lines"
-    __table_args__ = (
-        CheckConstraint("quantity between 1 and 99", name="quantity"),
-        CheckConstraint(
-            "quantity_shipped between 0 and quantity and quantity_returned between 0 and quantity",
-            name="moved",
-        ),
-        Index("ix_order_lines_order_id", "order_id"),
-    )
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id"))
-    position: Mapped[int]
-    variant_id: Mapped[UUID]
-    product_id: Mapped[UUID]
-    seller_id: Mapped[UUID | None]
-    sku: Mapped[str] = mapped_column(String(50))
-    product_name: Mapped[str] = mapped_column(String(200))
-    variant_description: Mapped[str] = mapped_column(String(500))
-    unit_price_amount: Mapped[int]
-    quantity: Mapped[int]
-    discount_amount: Mapped[int]
-    tax_amount: Mapped[int]
-    total_amount: Mapped[int]
-    lead_time_days: Mapped[int]
-    customization: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
-    quantity_shipped: Mapped[int] = mapped_column(server_default="0")
-    quantity_returned: Mapped[int] = mapped_column(server_default="0")
+def _order_id() -> Column[UUID]:
+    return _required("order_id", Uuid, ForeignKey("orders.id"))
 
 
-class OrderShipment(Base):
-    """What orders knows of a parcel: enough for its view and for deciding when all has arrived."""
+METHODS: Final = ("card", "paypal", "wallet", "cod", "bank_transfer")
+Moment: Final = DateTime(timezone=True)
+metadata: Final = own_metadata()
 
-    __tablename__ = "order_shipments"
-    __table_args__ = (Index("ix_order_shipments_order_id", "order_id"),)
+order_table = Table(
+    "orders",
+    metadata,
+    _id(),
+    _required("order_number", String(20)),
+    _required("cart_id", Uuid),
+    Column("customer_id", Uuid),
+    Column("user_id", Uuid),
+    Column("access_hash", String(64)),
+    _required("status", Text, server_default="pending"),
+    _required("payment_status", Text, server_default="pending"),
+    _required("currency", String(3)),
+    _required("subtotal_amount", BigInteger),
+    _required("discount_amount", BigInteger),
+    _required("shipping_amount", BigInteger),
+    _required("tax_amount", BigInteger),
+    _required("total_amount", BigInteger),
+    _required("captured_amount", BigInteger, server_default="0"),
+    _required("refunded_amount", BigInteger, server_default="0"),
+    _required("ship_to", JSONB),
+    _required("bill_to", JSONB),
+    _required("contact_email", String(255)),
+    _required("shipping_method", JSONB),
+    _required("payment_method", Text),
+    Column("payment_id", Uuid),
+    Column("payment_brand", String(20)),
+    Column("payment_last_four", String(4)),
+    Column("payment_reference", String(255)),
+    Column("coupon_code", String(50)),
+    Column("coupon_id", Uuid),
+    _required("placed_at", Moment),
+    Column("confirmed_at", Moment),
+    Column("cancelled_at", Moment),
+    Column("cancellation_reason", String(500)),
+    Column("cancellation_state", Text),
+    _required("created_by", String(100)),
+    _required("updated_by", String(100)),
+    *_timestamps(),
+    _required("version", BigInteger, server_default="1"),
+    _required("sequence", BigInteger, server_default="0"),
+    CheckConstraint(check_in("status", [each.value for each in Status]), name="status"),
+    CheckConstraint(
+        check_in("payment_status", [each.value for each in PaymentStatus]), name="payment_status"
+    ),
+    CheckConstraint(check_in("payment_method", METHODS), name="payment_method"),
+    CheckConstraint("total_amount >= 0", name="total_amount"),
+    CheckConstraint("captured_amount >= refunded_amount and refunded_amount >= 0", name="money"),
+    UniqueConstraint("order_number"),
+    Index(
+        "uq_orders_live_cart_id",
+        "cart_id",
+        unique=True,
+        postgresql_where=text("status <> 'cancelled'"),
+    ),
+    Index("ix_orders_customer_id_placed_at", "customer_id", "placed_at", "id"),
+    Index("ix_orders_status_placed_at", "status", "placed_at", "id"),
+    Index("ix_orders_placed_at_id", "placed_at", "id"),
+    Index("ix_orders_contact_email", "contact_email"),
+)
+"""What was sold to whom. Amounts are minor units of `currency`."""
 
-    shipment_id: Mapped[UUID] = mapped_column(primary_key=True)
-    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id"))
-    status: Mapped[str] = mapped_column(Text)
-    handed_over: Mapped[bool] = mapped_column(server_default="false")
-    carrier: Mapped[str | None] = mapped_column(String(100))
-    tracking_number: Mapped[str | None] = mapped_column(String(100))
-    sequence: Mapped[int] = mapped_column(server_default="0")
+line_table = Table(
+    "order_lines",
+    metadata,
+    _id(),
+    _order_id(),
+    _required("position", BigInteger),
+    _required("variant_id", Uuid),
+    _required("product_id", Uuid),
+    Column("seller_id", Uuid),
+    _required("sku", String(50)),
+    _required("product_name", String(200)),
+    _required("variant_description", String(500)),
+    _required("unit_price_amount", BigInteger),
+    _required("quantity", BigInteger),
+    _required("discount_amount", BigInteger),
+    _required("tax_amount", BigInteger),
+    _required("total_amount", BigInteger),
+    _required("lead_time_days", BigInteger),
+    Column("customization", JSONB),
+    _required("quantity_shipped", BigInteger, server_default="0"),
+    _required("quantity_returned", BigInteger, server_default="0"),
+    CheckConstraint("quantity between 1 and 99", name="quantity"),
+    CheckConstraint(
+        "quantity_shipped between 0 and quantity and quantity_returned between 0 and quantity",
+        name="moved",
+    ),
+    Index("ix_order_lines_order_id", "order_id"),
+)
+"""A line as it was sold; amounts are for all its pieces."""
 
+shipment_table = Table(
+    "order_shipments",
+    metadata,
+    _id("shipment_id"),
+    _order_id(),
+    _required("status", Text),
+    _required("handed_over", Boolean, server_default="false"),
+    Column("carrier", String(100)),
+    Column("tracking_number", String(100)),
+    _required("sequence", BigInteger, server_default="0"),
+    Index("ix_order_shipments_order_id", "order_id"),
+)
+"""What orders stores of a parcel: enough to show it and to decide when all have arrived."""
 
-class OrderHistory(Base):
-    """Every change of an order's public status."""
+history_table = Table(
+    "order_history",
+    metadata,
+    _id(),
+    _order_id(),
+    Column("from_status", Text),
+    _required("to_status", Text),
+    _required("at", Moment),
+    _required("by", String(100)),
+    Column("reason", String(500)),
+    Index("ix_order_history_order_id_at", "order_id", "at"),
+)
+"""Every change of an order's public status."""
 
-    __tablename__ = "order_history"
-    __table_args__ = (Index("ix_order_history_order_id_at", "order_id", "at"),)
+saga_table = Table(
+    "checkout_sagas",
+    metadata,
+    Column("order_id", Uuid, ForeignKey("orders.id"), primary_key=True),
+    _required("stage", Text),
+    Column("deadline_at", Moment),
+    _required("repeats", BigInteger, server_default="0"),
+    _required("facts", JSONB),
+    _required("progress", JSONB),
+    Column("ended_at", Moment),
+    *_timestamps(),
+    CheckConstraint(check_in("stage", [each.value for each in Stage]), name="stage"),
+    Index(
+        "ix_checkout_sagas_deadline_at",
+        "deadline_at",
+        postgresql_where=text("deadline_at is not null"),
+    ),
+    Index("ix_checkout_sagas_stage", "stage", "order_id"),
+)
+"""The saga of an order; retained after its end, because late money needs it."""
 
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id"))
-    from_status: Mapped[str | None] = mapped_column(Text)
-    to_status: Mapped[str] = mapped_column(Text)
-    at: Mapped[datetime]
-    by: Mapped[str] = mapped_column(String(100))
-    reason: Mapped[str | None] = mapped_column(String(500))
+saga_log_table = Table(
+    "saga_log",
+    metadata,
+    _id(),
+    _required("order_id", Uuid),
+    _required("at", Moment),
+    _required("stage", Text),
+    _required("heard", String(100)),
+    Column("message_id", Uuid),
+    _required("outcome", Text),
+    _required("next_stage", Text),
+    _required("sent", JSONB),
+    Column("trace_id", String(32)),
+    Index("ix_saga_log_order_id_at", "order_id", "at"),
+)
+"""Every message and trigger that a saga received (`heard`), and what it sent."""
 
-
-class CheckoutSaga(Stamped, Base):
-    """Where the order's process stands; kept after its end, because late money must find it.
-
-    `facts` is what the commands to come need to carry; `progress` what has been asked and answered.
-    """
-
-    __tablename__ = "checkout_sagas"
-    __table_args__ = (
-        CheckConstraint(one_of("stage", Stage), name="stage"),
-        Index(
-            "ix_checkout_sagas_deadline_at",
-            "deadline_at",
-            postgresql_where=text("deadline_at is not null"),
-        ),
-        Index("ix_checkout_sagas_stage", "stage", "order_id"),
-    )
-
-    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id"), primary_key=True)
-    stage: Mapped[str] = mapped_column(Text)
-    deadline_at: Mapped[datetime | None]
-    repeats: Mapped[int] = mapped_column(server_default="0")
-    facts: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    progress: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    ended_at: Mapped[datetime | None]
-
-
-class SagaLog(Base):
-    """Every message and deadline the saga heard, and what it did about it."""
-
-    __tablename__ = "saga_log"
-    __table_args__ = (Index("ix_saga_log_order_id_at", "order_id", "at"),)
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    order_id: Mapped[UUID]
-    at: Mapped[datetime]
-    stage: Mapped[str] = mapped_column(Text)
-    heard: Mapped[str] = mapped_column(String(100))
-    message_id: Mapped[UUID | None]
-    outcome: Mapped[str] = mapped_column(Text)
-    next_stage: Mapped[str] = mapped_column(Text)
-    sent: Mapped[list[str]] = mapped_column(JSONB)
-    trace_id: Mapped[str | None] = mapped_column(String(32))
-
-
-class NumberBlock(Base):
-    """The next order number of a year; processes lease them in blocks."""
-
-    __tablename__ = "order_number_blocks"
-
-    year: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    next_number: Mapped[int]
+number_block_table = Table(
+    "order_number_blocks",
+    metadata,
+    Column("year", BigInteger, primary_key=True, autoincrement=False),
+    _required("next_number", BigInteger),
+)
+"""The next order number of a year; processes lease them in blocks."""

@@ -1,26 +1,29 @@
-"""What an order's parcels say together, whatever the order in which their events arrived."""
+"""What an order's parcels mean together, whatever the order in which their events arrived."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Outcome = Literal["delivered", "refused", "partly_refused"]
+from orders.domain.checkout import Refusal
 
-# A carrier that reports any of these has the parcel, whether or not its hand-over was received.
+Outcome = Literal["delivered"] | Refusal
+
 LEFT: Final = frozenset({"in_transit", "out_for_delivery", "delivered", "failed", "returned"})
+"""States of a parcel that a carrier has, whether or not its hand-over was received."""
+
 NOT_ACCEPTED: Final = frozenset({"failed", "returned"})
 
 
 @dataclass(frozen=True, slots=True)
 class Parcels:
-    """The states of an order's known parcels; `are_all` tells whether there can be no other."""
+    """The states of an order's stored parcels; `are_all` means there can be no other."""
 
     statuses: Sequence[str]
     are_all: bool
 
     @property
     def live(self) -> set[str]:
-        """The states of those that were not kept back."""
+        """The states of those that were not cancelled."""
         return set(self.statuses) - {"cancelled"}
 
     @property

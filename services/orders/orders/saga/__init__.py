@@ -1,1 +1,1 @@
-"""The checkout saga: a flat table of what is heard, where it leads and what is sent."""
+"""The checkout saga: a flat table of what arrives in a stage, where it leads and what is sent."""

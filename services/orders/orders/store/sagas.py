@@ -1,93 +1,139 @@
-"""Reading checkout sagas and their logs, for staff and operators."""
+"""Sagas and their logs, for staff and operators, and what metrics measure of them."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orders.domain.order import CheckoutSaga, Order, OrderShipment, SagaLog, Stage
-from orders.domain.refusals import OrderNotFound
+from chassis.gauges import DatabaseGauge
+from orders.domain.order import (
+    OrderNotFound,
+    Stage,
+    order_table,
+    saga_log_table,
+    saga_table,
+    shipment_table,
+)
 from orders.saga.table import FINAL
 
-_SHOWN = select(
-    CheckoutSaga.order_id,
-    Order.order_number,
-    Order.status,
-    CheckoutSaga.stage,
-    CheckoutSaga.deadline_at,
-    CheckoutSaga.repeats,
-    CheckoutSaga.created_at,
-    CheckoutSaga.updated_at,
-    CheckoutSaga.ended_at,
-).join(Order, Order.id == CheckoutSaga.order_id)
+_orders, _sagas = order_table.c, saga_table.c
 
-_HANDED_OVER = (
-    exists().where(OrderShipment.order_id == Order.id, OrderShipment.handed_over).correlate(Order)
+_SAGAS: Final = select(
+    _sagas.order_id,
+    _orders.order_number,
+    _orders.status,
+    _sagas.stage,
+    _sagas.deadline_at,
+    _sagas.repeats,
+    _sagas.created_at,
+    _sagas.updated_at,
+    _sagas.ended_at,
+).join_from(saga_table, order_table, _orders.id == _sagas.order_id)
+
+_HANDED_OVER: Final = (
+    exists()
+    .where(shipment_table.c.order_id == _orders.id, shipment_table.c.handed_over)
+    .correlate(order_table)
 )
-_POSITIONS = select(
-    Order.id.label("order_id"),
-    Order.order_number,
-    Order.status,
-    CheckoutSaga.stage,
-    Order.payment_method,
-    Order.currency,
-    Order.total_amount,
-    Order.captured_amount,
-    Order.refunded_amount,
+_POSITIONS: Final = select(
+    _orders.id.label("order_id"),
+    _orders.order_number,
+    _orders.status,
+    _sagas.stage,
+    _orders.payment_method,
+    _orders.currency,
+    _orders.total_amount,
+    _orders.captured_amount,
+    _orders.refunded_amount,
     _HANDED_OVER.label("handed_over"),
-    func.greatest(Order.updated_at, CheckoutSaga.updated_at).label("updated_at"),
-).join(CheckoutSaga, CheckoutSaga.order_id == Order.id)
+    func.greatest(_orders.updated_at, _sagas.updated_at).label("updated_at"),
+).join_from(order_table, saga_table, _sagas.order_id == _orders.id)
+
+
+def is_in(stage: Stage) -> ColumnElement[bool]:
+    return _sagas.stage == stage
 
 
 def is_stuck(overdue_since: datetime) -> ColumnElement[bool]:
-    """Processes that repeat themselves, wait for staff, or are past or without a deadline."""
-    unfinished = CheckoutSaga.stage.not_in(sorted(FINAL))
+    """Sagas that repeat a stage, wait for staff, or are past or without a deadline."""
     return and_(
-        unfinished,
+        _sagas.stage.not_in(sorted(FINAL)),
         or_(
-            CheckoutSaga.repeats > 0,
-            CheckoutSaga.stage == Stage.NEEDS_REVIEW,
-            CheckoutSaga.deadline_at.is_(None),
-            CheckoutSaga.deadline_at < overdue_since,
+            _sagas.repeats > 0,
+            _sagas.stage == Stage.NEEDS_REVIEW,
+            _sagas.deadline_at.is_(None),
+            _sagas.deadline_at < overdue_since,
         ),
     )
 
 
-async def get_standing(tx: AsyncSession, order_id: UUID) -> Any:
-    """Where the process of an order stands; raises OrderNotFound."""
-    found = (await tx.execute(_SHOWN.where(CheckoutSaga.order_id == order_id))).one_or_none()
-    if found is None:
+async def get_saga(tx: AsyncSession, order_id: UUID) -> Any:
+    """The saga of an order. Raises OrderNotFound."""
+    row = (await tx.execute(_SAGAS.where(_sagas.order_id == order_id))).one_or_none()
+    if row is None:
         raise OrderNotFound
-    return found
+    return row
 
 
 async def list_sagas(
     tx: AsyncSession, limit: int, after: UUID | None, rule: ColumnElement[bool]
 ) -> Sequence[Any]:
-    """Processes by order id, newest first, `limit + 1` rows."""
-    query = _SHOWN.where(rule)
+    """Sagas by order id, newest first, `limit + 1` rows."""
+    query = _SAGAS.where(rule)
     if after is not None:
-        query = query.where(CheckoutSaga.order_id < after)
-    query = query.order_by(CheckoutSaga.order_id.desc()).limit(limit + 1)
+        query = query.where(_sagas.order_id < after)
+    query = query.order_by(_sagas.order_id.desc()).limit(limit + 1)
     return (await tx.execute(query)).all()
 
 
-async def list_saga_log(tx: AsyncSession, order_id: UUID) -> Sequence[SagaLog]:
-    """What the saga of an order heard and did, oldest first."""
-    query = select(SagaLog).where(SagaLog.order_id == order_id).order_by(SagaLog.at, SagaLog.id)
-    return (await tx.scalars(query)).all()
+async def list_saga_log(tx: AsyncSession, order_id: UUID) -> Sequence[Any]:
+    """What the saga of an order received and did, oldest first."""
+    query = select(saga_log_table).where(saga_log_table.c.order_id == order_id)
+    return (await tx.execute(query.order_by(saga_log_table.c.at, saga_log_table.c.id))).all()
 
 
 async def list_positions(
     tx: AsyncSession, *, since: UUID | None, after: UUID | None, limit: int
 ) -> Sequence[Any]:
     """Orders with their money by rising id, from the lowest id on, `limit + 1` rows."""
-    query = _POSITIONS.order_by(Order.id).limit(limit + 1)
+    query = _POSITIONS.order_by(_orders.id).limit(limit + 1)
     if since is not None:
-        query = query.where(Order.id >= since)
+        query = query.where(_orders.id >= since)
     if after is not None:
-        query = query.where(Order.id > after)
+        query = query.where(_orders.id > after)
     return (await tx.execute(query)).all()
+
+
+_OPEN: Final = ", ".join(f"('{stage}')" for stage in Stage if stage not in FINAL)
+_BY_STAGE: Final = (
+    f"from (values {_OPEN}) s (stage) left join checkout_sagas using (stage) group by stage"
+)
+
+GAUGES: Final = (
+    DatabaseGauge(
+        "cartwright_sagas_open",
+        "Checkouts that have not ended, by the stage of their saga.",
+        text(f"select stage, count(order_id) as value {_BY_STAGE}"),
+        ("stage",),
+    ),
+    DatabaseGauge(
+        "cartwright_saga_oldest_seconds",
+        "Age of the oldest checkout in a stage, since it was placed.",
+        text(
+            "select stage, coalesce(extract(epoch from now() - min(created_at)), 0) as value "  # noqa: S608
+            f"{_BY_STAGE}"
+        ),
+        ("stage",),
+    ),
+    DatabaseGauge(
+        "cartwright_sagas_overdue",
+        "Checkouts whose deadline passed a minute ago or more, so that nothing moves them.",
+        text(
+            "select count(*) as value from checkout_sagas "
+            "where deadline_at < now() - interval '1 minute'"
+        ),
+    ),
+)

@@ -1,23 +1,21 @@
-"""What orders keeps of its parcels."""
+"""What orders stores of its parcels."""
 
 from collections.abc import Collection, Sequence
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.rows import RowArrays
 from contracts.shipping import Parcel, ShipmentHandedOver, ShipmentUpdated, ShippedLine
-from orders.domain.order import OrderShipment
+from orders.domain.order import shipment_table
 from orders.domain.parcels import LEFT
 
-_EXPECTED = text(
-    "insert into order_shipments (shipment_id, order_id, status) "
-    "select id, order_id, status from unnest(cast(:ids as uuid[]), cast(:orders as uuid[]), "
-    "cast(:statuses as text[])) as new(id, order_id, status) "
-    "on conflict do nothing"
-)
-_SHIPPED = text(
+_NEW: Final = RowArrays(shipment_table, ["shipment_id", "order_id", "status"])
+_INSERT: Final = text(f"{_NEW.insert()} on conflict do nothing")
+_SHIPPED: Final = text(
     "update order_lines set quantity_shipped = least(quantity, quantity_shipped + new.pieces) "
     "from unnest(cast(:ids as uuid[]), cast(:pieces as bigint[])) as new(id, pieces) "
     "where order_lines.id = new.id"
@@ -27,44 +25,44 @@ _SHIPPED = text(
 async def insert_parcels(
     tx: AsyncSession,
     parcels: Sequence[tuple[UUID, Sequence[Parcel]]],
-    kept_back: Collection[UUID],
+    recalled: Collection[UUID],
 ) -> None:
-    """Remember new parcels; one already known, by an event that came first, is left as it is.
+    """Store new parcels; one that an earlier event has stored is left as it is.
 
-    Of the orders in `kept_back` every parcel that is not known to have left was cancelled before.
+    In the orders of `recalled`, every parcel that is not known to have left was cancelled.
     """
-    new = [(parcel.shipment_id, order_id) for order_id, some in parcels for parcel in some]
-    await tx.execute(
-        _EXPECTED,
+    rows = [
         {
-            "ids": [shipment_id for shipment_id, _ in new],
-            "orders": [order_id for _, order_id in new],
-            "statuses": ["cancelled" if order in kept_back else "pending" for _, order in new],
-        },
-    )
+            "shipment_id": parcel.shipment_id,
+            "order_id": order_id,
+            "status": "cancelled" if order_id in recalled else "pending",
+        }
+        for order_id, some in parcels
+        for parcel in some
+    ]
+    await tx.execute(_INSERT, _NEW.parameters(rows))
 
 
 async def hand_over(tx: AsyncSession, event: ShipmentHandedOver) -> bool:
-    """Mark a parcel as handed over; tells whether that was news."""
-    known = insert(OrderShipment).values(
+    """Mark a parcel as handed over; returns whether it was not yet."""
+    row = insert(shipment_table).values(
         shipment_id=event.shipment_id,
         order_id=event.order_id,
         status="in_transit",
         handed_over=True,
     )
-    done = await tx.execute(
-        known.on_conflict_do_update(
+    status = shipment_table.c.status
+    marked = await tx.execute(
+        row.on_conflict_do_update(
             index_elements=["shipment_id"],
             set_={
                 "handed_over": True,
-                "status": case(
-                    (OrderShipment.status.in_(LEFT), OrderShipment.status), else_="in_transit"
-                ),
+                "status": case((status.in_(LEFT), status), else_="in_transit"),
             },
-            where=OrderShipment.handed_over.is_(False),
-        ).returning(OrderShipment.shipment_id)
+            where=shipment_table.c.handed_over.is_(False),
+        ).returning(shipment_table.c.shipment_id)
     )
-    if done.first() is None:
+    if marked.first() is None:
         return False
     await _count_shipped(tx, event.lines)
     return True
@@ -77,9 +75,9 @@ async def _count_shipped(tx: AsyncSession, lines: Sequence[ShippedLine]) -> None
     await tx.execute(_SHIPPED, {"ids": list(pieces), "pieces": list(pieces.values())})
 
 
-async def note_update(tx: AsyncSession, event: ShipmentUpdated, status: str) -> bool:
-    """Take over a parcel's state if it is newer; tells whether it was."""
-    known = insert(OrderShipment).values(
+async def upsert_status(tx: AsyncSession, event: ShipmentUpdated, status: str) -> bool:
+    """Store a parcel's state if it is newer; returns whether it was."""
+    row = insert(shipment_table).values(
         shipment_id=event.shipment_id,
         order_id=event.order_id,
         status=status,
@@ -87,37 +85,35 @@ async def note_update(tx: AsyncSession, event: ShipmentUpdated, status: str) -> 
         tracking_number=event.tracking_number,
         sequence=event.sequence,
     )
+    new, stored = row.excluded, shipment_table.c
     done = await tx.execute(
-        known.on_conflict_do_update(
+        row.on_conflict_do_update(
             index_elements=["shipment_id"],
             set_={
-                "status": known.excluded.status,
-                "carrier": func.coalesce(known.excluded.carrier, OrderShipment.carrier),
-                "tracking_number": func.coalesce(
-                    known.excluded.tracking_number, OrderShipment.tracking_number
-                ),
-                "sequence": known.excluded.sequence,
+                "status": new.status,
+                "carrier": func.coalesce(new.carrier, stored.carrier),
+                "tracking_number": func.coalesce(new.tracking_number, stored.tracking_number),
+                "sequence": new.sequence,
             },
-            where=OrderShipment.sequence < known.excluded.sequence,
-        ).returning(OrderShipment.shipment_id)
+            where=stored.sequence < new.sequence,
+        ).returning(stored.shipment_id)
     )
     return done.first() is not None
 
 
 async def list_statuses(tx: AsyncSession, order_id: UUID) -> Sequence[str]:
-    """The states of an order's parcels."""
-    query = select(OrderShipment.status).where(OrderShipment.order_id == order_id)
+    query = select(shipment_table.c.status).where(shipment_table.c.order_id == order_id)
     return (await tx.scalars(query)).all()
 
 
 async def cancel_open(tx: AsyncSession, order_id: UUID) -> None:
-    """The parcels that are not known to have left were kept back."""
+    """Cancel the parcels of an order that are not known to have left."""
     await tx.execute(
-        update(OrderShipment)
+        update(shipment_table)
         .where(
-            OrderShipment.order_id == order_id,
-            OrderShipment.handed_over.is_(False),
-            OrderShipment.status.not_in(LEFT),
+            shipment_table.c.order_id == order_id,
+            shipment_table.c.handed_over.is_(False),
+            shipment_table.c.status.not_in(LEFT),
         )
         .values(status="cancelled")
     )

@@ -14,16 +14,16 @@ from contracts.money import Money
 from contracts.orders import OrderCancelled
 from contracts.payments import CancelPayment, PaymentCancelled, PaymentCaptured
 from contracts.shipping import CancelShipments, CreateShipments, ShipmentImpossible
-from orders.domain.order import Stage
-from orders.saga import process
-from orders.saga.table import FINAL, MOVES
-from orders.saga.triggers import (
+from orders.domain.checkout import (
     CancelRequested,
     DeadlinePassed,
     ResumeRequested,
     RetryRequested,
     SkipRequested,
 )
+from orders.domain.order import Stage
+from orders.saga import engine
+from orders.saga.table import FINAL, MOVES
 
 WHY = {"reason": "the test wants it"}
 
@@ -34,8 +34,8 @@ WHY = {"reason": "the test wants it"}
 )
 def test_a_retry_asks_for_the_same_operation_and_stays(story: tuple[type, ...]) -> None:
     _, stage, order = play(*story)
-    asked = process.apply(order, RetryRequested(), NOW, DEADLINES).sent
-    again = process.apply(order, RetryRequested(), NOW, DEADLINES).sent
+    asked = engine.apply(order, RetryRequested(), NOW, DEADLINES).sent
+    again = engine.apply(order, RetryRequested(), NOW, DEADLINES).sent
     operations = [
         [m.operation_id for m in sent if isinstance(m, Command)] for sent in (asked, again)
     ]
@@ -60,8 +60,8 @@ def test_nothing_is_skipped_before_goods_are_held_and_paid() -> None:
 def test_kept_money_is_never_skipped() -> None:
     story = (StockReserved, DeadlinePassed, PaymentCaptured)
     _, stage, order = play(*story)
-    assert (stage, order.kept_amount) == (Stage.REFUNDING, 2500)
-    heard = process.apply(order, message(SkipRequested, order), NOW, DEADLINES)
+    assert (stage, order.unrefunded_amount) == (Stage.REFUNDING, 2500)
+    heard = engine.apply(order, message(SkipRequested, order), NOW, DEADLINES)
     assert (heard.outcome, order.stage) == ("ignored", Stage.REFUNDING)
 
 

@@ -1,4 +1,4 @@
-"""Every move of the saga's table is taken in some story that can happen."""
+"""Every move of the saga's table is made in some story that can happen."""
 
 import copy
 import itertools
@@ -9,10 +9,9 @@ from contextlib import suppress
 from saga_play import DEADLINES, NOW, an_order, message
 
 from contracts.payments import PaymentRefunded
-from orders.domain.checkout import Checkout
-from orders.saga import process
+from orders.domain.checkout import Checkout, Placed
+from orders.saga import engine
 from orders.saga.table import MOVES
-from orders.saga.triggers import Placed
 
 KINDS = sorted({kind for _, kind in MOVES if kind is not Placed}, key=lambda kind: kind.__name__)
 
@@ -44,33 +43,33 @@ GUARDS = {move.when for moves in MOVES.values() for move in moves}
 
 
 def state(order: Checkout) -> tuple[object, ...]:
-    """What the table looks at; stories that lead to the same are followed once."""
+    """What the table depends on; stories that lead to the same are followed once."""
     answers = tuple(guard(order) for guard in GUARDS)
-    given_back = tuple(order.progress.get(f"{what}_released") for what in ("stock", "promotions"))
-    return order.stage, answers, given_back, frozenset(order.progress.get("asked", ()))
+    released = (order.progress.stock_released, order.progress.promotions_released)
+    return order.stage, answers, released, frozenset(order.progress.commands_sent)
 
 
 def follow(order: Checkout, arrived: object) -> tuple[Checkout, int | None]:
-    """The order after something arrived, and which of the row's moves that took."""
+    """The order after something arrived, and which of the row's moves that made."""
     after = copy.copy(order)
-    after.progress, after.changes = copy.deepcopy(order.progress), []
-    process.apply(after, arrived, NOW, DEADLINES)
+    after.progress, after.changes = order.progress.model_copy(deep=True), []
+    engine.apply(after, arrived, NOW, DEADLINES)
     noted = copy.copy(order)
-    noted.progress = copy.deepcopy(order.progress)
-    process._note(noted, arrived)
-    move = process.find(noted, arrived)
+    noted.progress = order.progress.model_copy(deep=True)
+    engine.note_facts(noted, arrived)
+    move = engine.find_move(noted, arrived)
     return after, None if move is None else MOVES[order.stage, type(arrived)].index(move)
 
 
-def taken(order: Checkout) -> set[Row]:
-    """The moves taken in all stories of one order, found breadth first."""
-    process.begin(order, NOW, DEADLINES)
+def moves_made(order: Checkout) -> set[Row]:
+    """The moves made in all stories of one order, found breadth first."""
+    engine.start(order, NOW, DEADLINES)
     found: set[Row] = {(None, "Placed", 0)}
     seen, waiting = {state(order)}, deque([order])
     while waiting:
         before = waiting.popleft()
         for arrived in arrivals(before):
-            with suppress(process.UnexpectedReply):
+            with suppress(engine.UnexpectedReply):
                 after, place = follow(before, arrived)
                 if place is not None:
                     found.add((before.stage, type(arrived).__name__, place))
@@ -80,8 +79,8 @@ def taken(order: Checkout) -> set[Row]:
     return found
 
 
-def test_every_move_of_the_table_is_taken_in_some_story() -> None:
+def test_every_move_of_the_table_is_made_in_some_story() -> None:
     found: set[Row] = set()
     for coupon, total in itertools.product([False, True], [0, 2500]):
-        found |= taken(an_order(coupon=coupon, total_amount=total))
+        found |= moves_made(an_order(coupon=coupon, total_amount=total))
     assert rows() - found == set()

@@ -21,9 +21,8 @@ from contracts.payments import (
 )
 from contracts.promotions import PromotionsRedeemed, PromotionsReleased
 from contracts.shipping import ShipmentsCreated
-from orders.domain.checkout import Checkout
-from orders.saga import process
-from orders.saga.triggers import DeadlinePassed
+from orders.domain.checkout import Checkout, DeadlinePassed
+from orders.saga import engine
 
 PAYMENTS = [
     (PaymentActionRequired, PaymentCaptured),
@@ -43,18 +42,18 @@ def deliver(order: Checkout, events: Sequence[Event]) -> None:
     waiting = deque(events)
     while waiting:
         event = waiting.popleft()
-        if process.is_early(order, event):
+        if engine.is_early(order, event):
             waiting.append(event)
         else:
-            process.apply(order, event, NOW, DEADLINES)
+            engine.apply(order, event, NOW, DEADLINES)
 
 
 def state(order: Checkout) -> tuple[object, ...]:
-    money = (order.captured_amount, order.refunded_amount, order.is_unpaid)
+    money = (order.captured_amount, order.refunded_amount, order.is_unpaid())
     return order.stage, order.status, order.payment_status, money
 
 
-def numbered(order: Checkout, kinds: Sequence[type]) -> list[Event]:
+def number_events(order: Checkout, kinds: Sequence[type]) -> list[Event]:
     found = []
     for place, kind in enumerate(kinds, start=1):
         event = message(kind, order)
@@ -70,10 +69,10 @@ def test_a_payments_events_end_the_same_in_every_order(kinds: Sequence[type]) ->
     ends = set()
     for places in permutations(range(len(kinds))):
         _, _, order = play(StockReserved, capture="on_shipment")
-        events = numbered(order, kinds)
+        events = number_events(order, kinds)
         deliver(order, [events[place] for place in places])
-        if order.was_asked("CreateShipments"):
-            process.apply(order, message(ShipmentsCreated, order), NOW, DEADLINES)
+        if "CreateShipments" in order.progress.commands_sent:
+            engine.apply(order, message(ShipmentsCreated, order), NOW, DEADLINES)
         ends.add(state(order))
     assert len(ends) == 1
 
