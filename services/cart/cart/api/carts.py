@@ -193,7 +193,7 @@ async def change_cart(
     values: dict[str, Any] = body.model_dump(exclude_unset=True)
     for address in {"shipping_address", "billing_address"} & values.keys():
         given: AddressBody | None = getattr(body, address)
-        values[address] = given.to_address().model_dump() if given else None
+        values[address] = given.to_address() if given else None
     async with request.change(cart_id) as (tx, cart, _):
         if values:
             await carts.change_cart(tx, cart_id, values)

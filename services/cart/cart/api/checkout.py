@@ -63,8 +63,8 @@ class LockBody(Body):
             order_id=self.order_id,
             expected_total=total.to_money() if total else None,
             email=self.email,
-            shipping_address=ship_to.to_address().model_dump() if ship_to else None,
-            billing_address=bill_to.to_address().model_dump() if bill_to else None,
+            shipping_address=ship_to.to_address() if ship_to else None,
+            billing_address=bill_to.to_address() if bill_to else None,
             shipping_method_id=self.shipping_method_id,
             coupon_code=self.coupon_code,
         )

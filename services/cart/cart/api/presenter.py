@@ -20,6 +20,7 @@ from cart.domain.checkout import (
 from cart.domain.pricing import Cost, LineCost, TaxTable
 from chassis.errors import Problem
 from chassis.wire import View
+from contracts.address import Address
 from contracts.cart import LockedCart, LockedLine
 
 # What a locked line and its view have in common.
@@ -106,8 +107,8 @@ class CartView(View):
     currency: str
     items: list[ItemView]
     coupon: CouponView | None
-    shipping_address: dict[str, str] | None
-    billing_address: dict[str, str] | None
+    shipping_address: Address | None
+    billing_address: Address | None
     shipping_method_id: UUID | None
     shipping_method: MethodView | None
     subtotal: MoneyView

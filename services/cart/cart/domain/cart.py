@@ -25,9 +25,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from cart.domain.pricing import Base, Offer, timestamps
+from cart.domain.pricing import Base, ModelJson, Offer, timestamps
 from chassis.errors import Invalid, NotFound, Problem, Refused
 from chassis.model import check_in
+from contracts.address import Address
 from contracts.cart import LockedCart
 from contracts.money import MAX_AMOUNT
 
@@ -52,8 +53,8 @@ carts = Table(
     Column("currency", CHAR(3), nullable=False),
     Column("status", String(20), server_default="active", nullable=False),
     Column("coupon_code", String(50)),
-    Column("shipping_address", JSONB(none_as_null=True)),
-    Column("billing_address", JSONB(none_as_null=True)),
+    Column("shipping_address", ModelJson(Address)),
+    Column("billing_address", ModelJson(Address)),
     Column("shipping_method_id", Uuid),
     _amount("subtotal_amount"),
     _amount("discount_amount"),
@@ -61,7 +62,7 @@ carts = Table(
     _amount("tax_amount"),
     _amount("total_amount"),
     Column("order_id", Uuid),
-    Column("locked", JSONB(none_as_null=True)),
+    Column("locked", ModelJson(LockedCart)),
     Column("lock_checked_at", DateTime(timezone=True)),
     Column("merged_into", ForeignKey("carts.id"), index=True),
     Column(
@@ -276,8 +277,8 @@ class Cart:
     currency: str
     status: str
     coupon_code: str | None
-    shipping_address: dict[str, str] | None
-    billing_address: dict[str, str] | None
+    shipping_address: Address | None
+    billing_address: Address | None
     shipping_method_id: UUID | None
     order_id: UUID | None
     locked: LockedCart | None

@@ -131,8 +131,8 @@ class Purchase:
     order_id: UUID
     expected_total: Money | None = None
     email: str | None = None
-    shipping_address: dict[str, str] | None = None
-    billing_address: dict[str, str] | None = None
+    shipping_address: Address | None = None
+    billing_address: Address | None = None
     shipping_method_id: UUID | None = None
     coupon_code: str | None = None
 
@@ -154,9 +154,9 @@ def rate_request(cart: Cart) -> RateRequest | None:
     if to is None:
         return None
     return RateRequest(
-        country=to["country"],
-        state=to.get("state", ""),
-        postal_code=to.get("postal_code", ""),
+        country=to.country,
+        state=to.state,
+        postal_code=to.postal_code,
         currency=cart.currency,
         subtotal_amount=cart.subtotal_amount,
     )
@@ -199,7 +199,7 @@ def price_cart(
         [Goods(line.amount, _categories(line)) for line in cart.lines],
         discount=coupon.discount_amount if coupon else 0,
         shipping=0 if method is None or is_free else method.price_amount,
-        taxes=taxes.at(to["country"], to.get("state", "")) if to else None,
+        taxes=taxes.at(to.country, to.state) if to else None,
     )
 
 
@@ -271,8 +271,8 @@ def lock_snapshot(
             provider=method.provider,
             estimated_days=method.estimated_days,
         ),
-        ship_to=Address(**cart.shipping_address),
-        bill_to=Address(**(cart.billing_address or cart.shipping_address)),
+        ship_to=cart.shipping_address,
+        bill_to=cart.billing_address or cart.shipping_address,
     )
 
 

@@ -173,13 +173,7 @@ SAVE_LINES = text(
 
 
 def _cart(row: Row[Any]) -> Cart:
-    return _of_columns({each.name: getattr(row, each.name) for each in CART})
-
-
-def _of_columns(values: dict[str, Any]) -> Cart:
-    if values["locked"] is not None:
-        values["locked"] = LockedCart.model_validate(values["locked"])
-    return Cart(**values)
+    return Cart(**row._mapping)  # noqa: SLF001
 
 
 def _offer(row: Row[Any], now: datetime) -> Offer | None:
@@ -236,7 +230,7 @@ async def _read(
     rows = (await tx.execute(query, parameters)).all()
     if not rows:
         return None
-    cart = _of_columns({each.name: getattr(rows[0], f"cart_{each.name}") for each in CART})
+    cart = Cart(**{each.name: getattr(rows[0], f"cart_{each.name}") for each in CART})
     cart.lines = _in_order(_line(row, now) for row in rows if row.item_id is not None)
     return cart
 
@@ -316,7 +310,7 @@ async def lock_for_order(
             "cart": cart.id,
             "version_read": cart.version,
             "order_id": order_id,
-            "locked": snapshot.model_dump(mode="json"),
+            "locked": snapshot,
             "email": cart.email,
             "coupon_code": cart.coupon_code,
             "shipping_address": cart.shipping_address,
