@@ -280,7 +280,7 @@ PARCELS: Final[Mapping[str, Any]] = {
 }
 
 MAIL: Final[Mapping[str, Any]] = {
-    "detail": "If all is well, a mail tells how to go on.",
+    "detail": "If the address can receive it, a mail explains the next step.",
     "reference_type": "order",
     "title": "Your order is confirmed",
     "subject": "Your order 2026-000123 is confirmed",

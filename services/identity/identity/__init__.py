@@ -1,1 +1,1 @@
-"""Identity: who somebody is, what they may do, and the customers and addresses of the shop."""
+"""Identity: users, what they may do, and the customers and addresses of the shop."""

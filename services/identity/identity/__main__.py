@@ -3,4 +3,4 @@
 from chassis import command
 from identity.settings import IdentitySettings
 
-command.main("identity", IdentitySettings, after_migration="identity.bootstrap:bootstrap")
+command.main("identity", IdentitySettings, after_migration="identity.jobs:bootstrap")

@@ -1,53 +1,37 @@
-"""Identity's composition: keys and hasher at start."""
+"""Identity's composition: the signing keys and the password hasher are ready before requests."""
 
 from contextlib import AsyncExitStack
-from datetime import timedelta
 
-from chassis.db import Database
-from chassis.ids import utcnow
+from chassis.bus import Bus
 from chassis.service import Running, Service
 from chassis.sweep import Sweep
-from identity import signing
+from identity import clients, jobs
 from identity.api import routers
-from identity.api.at_hand import Delays
+from identity.api.dependencies import LoginDelays
+from identity.clients import Issuer, Passwords
 from identity.domain import Base
-from identity.handlers import bus
-from identity.passwords import Passwords
-from identity.settings import IdentitySettings
-from identity.signing import Issuer
-from identity.store import attempts, email_tokens, sessions
-
-KEPT_AFTER_EXPIRY = timedelta(days=7)
+from identity.settings import IdentitySettings, load_signing_key
 
 
 async def start(running: Running[IdentitySettings], stack: AsyncExitStack) -> None:
-    """Load the keys and trust them: identity needs nobody to tell it which keys are its own."""
+    """Load the keys, and trust them without a request to identity's own key set."""
     settings = running.settings
     previous = settings.previous_signing_key_file
-    current = signing.load(settings.signing_key_file)
+    current = load_signing_key(settings.signing_key_file)
     issuer = Issuer(
         issuer=settings.token_issuer,
         audience=settings.token_audience,
         access_token_seconds=settings.access_token_seconds,
         current=current,
-        previous=signing.load(previous) if previous is not None else None,
+        previous=load_signing_key(previous) if previous is not None else None,
     )
     running.keys.pin({public.id: public.key for public in issuer.public_keys})
     passwords = Passwords(settings.argon2_memory_kib, settings.argon2_iterations)
     stack.callback(passwords.close)
     running.resources.issuer = issuer
     running.resources.passwords = passwords
-    running.resources.delays = Delays(settings.delayed_logins)
-    running.resources.email_token_key = signing.derived_key(current, b"e-mail tokens")
-
-
-async def forget_expired(database: Database) -> None:
-    """Delete sessions, mail tokens and counted attempts that are long over."""
-    moment = utcnow() - KEPT_AFTER_EXPIRY
-    async with database.transaction() as tx:
-        await sessions.delete_sessions_before(tx, moment)
-        await email_tokens.delete_email_tokens_before(tx, moment)
-        await attempts.delete_attempts_before(tx, moment)
+    running.resources.delays = LoginDelays(settings.delayed_logins)
+    running.resources.email_token_key = clients.derive_key(current, b"e-mail tokens")
 
 
 service = Service(
@@ -55,7 +39,8 @@ service = Service(
     IdentitySettings,
     Base.metadata,
     routers,
-    bus,
-    sweeps=[Sweep("expired credentials", forget_expired, every=3600)],
+    # Identity handles no message, not even its own revocations: it stores them as it publishes.
+    Bus("identity", batch_handlers={}),
+    sweeps=[Sweep("expired credentials", jobs.delete_expired_credentials, every=3600)],
     on_start=start,
 )

@@ -1,4 +1,4 @@
-"""Identity on a database of its own, and a desk that does what people do."""
+"""Identity on a test database, and a client with the steps of its users."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from chassis.ids import new_id
 from chassis.testing import Harness, running_service, service_token, template_of
 from contracts.notifications import Notify
-from identity.bootstrap import bootstrap
+from identity.jobs import bootstrap
 from identity.main import service
 from identity.settings import IdentitySettings
 
@@ -30,7 +30,7 @@ ADMIN = "admin@example.com"
 ADMIN_PASSWORD = "a lantern over the northern gate"
 CHEAP = {"argon2_memory_kib": 8, "argon2_iterations": 1, "even_answer_seconds": 0.0}
 
-APPOINT = (
+INSERT_STAFF = (
     (
         "insert into users (id, email, password_hash, first_name, last_name, status,"
         " registration_status, email_verified_at)"
@@ -78,8 +78,8 @@ async def identity(template: str, key_file: Path) -> AsyncIterator[Harness[Ident
 
 
 @dataclass
-class Desk:
-    """What people do at identity: register, read their mail, log in, ask for things."""
+class IdentityClient:
+    """The steps of users at identity: register, read mail, log in, send requests."""
 
     identity: Harness[IdentitySettings]
 
@@ -98,38 +98,40 @@ class Desk:
     async def refresh(self, token: str) -> httpx.Response:
         return await self.post("/v1/auth/refresh", {"refresh_token": token})
 
-    async def comes_in(self, email: str = ADA["email"], **changes: Any) -> dict[str, Any]:
-        """Register and log in; returns the answer of the login."""
+    async def register_and_log_in(
+        self, email: str = ADA["email"], **changes: Any
+    ) -> dict[str, Any]:
+        """Register and log in; returns the login's answer."""
         assert (await self.register(email=email, **changes)).status_code == 202
         answer = await self.log_in(email)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    async def appoint(self, *permissions: str) -> dict[str, str]:
-        """Make a verified user with a role of exactly these permissions; returns their headers."""
+    async def create_staff(self, *permissions: str) -> dict[str, str]:
+        """Create a verified user with a role of exactly these permissions; returns their headers."""
         user_id, role_id, email = new_id(), new_id(), f"clerk-{new_id()}@example.com"
         given = {"id": user_id, "role": role_id, "email": email, "name": f"role-{role_id}"}
-        for statement in APPOINT:
+        for statement in INSERT_STAFF:
             await self.identity.sql(statement, **given, permissions=list(permissions))
         return self.identity.signed_in(user_id=user_id, email=email, permissions=permissions)
 
     async def mails(self, kind: str | None = None) -> list[Notify]:
-        said = await self.identity.published(Notify)
-        return [mail for mail in said if kind in (None, mail.type)]
+        mails = await self.identity.published(Notify)
+        return [mail for mail in mails if kind in (None, mail.type)]
 
-    async def link_of(self, mail: Notify, service: str = "notifications") -> httpx.Response:
-        """Request the link of a mail, as notifications does when it writes the mail."""
+    async def request_link(self, mail: Notify, service: str = "notifications") -> httpx.Response:
+        """Request the link of a mail as notifications does."""
         bearer = {"Authorization": f"Bearer {service_token(service)}"}
         path = f"/internal/mail-links/{mail.reference_id}"
         return await self.identity.client.post(path, headers=bearer)
 
     async def token_of(self, mail: Notify) -> str:
         """The token in the link of a mail."""
-        token: str = (await self.link_of(mail)).json()["token"]
+        token: str = (await self.request_link(mail)).json()["token"]
         return token
 
-    async def joins(self, email: str = ADA["email"]) -> dict[str, Any]:
-        """Register, prove the address and log in; returns the answer of the login."""
+    async def register_verified(self, email: str = ADA["email"]) -> dict[str, Any]:
+        """Register, verify the address and log in; returns the login's answer."""
         assert (await self.register(email=email)).status_code == 202
         assert (await self.verify()).status_code == 204
         return (await self.log_in(email)).json()
@@ -139,14 +141,14 @@ class Desk:
         token = await self.token_of((await self.mails("verification"))[-1])
         return await self.post("/v1/auth/verify", {"token": token, "password": PASSWORD})
 
-    async def bootstrapped(self, **changes: Any) -> None:
-        """Do what `migrate` does after the tables are made."""
+    async def bootstrap(self, **changes: Any) -> None:
+        """Run the bootstrap of `migrate` with changed settings."""
         await bootstrap(self.identity.running.settings.model_copy(update=changes))
 
 
 @pytest.fixture
-def desk(identity: Harness[IdentitySettings]) -> Desk:
-    return Desk(identity)
+def client(identity: Harness[IdentitySettings]) -> IdentityClient:
+    return IdentityClient(identity)
 
 
 def bearer(login: dict[str, Any]) -> dict[str, str]:
@@ -154,14 +156,16 @@ def bearer(login: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest_asyncio.fixture
-async def staff(desk: Desk) -> dict[str, str]:
-    return await desk.appoint("users:read", "users:write", "customers:read", "customers:write")
+async def staff(client: IdentityClient) -> dict[str, str]:
+    return await client.create_staff(
+        "users:read", "users:write", "customers:read", "customers:write"
+    )
 
 
 @pytest_asyncio.fixture
-async def admin(desk: Desk) -> dict[str, str]:
+async def admin(client: IdentityClient) -> dict[str, str]:
     """Headers of the first administrator, who has every permission."""
-    await desk.bootstrapped(
+    await client.bootstrap(
         bootstrap_admin_email=ADMIN, bootstrap_admin_password=SecretStr(ADMIN_PASSWORD)
     )
-    return bearer((await desk.log_in(ADMIN, ADMIN_PASSWORD)).json())
+    return bearer((await client.log_in(ADMIN, ADMIN_PASSWORD)).json())

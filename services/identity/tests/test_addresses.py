@@ -1,4 +1,4 @@
-"""Addresses: by the rules of their country, one default of a type, each its owner's alone."""
+"""Addresses: country formats, one default of each type, access by their owner alone."""
 
 import asyncio
 from typing import Any
@@ -16,8 +16,8 @@ LONDON = {
 
 
 @pytest.fixture
-async def ada(desk: Any) -> dict[str, str]:
-    return {"Authorization": f"Bearer {(await desk.comes_in())['access_token']}"}
+async def ada(client: Any) -> dict[str, str]:
+    return {"Authorization": f"Bearer {(await client.register_and_log_in())['access_token']}"}
 
 
 async def add(identity: Any, headers: dict[str, str], **changes: Any) -> Any:
@@ -31,17 +31,17 @@ async def defaults(identity: Any, headers: dict[str, str], kind: str) -> list[st
     return [item["id"] for item in page.json()["items"] if item["is_default"]]
 
 
-async def test_an_address_is_kept_in_the_form_of_its_country(identity: Any, ada: Any) -> None:
+async def test_an_address_is_stored_in_the_format_of_its_country(identity: Any, ada: Any) -> None:
     answer = await add(identity, ada, phone="020 7946 0958")
     assert answer.status_code == 201, answer.text
-    kept = answer.json()
-    assert (kept["postal_code"], kept["phone"]) == ("SW1Y 4JH", "+442079460958")
-    assert kept["is_default"] is True
+    stored = answer.json()
+    assert (stored["postal_code"], stored["phone"]) == ("SW1Y 4JH", "+442079460958")
+    assert stored["is_default"] is True
     read = await identity.client.get(answer.headers["Location"], headers=ada)
-    assert (read.json(), read.headers["ETag"]) == (kept, answer.headers["ETag"])
+    assert (read.json(), read.headers["ETag"]) == (stored, answer.headers["ETag"])
 
 
-async def test_an_address_that_cannot_be_is_refused(identity: Any, ada: Any) -> None:
+async def test_an_invalid_address_is_refused(identity: Any, ada: Any) -> None:
     for changes, code in [
         ({"country": "XX"}, "unknown_country"),
         ({"country": "US", "postal_code": "10001"}, "state_missing"),
@@ -63,9 +63,7 @@ async def test_an_address_that_cannot_be_is_refused(identity: Any, ada: Any) -> 
         assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
-async def test_states_and_postal_codes_are_taken_where_they_are_known(
-    identity: Any, ada: Any
-) -> None:
+async def test_states_and_postal_codes_follow_the_country(identity: Any, ada: Any) -> None:
     for country, state, code in [
         ("US", "ny", "10001-1234"),
         ("CA", "ON", "K1A 0B1"),
@@ -80,7 +78,7 @@ async def test_states_and_postal_codes_are_taken_where_they_are_known(
         assert answer.json()["state"] == (state.upper() if country == "US" else state)
 
 
-async def test_each_type_has_one_default_however_many_ask_at_once(identity: Any, ada: Any) -> None:
+async def test_concurrent_requests_leave_one_default_of_each_type(identity: Any, ada: Any) -> None:
     await add(identity, ada)
     await add(identity, ada, type="billing")
     answers = await asyncio.gather(*(add(identity, ada, is_default=True) for _ in range(8)))
@@ -90,7 +88,7 @@ async def test_each_type_has_one_default_however_many_ask_at_once(identity: Any,
     assert len(await defaults(identity, ada, "billing")) == 1
 
 
-async def test_an_address_is_replaced_by_the_version_that_was_read(identity: Any, ada: Any) -> None:
+async def test_replacing_an_address_requires_its_current_version(identity: Any, ada: Any) -> None:
     first, second = [(await add(identity, ada)).json()["id"] for _ in range(2)]
 
     async def put(address: str, version: int, **changes: Any) -> Any:
@@ -111,7 +109,7 @@ async def test_an_address_is_replaced_by_the_version_that_was_read(identity: Any
     assert await defaults(identity, ada, "billing") == [second]
 
 
-async def test_a_deleted_address_is_gone_and_its_row_stays(identity: Any, ada: Any) -> None:
+async def test_a_deleted_address_is_hidden_and_its_row_remains(identity: Any, ada: Any) -> None:
     url = (await add(identity, ada)).headers["Location"]
     assert (await identity.client.delete(url, headers=ada)).status_code == 428
     headers = {**ada, "If-Match": '"1"'}
@@ -125,9 +123,11 @@ async def test_a_deleted_address_is_gone_and_its_row_stays(identity: Any, ada: A
     assert (await add(identity, ada)).json()["is_default"] is True
 
 
-async def test_nobody_reaches_the_address_of_another(identity: Any, desk: Any, ada: Any) -> None:
+async def test_a_customer_cannot_access_the_address_of_another(
+    identity: Any, client: Any, ada: Any
+) -> None:
     url = (await add(identity, ada)).headers["Location"]
-    eve = await desk.comes_in("eve@example.com")
+    eve = await client.register_and_log_in("eve@example.com")
     hers = {"Authorization": f"Bearer {eve['access_token']}", "If-Match": '"1"'}
 
     assert (await identity.client.get(url, headers=hers)).status_code == 404
@@ -136,7 +136,7 @@ async def test_nobody_reaches_the_address_of_another(identity: Any, desk: Any, a
     assert (await identity.client.get(url, headers=ada)).status_code == 200
 
 
-async def test_a_customer_keeps_a_hundred_addresses(identity: Any, ada: Any) -> None:
+async def test_a_customer_stores_at_most_a_hundred_addresses(identity: Any, ada: Any) -> None:
     await add(identity, ada)
     await identity.sql(
         "insert into addresses (id, customer_id, type, recipient_name, line1, line2, city, state,"
@@ -148,7 +148,7 @@ async def test_a_customer_keeps_a_hundred_addresses(identity: Any, ada: Any) -> 
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_addresses")
 
 
-async def test_the_countries_of_the_world_are_listed(identity: Any) -> None:
+async def test_every_country_is_listed(identity: Any) -> None:
     answer = await identity.client.get("/v1/countries")
     countries = {item["code"]: item for item in answer.json()["items"]}
     assert len(countries) == 249

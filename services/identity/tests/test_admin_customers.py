@@ -1,4 +1,4 @@
-"""Customers that staff make, block, and hand to whoever proves to be them."""
+"""Customers that staff create and block, and that users claim."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,7 @@ from contracts.identity import CustomerChanged
 GRACE = {"email": "grace@example.com", "first_name": "Grace", "last_name": "Hopper"}
 
 
-async def make(identity: Any, headers: Any, **changes: Any) -> Any:
+async def create(identity: Any, headers: Any, **changes: Any) -> Any:
     return await identity.client.post(
         "/v1/admin/customers", json={**GRACE, **changes}, headers=headers
     )
@@ -24,8 +24,10 @@ async def block(identity: Any, headers: Any, customer_id: str, status: str = "bl
     )
 
 
-async def test_staff_make_and_change_a_customer_without_a_login(identity: Any, staff: Any) -> None:
-    made = await make(identity, staff)
+async def test_staff_create_and_change_a_customer_without_a_login(
+    identity: Any, staff: Any
+) -> None:
+    made = await create(identity, staff)
     assert made.status_code == 201, made.text
     customer = made.json()
     assert (customer["user_id"], customer["status"]) == (None, "active")
@@ -41,22 +43,24 @@ async def test_staff_make_and_change_a_customer_without_a_login(identity: Any, s
     assert (str(event.customer_id), event.sequence) == (customer["id"], 1)
 
 
-async def test_one_address_waits_for_one_claim(identity: Any, desk: Any, staff: Any) -> None:
-    answers = await asyncio.gather(*(make(identity, staff) for _ in range(5)))
+async def test_an_address_identifies_one_unclaimed_customer(
+    identity: Any, client: Any, staff: Any
+) -> None:
+    answers = await asyncio.gather(*(create(identity, staff) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
-    await desk.register()
-    await desk.verify()
-    taken = await make(identity, staff, email="ada@example.com")
+    await client.register()
+    await client.verify()
+    taken = await create(identity, staff, email="ada@example.com")
     assert (taken.status_code, taken.json()["code"]) == (409, "customer_exists")
     for _ in range(2):
-        assert (await make(identity, staff, email=None)).status_code == 201
+        assert (await create(identity, staff, email=None)).status_code == 201
 
 
-async def test_a_customer_is_claimed_by_the_proven_address_and_not_before(
-    identity: Any, desk: Any, staff: Any
+async def test_a_user_claims_a_customer_by_verifying_its_address(
+    identity: Any, client: Any, staff: Any
 ) -> None:
-    waiting = (await make(identity, staff)).json()["id"]
-    login = await desk.comes_in("grace@example.com")
+    waiting = (await create(identity, staff)).json()["id"]
+    login = await client.register_and_log_in("grace@example.com")
     own = login["user"]["customer_id"]
     assert own != waiting
     headers = {"Authorization": f"Bearer {login['access_token']}"}
@@ -72,9 +76,9 @@ async def test_a_customer_is_claimed_by_the_proven_address_and_not_before(
     added = await identity.client.post("/v1/me/addresses", json=address, headers=headers)
     assert added.status_code == 201
 
-    await desk.verify()
+    await client.verify()
 
-    tokens = (await desk.refresh(login["refresh_token"])).json()
+    tokens = (await client.refresh(login["refresh_token"])).json()
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     me = (await identity.client.get("/v1/me", headers=headers)).json()
     assert (me["customer_id"], me["email_verified"]) == (waiting, True)
@@ -88,29 +92,29 @@ async def test_a_customer_is_claimed_by_the_proven_address_and_not_before(
     assert (refused.status_code, refused.json()["code"]) == (409, "customer_merged")
 
 
-async def test_a_blocked_customer_is_out_and_claims_nothing(
-    identity: Any, desk: Any, staff: Any
+async def test_a_blocked_customer_cannot_log_in_or_claim(
+    identity: Any, client: Any, staff: Any
 ) -> None:
-    waiting = (await make(identity, staff)).json()["id"]
-    login = await desk.comes_in("grace@example.com")
+    waiting = (await create(identity, staff)).json()["id"]
+    login = await client.register_and_log_in("grace@example.com")
     blocked = await block(identity, staff, login["user"]["customer_id"])
     assert (blocked.status_code, blocked.json()["status"]) == (200, "blocked")
 
-    assert (await desk.refresh(login["refresh_token"])).json()["code"] == "session_ended"
-    refused = await desk.log_in("grace@example.com")
+    assert (await client.refresh(login["refresh_token"])).json()["code"] == "session_ended"
+    refused = await client.log_in("grace@example.com")
     assert (refused.status_code, refused.json()["code"]) == (403, "customer_blocked")
-    await desk.verify()
+    await client.verify()
     read = await identity.client.get(f"/v1/admin/customers/{waiting}", headers=staff)
     assert read.json()["user_id"] is None
     opened = await block(identity, staff, login["user"]["customer_id"], "active")
     assert opened.status_code == 200
-    assert (await desk.log_in("grace@example.com")).status_code == 200
+    assert (await client.log_in("grace@example.com")).status_code == 200
 
 
-async def test_the_address_of_a_login_is_not_changed_here(
-    identity: Any, desk: Any, staff: Any
+async def test_staff_cannot_change_the_address_of_a_login(
+    identity: Any, client: Any, staff: Any
 ) -> None:
-    own = (await desk.comes_in())["user"]["customer_id"]
+    own = (await client.register_and_log_in())["user"]["customer_id"]
     headers = {**staff, "If-Match": '"1"'}
     url = f"/v1/admin/customers/{own}"
     refused = await identity.client.put(url, json=GRACE, headers=headers)
@@ -119,9 +123,11 @@ async def test_the_address_of_a_login_is_not_changed_here(
     assert (await identity.client.put(url, json=same, headers=headers)).status_code == 200
 
 
-async def test_customers_are_found(identity: Any, desk: Any, staff: Any) -> None:
-    login = await desk.comes_in()
-    await make(identity, staff)
+async def test_customers_are_filtered_by_email_user_and_status(
+    identity: Any, client: Any, staff: Any
+) -> None:
+    login = await client.register_and_log_in()
+    await create(identity, staff)
 
     async def found(**query: Any) -> list[str]:
         answer = await identity.client.get("/v1/admin/customers", params=query, headers=staff)
@@ -135,7 +141,7 @@ async def test_customers_are_found(identity: Any, desk: Any, staff: Any) -> None
     assert await found(status="blocked") == []
 
 
-async def test_a_bad_customer_is_refused(identity: Any, staff: Any) -> None:
+async def test_an_invalid_customer_is_refused(identity: Any, staff: Any) -> None:
     for changes in [
         {"email": "x"},
         {"first_name": None},
@@ -144,4 +150,4 @@ async def test_a_bad_customer_is_refused(identity: Any, staff: Any) -> None:
         {"user_id": None},
         {"managed_by": None},
     ]:
-        assert (await make(identity, staff, **changes)).status_code == 422
+        assert (await create(identity, staff, **changes)).status_code == 422

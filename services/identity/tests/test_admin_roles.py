@@ -1,4 +1,4 @@
-"""Roles of the shop's own."""
+"""Custom and built-in roles."""
 
 import asyncio
 from typing import Any
@@ -10,22 +10,22 @@ CLERK = {"name": "clerk", "description": "Reads orders", "permissions": ["orders
 
 
 @pytest_asyncio.fixture
-async def chief(desk: Any) -> dict[str, str]:
-    return await desk.appoint(*EVERYTHING)
+async def role_manager(client: Any) -> dict[str, str]:
+    return await client.create_staff(*EVERYTHING)
 
 
-async def make(identity: Any, headers: Any, **changes: Any) -> Any:
+async def create(identity: Any, headers: Any, **changes: Any) -> Any:
     return await identity.client.post("/v1/admin/roles", json={**CLERK, **changes}, headers=headers)
 
 
-async def test_a_role_is_made_changed_and_deleted(identity: Any, chief: Any) -> None:
-    made = await make(identity, chief)
+async def test_a_role_is_created_changed_and_deleted(identity: Any, role_manager: Any) -> None:
+    made = await create(identity, role_manager)
     assert made.status_code == 201, made.text
     url = made.headers["Location"]
     body = {**CLERK, "name": "cashier", "permissions": ["orders:refund", "orders:read"]}
 
-    assert (await identity.client.put(url, json=body, headers=chief)).status_code == 428
-    headers = {**chief, "If-Match": made.headers["ETag"]}
+    assert (await identity.client.put(url, json=body, headers=role_manager)).status_code == 428
+    headers = {**role_manager, "If-Match": made.headers["ETag"]}
     changed = await identity.client.put(url, json=body, headers=headers)
     assert changed.json()["name"] == "cashier"
     assert changed.json()["permissions"] == ["orders:read", "orders:refund"]
@@ -36,27 +36,29 @@ async def test_a_role_is_made_changed_and_deleted(identity: Any, chief: Any) -> 
 
     headers["If-Match"] = changed.headers["ETag"]
     assert (await identity.client.delete(url, headers=headers)).status_code == 204
-    assert (await identity.client.get(url, headers=chief)).status_code == 404
+    assert (await identity.client.get(url, headers=role_manager)).status_code == 404
 
 
-async def test_two_roles_of_one_name_are_one(identity: Any, chief: Any) -> None:
-    answers = await asyncio.gather(*(make(identity, chief) for _ in range(5)))
+async def test_a_second_role_of_the_same_name_is_refused(identity: Any, role_manager: Any) -> None:
+    answers = await asyncio.gather(*(create(identity, role_manager) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
-    other = await make(identity, chief, name="cashier")
+    other = await create(identity, role_manager, name="cashier")
     answer = await identity.client.put(
-        other.headers["Location"], json=CLERK, headers={**chief, "If-Match": '"1"'}
+        other.headers["Location"], json=CLERK, headers={**role_manager, "If-Match": '"1"'}
     )
     assert (answer.status_code, answer.json()["code"]) == (409, "role_exists")
 
 
-async def test_a_role_holds_no_more_than_its_maker(identity: Any, chief: Any) -> None:
-    refused = await make(identity, chief, permissions=["stock:write"])
+async def test_a_role_cannot_exceed_its_creators_permissions(
+    identity: Any, role_manager: Any
+) -> None:
+    refused = await create(identity, role_manager, permissions=["stock:write"])
     assert (refused.status_code, refused.json()["code"]) == (403, "not_yours_to_give")
-    refused = await make(identity, chief, permissions=["moon:write"])
+    refused = await create(identity, role_manager, permissions=["moon:write"])
     assert (refused.status_code, refused.json()["code"]) == (422, "unknown_permission")
 
 
-async def test_a_bad_role_is_refused(identity: Any, chief: Any) -> None:
+async def test_an_invalid_role_is_refused(identity: Any, role_manager: Any) -> None:
     for changes in [
         {"name": "Clerk"},
         {"name": ""},
@@ -66,50 +68,52 @@ async def test_a_bad_role_is_refused(identity: Any, chief: Any) -> None:
         {"permissions": None},
         {"is_built_in": True},
     ]:
-        assert (await make(identity, chief, **changes)).status_code == 422
+        assert (await create(identity, role_manager, **changes)).status_code == 422
 
 
-async def test_built_in_roles_keep_their_names_and_the_administrators_theirs(
+async def test_built_in_roles_refuse_new_names_and_fixed_permissions(
     identity: Any, admin: Any
 ) -> None:
-    chief = {**admin, "If-Match": '"1"'}
-    page = (await identity.client.get("/v1/admin/roles", headers=chief)).json()
+    role_manager = {**admin, "If-Match": '"1"'}
+    page = (await identity.client.get("/v1/admin/roles", headers=role_manager)).json()
     roles = {role["name"]: role for role in page["items"]}
 
     async def change(which: str, **changes: Any) -> Any:
         role = roles[which]
         body = {key: role[key] for key in ("name", "description", "permissions")}
         url = f"/v1/admin/roles/{role['id']}"
-        return await identity.client.put(url, json={**body, **changes}, headers=chief)
+        return await identity.client.put(url, json={**body, **changes}, headers=role_manager)
 
     assert (await change("staff", name="crew")).json()["code"] == "role_built_in"
     assert (await change("admin", permissions=[])).json()["code"] == "role_built_in"
-    # Everybody who registers is a customer.
+    # Every registered user is a customer.
     assert (await change("customer", permissions=["users:read"])).json()["code"] == "role_built_in"
     assert (await change("customer", description="Buys")).status_code == 200
     assert (await change("support", permissions=["orders:read"])).status_code == 200
     url = f"/v1/admin/roles/{roles['seller']['id']}"
-    refused = await identity.client.delete(url, headers=chief)
+    refused = await identity.client.delete(url, headers=role_manager)
     assert (refused.status_code, refused.json()["code"]) == (409, "role_built_in")
 
 
-async def test_a_role_somebody_has_stays(identity: Any, desk: Any, chief: Any) -> None:
-    made = await make(identity, chief)
-    user = f"/v1/admin/users/{(await desk.joins())['user']['id']}"
-    etag = (await identity.client.get(user, headers=chief)).headers["ETag"]
+async def test_an_assigned_role_cannot_be_deleted(
+    identity: Any, client: Any, role_manager: Any
+) -> None:
+    made = await create(identity, role_manager)
+    user = f"/v1/admin/users/{(await client.register_verified())['user']['id']}"
+    etag = (await identity.client.get(user, headers=role_manager)).headers["ETag"]
     given = await identity.client.put(
         f"{user}/roles",
         json={"roles": ["customer", "clerk"]},
-        headers={**chief, "If-Match": etag},
+        headers={**role_manager, "If-Match": etag},
     )
     assert given.status_code == 200, given.text
-    headers = {**chief, "If-Match": made.headers["ETag"]}
+    headers = {**role_manager, "If-Match": made.headers["ETag"]}
     refused = await identity.client.delete(made.headers["Location"], headers=headers)
     assert (refused.status_code, refused.json()["code"]) == (409, "role_in_use")
 
 
-async def test_every_permission_is_listed(identity: Any, chief: Any) -> None:
-    answer = await identity.client.get("/v1/admin/roles/permissions", headers=chief)
+async def test_every_permission_is_listed(identity: Any, role_manager: Any) -> None:
+    answer = await identity.client.get("/v1/admin/roles/permissions", headers=role_manager)
     names = [item["name"] for item in answer.json()["items"]]
     assert {"catalog:write", "orders:refund", "ops:write", "tax:write"} <= set(names)
     assert names == sorted(names)

@@ -1,4 +1,4 @@
-"""Users as staff see them."""
+"""Staff search users, set their status and assign roles."""
 
 import asyncio
 from typing import Any
@@ -28,11 +28,11 @@ async def test_the_first_administrator_has_every_permission(identity: Any, admin
     assert roles["customer"]["permissions"] == []
 
 
-async def test_users_are_found_by_address_status_and_role(
-    identity: Any, desk: Any, admin: Any
+async def test_users_are_filtered_by_address_status_and_role(
+    identity: Any, client: Any, admin: Any
 ) -> None:
     for name in ("ada", "bob", "eve"):
-        await desk.register(email=f"{name}@example.com")
+        await client.register(email=f"{name}@example.com")
     await identity.sql("update users set status = 'banned' where email = 'eve@example.com'")
 
     async def found(**query: Any) -> list[str]:
@@ -49,7 +49,7 @@ async def test_users_are_found_by_address_status_and_role(
     assert await found(cursor=first.json()["next_cursor"], limit=3) == ["admin"]
 
 
-async def test_a_bad_filter_is_refused(identity: Any, staff: Any) -> None:
+async def test_an_invalid_filter_is_refused(identity: Any, staff: Any) -> None:
     for query in [
         "status=x",
         "email=x",
@@ -64,16 +64,16 @@ async def test_a_bad_filter_is_refused(identity: Any, staff: Any) -> None:
 
 
 @pytest.mark.parametrize("status", ["inactive", "banned"])
-async def test_who_is_put_out_is_out_at_once(
-    identity: Any, desk: Any, staff: Any, status: str
+async def test_an_inactive_or_banned_user_loses_access_at_once(
+    identity: Any, client: Any, staff: Any, status: str
 ) -> None:
-    login = await desk.comes_in()
+    login = await client.register_and_log_in()
     user_id = login["user"]["id"]
     answer = await put(identity, user_id, "status", {"status": status}, staff)
 
     assert (answer.status_code, answer.json()["status"]) == (200, status)
-    assert (await desk.refresh(login["refresh_token"])).json()["code"] == "session_ended"
-    assert (await desk.log_in()).status_code == 403
+    assert (await client.refresh(login["refresh_token"])).json()["code"] == "session_ended"
+    assert (await client.log_in()).status_code == 403
     [event] = await identity.published(UserStatusChanged)
     assert (str(event.user_id), event.status, event.sequence) == (user_id, status, 2)
 
@@ -81,14 +81,14 @@ async def test_who_is_put_out_is_out_at_once(
     assert again.status_code == 200
     opened = await put(identity, user_id, "status", {"status": "active"}, staff)
     assert opened.status_code == 200
-    assert (await desk.log_in()).status_code == 200
+    assert (await client.log_in()).status_code == 200
     assert len(await identity.published(UserStatusChanged)) == 2
 
 
-async def test_changes_name_the_version_and_the_user_exists(
-    identity: Any, desk: Any, staff: Any
+async def test_a_status_change_requires_the_current_version_and_a_known_user(
+    identity: Any, client: Any, staff: Any
 ) -> None:
-    user_id = (await desk.comes_in())["user"]["id"]
+    user_id = (await client.register_and_log_in())["user"]["id"]
     url = f"/v1/admin/users/{user_id}/status"
     body = {"status": "banned"}
     assert (await identity.client.put(url, json=body, headers=staff)).status_code == 428
@@ -98,44 +98,44 @@ async def test_changes_name_the_version_and_the_user_exists(
     assert (await put(identity, user_id, "status", {"status": "gone"}, staff)).status_code == 422
 
 
-async def test_roles_are_given_and_the_next_token_says_so(
-    identity: Any, desk: Any, admin: Any
+async def test_the_next_token_carries_the_assigned_roles(
+    identity: Any, client: Any, admin: Any
 ) -> None:
-    login = await desk.joins()
+    login = await client.register_verified()
     body = {"roles": ["customer", "staff"]}
     answer = await put(identity, login["user"]["id"], "roles", body, admin)
     assert answer.json()["roles"] == ["customer", "staff"]
 
-    tokens = (await desk.refresh(login["refresh_token"])).json()
+    tokens = (await client.refresh(login["refresh_token"])).json()
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert (await identity.client.get("/v1/admin/users", headers=headers)).status_code == 200
     taken = await put(identity, login["user"]["id"], "roles", {"roles": ["customer"]}, admin)
     assert taken.json()["roles"] == ["customer"]
-    tokens = (await desk.refresh(tokens["refresh_token"])).json()
+    tokens = (await client.refresh(tokens["refresh_token"])).json()
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert (await identity.client.get("/v1/admin/users", headers=headers)).status_code == 403
     unknown = await put(identity, login["user"]["id"], "roles", {"roles": ["king"]}, admin)
     assert (unknown.status_code, unknown.json()["code"]) == (422, "unknown_role")
 
 
-async def test_two_last_administrators_cannot_put_each_other_out(
-    identity: Any, desk: Any, admin: Any
+async def test_the_last_two_administrators_cannot_remove_each_other(
+    identity: Any, client: Any, admin: Any
 ) -> None:
-    other = (await desk.joins())["user"]["id"]
+    other = (await client.register_verified())["user"]["id"]
     body = {"roles": ["admin", "customer"]}
     assert (await put(identity, other, "roles", body, admin)).status_code == 200
-    boss = (await identity.client.get("/v1/me", headers=admin)).json()["id"]
+    administrator = (await identity.client.get("/v1/me", headers=admin)).json()["id"]
 
     answers = await asyncio.gather(
         put(identity, other, "roles", {"roles": []}, admin),
-        put(identity, boss, "status", {"status": "inactive"}, admin),
+        put(identity, administrator, "status", {"status": "inactive"}, admin),
     )
     assert sorted(answer.status_code for answer in answers) == [200, 409]
     refused = next(answer for answer in answers if answer.status_code == 409)
     assert refused.json()["code"] == "last_administrator"
 
 
-async def test_a_customer_may_do_nothing_of_staff(identity: Any) -> None:
+async def test_a_customer_cannot_use_staff_routes(identity: Any) -> None:
     for method, path in [
         ("GET", "/v1/admin/users"),
         ("GET", "/v1/admin/users/{id}"),

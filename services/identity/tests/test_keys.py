@@ -1,4 +1,4 @@
-"""Keys, service tokens, and what `migrate` puts in place."""
+"""Signing keys, service tokens, the bootstrap of `migrate`, and the sweep."""
 
 import json
 from pathlib import Path
@@ -12,14 +12,15 @@ from pydantic import SecretStr
 
 from chassis.settings import load
 from chassis.testing import running_service
-from identity.domain.password import PasswordTooShort
-from identity.main import forget_expired, service
+from identity.domain.credentials import PasswordTooShort
+from identity.jobs import delete_expired_credentials
+from identity.main import service
 from identity.settings import IdentitySettings
 
 NEEDED = {
     "port": 1,
     "database_url": "postgresql+asyncpg://identity@127.0.0.1:9/identity",
-    "broker_url": "amqp://nobody:nothing@127.0.0.1:9/none",
+    "broker_url": "amqp://user:nothing@127.0.0.1:9/none",
     "jwks_url": "http://127.0.0.1:9/jwks",
     "identity_url": "http://127.0.0.1:9",
     "service_client_secret": "a secret only for tests",
@@ -35,21 +36,21 @@ def pem(key: Any) -> bytes:
     )
 
 
-async def bootstrapped(desk: Any, folder: Path, clients: Any = None) -> None:
+async def bootstrap(client: Any, folder: Path, clients: Any = None) -> None:
     file = folder / "clients.json"
     file.write_text(json.dumps(clients or CLIENTS))
-    await desk.bootstrapped(service_client_secrets_file=file)
+    await client.bootstrap(service_client_secrets_file=file)
 
 
-async def token_of(desk: Any, client: str, secret: str) -> Any:
-    return await desk.post("/internal/token", {"client_id": client, "client_secret": secret})
+async def token_of(client: Any, client_id: str, secret: str) -> Any:
+    return await client.post("/internal/token", {"client_id": client_id, "client_secret": secret})
 
 
-async def test_a_service_gets_a_token_that_others_trust(
-    identity: Any, desk: Any, tmp_path: Path
+async def test_a_service_obtains_a_valid_service_token(
+    identity: Any, client: Any, tmp_path: Path
 ) -> None:
-    await bootstrapped(desk, tmp_path)
-    answer = await token_of(desk, "orders", CLIENTS["orders"])
+    await bootstrap(client, tmp_path)
+    answer = await token_of(client, "orders", CLIENTS["orders"])
     assert (answer.status_code, answer.json()["expires_in"]) == (200, 600)
 
     token = answer.json()["access_token"]
@@ -62,41 +63,41 @@ async def test_a_service_gets_a_token_that_others_trust(
 
 
 @pytest.mark.parametrize(
-    ("client", "secret", "status"),
+    ("client_id", "secret", "status"),
     [
         ("orders", "the secret of cart", 401),
-        ("nobody", "the secret of cart", 401),
+        ("unknown", "the secret of cart", 401),
         ("orders", "", 422),
         ("orders", "x\x00", 422),
         ("Orders'", "x", 422),
     ],
 )
-async def test_a_wrong_secret_gets_nothing(
-    desk: Any, tmp_path: Path, client: str, secret: str, status: int
+async def test_a_wrong_client_secret_is_refused(
+    client: Any, tmp_path: Path, client_id: str, secret: str, status: int
 ) -> None:
-    await bootstrapped(desk, tmp_path)
-    assert (await token_of(desk, client, secret)).status_code == status
+    await bootstrap(client, tmp_path)
+    assert (await token_of(client, client_id, secret)).status_code == status
 
 
-async def test_migrating_again_takes_over_changed_secrets(
-    identity: Any, desk: Any, tmp_path: Path
+async def test_migrating_again_updates_changed_secrets(
+    identity: Any, client: Any, tmp_path: Path
 ) -> None:
-    await bootstrapped(desk, tmp_path)
-    await bootstrapped(desk, tmp_path, {"orders": "the new secret of orders"})
-    assert (await token_of(desk, "orders", CLIENTS["orders"])).status_code == 401
-    assert (await token_of(desk, "orders", "the new secret of orders")).status_code == 200
-    assert (await token_of(desk, "cart", CLIENTS["cart"])).status_code == 200
+    await bootstrap(client, tmp_path)
+    await bootstrap(client, tmp_path, {"orders": "the new secret of orders"})
+    assert (await token_of(client, "orders", CLIENTS["orders"])).status_code == 401
+    assert (await token_of(client, "orders", "the new secret of orders")).status_code == 200
+    assert (await token_of(client, "cart", CLIENTS["cart"])).status_code == 200
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"orders": 1}'])
-async def test_a_bad_file_of_secrets_is_explained(desk: Any, tmp_path: Path, text: str) -> None:
+async def test_an_invalid_secrets_file_is_explained(client: Any, tmp_path: Path, text: str) -> None:
     file = tmp_path / "clients.json"
     file.write_text(text)
     with pytest.raises(SystemExit, match="SERVICE_CLIENT_SECRETS_FILE"):
-        await desk.bootstrapped(service_client_secrets_file=file)
+        await client.bootstrap(service_client_secrets_file=file)
 
 
-async def test_after_a_change_of_keys_old_tokens_live_on(
+async def test_tokens_of_the_previous_key_stay_valid_after_a_rotation(
     template: str, key_file: Path, tmp_path: Path
 ) -> None:
     fresh = tmp_path / "fresh.pem"
@@ -125,9 +126,9 @@ def _now() -> Any:
     return utcnow()
 
 
-def test_a_thumbprint_is_that_of_the_standard() -> None:
+def test_a_thumbprint_follows_rfc_7638() -> None:
     """The name of a key made by another library from the same members (RFC 7638)."""
-    from identity.signing import PublicKey
+    from identity.clients import PublicKey
 
     public = PublicKey.of(ec.generate_private_key(ec.SECP256R1()).public_key())
     again = jwt.PyJWK(public.document)
@@ -145,7 +146,7 @@ def test_a_thumbprint_is_that_of_the_standard() -> None:
         pem(rsa.generate_private_key(65537, 2048)),
     ],
 )
-def test_a_bad_key_file_is_explained_at_start(
+def test_an_invalid_key_file_is_explained_at_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
 ) -> None:
     file = tmp_path / "key.pem"
@@ -153,53 +154,53 @@ def test_a_bad_key_file_is_explained_at_start(
         file.write_bytes(content)
     with pytest.raises(SystemExit):
         load(IdentitySettings, **NEEDED, signing_key_file=file)
-    told = capsys.readouterr().err
-    assert "SIGNING_KEY_FILE" in told
-    assert "for example SIGNING_KEY_FILE=/run/secrets/signing-key.pem" in told
+    error = capsys.readouterr().err
+    assert "SIGNING_KEY_FILE" in error
+    assert "for example SIGNING_KEY_FILE=/run/secrets/signing-key.pem" in error
 
 
-async def test_the_first_administrator_is_made_once(identity: Any, desk: Any) -> None:
+async def test_the_first_administrator_is_created_once(identity: Any, client: Any) -> None:
     wanted = {
         "bootstrap_admin_email": "Admin@example.com",
         "bootstrap_admin_password": SecretStr("a lantern over the northern gate"),
     }
     for _ in range(2):
-        await desk.bootstrapped(**wanted)
-    login = (await desk.log_in("admin@example.com", "a lantern over the northern gate")).json()
+        await client.bootstrap(**wanted)
+    login = (await client.log_in("admin@example.com", "a lantern over the northern gate")).json()
     assert login["user"]["roles"] == ["admin", "customer"]
     assert login["user"]["email_verified"] is True
 
-    await desk.bootstrapped(**{**wanted, "bootstrap_admin_email": "other@example.com"})
+    await client.bootstrap(**{**wanted, "bootstrap_admin_email": "other@example.com"})
     assert len(await identity.sql("select id from users")) == 1
 
 
-async def test_who_registered_the_administrators_address_before_does_not_become_one(
-    desk: Any,
+async def test_a_squatter_of_the_administrators_address_loses_access(
+    client: Any,
 ) -> None:
-    squatter = await desk.comes_in("admin@example.com")
-    await desk.bootstrapped(
+    squatter = await client.register_and_log_in("admin@example.com")
+    await client.bootstrap(
         bootstrap_admin_email="admin@example.com",
         bootstrap_admin_password=SecretStr("a lantern over the northern gate"),
     )
-    assert (await desk.log_in("admin@example.com")).status_code == 401
-    assert (await desk.refresh(squatter["refresh_token"])).status_code == 401
+    assert (await client.log_in("admin@example.com")).status_code == 401
+    assert (await client.refresh(squatter["refresh_token"])).status_code == 401
 
 
-async def test_a_weak_first_password_is_refused(desk: Any) -> None:
+async def test_a_weak_first_password_is_refused(client: Any) -> None:
     with pytest.raises(PasswordTooShort):
-        await desk.bootstrapped(
+        await client.bootstrap(
             bootstrap_admin_email="admin@example.com",
             bootstrap_admin_password=SecretStr("admin"),
         )
 
 
-async def test_what_is_long_over_is_forgotten(identity: Any, desk: Any) -> None:
-    await desk.comes_in()
-    await desk.log_in(password="nine herons stand in the shallows")
+async def test_expired_credentials_are_deleted_after_a_week(identity: Any, client: Any) -> None:
+    await client.register_and_log_in()
+    await client.log_in(password="nine herons stand in the shallows")
     await identity.sql("update sessions set expires_at = now() - interval '8 days'")
     await identity.sql("update email_tokens set expires_at = now() - interval '6 days'")
     await identity.sql("update attempts set window_ends_at = now() - interval '8 days'")
-    await forget_expired(identity.running.database)
+    await delete_expired_credentials(identity.running.database)
     left = [await identity.sql(f"select 1 from {t}") for t in ("sessions", "attempts")]
     assert left == [[], []]
     assert len(await identity.sql("select 1 from email_tokens")) == 1

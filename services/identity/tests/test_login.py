@@ -1,4 +1,4 @@
-"""Coming in and going out: login, refresh, logout."""
+"""Login, refresh and logout."""
 
 import asyncio
 from typing import Any
@@ -9,8 +9,8 @@ import pytest
 OTHER = "nine herons stand in the shallows"
 
 
-async def test_an_access_token_says_who_and_what(identity: Any, desk: Any) -> None:
-    login = await desk.comes_in()
+async def test_an_access_token_carries_identity_and_permissions(identity: Any, client: Any) -> None:
+    login = await client.register_and_log_in()
     keys = (await identity.client.get("/.well-known/jwks.json")).json()["keys"]
     key = jwt.PyJWK(keys[0])
     assert jwt.get_unverified_header(login["access_token"])["kid"] == key.key_id
@@ -32,10 +32,10 @@ async def test_an_access_token_says_who_and_what(identity: Any, desk: Any) -> No
     assert await identity.sql("select id from sessions where id = :id", id=claims["sid"])
 
 
-async def test_a_wrong_password_and_an_unknown_address_look_the_same(desk: Any) -> None:
-    await desk.register()
-    wrong = await desk.log_in(password=OTHER)
-    unknown = await desk.log_in("nobody@example.com", OTHER)
+async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(client: Any) -> None:
+    await client.register()
+    wrong = await client.log_in(password=OTHER)
+    unknown = await client.log_in("unknown@example.com", OTHER)
 
     assert wrong.status_code == unknown.status_code == 401
     shown = [{**a.json(), "request_id": None} for a in (wrong, unknown)]
@@ -43,94 +43,96 @@ async def test_a_wrong_password_and_an_unknown_address_look_the_same(desk: Any) 
     assert shown[0]["code"] == "bad_credentials"
 
 
-async def test_guesses_are_stopped_and_others_are_not(identity: Any, desk: Any) -> None:
-    await desk.register()
-    guesses = await asyncio.gather(*(desk.log_in(password=OTHER) for _ in range(20)))
+async def test_guesses_are_limited_and_other_accounts_are_not(identity: Any, client: Any) -> None:
+    await client.register()
+    guesses = await asyncio.gather(*(client.log_in(password=OTHER) for _ in range(20)))
     assert sorted(answer.status_code for answer in guesses) == [401] * 5 + [429] * 15
 
-    stopped = await desk.log_in()
+    stopped = await client.log_in()
     assert stopped.status_code == 429
     assert 0 < int(stopped.headers["Retry-After"]) <= 300
-    assert (await desk.log_in("bob@example.com")).status_code == 401
+    assert (await client.log_in("bob@example.com")).status_code == 401
 
     await identity.sql("update attempts set window_ends_at = now()")
-    assert (await desk.log_in()).status_code == 200
+    assert (await client.log_in()).status_code == 200
 
 
-async def test_a_success_begins_the_count_anew(desk: Any) -> None:
-    await desk.register()
+async def test_a_successful_login_resets_the_count(client: Any) -> None:
+    await client.register()
     for _ in range(3):
         for _ in range(4):
-            assert (await desk.log_in(password=OTHER)).status_code == 401
-        assert (await desk.log_in()).status_code == 200
+            assert (await client.log_in(password=OTHER)).status_code == 401
+        assert (await client.log_in()).status_code == 200
 
 
-async def test_a_login_renews_a_hash_of_other_costs(identity: Any, desk: Any) -> None:
-    from identity.passwords import Passwords
+async def test_a_login_renews_a_hash_with_outdated_costs(identity: Any, client: Any) -> None:
+    from identity.clients import Passwords
 
-    await desk.register()
+    await client.register()
     [(before,)] = await identity.sql("select password_hash from users")
     dearer = Passwords(16, 2)
     identity.running.resources.passwords = dearer
-    assert (await desk.log_in()).status_code == 200
+    assert (await client.log_in()).status_code == 200
     [(after,)] = await identity.sql("select password_hash from users")
     assert before != after
     assert "m=16,t=2" in after
-    assert (await desk.log_in()).status_code == 200
+    assert (await client.log_in()).status_code == 200
     dearer.close()
 
 
-async def test_a_refresh_token_works_once_and_its_answer_may_be_asked_again(desk: Any) -> None:
-    login = await desk.comes_in()
-    first = (await desk.refresh(login["refresh_token"])).json()
-    again = (await desk.refresh(login["refresh_token"])).json()
+async def test_a_refresh_token_works_once_and_a_retry_returns_the_same_successor(
+    client: Any,
+) -> None:
+    login = await client.register_and_log_in()
+    first = (await client.refresh(login["refresh_token"])).json()
+    again = (await client.refresh(login["refresh_token"])).json()
 
     assert first["refresh_token"] != login["refresh_token"]
     assert again["refresh_token"] == first["refresh_token"]
-    assert (await desk.refresh(first["refresh_token"])).status_code == 200
+    assert (await client.refresh(first["refresh_token"])).status_code == 200
 
 
-async def test_ten_refreshes_at_once_give_one_successor(desk: Any) -> None:
-    login = await desk.comes_in()
-    answers = await asyncio.gather(*(desk.refresh(login["refresh_token"]) for _ in range(10)))
+async def test_ten_concurrent_refreshes_return_one_successor(client: Any) -> None:
+    login = await client.register_and_log_in()
+    answers = await asyncio.gather(*(client.refresh(login["refresh_token"]) for _ in range(10)))
     assert len({answer.json()["refresh_token"] for answer in answers}) == 1
 
 
-async def test_an_old_refresh_token_ends_the_session(identity: Any, desk: Any) -> None:
-    login = await desk.comes_in()
-    second = (await desk.refresh(login["refresh_token"])).json()["refresh_token"]
-    third = (await desk.refresh(second)).json()["refresh_token"]
+async def test_an_old_refresh_token_ends_the_session(identity: Any, client: Any) -> None:
+    login = await client.register_and_log_in()
+    second = (await client.refresh(login["refresh_token"])).json()["refresh_token"]
+    third = (await client.refresh(second)).json()["refresh_token"]
 
-    stolen = await desk.refresh(login["refresh_token"])
+    stolen = await client.refresh(login["refresh_token"])
     assert (stolen.status_code, stolen.json()["code"]) == (401, "refresh_token_reused")
-    assert (await desk.refresh(third)).json()["code"] == "session_ended"
+    assert (await client.refresh(third)).json()["code"] == "session_ended"
 
 
-async def test_after_the_grace_the_same_token_is_a_reuse(identity: Any, desk: Any) -> None:
-    login = await desk.comes_in()
-    await desk.refresh(login["refresh_token"])
+async def test_a_retry_after_the_grace_period_is_a_reuse(identity: Any, client: Any) -> None:
+    login = await client.register_and_log_in()
+    await client.refresh(login["refresh_token"])
     await identity.sql("update sessions set rotated_at = now() - interval '11 seconds'")
-    answer = await desk.refresh(login["refresh_token"])
+    answer = await client.refresh(login["refresh_token"])
     assert answer.json()["code"] == "refresh_token_reused"
 
 
-async def test_who_only_knows_a_sessions_id_cannot_end_it(desk: Any) -> None:
+async def test_knowing_a_sessions_id_does_not_suffice_to_end_it(client: Any) -> None:
     from identity.domain.session import RefreshToken
 
-    login = await desk.comes_in()
+    login = await client.register_and_log_in()
     real = RefreshToken.parse(login["refresh_token"])
     forged = RefreshToken(real.session_id, bytes(32), real.part)
-    assert (await desk.refresh(str(forged))).json()["code"] == "session_ended"
+    assert (await client.refresh(str(forged))).json()["code"] == "session_ended"
     body = {"refresh_token": str(forged)}
-    assert (await desk.post("/v1/auth/logout", body)).json()["code"] == "session_ended"
-    assert (await desk.refresh(login["refresh_token"])).status_code == 200
+    assert (await client.post("/v1/auth/logout", body)).json()["code"] == "session_ended"
+    assert (await client.refresh(login["refresh_token"])).status_code == 200
 
 
-async def test_no_token_is_stored(identity: Any, desk: Any) -> None:
+async def test_no_refresh_token_is_stored(identity: Any, client: Any) -> None:
     from identity.domain.session import RefreshToken
 
-    login = await desk.comes_in()
-    await desk.refresh(login["refresh_token"])
+    login = await client.register_and_log_in()
+    await client.refresh(login["refresh_token"])
     token = RefreshToken.parse(login["refresh_token"])
     [row] = await identity.sql("select * from sessions")
     for value in row:
@@ -139,15 +141,15 @@ async def test_no_token_is_stored(identity: Any, desk: Any) -> None:
             assert value != part
 
 
-async def test_a_text_that_never_was_a_refresh_token_is_refused(desk: Any) -> None:
+async def test_a_malformed_refresh_token_is_refused(client: Any) -> None:
     for token in ["x", "A" * 200, "-_==", "A" * 108, "AAAA=AAAA"]:
-        answer = await desk.refresh(token)
+        answer = await client.refresh(token)
         assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
 
 
-async def test_a_session_ends_at_its_time(identity: Any, desk: Any) -> None:
-    await desk.comes_in()
-    long = (await desk.log_in(remember=True)).json()
+async def test_a_session_expires(identity: Any, client: Any) -> None:
+    await client.register_and_log_in()
+    long = (await client.log_in(remember=True)).json()
     rows = await identity.sql(
         "select remember, extract(epoch from expires_at - created_at)::int from sessions order by id"
     )
@@ -156,27 +158,31 @@ async def test_a_session_ends_at_its_time(identity: Any, desk: Any) -> None:
         (True, pytest.approx(2_592_000, abs=5)),
     ]
     await identity.sql("update sessions set expires_at = now()")
-    assert (await desk.refresh(long["refresh_token"])).json()["code"] == "session_ended"
+    assert (await client.refresh(long["refresh_token"])).json()["code"] == "session_ended"
 
 
-async def test_logging_out_ends_one_session_or_all(desk: Any) -> None:
-    first = await desk.comes_in()
-    second, third = [(await desk.log_in()).json() for _ in range(2)]
+async def test_a_logout_ends_one_session_or_all(client: Any) -> None:
+    first = await client.register_and_log_in()
+    second, third = [(await client.log_in()).json() for _ in range(2)]
     headers = {"Authorization": f"Bearer {first['access_token']}"}
 
-    assert (await desk.identity.client.post("/v1/auth/logout", headers=headers)).status_code == 204
-    assert (await desk.refresh(first["refresh_token"])).status_code == 401
+    assert (
+        await client.identity.client.post("/v1/auth/logout", headers=headers)
+    ).status_code == 204
+    assert (await client.refresh(first["refresh_token"])).status_code == 401
     body = {"refresh_token": second["refresh_token"], "everywhere": True}
-    assert (await desk.post("/v1/auth/logout", body)).status_code == 204
-    assert (await desk.refresh(third["refresh_token"])).status_code == 401
-    assert (await desk.post("/v1/auth/logout", {})).status_code == 401
+    assert (await client.post("/v1/auth/logout", body)).status_code == 204
+    assert (await client.refresh(third["refresh_token"])).status_code == 401
+    assert (await client.post("/v1/auth/logout", {})).status_code == 401
 
 
 @pytest.mark.parametrize("status", ["inactive", "banned"])
-async def test_who_is_not_active_does_not_come_in(identity: Any, desk: Any, status: str) -> None:
-    login = await desk.comes_in()
+async def test_an_inactive_or_banned_user_cannot_log_in(
+    identity: Any, client: Any, status: str
+) -> None:
+    login = await client.register_and_log_in()
     await identity.sql("update users set status = :status", status=status)
-    answer = await desk.log_in()
+    answer = await client.log_in()
     assert (answer.status_code, answer.json()["code"]) == (403, f"account_{status}")
-    assert (await desk.refresh(login["refresh_token"])).status_code == 403
-    assert (await desk.log_in(password=OTHER)).json()["code"] == "bad_credentials"
+    assert (await client.refresh(login["refresh_token"])).status_code == 403
+    assert (await client.log_in(password=OTHER)).json()["code"] == "bad_credentials"

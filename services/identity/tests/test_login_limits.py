@@ -1,4 +1,4 @@
-"""Guessing passwords is limited by account and address, by address, and by account."""
+"""Limits on logins by account and address, by address, and by account."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chassis.client_address import HEADER
-from identity.domain.attempts import LoginLimits
+from identity.domain.session import LoginLimits
 
 OTHER = "nine herons stand in the shallows"
 LIMITS = LoginLimits(
@@ -37,29 +37,25 @@ def limit(identity: Any, **changes: Any) -> None:
     identity.client._transport.app.app.state.settings = settings
 
 
-async def test_guesses_from_one_address_leave_the_owner_at_another_alone(
-    identity: Any, desk: Any
+async def test_guesses_from_one_address_do_not_affect_the_owner_at_another(
+    identity: Any, client: Any
 ) -> None:
-    await desk.register()
+    await client.register()
     assert [await guess(identity, "198.51.100.1") for _ in range(6)] == [401] * 5 + [429]
-    assert (await desk.log_in()).status_code == 200
+    assert (await client.log_in()).status_code == 200
     assert (
         await guess(identity, "198.51.100.1", password="the tide turns at seven past four") == 429
     )
 
 
-async def test_a_new_address_of_the_same_ipv6_site_is_no_way_around(
-    identity: Any, desk: Any
-) -> None:
-    await desk.register()
+async def test_addresses_of_one_ipv6_site_share_a_limit(identity: Any, client: Any) -> None:
+    await client.register()
     answers = [await guess(identity, f"2001:db8:0:7::{number}") for number in range(6)]
     assert answers == [401] * 5 + [429]
     assert await guess(identity, "2001:db8:0:8::1") == 401
 
 
-async def test_one_address_guesses_at_a_limited_number_of_accounts(
-    identity: Any, desk: Any
-) -> None:
+async def test_one_address_can_try_a_limited_number_of_accounts(identity: Any, client: Any) -> None:
     limit(identity, login_attempts_per_address=8)
     emails = [f"person{number}@example.com" for number in range(10)]
     answers = [await guess(identity, "198.51.100.1", email) for email in emails]
@@ -67,54 +63,56 @@ async def test_one_address_guesses_at_a_limited_number_of_accounts(
     assert await guess(identity, "198.51.100.2", emails[0]) == 401
 
 
-async def test_a_login_that_succeeds_does_not_count_and_forgives_no_other_account(
-    identity: Any, desk: Any
+async def test_a_successful_login_resets_no_failures_at_other_accounts(
+    identity: Any, client: Any
 ) -> None:
     limit(identity, login_attempts_per_address=4)
-    await desk.register()
+    await client.register()
     for _ in range(6):
-        assert (await desk.log_in()).status_code == 200
+        assert (await client.log_in()).status_code == 200
     emails = [f"person{number}@example.com" for number in range(3)]
     assert [await guess(identity, "192.0.2.1", email) for email in emails] == [401] * 3
-    assert (await desk.log_in()).status_code == 200
+    assert (await client.log_in()).status_code == 200
     assert await guess(identity, "192.0.2.1", "person3@example.com") == 401
-    assert (await desk.log_in()).status_code == 429
+    assert (await client.log_in()).status_code == 429
 
 
-async def test_many_addresses_delay_an_account_and_never_lock_it(identity: Any, desk: Any) -> None:
+async def test_guesses_from_many_addresses_delay_but_never_lock_an_account(
+    identity: Any, client: Any
+) -> None:
     limit(identity, login_attempts_per_account=3, login_longest_delay=0.6)
-    await desk.register()
+    await client.register()
     guesses = [guess(identity, f"198.51.100.{number}") for number in range(12)]
     assert await asyncio.gather(*guesses) == [401] * 12
 
     began = time.monotonic()
-    assert (await desk.log_in()).status_code == 200
+    assert (await client.log_in()).status_code == 200
     assert time.monotonic() - began >= 0.6
 
 
-async def test_who_is_logged_in_at_an_address_is_not_delayed_there(
-    identity: Any, desk: Any
+async def test_a_user_is_not_delayed_at_an_address_with_an_open_session(
+    identity: Any, client: Any
 ) -> None:
-    await desk.comes_in()
+    await client.register_and_log_in()
     limit(identity, login_attempts_per_account=1, login_longest_delay=20, delayed_logins=1)
     identity.running.resources.delays._free = 0
     await asyncio.gather(*(guess(identity, f"198.51.100.{number}") for number in range(4)))
-    assert (await desk.log_in()).status_code == 200
+    assert (await client.log_in()).status_code == 200
 
 
-async def test_more_delayed_logins_than_a_process_bears_are_refused(
-    identity: Any, desk: Any
+async def test_delayed_logins_beyond_the_process_limit_are_refused(
+    identity: Any, client: Any
 ) -> None:
     limit(identity, login_attempts_per_account=1, login_longest_delay=20)
-    await desk.register()
+    await client.register()
     identity.running.resources.delays._free = 0
     answers = [await guess(identity, f"198.51.100.{number}") for number in range(3)]
     assert answers == [401, 429, 429]
-    assert (await desk.log_in("bob@example.com")).status_code == 401
+    assert (await client.log_in("bob@example.com")).status_code == 401
 
 
-async def test_the_counters_reveal_no_account_that_exists(identity: Any, desk: Any) -> None:
-    await desk.register()
-    for email in ("ada@example.com", "nobody@example.com"):
+async def test_the_limits_do_not_reveal_existing_accounts(identity: Any, client: Any) -> None:
+    await client.register()
+    for email in ("ada@example.com", "unknown@example.com"):
         answers = [await guess(identity, "198.51.100.1", email) for _ in range(6)]
         assert answers == [401] * 5 + [429]

@@ -1,4 +1,4 @@
-"""The signed-in user: the account, and where it is logged in."""
+"""The signed-in user: account and sessions."""
 
 from typing import Any
 
@@ -10,10 +10,8 @@ def bearer(login: dict[str, Any]) -> dict[str, str]:
     return {"Authorization": f"Bearer {login['access_token']}"}
 
 
-async def test_an_account_is_read_and_changed_by_the_version_that_was_read(
-    identity: Any, desk: Any
-) -> None:
-    headers = bearer(await desk.comes_in())
+async def test_changing_an_account_requires_its_current_version(identity: Any, client: Any) -> None:
+    headers = bearer(await client.register_and_log_in())
     read = await identity.client.get("/v1/me", headers=headers)
     assert read.json()["first_name"] == "Ada"
 
@@ -31,8 +29,10 @@ async def test_an_account_is_read_and_changed_by_the_version_that_was_read(
     assert [tuple(row) for row in rows] == [("King", "+442079460958")]
 
 
-async def test_a_phone_is_forgotten_by_null_and_kept_by_silence(identity: Any, desk: Any) -> None:
-    headers = bearer(await desk.comes_in(phone="+442079460958"))
+async def test_null_deletes_a_phone_and_an_absent_field_leaves_it(
+    identity: Any, client: Any
+) -> None:
+    headers = bearer(await client.register_and_log_in(phone="+442079460958"))
     for version, (body, phone) in enumerate(
         [({"first_name": "Augusta"}, "+442079460958"), ({"phone": None}, None)], start=1
     ):
@@ -42,8 +42,8 @@ async def test_a_phone_is_forgotten_by_null_and_kept_by_silence(identity: Any, d
         assert answer.json()["first_name"] == "Augusta"
 
 
-async def test_nobody_changes_more_than_a_name_and_a_phone(identity: Any, desk: Any) -> None:
-    headers = {**bearer(await desk.comes_in()), "If-Match": '"1"'}
+async def test_a_user_changes_only_names_and_phone(identity: Any, client: Any) -> None:
+    headers = {**bearer(await client.register_and_log_in()), "If-Match": '"1"'}
     for body in [
         {"email": "eve@example.com"},
         {"status": "active"},
@@ -58,10 +58,10 @@ async def test_nobody_changes_more_than_a_name_and_a_phone(identity: Any, desk: 
         assert answer.status_code == 422, body
 
 
-async def test_sessions_are_listed_and_ended_by_their_owner_alone(identity: Any, desk: Any) -> None:
-    first = await desk.comes_in()
-    second = (await desk.log_in(remember=True)).json()
-    other = await desk.comes_in("bob@example.com")
+async def test_only_the_owner_lists_and_ends_sessions(identity: Any, client: Any) -> None:
+    first = await client.register_and_log_in()
+    second = (await client.log_in(remember=True)).json()
+    other = await client.register_and_log_in("bob@example.com")
 
     page = (await identity.client.get("/v1/me/sessions", headers=bearer(second))).json()
     assert [item["is_current"] for item in page["items"]] == [True, False]
@@ -73,15 +73,15 @@ async def test_sessions_are_listed_and_ended_by_their_owner_alone(identity: Any,
     assert (await identity.client.delete(url, headers=bearer(other))).status_code == 404
     assert (await identity.client.delete(url, headers=bearer(second))).status_code == 204
     assert (await identity.client.delete(url, headers=bearer(second))).status_code == 404
-    assert (await desk.refresh(first["refresh_token"])).json()["code"] == "session_ended"
+    assert (await client.refresh(first["refresh_token"])).json()["code"] == "session_ended"
     page = (await identity.client.get("/v1/me/sessions", headers=bearer(second))).json()
     assert len(page["items"]) == 1
 
 
-async def test_a_list_of_sessions_is_walked_by_its_cursor(identity: Any, desk: Any) -> None:
-    headers = bearer(await desk.comes_in())
+async def test_sessions_are_paged_by_cursor(identity: Any, client: Any) -> None:
+    headers = bearer(await client.register_and_log_in())
     for _ in range(4):
-        await desk.log_in()
+        await client.log_in()
     seen: list[str] = []
     query: dict[str, Any] = {"limit": 2}
     while True:
@@ -93,16 +93,16 @@ async def test_a_list_of_sessions_is_walked_by_its_cursor(identity: Any, desk: A
     assert len(set(seen)) == len(seen) == 5
 
 
-async def test_a_token_of_nobody_we_know_finds_nothing(identity: Any) -> None:
+async def test_a_token_of_an_unknown_user_finds_nothing(identity: Any) -> None:
     headers = {"Authorization": f"Bearer {access_token()}", "If-Match": '"1"'}
-    asked = [
+    requests = [
         identity.client.get("/v1/me", headers=headers),
         identity.client.patch("/v1/me", json={}, headers=headers),
         identity.client.get("/v1/me/addresses", headers=headers),
     ]
-    assert [(await answer).status_code for answer in asked] == [404, 404, 404]
+    assert [(await answer).status_code for answer in requests] == [404, 404, 404]
 
 
-async def test_a_guest_is_asked_to_sign_in(identity: Any) -> None:
+async def test_a_request_without_a_token_is_refused(identity: Any) -> None:
     for path in ("/v1/me", "/v1/me/sessions", "/v1/me/addresses", "/v1/admin/users"):
         assert (await identity.client.get(path)).status_code == 401

@@ -1,4 +1,4 @@
-"""Who proves a mailbox without the account's password gets nothing that a stranger stored."""
+"""An account reclaimed by its mailbox alone contains nothing that a stranger stored."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ ADDRESS = {
 
 
 async def stored(identity: Any, login: dict[str, Any]) -> dict[str, Any]:
-    """Store an address and a phone number; returns the account as it then is."""
+    """Store an address and a phone number; returns the account."""
     headers = bearer(login)
     added = await identity.client.post("/v1/me/addresses", json=ADDRESS, headers=headers)
     assert added.status_code == 201, added.text
@@ -35,28 +35,28 @@ async def stored(identity: Any, login: dict[str, Any]) -> dict[str, Any]:
 
 
 async def account(identity: Any, login: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-    """The account and its addresses, as its user sees them."""
+    """The account and its addresses."""
     me = await identity.client.get("/v1/me", headers=bearer(login))
     addresses = await identity.client.get("/v1/me/addresses", headers=bearer(login))
     return me.json(), addresses.json()["items"]
 
 
 @pytest.mark.parametrize("way", ["reset", "second registration"])
-async def test_a_mailbox_proved_without_the_password_drops_what_was_stored(
-    identity: Any, desk: Any, way: str
+async def test_reclaiming_an_account_by_its_mailbox_deletes_stored_data(
+    identity: Any, client: Any, way: str
 ) -> None:
-    login = await desk.comes_in()
+    login = await client.register_and_log_in()
     before = await stored(identity, login)
     if way == "reset":
-        await desk.post("/v1/auth/password-reset", {"email": "ada@example.com"})
+        await client.post("/v1/auth/password-reset", {"email": "ada@example.com"})
     else:
-        await desk.register(password=OTHER)
-    [mail] = await desk.mails("password_reset")
-    body = {"token": await desk.token_of(mail), "password": OTHER}
-    assert (await desk.post("/v1/auth/password-reset/confirm", body)).status_code == 204
+        await client.register(password=OTHER)
+    [mail] = await client.mails("password_reset")
+    body = {"token": await client.token_of(mail), "password": OTHER}
+    assert (await client.post("/v1/auth/password-reset/confirm", body)).status_code == 204
 
-    assert (await desk.refresh(login["refresh_token"])).status_code == 401
-    me, addresses = await account(identity, (await desk.log_in(password=OTHER)).json())
+    assert (await client.refresh(login["refresh_token"])).status_code == 401
+    me, addresses = await account(identity, (await client.log_in(password=OTHER)).json())
     assert (me["id"], me["email_verified"], addresses) == (before["id"], True, [])
     assert (me["first_name"], me["last_name"], me["phone"]) == ("", "", None)
     assert me["customer_id"] != before["customer_id"]
@@ -72,80 +72,84 @@ async def test_a_mailbox_proved_without_the_password_drops_what_was_stored(
 
 
 @pytest.mark.parametrize("way", ["password", "session"])
-async def test_the_person_who_opened_the_account_keeps_everything(
-    identity: Any, desk: Any, way: str
+async def test_verifying_with_password_or_session_preserves_stored_data(
+    identity: Any, client: Any, way: str
 ) -> None:
-    login = await desk.comes_in()
+    login = await client.register_and_log_in()
     before = await stored(identity, login)
-    token = await desk.token_of((await desk.mails("verification"))[0])
+    token = await client.token_of((await client.mails("verification"))[0])
     body = {"token": token} | ({"password": PASSWORD} if way == "password" else {})
     headers = bearer(login) if way == "session" else {}
-    answer = await desk.post("/v1/auth/verify", body, **headers)
+    answer = await client.post("/v1/auth/verify", body, **headers)
     assert answer.status_code == 204, answer.text
 
-    assert (await desk.refresh(login["refresh_token"])).status_code == 200
-    me, addresses = await account(identity, (await desk.log_in()).json())
+    assert (await client.refresh(login["refresh_token"])).status_code == 200
+    me, addresses = await account(identity, (await client.log_in()).json())
     assert len(addresses) == 1
     assert me == before | {"email_verified": True, "registration_status": "registered"}
     assert all(event.reclaimed_by is None for event in await identity.published(CustomerChanged))
 
 
-async def test_the_link_alone_proves_nothing(identity: Any, desk: Any) -> None:
-    await desk.comes_in()
-    stranger = await desk.comes_in("eve@example.com")
-    token = await desk.token_of((await desk.mails("verification"))[0])
+async def test_the_link_alone_does_not_verify_the_address(identity: Any, client: Any) -> None:
+    await client.register_and_log_in()
+    stranger = await client.register_and_log_in("eve@example.com")
+    token = await client.token_of((await client.mails("verification"))[0])
     for body, headers in (
         ({"token": token}, {}),
         ({"token": token, "password": OTHER}, {}),
         ({"token": token}, bearer(stranger)),
     ):
-        refused = await desk.post("/v1/auth/verify", body, **headers)
+        refused = await client.post("/v1/auth/verify", body, **headers)
         assert (refused.status_code, refused.json()["code"]) == (401, "password_required")
     # Refused attempts do not use the token up.
     right = {"token": token, "password": PASSWORD}
-    assert (await desk.post("/v1/auth/verify", right)).status_code == 204
+    assert (await client.post("/v1/auth/verify", right)).status_code == 204
 
 
-async def test_a_reset_of_a_proven_address_keeps_everything(identity: Any, desk: Any) -> None:
-    login = await desk.comes_in()
+async def test_a_reset_of_a_verified_account_preserves_stored_data(
+    identity: Any, client: Any
+) -> None:
+    login = await client.register_and_log_in()
     before = await stored(identity, login)
-    assert (await desk.verify()).status_code == 204
-    await desk.post("/v1/auth/password-reset", {"email": "ada@example.com"})
-    [mail] = await desk.mails("password_reset")
-    body = {"token": await desk.token_of(mail), "password": OTHER}
-    assert (await desk.post("/v1/auth/password-reset/confirm", body)).status_code == 204
+    assert (await client.verify()).status_code == 204
+    await client.post("/v1/auth/password-reset", {"email": "ada@example.com"})
+    [mail] = await client.mails("password_reset")
+    body = {"token": await client.token_of(mail), "password": OTHER}
+    assert (await client.post("/v1/auth/password-reset/confirm", body)).status_code == 204
 
-    me, addresses = await account(identity, (await desk.log_in(password=OTHER)).json())
+    me, addresses = await account(identity, (await client.log_in(password=OTHER)).json())
     assert (me["customer_id"], len(addresses)) == (before["customer_id"], 1)
 
 
-async def test_the_operators_address_is_freed_of_what_a_stranger_stored(
-    identity: Any, desk: Any
+async def test_bootstrap_deletes_what_a_stranger_stored_under_the_operators_address(
+    identity: Any, client: Any
 ) -> None:
-    login = await desk.comes_in()
+    login = await client.register_and_log_in()
     before = await stored(identity, login)
     await identity.sql(
         "delete from user_roles where role_id = (select id from roles where name = 'admin')"
     )
-    await desk.bootstrapped(
+    await client.bootstrap(
         bootstrap_admin_email="ada@example.com", bootstrap_admin_password=SecretStr(OTHER)
     )
-    me, addresses = await account(identity, (await desk.log_in(password=OTHER)).json())
+    me, addresses = await account(identity, (await client.log_in(password=OTHER)).json())
     assert (me["id"], addresses) == (before["id"], [])
     assert me["customer_id"] != before["customer_id"]
     assert "admin" in me["roles"]
 
 
-async def test_a_blocked_customer_stays_blocked(identity: Any, desk: Any, staff: Any) -> None:
-    login = await desk.comes_in()
+async def test_reclaiming_an_account_leaves_a_blocked_customer_blocked(
+    identity: Any, client: Any, staff: Any
+) -> None:
+    login = await client.register_and_log_in()
     await identity.sql(
         "update customers set status = 'blocked' where user_id is not null "
         "and id = cast(:id as uuid)",
         id=login["user"]["customer_id"],
     )
-    await desk.post("/v1/auth/password-reset", {"email": "ada@example.com"})
-    [mail] = await desk.mails("password_reset")
-    body = {"token": await desk.token_of(mail), "password": OTHER}
-    assert (await desk.post("/v1/auth/password-reset/confirm", body)).status_code == 204
-    refused = await desk.log_in(password=OTHER)
+    await client.post("/v1/auth/password-reset", {"email": "ada@example.com"})
+    [mail] = await client.mails("password_reset")
+    body = {"token": await client.token_of(mail), "password": OTHER}
+    assert (await client.post("/v1/auth/password-reset/confirm", body)).status_code == 204
+    refused = await client.log_in(password=OTHER)
     assert (refused.status_code, refused.json()["code"]) == (403, "customer_blocked")

@@ -1,4 +1,4 @@
-"""Access tokens end with what they were issued for; a login right afterwards works."""
+"""Access tokens are revoked when their claims change; a new login works at once."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -24,19 +24,19 @@ async def put(identity: Any, user_id: str, what: str, body: Any, headers: Any) -
     return await identity.client.put(f"{url}/{what}", json=body, headers=sent)
 
 
-async def status(desk: Any, identity: Any, admin: Any, login: Any, wanted: str) -> Any:
+async def status(client: Any, identity: Any, admin: Any, login: Any, wanted: str) -> Any:
     return await put(identity, login["user"]["id"], "status", {"status": wanted}, admin)
 
 
-async def ban(desk: Any, identity: Any, admin: Any, login: Any) -> Any:
-    return await status(desk, identity, admin, login, "banned")
+async def ban(client: Any, identity: Any, admin: Any, login: Any) -> Any:
+    return await status(client, identity, admin, login, "banned")
 
 
-async def pause(desk: Any, identity: Any, admin: Any, login: Any) -> Any:
-    return await status(desk, identity, admin, login, "inactive")
+async def pause(client: Any, identity: Any, admin: Any, login: Any) -> Any:
+    return await status(client, identity, admin, login, "inactive")
 
 
-async def change_roles(desk: Any, identity: Any, admin: Any, login: Any) -> Any:
+async def change_roles(client: Any, identity: Any, admin: Any, login: Any) -> Any:
     body = {"roles": ["customer", "support"]}
     return await put(identity, login["user"]["id"], "roles", body, admin)
 
@@ -49,44 +49,44 @@ async def of_customer(identity: Any, admin: Any, login: Any, wanted: str) -> Any
     )
 
 
-async def block(desk: Any, identity: Any, admin: Any, login: Any) -> Any:
+async def block(client: Any, identity: Any, admin: Any, login: Any) -> Any:
     return await of_customer(identity, admin, login, "blocked")
 
 
-async def pause_customer(desk: Any, identity: Any, admin: Any, login: Any) -> Any:
+async def pause_customer(client: Any, identity: Any, admin: Any, login: Any) -> Any:
     return await of_customer(identity, admin, login, "inactive")
 
 
-async def reset_password(desk: Any, identity: Any, admin: Any, login: Any) -> Any:
-    await desk.post("/v1/auth/password-reset", {"email": login["user"]["email"]})
-    token = await desk.token_of((await desk.mails("password_reset"))[-1])
+async def reset_password(client: Any, identity: Any, admin: Any, login: Any) -> Any:
+    await client.post("/v1/auth/password-reset", {"email": login["user"]["email"]})
+    token = await client.token_of((await client.mails("password_reset"))[-1])
     body = {"token": token, "password": ANOTHER}
-    return await desk.post("/v1/auth/password-reset/confirm", body)
+    return await client.post("/v1/auth/password-reset/confirm", body)
 
 
-async def log_out_everywhere(desk: Any, identity: Any, admin: Any, login: Any) -> Any:
-    return await desk.post("/v1/auth/logout", {"everywhere": True}, **bearer(login))
+async def log_out_everywhere(client: Any, identity: Any, admin: Any, login: Any) -> Any:
+    return await client.post("/v1/auth/logout", {"everywhere": True}, **bearer(login))
 
 
-async def log_out(desk: Any, identity: Any, admin: Any, login: Any) -> Any:
-    return await desk.post("/v1/auth/logout", {"refresh_token": login["refresh_token"]})
+async def log_out(client: Any, identity: Any, admin: Any, login: Any) -> Any:
+    return await client.post("/v1/auth/logout", {"refresh_token": login["refresh_token"]})
 
 
-async def end_the_session(desk: Any, identity: Any, admin: Any, login: Any) -> Any:
+async def end_the_session(client: Any, identity: Any, admin: Any, login: Any) -> Any:
     session = jwt.decode(login["access_token"], options={"verify_signature": False})["sid"]
     url = f"/v1/me/sessions/{session}"
     return await identity.client.delete(url, headers=bearer(login))
 
 
-async def use_a_refresh_token_again(desk: Any, identity: Any, admin: Any, login: Any) -> Any:
+async def use_a_refresh_token_again(client: Any, identity: Any, admin: Any, login: Any) -> Any:
     token = login["refresh_token"]
     for _ in range(2):
-        token = (await desk.refresh(token)).json()["refresh_token"]
-    return await desk.refresh(login["refresh_token"])
+        token = (await client.refresh(token)).json()["refresh_token"]
+    return await client.refresh(login["refresh_token"])
 
 
 async def me(identity: Any, headers: dict[str, str]) -> int:
-    """The answer once the process has read its table again."""
+    """The status of a request after the process has read its revocations again."""
     identity.running.revocations._read_at -= 10
     return int((await identity.client.get("/v1/me", headers=headers)).status_code)
 
@@ -106,44 +106,46 @@ async def me(identity: Any, headers: dict[str, str]) -> int:
         (use_a_refresh_token_again, SessionTokensRevoked),
     ],
 )
-async def test_access_tokens_end_with_what_they_were_issued_for(
-    identity: Any, desk: Any, admin: Any, act: Act, event: type[Any]
+async def test_access_tokens_are_revoked_when_their_claims_change(
+    identity: Any, client: Any, admin: Any, act: Act, event: type[Any]
 ) -> None:
-    login = await desk.joins()
+    login = await client.register_verified()
     assert await me(identity, bearer(login)) == 200
     await identity.clear_outbox()
-    answer = await act(desk, identity, admin, login)
+    answer = await act(client, identity, admin, login)
     assert answer.status_code in (200, 204) or answer.json()["code"] == "refresh_token_reused"
 
     [published] = await identity.published(event)
     assert str(published.user_id) == login["user"]["id"]
     assert await me(identity, bearer(login)) == 401
 
-    again = await (desk.log_in(password=ANOTHER) if act is reset_password else desk.log_in())
+    again = await (client.log_in(password=ANOTHER) if act is reset_password else client.log_in())
     if act in (ban, pause, block):
         assert again.status_code == 403
     else:
         assert await me(identity, bearer(again.json())) == 200
 
 
-async def test_other_sessions_outlive_a_logout(identity: Any, desk: Any) -> None:
-    first, second = await desk.comes_in(), (await desk.log_in()).json()
-    await log_out(desk, identity, None, first)
+async def test_a_logout_leaves_other_sessions_open(identity: Any, client: Any) -> None:
+    first, second = await client.register_and_log_in(), (await client.log_in()).json()
+    await log_out(client, identity, None, first)
     assert await me(identity, bearer(first)) == 401
     assert await me(identity, bearer(second)) == 200
-    # A logout that is repeated has nothing more to tell.
-    await log_out(desk, identity, None, first)
+    # A repeated logout publishes no further event.
+    await log_out(client, identity, None, first)
     assert len(await identity.published(SessionTokensRevoked)) == 1
 
 
-async def test_a_role_that_changes_counts_for_all_who_have_it(
-    identity: Any, desk: Any, admin: Any
+async def test_a_changed_role_revokes_the_tokens_of_all_its_users(
+    identity: Any, client: Any, admin: Any
 ) -> None:
-    logins = [await desk.joins(email=f"{name}@example.com") for name in ("ada", "bob")]
+    logins = [
+        await client.register_verified(email=f"{name}@example.com") for name in ("ada", "bob")
+    ]
     for login in logins:
-        await change_roles(desk, identity, admin, login)
-    logins = [(await desk.refresh(login["refresh_token"])).json() for login in logins]
-    others = await desk.comes_in(email="eve@example.com")
+        await change_roles(client, identity, admin, login)
+    logins = [(await client.refresh(login["refresh_token"])).json() for login in logins]
+    others = await client.register_and_log_in(email="eve@example.com")
     roles = (await identity.client.get("/v1/admin/roles", headers=admin)).json()["items"]
     support = next(role for role in roles if role["name"] == "support")
     url = f"/v1/admin/roles/{support['id']}"
@@ -156,41 +158,41 @@ async def test_a_role_that_changes_counts_for_all_who_have_it(
     assert str(published.role_id) == support["id"]
     for login in logins:
         assert await me(identity, bearer(login)) == 401
-        renewed = (await desk.refresh(login["refresh_token"])).json()
+        renewed = (await client.refresh(login["refresh_token"])).json()
         assert await me(identity, bearer(renewed)) == 200
         claims = jwt.decode(renewed["access_token"], options={"verify_signature": False})
         assert claims["permissions"] == support["permissions"][:1]
     assert await me(identity, bearer(others)) == 200
 
 
-async def test_who_claims_a_customer_acts_no_more_as_the_one_that_was_merged(
-    identity: Any, desk: Any, staff: Any
+async def test_a_claim_revokes_tokens_that_name_the_merged_customer(
+    identity: Any, client: Any, staff: Any
 ) -> None:
     body = {"email": "ada@example.com", "first_name": "Ada", "last_name": "Byron"}
     await identity.client.post("/v1/admin/customers", json=body, headers=staff)
-    login = await desk.comes_in("ada@example.com")
-    await desk.verify()
+    login = await client.register_and_log_in("ada@example.com")
+    await client.verify()
     assert await me(identity, bearer(login)) == 401
-    renewed = (await desk.refresh(login["refresh_token"])).json()
+    renewed = (await client.refresh(login["refresh_token"])).json()
     claims = jwt.decode(renewed["access_token"], options={"verify_signature": False})
     assert claims["cid"] != login["user"]["customer_id"]
     assert await me(identity, bearer(renewed)) == 200
 
 
 @pytest.mark.parametrize("act", [ban, change_roles, block, log_out])
-async def test_an_administrator_undoes_nothing_with_the_old_token(
-    identity: Any, desk: Any, admin: Any, act: Act
+async def test_a_revoked_administrator_token_permits_no_change(
+    identity: Any, client: Any, admin: Any, act: Act
 ) -> None:
-    """Not even in the moment before this process reads which tokens count."""
-    await desk.joins("eve@example.com")
+    """Not even before this process has read the revocation."""
+    await client.register_verified("eve@example.com")
     user = (await identity.sql("select id from users where email = 'eve@example.com'"))[0].id
     await put(identity, str(user), "roles", {"roles": ["admin"]}, admin)
-    eve = (await desk.log_in("eve@example.com")).json()
+    eve = (await client.log_in("eve@example.com")).json()
     me_path = f"/v1/admin/users/{user}"
     etag = (await identity.client.get(me_path, headers=bearer(eve))).headers["ETag"]
-    assert (await act(desk, identity, admin, eve)).status_code in (200, 204)
+    assert (await act(client, identity, admin, eve)).status_code in (200, 204)
 
-    # As fresh as it can be: what follows is decided by the database alone.
+    # The process holds no revocation and will read none: the database alone decides.
     identity.running.revocations._generations.clear()
     identity.running.revocations._read_at = float("inf")
     for method, path, body in (
@@ -205,42 +207,40 @@ async def test_an_administrator_undoes_nothing_with_the_old_token(
         assert answer.status_code in (401, 403), f"{path}: {answer.text}"
 
 
-async def test_a_paused_customers_token_says_that_they_may_not_buy(
-    identity: Any, desk: Any, admin: Any
+async def test_an_inactive_customers_token_does_not_permit_buying(
+    identity: Any, client: Any, admin: Any
 ) -> None:
-    login = await desk.comes_in()
+    login = await client.register_and_log_in()
 
     async def buys() -> bool:
-        token = (await desk.log_in()).json()["access_token"]
+        token = (await client.log_in()).json()["access_token"]
         claims = jwt.decode(token, options={"verify_signature": False})
         return bool(claims["buys"])
 
     assert await buys()
-    await pause_customer(desk, identity, admin, login)
+    await pause_customer(client, identity, admin, login)
     assert not await buys()
     await of_customer(identity, admin, login, "active")
     assert await buys()
 
 
-async def test_who_registered_the_first_administrators_address_does_not_stay_signed_in(
-    identity: Any, desk: Any
-) -> None:
+async def test_bootstrap_revokes_the_tokens_of_a_squatter(identity: Any, client: Any) -> None:
     from pydantic import SecretStr
 
-    squatter = await desk.comes_in("admin@example.com")
-    await desk.bootstrapped(
+    squatter = await client.register_and_log_in("admin@example.com")
+    await client.bootstrap(
         bootstrap_admin_email="admin@example.com",
         bootstrap_admin_password=SecretStr(ADMIN_PASSWORD),
     )
     assert await me(identity, bearer(squatter)) == 401
-    assert (await desk.log_in("admin@example.com", ADMIN_PASSWORD)).status_code == 200
+    assert (await client.log_in("admin@example.com", ADMIN_PASSWORD)).status_code == 200
 
 
-async def test_what_is_told_names_ids_and_numbers_alone(
-    identity: Any, desk: Any, admin: Any
+async def test_revocation_events_carry_only_ids_and_numbers(
+    identity: Any, client: Any, admin: Any
 ) -> None:
-    login = await desk.comes_in()
-    await log_out_everywhere(desk, identity, admin, login)
+    login = await client.register_and_log_in()
+    await log_out_everywhere(client, identity, admin, login)
     [event] = await identity.published(UserTokensRevoked)
     assert set(event.model_dump()) == {"user_id", "customer_id", "generation"}
     assert event.generation > 1

@@ -1,4 +1,4 @@
-"""What leaves a trace: log lines of security events, warnings to owners, entries of the audit trail."""
+"""Security events in the log, warnings to owners, and entries of the audit trail."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.notifications import WarnAccountOwner
-from identity.security import network_of
+from identity.api.dependencies import network_of
 
 OTHER = "nine herons stand in the shallows"
 FROM = {"X-Client-Address": "198.51.100.7"}
@@ -23,9 +23,9 @@ def security_lines() -> Iterator[list[Any]]:
     found += [line for line in lines if "network" in line]
 
 
-async def log_in(desk: Any, email: str = "ada@example.com", password: str = OTHER) -> Any:
+async def log_in(client: Any, email: str = "ada@example.com", password: str = OTHER) -> Any:
     body = {"email": email, "password": password}
-    return await desk.post("/v1/auth/login", body, **FROM)
+    return await client.post("/v1/auth/login", body, **FROM)
 
 
 @pytest.mark.parametrize(
@@ -36,19 +36,19 @@ async def log_in(desk: Any, email: str = "ada@example.com", password: str = OTHE
         ("", ""),
     ],
 )
-def test_a_line_names_the_network_and_no_single_address(address: str, network: str) -> None:
+def test_a_log_line_names_the_network_and_no_single_address(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
-async def test_failed_logins_and_lock_outs_are_logged_without_the_address(
-    identity: Any, desk: Any
+async def test_failed_and_locked_out_logins_are_logged_without_addresses(
+    identity: Any, client: Any
 ) -> None:
-    await desk.register()
+    await client.register()
     [(user_id,)] = await identity.sql("select id from users")
     with security_lines() as lines:
         for _ in range(6):
-            await log_in(desk)
-        await log_in(desk, "nobody@example.com")
+            await log_in(client)
+        await log_in(client, "unknown@example.com")
     failed = [line for line in lines if line["event"] == "login failed"]
     assert [line["user_id"] for line in failed] == [user_id] * 5 + [None]
     assert [line["event"] for line in lines].count("login locked out") == 1
@@ -57,25 +57,25 @@ async def test_failed_logins_and_lock_outs_are_logged_without_the_address(
     assert "198.51.100.7" not in str(lines)
 
 
-async def test_a_refused_account_is_logged_with_the_reason(identity: Any, desk: Any) -> None:
-    await desk.register()
+async def test_a_refused_account_is_logged_with_the_reason(identity: Any, client: Any) -> None:
+    await client.register()
     await identity.sql("update users set status = 'banned'")
     with security_lines() as lines:
-        assert (await desk.log_in()).status_code == 403
+        assert (await client.log_in()).status_code == 403
     assert [(line["event"], line["reason"]) for line in lines] == [
         ("login failed", "account_banned")
     ]
 
 
-async def test_a_reused_refresh_token_is_logged_and_its_owner_warned_once(
-    identity: Any, desk: Any
+async def test_a_reused_refresh_token_is_logged_and_warns_its_owner_once(
+    identity: Any, client: Any
 ) -> None:
-    login = await desk.comes_in()
-    second = (await desk.refresh(login["refresh_token"])).json()["refresh_token"]
-    await desk.refresh(second)
+    login = await client.register_and_log_in()
+    second = (await client.refresh(login["refresh_token"])).json()["refresh_token"]
+    await client.refresh(second)
     with security_lines() as lines:
         for _ in range(2):
-            assert (await desk.refresh(login["refresh_token"])).status_code == 401
+            assert (await client.refresh(login["refresh_token"])).status_code == 401
     [line] = lines
     assert line["event"] == "refresh token reused"
     assert str(line["user_id"]) == login["user"]["id"]
@@ -84,29 +84,29 @@ async def test_a_reused_refresh_token_is_logged_and_its_owner_warned_once(
     assert warning.reference_id == line["session_id"]
 
 
-async def test_the_owner_is_warned_of_a_new_password(identity: Any, desk: Any) -> None:
-    await desk.comes_in()
-    await desk.post("/v1/auth/password-reset", {"email": "ada@example.com"})
-    token = await desk.token_of((await desk.mails("password_reset"))[0])
+async def test_a_new_password_warns_the_owner(identity: Any, client: Any) -> None:
+    await client.register_and_log_in()
+    await client.post("/v1/auth/password-reset", {"email": "ada@example.com"})
+    token = await client.token_of((await client.mails("password_reset"))[0])
     body = {"token": token, "password": OTHER}
-    assert (await desk.post("/v1/auth/password-reset/confirm", body)).status_code == 204
+    assert (await client.post("/v1/auth/password-reset/confirm", body)).status_code == 204
     [warning] = await identity.published(WarnAccountOwner)
     assert (warning.type, warning.recipient) == ("password_changed", "ada@example.com")
     assert OTHER not in str(warning)
 
 
-async def test_a_refused_service_client_is_logged(desk: Any) -> None:
+async def test_a_refused_service_client_is_logged(client: Any) -> None:
     with security_lines() as lines:
         body = {"client_id": "orders", "client_secret": "not the secret"}
-        assert (await desk.post("/internal/token", body)).status_code == 401
+        assert (await client.post("/internal/token", body)).status_code == 401
     assert [(line["event"], line["client_id"]) for line in lines] == [
         ("service client refused", "orders")
     ]
     assert "not the secret" not in str(lines)
 
 
-async def test_powerful_actions_leave_entries_without_personal_data(
-    identity: Any, desk: Any, admin: Any
+async def test_staff_changes_are_audited_without_personal_data(
+    identity: Any, client: Any, admin: Any
 ) -> None:
     role = {"name": "clerk", "description": "Reads", "permissions": ["orders:read"]}
     made = await identity.client.post("/v1/admin/roles", json=role, headers=admin)

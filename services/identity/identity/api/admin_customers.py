@@ -1,4 +1,4 @@
-"""Customers as staff see them, also those without a login."""
+"""Routes for staff over customers, with or without a login."""
 
 from datetime import datetime
 from functools import partial
@@ -16,23 +16,22 @@ from chassis.ids import new_id, utcnow
 from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Name, View
-from identity import accounts
-from identity.api.acting import acting
-from identity.api.fields import Email, Phone
-from identity.authority import exercised
-from identity.domain.authority import Actor
+from identity import service
+from identity.api.dependencies import Email, Phone, actor_with
 from identity.domain.customer import Customer, CustomerExists, CustomerStatus
+from identity.domain.role import Actor
+from identity.service import within_authority
 from identity.store import customers, users
-from identity.store.authority import get_permissions_of_customer
+from identity.store.roles import get_permissions_of_customer
 
 router = APIRouter(prefix="/v1/admin/customers")
 
 Reads = Depends(require_permission("customers:read"))
-Writes = Annotated[Actor, Depends(acting("customers:write"))]
+Writes = Annotated[Actor, Depends(actor_with("customers:write"))]
 
 
 class CustomerBody(Body):
-    """Somebody who buys. Whoever proves to own the e-mail address can claim the customer."""
+    """A buyer. The user who verifies the e-mail address claims the customer."""
 
     email: Email | None = None
     first_name: Name
@@ -47,7 +46,7 @@ class CustomerStatusBody(Body):
 
 
 class CustomerView(View):
-    """A customer; without `user_id` nobody logs in as them, `managed_by` looks after them."""
+    """A customer; without a login, `user_id` is null and `managed_by` is the staff in charge."""
 
     id: UUID
     user_id: UUID | None
@@ -63,7 +62,7 @@ class CustomerView(View):
     created_at: datetime
 
 
-def _shown(response: Response, customer: Customer) -> CustomerView:
+def _view_with_etag(response: Response, customer: Customer) -> CustomerView:
     etag.set_header(response, customer.version)
     return CustomerView.model_validate(customer)
 
@@ -79,25 +78,27 @@ async def list_customers(
     has_login: Annotated[bool | None, Query()] = None,
 ) -> Page[CustomerView]:
     """List customers, the newest first."""
-    wanted = customers.Wanted(email=email, status=status, user_id=user_id, has_login=has_login)
+    filters = customers.CustomerFilter(
+        email=email, status=status, user_id=user_id, has_login=has_login
+    )
     found = await customers.list_customers(
-        tx, wanted, after=paging.position(UUID), limit=paging.limit
+        tx, filters, after=paging.position(UUID), limit=paging.limit
     )
     return paging.page(found, CustomerView.model_validate, lambda customer: customer.id)
 
 
 @router.get("/{customer_id}", dependencies=[Reads])
 async def get_customer(customer_id: UUID, tx: Tx, response: Response) -> CustomerView:
-    """Read one customer."""
-    return _shown(response, await customers.get_customer(tx, customer_id))
+    """Return one customer."""
+    return _view_with_etag(response, await customers.get_customer(tx, customer_id))
 
 
 @router.post("", status_code=201)
 async def create_customer(
     body: CustomerBody, actor: Writes, tx: Tx, response: Response
 ) -> CustomerView:
-    """Make a customer for somebody without a login; you look after them."""
-    await _check_free(tx, body.email)
+    """Create a customer without a login, managed by you."""
+    await _ensure_unregistered(tx, body.email)
     customer = Customer(
         id=new_id(),
         managed_by=actor.id,
@@ -109,14 +110,14 @@ async def create_customer(
         created_by=actor.principal,
         updated_by=actor.principal,
     )
-    async with exercised(tx, actor, partial(get_permissions_of_customer, tx, customer.id)):
+    async with within_authority(tx, actor, partial(get_permissions_of_customer, tx, customer.id)):
         tx.add(customer)
         await _flush(tx)
         after = {"status": customer.status}
         await audit.record(tx, "customer.create", customer.id, "by hand", after=after)
         outbox.add(tx, customer.changed())
     response.headers["Location"] = f"{router.prefix}/{customer.id}"
-    return _shown(response, customer)
+    return _view_with_etag(response, customer)
 
 
 @router.put("/{customer_id}")
@@ -132,22 +133,22 @@ async def change_customer(
     """Replace a customer's names, phone and, without a login, e-mail address."""
     customer = await customers.lock_customer(tx, customer_id)
     etag.check(customer.version, expected)
-    customer.check_is_living()
-    async with exercised(tx, actor, partial(get_permissions_of_customer, tx, customer.id)):
+    customer.ensure_not_merged()
+    async with within_authority(tx, actor, partial(get_permissions_of_customer, tx, customer.id)):
         changed = [name for name, value in body if getattr(customer, name) != value]
         if customer.set_email(body.email):
-            await _check_free(tx, body.email)
-        customer.describe(
+            await _ensure_unregistered(tx, body.email)
+        customer.set_profile(
             first_name=body.first_name,
             last_name=body.last_name,
             phone=body.phone,
             by=actor.principal,
         )
         await _flush(tx)
-        # Which fields, not what they held: the audit trail stores no personal data.
+        # The names of the fields alone: the audit trail stores no personal data.
         after = {"changed": changed}
         await audit.record(tx, "customer.change", customer.id, "by hand", after=after)
-    return _shown(response, customer)
+    return _view_with_etag(response, customer)
 
 
 @router.put("/{customer_id}/status")
@@ -160,34 +161,34 @@ async def set_status(
     tx: Tx,
     response: Response,
 ) -> CustomerView:
-    """Open, pause or block a customer: a paused one logs in and cannot buy.
+    """Activate, deactivate or block a customer: an inactive one logs in but cannot buy.
 
-    Blocking ends the sessions of their user; access tokens that say otherwise no longer count.
+    Blocking ends the sessions of their user; any change revokes the user's access tokens.
     """
     customer = await customers.lock_customer_and_user(tx, customer_id)
     etag.check(customer.version, expected)
-    customer.check_is_living()
-    async with exercised(tx, actor, partial(get_permissions_of_customer, tx, customer.id)):
+    customer.ensure_not_merged()
+    async with within_authority(tx, actor, partial(get_permissions_of_customer, tx, customer.id)):
         before, after = {"status": customer.status}, {"status": body.status}
         await audit.record(
             tx, "customer.status", customer.id, "by hand", before=before, after=after
         )
         outbox.add(tx, *customer.set_status(body.status, actor.principal))
         if customer.user_id is not None:
-            await _end_access(tx, customer.user_id, body.status)
-    return _shown(response, customer)
+            await _revoke_access(tx, customer.user_id, body.status)
+    return _view_with_etag(response, customer)
 
 
-async def _end_access(tx: AsyncSession, user_id: UUID, status: CustomerStatus) -> None:
+async def _revoke_access(tx: AsyncSession, user_id: UUID, status: CustomerStatus) -> None:
     user = await users.lock_user(tx, user_id)
     if status == "blocked":
-        await accounts.end_sessions(tx, user, utcnow())
+        await service.end_sessions(tx, user, utcnow())
     else:
-        await accounts.revoke(tx, user.revoke_tokens())
+        await service.revoke_tokens(tx, user.revoke_tokens())
 
 
-async def _check_free(tx: AsyncSession, email: str | None) -> None:
-    """Refuse the address of somebody who has proven it: they are a customer already."""
+async def _ensure_unregistered(tx: AsyncSession, email: str | None) -> None:
+    """Raise CustomerExists for the verified address of a user, who is a customer already."""
     owner = await users.find_user_by_email(tx, email) if email is not None else None
     if owner is not None and owner.is_verified:
         raise CustomerExists

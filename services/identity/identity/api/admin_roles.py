@@ -1,4 +1,4 @@
-"""Roles and permissions as administrators see them."""
+"""Routes for administrators over roles and permissions."""
 
 from functools import partial
 from typing import Annotated
@@ -16,23 +16,21 @@ from chassis.ids import new_id
 from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, SafeText, View
-from identity import accounts
-from identity.api.acting import acting
-from identity.api.fields import RoleName
-from identity.authority import exercised
-from identity.domain.authority import Actor
-from identity.domain.role import Role, RoleExists, RoleInUse
+from identity import service
+from identity.api.dependencies import RoleName, actor_with
+from identity.domain.role import Actor, Role, RoleExists, RoleInUse
+from identity.service import within_authority
 from identity.store import roles
-from identity.store.authority import get_permissions_of_role
+from identity.store.roles import get_permissions_of_role
 
 router = APIRouter(prefix="/v1/admin/roles")
 
 Reads = Depends(require_permission("users:read"))
-Writes = Annotated[Actor, Depends(acting("roles:write"))]
+Writes = Annotated[Actor, Depends(actor_with("roles:write"))]
 
 
 class RoleBody(Body):
-    """A role with everything it permits."""
+    """A role with all its permissions."""
 
     name: RoleName
     description: Annotated[SafeText, Field(max_length=255)] = ""
@@ -43,7 +41,7 @@ class RoleBody(Body):
 
 
 class RoleView(View):
-    """A role and what it permits."""
+    """A role and its permissions."""
 
     id: UUID
     name: str
@@ -60,7 +58,7 @@ class PermissionView(View):
 
 
 class PermissionsView(View):
-    """Every permission there is."""
+    """Every permission."""
 
     items: list[PermissionView]
 
@@ -75,15 +73,15 @@ def _view(role: Role, permissions: list[str]) -> RoleView:
     )
 
 
-async def _shown(tx: AsyncSession, response: Response, role: Role) -> RoleView:
+async def _view_with_etag(tx: AsyncSession, response: Response, role: Role) -> RoleView:
     etag.set_header(response, role.version)
-    granted = await roles.list_permissions_of(tx, [role.id])
+    granted = await roles.list_permissions_by_role(tx, [role.id])
     return _view(role, granted.get(role.id, []))
 
 
 @router.get("/permissions", dependencies=[Reads])
 async def list_permissions(tx: Tx) -> PermissionsView:
-    """List every permission that a role can hold."""
+    """List every permission that a role can have."""
     found = await roles.list_permissions(tx)
     return PermissionsView(items=[PermissionView.model_validate(each) for each in found])
 
@@ -92,7 +90,7 @@ async def list_permissions(tx: Tx) -> PermissionsView:
 async def list_roles(paging: Paged, tx: Tx) -> Page[RoleView]:
     """List roles by name."""
     found = await roles.list_roles(tx, after=paging.position(str), limit=paging.limit)
-    granted = await roles.list_permissions_of(tx, [role.id for role in found])
+    granted = await roles.list_permissions_by_role(tx, [role.id for role in found])
     return paging.page(
         found, lambda role: _view(role, granted.get(role.id, [])), lambda role: role.name
     )
@@ -100,21 +98,21 @@ async def list_roles(paging: Paged, tx: Tx) -> Page[RoleView]:
 
 @router.get("/{role_id}", dependencies=[Reads])
 async def get_role(role_id: UUID, tx: Tx, response: Response) -> RoleView:
-    """Read one role."""
-    return await _shown(tx, response, await roles.get_role(tx, role_id))
+    """Return one role."""
+    return await _view_with_etag(tx, response, await roles.get_role(tx, role_id))
 
 
 @router.post("", status_code=201)
 async def create_role(body: RoleBody, actor: Writes, tx: Tx, response: Response) -> RoleView:
-    """Make a role of permissions that you have yourself."""
+    """Create a role; you must have each of its permissions yourself."""
     role = Role(id=new_id(), name=body.name, description=body.description, is_built_in=False)
-    async with exercised(tx, actor, partial(get_permissions_of_role, tx, role.id)):
+    async with within_authority(tx, actor, partial(get_permissions_of_role, tx, role.id)):
         tx.add(role)
         await _flush(tx)
         after = await _set_permissions(tx, role, body)
         await audit.record(tx, "role.create", role.id, "by hand", after=after)
     response.headers["Location"] = f"{router.prefix}/{role.id}"
-    return await _shown(tx, response, role)
+    return await _view_with_etag(tx, response, role)
 
 
 @router.put("/{role_id}")
@@ -127,31 +125,31 @@ async def change_role(
     tx: Tx,
     response: Response,
 ) -> RoleView:
-    """Replace a role; access tokens that name it as it was no longer count."""
+    """Replace a role; a new name or new permissions revoke the access tokens that name it."""
     role = await roles.lock_role(tx, role_id)
     etag.check(role.version, expected)
-    before = await _state(tx, role)
-    async with exercised(tx, actor, partial(get_permissions_of_role, tx, role.id)):
+    before = await _audit_state(tx, role)
+    async with within_authority(tx, actor, partial(get_permissions_of_role, tx, role.id)):
         revoked = role.change(
             body.name, body.description, before=before["permissions"], after=body.permissions
         )
         await _flush(tx)
         after = await _set_permissions(tx, role, body)
         await audit.record(tx, "role.change", role.id, "by hand", before=before, after=after)
-        await accounts.revoke(tx, *revoked)
-    return await _shown(tx, response, role)
+        await service.revoke_tokens(tx, *revoked)
+    return await _view_with_etag(tx, response, role)
 
 
 @router.delete("/{role_id}", status_code=204)
 async def delete_role(role_id: UUID, expected: etag.IfMatch, actor: Writes, tx: Tx) -> None:
-    """Delete a role that nobody has."""
+    """Delete a role that no user has."""
     role = await roles.lock_role(tx, role_id)
     etag.check(role.version, expected)
-    role.check_may_go()
-    if await roles.is_given(tx, role.id):
+    role.ensure_deletable()
+    if await roles.is_assigned(tx, role.id):
         raise RoleInUse
-    async with exercised(tx, actor, partial(get_permissions_of_role, tx, role.id)):
-        before = await _state(tx, role)
+    async with within_authority(tx, actor, partial(get_permissions_of_role, tx, role.id)):
+        before = await _audit_state(tx, role)
         await audit.record(tx, "role.delete", role.id, "by hand", before=before)
         with violations_as(fk_user_roles_role_id=RoleInUse):
             await roles.delete_role(tx, role)
@@ -159,12 +157,12 @@ async def delete_role(role_id: UUID, expected: etag.IfMatch, actor: Writes, tx: 
 
 async def _set_permissions(tx: AsyncSession, role: Role, body: RoleBody) -> audit.State:
     await roles.set_permissions(tx, role.id, sorted(set(body.permissions)))
-    return await _state(tx, role)
+    return await _audit_state(tx, role)
 
 
-async def _state(tx: AsyncSession, role: Role) -> audit.State:
-    """Return what the audit trail shows of a role."""
-    permissions = (await roles.list_permissions_of(tx, [role.id])).get(role.id, [])
+async def _audit_state(tx: AsyncSession, role: Role) -> audit.State:
+    """The state of a role for the audit trail."""
+    permissions = (await roles.list_permissions_by_role(tx, [role.id])).get(role.id, [])
     return {"name": role.name, "description": role.description, "permissions": permissions}
 
 

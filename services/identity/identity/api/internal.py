@@ -1,4 +1,4 @@
-"""What other services and the gateway need: the key set, service tokens, the links of mails."""
+"""Routes for other services and the gateway: the key set, service tokens, the links of mails."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -11,11 +11,16 @@ from chassis.db import Tx
 from chassis.ids import utcnow
 from chassis.wire import Body, View
 from contracts.notifications import MailLink
-from identity import mail, security
-from identity.api.at_hand import EmailTokenKeyAtHand, IssuerAtHand, SettingsAtHand
-from identity.domain.service_client import BadClient, ServiceClient, is_right
-from identity.signing import SERVICE_TOKEN_SECONDS
-from identity.store import email_tokens
+from identity import service
+from identity.api.dependencies import (
+    AppIssuer,
+    AppSettings,
+    EmailTokenKey,
+    log_security_event,
+)
+from identity.clients import SERVICE_TOKEN_SECONDS
+from identity.domain.credentials import BadClient, verify_client_secret
+from identity.store import credentials
 
 well_known = APIRouter(prefix="/.well-known")
 router = APIRouter(prefix="/internal")
@@ -34,7 +39,7 @@ class KeyView(View):
 
 
 class KeySetView(View):
-    """The keys by which access and service tokens are checked."""
+    """The public keys of access and service tokens."""
 
     keys: list[KeyView]
 
@@ -47,7 +52,7 @@ class ClientBody(Body):
 
 
 class ServiceTokenView(View):
-    """A token that says which service its bearer is."""
+    """A token that identifies a service."""
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
@@ -55,18 +60,18 @@ class ServiceTokenView(View):
 
 
 @well_known.get("/jwks.json")
-async def key_set(issuer: IssuerAtHand, response: Response) -> KeySetView:
-    """Read the public keys that tokens are signed with, the current one first."""
+async def key_set(issuer: AppIssuer, response: Response) -> KeySetView:
+    """Return the public keys of tokens, the current one first."""
     response.headers["Cache-Control"] = "public, max-age=300"
     return KeySetView(keys=[KeyView(**key.document) for key in issuer.public_keys])
 
 
 @router.post("/token")
-async def service_token(body: ClientBody, tx: Tx, issuer: IssuerAtHand) -> ServiceTokenView:
-    """Get a token for calls between services."""
-    client = await tx.get(ServiceClient, body.client_id)
-    if not is_right(client, body.client_secret):
-        security.record("service client refused", client_id=body.client_id)
+async def service_token(body: ClientBody, tx: Tx, issuer: AppIssuer) -> ServiceTokenView:
+    """Issue a token for calls between services."""
+    client = await credentials.find_service_client(tx, body.client_id)
+    if not verify_client_secret(client, body.client_secret):
+        log_security_event("service client refused", client_id=body.client_id)
         raise BadClient
     return ServiceTokenView(
         access_token=issuer.service_token(body.client_id, utcnow()),
@@ -75,9 +80,7 @@ async def service_token(body: ClientBody, tx: Tx, issuer: IssuerAtHand) -> Servi
 
 
 @router.post("/mail-links/{token_id}", dependencies=[Depends(only_services("notifications"))])
-async def mail_link(
-    token_id: UUID, tx: Tx, settings: SettingsAtHand, key: EmailTokenKeyAtHand
-) -> MailLink:
-    """Reveal the link of a mail that is just being written; 409 once the link is spent."""
-    token = await email_tokens.lock_email_token_by_id(tx, token_id)
-    return mail.link_of(settings, token, token.reveal(key, utcnow()))
+async def mail_link(token_id: UUID, tx: Tx, settings: AppSettings, key: EmailTokenKey) -> MailLink:
+    """Return the link of a mail that notifications writes; 409 once the link is spent."""
+    token = await credentials.lock_email_token_by_id(tx, token_id)
+    return service.build_link(settings, token, token.reveal(key, utcnow()))

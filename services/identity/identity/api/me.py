@@ -1,4 +1,4 @@
-"""The signed-in user: who they are, and where they are logged in."""
+"""Routes for the signed-in user: account and sessions."""
 
 from datetime import datetime
 from uuid import UUID
@@ -13,18 +13,17 @@ from chassis.errors import NotFound
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Name, View
-from identity import accounts
-from identity.api.fields import Phone
-from identity.api.views import UserView
+from identity import service
+from identity.api.dependencies import Phone, UserView
 from identity.domain.session import Session
 from identity.domain.user import User
-from identity.store import customers, sessions, users
+from identity.store import credentials, customers, users
 
 router = APIRouter(prefix="/v1/me")
 
 
 class ProfileBody(Body):
-    """What to change; a field that is absent stays, and a phone of null is forgotten."""
+    """The changes; an absent field stays as it is, and a phone of null is deleted."""
 
     first_name: Name | None = None
     last_name: Name | None = None
@@ -32,7 +31,7 @@ class ProfileBody(Body):
 
 
 class SessionView(View):
-    """One log-in on one device; `is_current` marks the one that asks."""
+    """A login on one device; `is_current` marks the session of this request."""
 
     id: UUID
     ip_address: str
@@ -45,7 +44,6 @@ class SessionView(View):
 
     @classmethod
     def of(cls, session: Session, caller: Caller) -> "SessionView":
-        """Show a session to its owner."""
         return cls(
             id=session.id,
             ip_address=session.ip_address,
@@ -58,18 +56,20 @@ class SessionView(View):
         )
 
 
-async def _shown(tx: AsyncSession, response: Response, user: User, customer_id: UUID) -> UserView:
+async def _view_with_etag(
+    tx: AsyncSession, response: Response, user: User, customer_id: UUID
+) -> UserView:
     etag.set_header(response, user.version)
-    roles = await users.list_roles_of(tx, [user.id])
+    roles = await users.list_role_names(tx, [user.id])
     return UserView.of(user, customer_id, roles.get(user.id, []))
 
 
 @router.get("")
 async def get_me(caller: SignedIn, tx: Tx, response: Response) -> UserView:
-    """Read your account."""
+    """Return your account."""
     user = await users.get_user(tx, caller.id)
-    customer = await customers.get_customer_of(tx, user.id)
-    return await _shown(tx, response, user, customer.id)
+    customer = await customers.get_customer_of_user(tx, user.id)
+    return await _view_with_etag(tx, response, user, customer.id)
 
 
 @router.patch("")
@@ -79,22 +79,22 @@ async def change_me(
     """Change your name or phone number."""
     user = await users.lock_user(tx, caller.id)
     etag.check(user.version, expected)
-    customer = await customers.lock_customer_of(tx, user.id)
-    user.describe(
+    customer = await customers.lock_customer_of_user(tx, user.id)
+    user.set_profile(
         first_name=body.first_name or user.first_name,
         last_name=body.last_name or user.last_name,
         phone=body.phone if "phone" in body.model_fields_set else user.phone,
     )
-    customer.describe(
+    customer.set_profile(
         first_name=user.first_name, last_name=user.last_name, phone=user.phone, by=caller.principal
     )
-    return await _shown(tx, response, user, customer.id)
+    return await _view_with_etag(tx, response, user, customer.id)
 
 
 @router.get("/sessions")
 async def list_sessions(caller: SignedIn, paging: Paged, tx: Tx) -> Page[SessionView]:
-    """List where you are logged in, the newest first."""
-    found = await sessions.list_open_sessions(
+    """List your open sessions, the newest first."""
+    found = await credentials.list_open_sessions(
         tx, caller.id, now=utcnow(), after=paging.position(UUID), limit=paging.limit
     )
     return paging.page(found, lambda s: SessionView.of(s, caller), lambda s: s.id)
@@ -103,5 +103,5 @@ async def list_sessions(caller: SignedIn, paging: Paged, tx: Tx) -> Page[Session
 @router.delete("/sessions/{session_id}", status_code=204)
 async def end_session(session_id: UUID, caller: SignedIn, tx: Tx) -> None:
     """Log out one of your devices."""
-    if not await accounts.end_session(tx, caller.id, session_id, utcnow()):
+    if not await service.end_session(tx, caller.id, session_id, utcnow()):
         raise NotFound

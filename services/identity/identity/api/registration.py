@@ -1,6 +1,6 @@
-"""Opening an account, proving its mailbox, and choosing a new password.
+"""Routes for registration, e-mail verification and password reset.
 
-None of these answers tells whether an address is known: text and time are the same.
+No answer reveals whether an address is known: text and duration are the same.
 """
 
 from fastapi import APIRouter
@@ -11,21 +11,28 @@ from chassis.db import Database
 from chassis.errors import NotFound, Unauthenticated
 from chassis.ids import utcnow
 from chassis.wire import Body, Name, View
-from identity import accounts, mail
-from identity.api.at_hand import (
-    DatabaseAtHand,
+from identity import service
+from identity.api.dependencies import (
+    AppDatabase,
+    AppPasswords,
+    AppSettings,
+    ClientDevice,
     Device,
-    DeviceAtHand,
-    PasswordsAtHand,
-    SettingsAtHand,
-    evenly,
+    Email,
+    Password,
+    Phone,
+    Token,
+    minimum_duration,
 )
-from identity.api.fields import Email, Password, Phone, Token
-from identity.domain.email_token import BadEmailToken, Purpose
-from identity.domain.password import check_length, words_of
+from identity.domain.credentials import (
+    BadEmailToken,
+    Purpose,
+    ensure_long_enough,
+    words_known_of,
+)
 from identity.domain.user import User
 from identity.settings import IdentitySettings
-from identity.store import attempts, email_tokens, users
+from identity.store import credentials, users
 
 router = APIRouter(prefix="/v1/auth")
 
@@ -41,13 +48,13 @@ class RegisterBody(Body):
 
 
 class MailboxBody(Body):
-    """Whom to write to."""
+    """The recipient of the mail."""
 
     email: Email
 
 
 class VerifyBody(Body):
-    """The token of the mail; the account's password unless the request is signed in to it."""
+    """The token of the mail, and the account's password unless the request is signed in to it."""
 
     token: Token
     password: Password | None = None
@@ -61,35 +68,35 @@ class NewPasswordBody(Body):
 
 
 class PasswordRequired(Unauthenticated):
-    """Log in or send the account's password: the link alone does not prove who opened it."""
+    """Log in or send the password: the link does not prove that you opened the account."""
 
     code = "password_required"
 
 
 class MailedView(View):
-    """What comes next is in the mail, whoever's mailbox that is."""
+    """The same answer for a known and an unknown address."""
 
-    detail: str = "If all is well, a mail tells how to go on."
+    detail: str = "If the address can receive it, a mail explains the next step."
 
 
 async def _count_mail(tx: AsyncSession, settings: IdentitySettings, email: str) -> None:
-    """Count a mail to this address; the row also keeps two requests for one address apart."""
-    await attempts.count_attempt(
+    """Count a mail to this address; the lock also serialises requests for one address."""
+    await credentials.count_attempt(
         tx,
-        attempts.mail_key(email),
-        most=settings.mail_attempts,
+        credentials.mail_key(email),
+        limit=settings.mail_attempts,
         window=settings.mail_window_seconds,
         now=utcnow(),
     )
 
 
 async def _count_passwords(database: Database, settings: IdentitySettings, device: Device) -> None:
-    """Count a password that somebody chooses: to judge and hash it takes processor time."""
+    """Count a chosen password: to estimate and hash it takes processor time."""
     async with database.transaction() as tx:
-        await attempts.count_attempt(
+        await credentials.count_attempt(
             tx,
-            attempts.chosen_key(device.ip_address),
-            most=settings.chosen_passwords_per_address,
+            credentials.password_choice_key(device.ip_address),
+            limit=settings.chosen_passwords_per_address,
             window=settings.login_window_seconds,
             now=utcnow(),
         )
@@ -98,25 +105,27 @@ async def _count_passwords(database: Database, settings: IdentitySettings, devic
 @router.post("/register", status_code=202)
 async def register(
     body: RegisterBody,
-    database: DatabaseAtHand,
-    settings: SettingsAtHand,
-    passwords: PasswordsAtHand,
-    device: DeviceAtHand,
+    database: AppDatabase,
+    settings: AppSettings,
+    passwords: AppPasswords,
+    device: ClientDevice,
 ) -> MailedView:
-    """Open an account; one can log in with it at once, and a mail asks to prove the address."""
+    """Open an account for immediate login, and mail a link that verifies the address."""
     await _count_passwords(database, settings, device)
-    await passwords.judge(body.password, words_of(body.email, body.first_name, body.last_name))
-    async with evenly(settings.even_answer_seconds):
+    await passwords.ensure_strong(
+        body.password, words_known_of(body.email, body.first_name, body.last_name)
+    )
+    async with minimum_duration(settings.even_answer_seconds):
         password_hash = await passwords.hash(body.password)
         async with database.transaction() as tx:
             await _count_mail(tx, settings, body.email)
             user = await users.find_user_by_email(tx, body.email)
             if user is not None:
-                # Whoever reads this mailbox learns of the attempt, and can take the account over
-                # from somebody who registered a foreign address.
-                mail.order_link(tx, settings, user, "password_reset", utcnow())
+                # The mail informs the mailbox's owner of the attempt, and lets them take the
+                # account over from a stranger who registered the address.
+                service.send_link(tx, settings, user, "password_reset", utcnow())
             else:
-                user, _ = await accounts.open_account(
+                user, _ = await service.open_account(
                     tx,
                     email=body.email,
                     password_hash=password_hash,
@@ -124,39 +133,39 @@ async def register(
                     last_name=body.last_name,
                     phone=body.phone,
                 )
-                mail.order_link(tx, settings, user, "verification", utcnow())
+                service.send_link(tx, settings, user, "verification", utcnow())
     return MailedView()
 
 
 @router.post("/verification", status_code=202)
 async def send_verification(
-    body: MailboxBody, database: DatabaseAtHand, settings: SettingsAtHand
+    body: MailboxBody, database: AppDatabase, settings: AppSettings
 ) -> MailedView:
-    """Have the mail that proves an address sent again."""
-    async with evenly(settings.even_answer_seconds), database.transaction() as tx:
+    """Send the verification mail again."""
+    async with minimum_duration(settings.even_answer_seconds), database.transaction() as tx:
         await _count_mail(tx, settings, body.email)
         user = await users.find_user_by_email(tx, body.email)
         if user is not None and not user.is_verified and user.status == "active":
-            mail.order_link(tx, settings, user, "verification", utcnow())
+            service.send_link(tx, settings, user, "verification", utcnow())
     return MailedView()
 
 
 @router.post("/password-reset", status_code=202)
 async def send_password_reset(
-    body: MailboxBody, database: DatabaseAtHand, settings: SettingsAtHand
+    body: MailboxBody, database: AppDatabase, settings: AppSettings
 ) -> MailedView:
-    """Have a link sent by which a new password can be chosen."""
-    async with evenly(settings.even_answer_seconds), database.transaction() as tx:
+    """Mail a link for choosing a new password."""
+    async with minimum_duration(settings.even_answer_seconds), database.transaction() as tx:
         await _count_mail(tx, settings, body.email)
         user = await users.find_user_by_email(tx, body.email)
         if user is not None and user.status == "active":
-            mail.order_link(tx, settings, user, "password_reset", utcnow())
+            service.send_link(tx, settings, user, "password_reset", utcnow())
     return MailedView()
 
 
 async def _use_token(tx: AsyncSession, text: str, purpose: Purpose) -> User:
-    """Use up a token of a mail; returns its user, locked."""
-    token = await email_tokens.lock_email_token(tx, text, purpose)
+    """Use the token of a mail; returns its user, locked."""
+    token = await credentials.lock_email_token(tx, text, purpose)
     try:
         user = await users.lock_user(tx, token.user_id)
     except NotFound:
@@ -169,53 +178,55 @@ async def _use_token(tx: AsyncSession, text: str, purpose: Purpose) -> User:
 async def verify(
     body: VerifyBody,
     caller: MaybeCaller,
-    database: DatabaseAtHand,
-    settings: SettingsAtHand,
-    passwords: PasswordsAtHand,
-    device: DeviceAtHand,
+    database: AppDatabase,
+    settings: AppSettings,
+    passwords: AppPasswords,
+    device: ClientDevice,
 ) -> None:
-    """Prove the e-mail address by the token mailed to it, as the person who opened the account.
+    """Verify the e-mail address by the mailed token, as the person who opened the account.
 
-    Without the password, the way to an account that a stranger opened is a password reset.
+    The owner of the mailbox takes over an account that a stranger opened by a password reset.
     """
     async with database.transaction() as tx:
-        known = await email_tokens.get_user_of_token(tx, body.token, "verification", utcnow())
+        known = await credentials.get_user_by_email_token(tx, body.token, "verification", utcnow())
     if caller is None or caller.id != known.id:
         if body.password is None:
             raise PasswordRequired
         await _count_passwords(database, settings, device)
-        if not await passwords.check(body.password, known.password_hash):
+        if not await passwords.verify(body.password, known.password_hash):
             raise PasswordRequired
     async with database.transaction() as tx:
         user = await _use_token(tx, body.token, "verification")
         if user.password_hash != known.password_hash:
             raise PasswordRequired
-        await accounts.prove_mailbox(tx, user, utcnow())
+        await service.verify_email(tx, user, utcnow())
 
 
 @router.post("/password-reset/confirm", status_code=204)
 async def reset_password(
     body: NewPasswordBody,
-    database: DatabaseAtHand,
-    settings: SettingsAtHand,
-    passwords: PasswordsAtHand,
-    device: DeviceAtHand,
+    database: AppDatabase,
+    settings: AppSettings,
+    passwords: AppPasswords,
+    device: ClientDevice,
 ) -> None:
-    """Choose a new password by the token mailed; every session ends, and the address is proven.
+    """Set a new password by the mailed token, end every session, and verify the address.
 
-    Where it was not proven before, whatever else the account stored is deleted, orders excepted.
+    If the address was not verified before, all other data of the account except orders is deleted.
     """
-    check_length(body.password)
+    ensure_long_enough(body.password)
     await _count_passwords(database, settings, device)
     async with database.transaction() as tx:
-        user = await email_tokens.get_user_of_token(tx, body.token, "password_reset", utcnow())
-    await passwords.judge(body.password, words_of(user.email, user.first_name, user.last_name))
+        user = await credentials.get_user_by_email_token(tx, body.token, "password_reset", utcnow())
+    await passwords.ensure_strong(
+        body.password, words_known_of(user.email, user.first_name, user.last_name)
+    )
     password_hash = await passwords.hash(body.password)
     async with database.transaction() as tx:
         user = await _use_token(tx, body.token, "password_reset")
         now = utcnow()
         user.password_hash = password_hash
-        await accounts.reclaim_account(tx, user, now)
-        await accounts.end_sessions(tx, user, now)
-        await email_tokens.void_email_tokens(tx, user.id, now)
-        mail.warn_of_password(tx, user)
+        await service.reclaim_account(tx, user, now)
+        await service.end_sessions(tx, user, now)
+        await credentials.invalidate_email_tokens(tx, user.id, now)
+        service.warn_password_changed(tx, user)

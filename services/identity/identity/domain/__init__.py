@@ -1,4 +1,4 @@
-"""What identity knows: users, sessions, customers, addresses, roles and who serves whom."""
+"""Rules over users, sessions, customers, addresses, roles and credentials."""
 
 from chassis.model import Model, own_metadata
 

@@ -1,4 +1,4 @@
-"""Customers: whom carts, addresses and orders belong to, with or without a login."""
+"""Customers, who own carts, addresses and orders, with or without a login."""
 
 from typing import Literal
 from uuid import UUID
@@ -32,17 +32,17 @@ class CustomerMerged(Refused):
     code = "customer_merged"
 
 
-class EmailIsTheLogins(Refused):
+class EmailBelongsToLogin(Refused):
     """The e-mail address of a customer with a login is that of the login."""
 
     code = "email_is_the_logins"
 
 
 class Customer(Aggregate, Base):
-    """Somebody who buys. `user_id` is null while staff look after somebody without a login.
+    """A buyer. Without a login, `user_id` is null and staff manage the customer.
 
-    Such a customer is claimed by the user who proves to own its e-mail address. The user's earlier
-    customer, if any, is then merged into it: `merged_into` says where it went.
+    The user who verifies its e-mail address claims such a customer; the user's former customer is
+    then merged into it and names it in `merged_into`.
     """
 
     __tablename__ = "customers"
@@ -51,7 +51,7 @@ class Customer(Aggregate, Base):
         CheckConstraint("email = lower(email)", name="email_lower_case"),
         CheckConstraint("user_id is null or merged_into is null", name="merged_has_no_user"),
         Index("uq_customers_user_id", "user_id", unique=True),
-        # Of the customers who wait to be claimed, each has an e-mail address of its own.
+        # An e-mail address identifies at most one customer that a user can claim.
         Index(
             "uq_customers_email_unclaimed",
             "email",
@@ -75,13 +75,13 @@ class Customer(Aggregate, Base):
     created_by: Mapped[str] = mapped_column(String(100))
     updated_by: Mapped[str] = mapped_column(String(100))
 
-    def check_is_living(self) -> None:
-        """Refuse to change a customer that was merged into another."""
+    def ensure_not_merged(self) -> None:
+        """Raise CustomerMerged for a customer that was merged into another."""
         if self.merged_into is not None:
             raise CustomerMerged
 
     def changed(self) -> CustomerChanged:
-        """Announce the customer as it is now."""
+        """Record the event of the customer's present state."""
         return self.record(
             CustomerChanged(
                 customer_id=self.id,
@@ -91,44 +91,44 @@ class Customer(Aggregate, Base):
             )
         )
 
-    def describe(self, *, first_name: str, last_name: str, phone: str | None, by: str) -> None:
-        """Change names and phone; events carry neither, so nothing is announced."""
+    def set_profile(self, *, first_name: str, last_name: str, phone: str | None, by: str) -> None:
+        """Change names and phone number; no event carries them."""
         self.first_name, self.last_name, self.phone = first_name, last_name, phone
         self.updated_by = by
         self.touch()
 
     def set_email(self, email: str | None) -> bool:
-        """Change the address by which the customer can be claimed; tells whether it is another."""
+        """Change the address by which a user can claim the customer; returns whether it changed."""
         if email == self.email:
             return False
         if self.user_id is not None:
-            raise EmailIsTheLogins
+            raise EmailBelongsToLogin
         self.email = email
         return True
 
     def set_status(self, status: CustomerStatus, by: str) -> list[CustomerChanged]:
-        """Open, pause or block; returns what to announce, nothing when nothing changed."""
+        """Activate, deactivate or block; no event if the status stays the same."""
         if status == self.status:
             return []
         self.status = status
         return [self._changed_by(by)]
 
     def claim(self, user_id: UUID, by: str) -> CustomerChanged:
-        """Become the customer of a user who proved to own this customer's e-mail address."""
+        """Become the customer of the user who verified this customer's e-mail address."""
         self.user_id = user_id
         return self._changed_by(by)
 
     def merge_into(self, other: "Customer", by: str) -> CustomerChanged:
-        """Give way to the customer that the user has claimed."""
+        """Merge into the customer that the user claims."""
         self.user_id = None
         self.merged_into = other.id
         self.status = "inactive"
         return self._changed_by(by)
 
     def abandon_to(self, other: "Customer", user_id: UUID, by: str) -> CustomerChanged:
-        """Give way to the customer of the user who proved the mailbox without the password.
+        """Merge into the new customer of a user who reclaimed the account by its mailbox alone.
 
-        Nothing that was stored here is the user's, so it goes; only orders go along.
+        The stored personal data may be a stranger's and is deleted; only orders move along.
         """
         self.first_name = self.last_name = ""
         self.phone = None
@@ -140,7 +140,7 @@ class Customer(Aggregate, Base):
         self.touch()
         return self.changed()
 
-    def check_may_come_in(self) -> None:
-        """Refuse the login of a blocked customer."""
+    def ensure_active(self) -> None:
+        """Raise CustomerBlocked for a blocked customer; an inactive one logs in but cannot buy."""
         if self.status == "blocked":
             raise CustomerBlocked

@@ -1,13 +1,18 @@
-"""Roles and permissions: what staff may do, and who may hand it on."""
+"""Roles, permissions, and the rule of authority.
+
+No change exceeds the actor's own permissions, one active administrator remains, and an account
+without a verified e-mail address receives no permission.
+"""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.errors import Invalid, Refused
+from chassis.errors import Forbidden, Invalid, Refused
 from chassis.model import Aggregate
 from contracts.identity import RoleTokensRevoked
 from identity.domain import Base
@@ -35,19 +40,37 @@ class RoleExists(Refused):
 
 
 class RoleBuiltIn(Refused):
-    """A built-in role keeps its name; `admin` permits everything and `customer` nothing."""
+    """A built-in role cannot be renamed; `admin` has every permission and `customer` none."""
 
     code = "role_built_in"
 
 
 class RoleInUse(Refused):
-    """Somebody still has this role."""
+    """The role is still assigned to a user."""
 
     code = "role_in_use"
 
 
+class ExceedsOwnPermissions(Forbidden):
+    """This exceeds your own permissions."""
+
+    code = "not_yours_to_give"
+
+
+class LastAdministrator(Refused):
+    """One active administrator must remain."""
+
+    code = "last_administrator"
+
+
+class AddressNotVerified(Refused):
+    """An account receives permissions only after its e-mail address was verified."""
+
+    code = "address_not_verified"
+
+
 class Permission(Base):
-    """Something a caller may do in some service, such as `orders:refund`."""
+    """Something a caller may do in a service, such as `orders:refund`."""
 
     __tablename__ = "permissions"
 
@@ -73,15 +96,15 @@ class Role(Aggregate, Base):
     def change(
         self, name: str, description: str, *, before: Collection[str], after: Collection[str]
     ) -> list[RoleTokensRevoked]:
-        """Change name, description and permissions, so far as a built-in role may change.
+        """Change name, description and permissions; raises RoleBuiltIn.
 
-        Returns what to publish: access tokens say the name and the permissions as they were.
+        Returns the revocation of access tokens whose claims the change makes outdated, if any.
         """
         if self.is_built_in and name != self.name:
             raise RoleBuiltIn
         if self.name == ADMIN and set(before) != set(after):
             raise RoleBuiltIn
-        # Everybody who registers has this role: a permission of it would be everybody's.
+        # Every registered user has this role, so every user would receive its permissions.
         if self.name == CUSTOMER and after:
             raise RoleBuiltIn
         is_outdated = name != self.name or set(before) != set(after)
@@ -92,14 +115,14 @@ class Role(Aggregate, Base):
             return []
         return [self.record(RoleTokensRevoked(role_id=self.id, generation=self.version))]
 
-    def check_may_go(self) -> None:
-        """Refuse to delete a built-in role."""
+    def ensure_deletable(self) -> None:
+        """Raise RoleBuiltIn for a built-in role."""
         if self.is_built_in:
             raise RoleBuiltIn
 
 
 class RolePermission(Base):
-    """That a role includes a permission."""
+    """A permission of a role."""
 
     __tablename__ = "role_permissions"
     __table_args__ = (Index("ix_role_permissions_permission", "permission"),)
@@ -109,3 +132,26 @@ class RolePermission(Base):
     )
     permission: Mapped[str] = mapped_column(ForeignKey("permissions.name"), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The user who makes a change, with the permissions that the database holds at that time."""
+
+    id: UUID
+    permissions: frozenset[str]
+
+    @property
+    def principal(self) -> str:
+        """The actor's name in audit entries and in the rows they change."""
+        return f"user:{self.id}"
+
+    def ensure_has(self, permission: str) -> None:
+        """Raise Forbidden if the actor lost a permission after their token was issued."""
+        if permission not in self.permissions:
+            raise Forbidden(f"You need the permission {permission}.")
+
+    def ensure_covers(self, permissions: Collection[str]) -> None:
+        """Raise ExceedsOwnPermissions unless the actor has all of these permissions."""
+        if not self.permissions.issuperset(permissions):
+            raise ExceedsOwnPermissions

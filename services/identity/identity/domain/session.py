@@ -1,4 +1,4 @@
-"""Sessions: refresh tokens that work once, and whose family ends when an old one comes back."""
+"""Sessions: refresh tokens that work once, and the limits on attempts to open a session."""
 
 import base64
 import binascii
@@ -7,19 +7,22 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Self
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.errors import Unauthenticated
+from chassis.errors import Problem, Unauthenticated
 from chassis.model import Stamped
 from contracts.identity import SessionTokensRevoked
 from identity.domain import Base
 
 ID_BYTES = 16
 PART_BYTES = 32
+FIRST_DELAY = 0.5
+MAX_DOUBLINGS = 16
 
 
 class SessionEnded(Unauthenticated):
@@ -36,7 +39,7 @@ class RefreshTokenReused(Unauthenticated):
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """What a client holds: its session, the family's secret, and a part that changes each time."""
+    """The client's credential: session id, secret of the family, and a part new in each token."""
 
     session_id: UUID
     family: bytes = field(repr=False)
@@ -44,7 +47,7 @@ class RefreshToken:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a token back; raises SessionEnded for a text that never was one."""
+        """Parse a token; raises SessionEnded for a malformed one."""
         try:
             raw = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
@@ -62,27 +65,27 @@ class RefreshToken:
         return base64.urlsafe_b64encode(raw).decode()
 
     def successor(self, nonce: bytes) -> "RefreshToken":
-        """Derive the next token: known only to who holds this one and the session's nonce.
+        """Derive the next token; both this token and the session's nonce are needed for it.
 
-        So an answer that was lost can be given again, and still no token is stored.
+        So a retry gets the same successor, although no token is stored.
         """
         part = hmac.digest(self.part, b"successor" + nonce, hashlib.sha256)
         return RefreshToken(self.session_id, self.family, part)
 
 
-def _hashed(part: bytes) -> str:
+def _hash(part: bytes) -> str:
     return hashlib.sha256(part).hexdigest()
 
 
-def _is(part: bytes, stored: str | None) -> bool:
-    return stored is not None and hmac.compare_digest(_hashed(part), stored)
+def _matches(part: bytes, stored: str | None) -> bool:
+    return stored is not None and hmac.compare_digest(_hash(part), stored)
 
 
 class Session(Stamped, Base):
-    """One log-in on one device: a family of refresh tokens of which only the newest counts.
+    """A login on one device: a family of refresh tokens of which only the newest is valid.
 
-    The family's hash tells an old token of this session from a text that never was one, so nobody
-    who merely knows a session's id can end it.
+    The family's hash distinguishes an old token of this session from a forged one, so knowledge of
+    a session's id does not suffice to end it.
     """
 
     __tablename__ = "sessions"
@@ -117,15 +120,15 @@ class Session(Stamped, Base):
         user_agent: str,
         now: datetime,
     ) -> tuple["Session", RefreshToken]:
-        """Open a session of `lifetime` seconds, with its first refresh token."""
+        """Open a session of `lifetime` seconds; returns it with its first refresh token."""
         token = RefreshToken(
             session_id, secrets.token_bytes(PART_BYTES), secrets.token_bytes(PART_BYTES)
         )
         session = cls(
             id=session_id,
             user_id=user_id,
-            family_hash=_hashed(token.family),
-            token_hash=_hashed(token.part),
+            family_hash=_hash(token.family),
+            token_hash=_hash(token.part),
             remember=remember,
             ip_address=ip_address,
             user_agent=user_agent,
@@ -134,54 +137,100 @@ class Session(Stamped, Base):
         )
         return session, token
 
-    def use(self, token: RefreshToken, *, grace: float, now: datetime) -> RefreshToken | None:
-        """Use a refresh token: it gives its successor, the same one again within `grace` seconds.
+    def refresh(self, token: RefreshToken, *, grace: float, now: datetime) -> RefreshToken | None:
+        """Exchange a token for its successor, the same one again within `grace` seconds.
 
-        An older token ends the session and gives None (RFC 9700, section 4.14.2). Raises
-        SessionEnded for a session that is over and for a text that never was a token of it.
+        An older token ends the session and returns None (RFC 9700, section 4.14.2). Raises
+        SessionEnded if the session has ended or the token was never one of it.
         """
-        self.check_belongs(token)
+        self.ensure_belongs(token)
         if not self.is_open(now):
             raise SessionEnded
-        if _is(token.part, self.token_hash):
+        if _matches(token.part, self.token_hash):
             return self._rotate(token, now)
-        if self.successor_nonce is not None and self._is_repeat(token, grace, now):
+        if self.successor_nonce is not None and self._is_retry(token, grace, now):
             return token.successor(self.successor_nonce)
         self.revoke(now)
         return None
 
-    def check_belongs(self, token: RefreshToken) -> None:
-        """Refuse a text that never was a token of this session."""
-        if not _is(token.family, self.family_hash):
+    def ensure_belongs(self, token: RefreshToken) -> None:
+        """Raise SessionEnded for a token that was never one of this session."""
+        if not _matches(token.family, self.family_hash):
             raise SessionEnded
 
     def _rotate(self, token: RefreshToken, now: datetime) -> RefreshToken:
         nonce = secrets.token_bytes(PART_BYTES)
-        following = token.successor(nonce)
+        successor = token.successor(nonce)
         self.previous_hash = self.token_hash
-        self.token_hash = _hashed(following.part)
+        self.token_hash = _hash(successor.part)
         self.successor_nonce = nonce
         self.rotated_at = now
         self.last_activity_at = now
-        return following
+        return successor
 
-    def _is_repeat(self, token: RefreshToken, grace: float, now: datetime) -> bool:
+    def _is_retry(self, token: RefreshToken, grace: float, now: datetime) -> bool:
         return (
             self.rotated_at is not None
             and now <= self.rotated_at + timedelta(seconds=grace)
-            and _is(token.part, self.previous_hash)
+            and _matches(token.part, self.previous_hash)
         )
 
     def is_open(self, now: datetime) -> bool:
-        """Whether the session still gives access tokens."""
+        """Whether the session still issues access tokens."""
         return self.revoked_at is None and now < self.expires_at
 
     @staticmethod
     def revoke_tokens(session_id: UUID, user_id: UUID) -> SessionTokensRevoked:
-        """Let the access tokens of a session count no more; a session ends once."""
+        """The revocation of a session's access tokens; a session ends once."""
         return SessionTokensRevoked(session_id=session_id, user_id=user_id).with_sequence(1)
 
     def revoke(self, now: datetime) -> None:
-        """End the session; its access tokens end by `revoke_tokens`."""
+        """End the session; `revoke_tokens` ends its access tokens."""
         if self.revoked_at is None:
             self.revoked_at = now
+
+
+class TooManyAttempts(Problem):
+    """Too many attempts; wait before the next one."""
+
+    status = 429
+    code = "too_many_attempts"
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__(headers={"Retry-After": str(max(1, ceil(wait_seconds)))})
+
+
+@dataclass(frozen=True, slots=True)
+class LoginLimits:
+    """The logins allowed in one window of `window` seconds.
+
+    Beyond the limit of an address, for one account or all, logins are refused. Beyond the limit of
+    an account over all addresses they are delayed: a refusal would let a stranger lock it out.
+    """
+
+    per_account_and_address: int
+    per_address: int
+    per_account: int
+    window: float
+    longest_delay: float
+
+    def delay(self, tries: int) -> float:
+        """The delay in seconds of the account's login number `tries` in this window.
+
+        It doubles from half a second with each login beyond the limit, up to `longest_delay`.
+        """
+        beyond = tries - self.per_account
+        if beyond <= 0:
+            return 0.0
+        return min(FIRST_DELAY * 2.0 ** min(beyond - 1, MAX_DOUBLINGS), self.longest_delay)
+
+
+class Attempts(Base):
+    """The attempts of one kind since its window began; `key` hashes kind, account and address."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index("ix_attempts_window_ends_at", "window_ends_at"),)
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tries: Mapped[int]
+    window_ends_at: Mapped[datetime]

@@ -1,5 +1,6 @@
-"""Users: people with a login, whether they may come in, and what is proven about them."""
+"""Users: people with a login, their account status, and what their access tokens state."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -22,7 +23,7 @@ RegistrationStatus = Literal["unverified", "registered"]
 
 
 class AccountInactive(Forbidden):
-    """The account is not active; write to us to open it again."""
+    """The account is not active; write to us to reactivate it."""
 
     code = "account_inactive"
 
@@ -33,8 +34,16 @@ class AccountBanned(Forbidden):
     code = "account_banned"
 
 
+def ensure_status_active(status: str) -> None:
+    """Raise AccountBanned or AccountInactive unless a user's status is active."""
+    if status == "banned":
+        raise AccountBanned
+    if status == "inactive":
+        raise AccountInactive
+
+
 class User(Aggregate, Base):
-    """A person with a login. `email` is kept in lower case and belongs to one user at a time."""
+    """A person with a login. `email` is in lower case and unique among users not deleted."""
 
     __tablename__ = "users"
     __table_args__ = (
@@ -67,20 +76,20 @@ class User(Aggregate, Base):
 
     @property
     def is_verified(self) -> bool:
-        """Whether the e-mail address was proven to be theirs."""
+        """Whether the user has verified the e-mail address."""
         return self.email_verified_at is not None
 
-    def describe(self, *, first_name: str, last_name: str, phone: str | None) -> None:
-        """Change names and phone."""
+    def set_profile(self, *, first_name: str, last_name: str, phone: str | None) -> None:
+        """Change names and phone number."""
         self.first_name, self.last_name, self.phone = first_name, last_name, phone
         self.touch()
 
     def registered(self, customer_id: UUID) -> UserRegistered:
-        """Announce a new account."""
+        """Record the event of a new account."""
         return self.record(UserRegistered(user_id=self.id, customer_id=customer_id))
 
     def verify(self, customer_id: UUID, now: datetime) -> list[EmailVerified]:
-        """Take the e-mail address as proven; nothing happens the second time."""
+        """Mark the e-mail address as verified; no event if it was already."""
         if self.is_verified:
             return []
         self.email_verified_at = now
@@ -89,32 +98,27 @@ class User(Aggregate, Base):
         return [self.record(EmailVerified(user_id=self.id, customer_id=customer_id))]
 
     def set_status(self, status: UserStatus, customer_id: UUID | None) -> list[UserStatusChanged]:
-        """Open, pause or ban the account; returns what to announce, if anything changed."""
+        """Activate, deactivate or ban the account; no event if the status stays the same."""
         if status == self.status:
             return []
         self.status = status
         self.touch()
-        told = UserStatusChanged(user_id=self.id, customer_id=customer_id, status=status)
-        return [self.record(told)]
+        event = UserStatusChanged(user_id=self.id, customer_id=customer_id, status=status)
+        return [self.record(event)]
 
     def revoke_tokens(self, customer_id: UUID | None = None) -> UserTokensRevoked:
-        """Let no access token count that was issued before this; the row must be locked."""
+        """Revoke every access token issued before this; the row must be locked."""
         self.touch()
-        revoked = UserTokensRevoked(
-            user_id=self.id, customer_id=customer_id, generation=self.version
-        )
-        return self.record(revoked)
+        event = UserTokensRevoked(user_id=self.id, customer_id=customer_id, generation=self.version)
+        return self.record(event)
 
-    def check_may_come_in(self) -> None:
-        """Refuse a login or refresh of an account that is not active."""
-        if self.status == "banned":
-            raise AccountBanned
-        if self.status == "inactive":
-            raise AccountInactive
+    def ensure_active(self) -> None:
+        """Raise AccountBanned or AccountInactive unless the account is active."""
+        ensure_status_active(self.status)
 
 
 class UserRole(Base):
-    """That a user has a role."""
+    """The assignment of a role to a user."""
 
     __tablename__ = "user_roles"
     __table_args__ = (Index("ix_user_roles_role_id", "role_id"),)
@@ -122,3 +126,22 @@ class UserRole(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
     role_id: Mapped[UUID] = mapped_column(ForeignKey("roles.id"), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The claims of an access token: the user, their customer, and what they may do.
+
+    `generations` maps the user, the session and each role to the version the claims were read
+    from; a token of an earlier version is revoked.
+    """
+
+    user_id: UUID
+    customer_id: UUID
+    session_id: UUID
+    email: str
+    email_verified: bool
+    roles: list[str]
+    permissions: list[str]
+    may_buy: bool
+    generations: dict[UUID, int]
