@@ -1,6 +1,6 @@
 """Payments on a database of its own, with the real provider process beside it.
 
-Webhooks land in the provider's own ear; tests hand them on when they want to, signed as they came.
+The provider's webhooks arrive at a receiver; tests forward them when they choose, signed as received.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The HTTP side: who may read which payment, and staff giving money back."""
+"""The routes: who may read which payment, and refunds by staff."""
 
 import asyncio
 import hashlib
@@ -42,7 +42,7 @@ async def give_back(
     return await payments.client.post(url, json=body, headers=sent)
 
 
-async def test_the_customer_reads_the_payment_and_what_to_do_next(payments: Payments) -> None:
+async def test_a_customer_reads_the_payment_and_its_next_action(payments: Payments) -> None:
     customer = new_id()
     order_id, payment_id = await paid(payments, "tok_action", customer_id=customer)
     headers = payments.signed_in(customer_id=customer)
@@ -59,7 +59,7 @@ async def test_the_customer_reads_the_payment_and_what_to_do_next(payments: Paym
     assert listed.json() == {"items": [view], "next_cursor": None}
 
 
-async def test_a_payment_is_seen_by_its_owner_alone(payments: Payments) -> None:
+async def test_only_its_owner_sees_a_payment(payments: Payments) -> None:
     order_id, payment_id = await paid(payments, customer_id=new_id(), access_hash=HASH)
     url = f"/v1/payments/{payment_id}"
 
@@ -78,7 +78,7 @@ async def test_a_payment_is_seen_by_its_owner_alone(payments: Payments) -> None:
     assert listed.json()["items"] == []
 
 
-async def test_a_bad_address_is_refused(payments: Payments) -> None:
+async def test_a_malformed_address_is_refused(payments: Payments) -> None:
     bad = ["/x", "", "?order_id=1"]
     for path in [*(f"/v1/payments{each}" for each in bad), "/v1/admin/payments?cursor=W10"]:
         answer = await payments.client.get(path, headers=staff(payments))
@@ -106,7 +106,7 @@ async def test_staff_list_and_filter_payments(payments: Payments) -> None:
     assert refused.status_code == 403
 
 
-async def test_staff_see_what_was_asked_of_the_provider_but_no_token(payments: Payments) -> None:
+async def test_staff_see_the_attempts_without_the_token(payments: Payments) -> None:
     _, payment_id = await paid(payments)
     assert (await give_back(payments, payment_id, 500)).status_code == 201
     answer = await payments.client.get(f"/v1/admin/payments/{payment_id}", headers=staff(payments))
@@ -117,9 +117,7 @@ async def test_staff_see_what_was_asked_of_the_provider_but_no_token(payments: P
     assert "tok_ok" not in answer.text
 
 
-async def test_staff_give_money_back_once_per_key(
-    payments: Payments, provider: ProviderProcess
-) -> None:
+async def test_staff_refund_once_per_key(payments: Payments, provider: ProviderProcess) -> None:
     order_id, payment_id = await paid(payments)
     headers = staff(payments)
     first = await give_back(payments, payment_id, 500, **headers)
@@ -128,13 +126,13 @@ async def test_staff_give_money_back_once_per_key(
     assert first.status_code == 201, first.text
     assert first.json()["amount"] == {"amount": 500, "currency": "USD"}
     assert again.content == first.content
-    [told] = await payments.published(PaymentRefunded)
-    assert told.refunded_total.amount == 500
-    assert str(told.operation_id) not in first.text
+    [refunded] = await payments.published(PaymentRefunded)
+    assert refunded.refunded_total.amount == 500
+    assert str(refunded.operation_id) not in first.text
     assert provider.balances(str(order_id))["merchant"] == 1499
 
 
-async def test_twenty_equal_requests_at_once_give_back_once(
+async def test_twenty_equal_concurrent_requests_refund_once(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     order_id, payment_id = await paid(payments)
@@ -146,7 +144,7 @@ async def test_twenty_equal_requests_at_once_give_back_once(
     assert provider.balances(str(order_id))["merchant"] == 1499
 
 
-async def test_a_refund_above_what_was_captured_is_refused(payments: Payments) -> None:
+async def test_a_refund_above_the_captured_amount_is_refused(payments: Payments) -> None:
     _, payment_id = await paid(payments)
     assert (await give_back(payments, payment_id, 1000, "k1")).status_code == 201
     refused = await give_back(payments, payment_id, 1000, "k2")
@@ -156,7 +154,7 @@ async def test_a_refund_above_what_was_captured_is_refused(payments: Payments) -
     assert (refused.status_code, refused.json()["code"]) == (409, "refund_exceeds_captured")
 
 
-async def test_the_same_key_may_be_tried_again_after_a_refusal(payments: Payments) -> None:
+async def test_a_key_can_be_reused_after_a_refusal(payments: Payments) -> None:
     _, payment_id = await paid(payments, "tok_refund_fails_once")
     headers = staff(payments)
     refused = await give_back(payments, payment_id, 500, **headers)
@@ -164,7 +162,7 @@ async def test_the_same_key_may_be_tried_again_after_a_refusal(payments: Payment
     assert (await give_back(payments, payment_id, 500, **headers)).status_code == 201
 
 
-async def test_a_refund_without_an_answer_is_finished_later(
+async def test_the_sweep_finishes_a_refund_without_a_response(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     order_id, payment_id = await paid(payments)
@@ -179,14 +177,14 @@ async def test_a_refund_without_an_answer_is_finished_later(
     assert await run_sweep(payments, "unanswered refunds") == 1
     assert len(await payments.published(PaymentRefunded)) == 1
     assert provider.balances(str(order_id))["merchant"] == 1499
-    # It is told in the trace of the request that asked for it.
-    [asked] = await payments.sql(
+    # The event is published in the trace of the request.
+    [requested] = await payments.sql(
         "select request->>'traceparent' from payment_attempts where kind = 'refund'"
     )
-    [told] = await payments.sql(
+    [settled] = await payments.sql(
         "select headers->>'cloudEvents:traceparent' from outbox order by seq desc limit 1"
     )
-    assert trace_id_of(told[0]) == trace_id_of(asked[0])
+    assert trace_id_of(settled[0]) == trace_id_of(requested[0])
 
 
 BAD_REFUNDS: list[dict[str, Any]] = [
@@ -203,7 +201,7 @@ BAD_REFUNDS: list[dict[str, Any]] = [
 ]
 
 
-async def test_a_bad_refund_is_refused_without_an_echo(payments: Payments) -> None:
+async def test_a_malformed_refund_is_refused_without_echoing_it(payments: Payments) -> None:
     url = f"/v1/admin/payments/{new_id()}/refunds"
     headers = {**staff(payments), "Idempotency-Key": "k"}
     for body in BAD_REFUNDS:
@@ -212,7 +210,7 @@ async def test_a_bad_refund_is_refused_without_an_echo(payments: Payments) -> No
         assert "4242" not in answer.text
 
 
-async def test_refunds_need_their_own_permission_an_own_key_and_a_payment(
+async def test_a_refund_needs_its_permission_a_key_and_a_payment(
     payments: Payments,
 ) -> None:
     _, payment_id = await paid(payments)

@@ -1,4 +1,4 @@
-"""CancelPayment and CapturePayment: nothing is assumed, the provider is asked."""
+"""CancelPayment and CapturePayment: the provider decides, no outcome is assumed."""
 
 import asyncio
 from typing import Any
@@ -28,7 +28,7 @@ async def status_of(payments: Payments) -> str:
     return str(row.status)
 
 
-async def test_an_order_never_collected_is_cancelled_at_once(payments: Payments) -> None:
+async def test_an_order_without_a_payment_is_cancelled_at_once(payments: Payments) -> None:
     command = cancel(new_id())
     await payments.deliver(command)
     await payments.deliver(command)
@@ -36,7 +36,9 @@ async def test_an_order_never_collected_is_cancelled_at_once(payments: Payments)
     assert [event.sequence for event in await payments.published(PaymentCancelled)] == [1, 2]
 
 
-async def test_a_promise_is_given_up(payments: Payments, provider: ProviderProcess) -> None:
+async def test_an_authorized_payment_is_voided(
+    payments: Payments, provider: ProviderProcess
+) -> None:
     promised = collect(capture="on_shipment")
     await payments.deliver(promised)
     command = cancel(promised.order_id)
@@ -49,10 +51,10 @@ async def test_a_promise_is_given_up(payments: Payments, provider: ProviderProce
     assert provider.balances(str(promised.order_id)) == {}
 
 
-async def test_a_customer_who_was_asked_need_not_confirm_any_more(payments: Payments) -> None:
-    asked = collect("tok_action")
-    await payments.deliver(asked)
-    await payments.deliver(cancel(asked.order_id))
+async def test_a_payment_that_awaits_its_customer_is_cancelled(payments: Payments) -> None:
+    command = collect("tok_action")
+    await payments.deliver(command)
+    await payments.deliver(cancel(command.order_id))
 
     assert [type(event) for event in await payments.published()] == [
         PaymentActionRequired,
@@ -62,27 +64,27 @@ async def test_a_customer_who_was_asked_need_not_confirm_any_more(payments: Paym
     assert tuple(row) == ("voided", None, None)
 
 
-async def test_a_capture_that_was_faster_is_answered_as_such(
+async def test_a_capture_faster_than_the_cancel_is_published(
     payments: Payments, provider: ProviderProcess
 ) -> None:
-    asked = collect("tok_late_capture")
-    await payments.deliver(asked)
-    await payments.deliver(cancel(asked.order_id))
+    command = collect("tok_late_capture")
+    await payments.deliver(command)
+    await payments.deliver(cancel(command.order_id))
 
     [late] = await payments.published(PaymentCaptured)
     assert late.captured.amount == 1999
     assert await payments.published(PaymentCancelled) == []
-    assert provider.balances(str(asked.order_id)) == {"customer": -1999, "merchant": 1999}
+    assert provider.balances(str(command.order_id)) == {"customer": -1999, "merchant": 1999}
 
 
-async def test_cancelling_what_was_captured_answers_with_the_capture(payments: Payments) -> None:
+async def test_cancelling_a_captured_payment_publishes_the_capture(payments: Payments) -> None:
     paid = collect()
     await payments.deliver(paid)
     await payments.deliver(cancel(paid.order_id))
     assert [event.sequence for event in await payments.published(PaymentCaptured)] == [1, 2]
 
 
-async def test_cancelling_a_declined_payment_is_done_already(payments: Payments) -> None:
+async def test_cancelling_a_declined_payment_changes_nothing(payments: Payments) -> None:
     declined = collect("tok_declined")
     await payments.deliver(declined)
     await payments.deliver(cancel(declined.order_id))
@@ -106,7 +108,7 @@ async def test_a_charge_of_unknown_outcome_is_looked_up_before_it_is_cancelled(
     assert len(provider.charges_of(str(command.order_id))) == 1
 
 
-async def test_two_cancels_at_once_end_in_one_state(payments: Payments) -> None:
+async def test_two_concurrent_cancels_end_in_one_state(payments: Payments) -> None:
     promised = collect(capture="on_shipment")
     await payments.deliver(promised)
     await asyncio.gather(*(payments.deliver(cancel(promised.order_id)) for _ in range(4)))
@@ -116,7 +118,7 @@ async def test_two_cancels_at_once_end_in_one_state(payments: Payments) -> None:
     assert sorted(sequences) == list(range(1, len(sequences) + 1))
 
 
-async def test_cash_at_the_door_is_captured_or_cancelled_without_a_provider(
+async def test_cash_on_delivery_is_captured_or_cancelled_without_a_provider(
     payments: Payments,
 ) -> None:
     paid, refused = (collect(None, method="cod", capture="on_delivery") for _ in range(2))
@@ -137,7 +139,9 @@ async def test_cash_at_the_door_is_captured_or_cancelled_without_a_provider(
     assert total[0] == 1999
 
 
-async def test_a_promise_is_redeemed_once(payments: Payments, provider: ProviderProcess) -> None:
+async def test_an_authorized_payment_is_captured_once(
+    payments: Payments, provider: ProviderProcess
+) -> None:
     promised = collect(capture="on_shipment")
     await payments.deliver(promised)
     command, message_id = capture(promised.order_id), new_id()
@@ -150,7 +154,7 @@ async def test_a_promise_is_redeemed_once(payments: Payments, provider: Provider
     assert len(await payments.sql("select * from ledger_entries")) == 2
 
 
-async def test_a_promise_that_cannot_be_redeemed_is_a_failed_capture(payments: Payments) -> None:
+async def test_a_refused_capture_publishes_capture_failed(payments: Payments) -> None:
     promised = collect("tok_capture_fails", capture="on_shipment")
     await payments.deliver(promised)
     command = capture(promised.order_id)
@@ -162,7 +166,7 @@ async def test_a_promise_that_cannot_be_redeemed_is_a_failed_capture(payments: P
     assert await status_of(payments) == "failed"
 
 
-async def test_what_was_never_promised_cannot_be_captured(payments: Payments) -> None:
+async def test_a_payment_that_is_not_authorized_cannot_be_captured(payments: Payments) -> None:
     cancelled = collect(capture="on_shipment")
     await payments.deliver(cancelled)
     await payments.deliver(cancel(cancelled.order_id))
@@ -173,17 +177,17 @@ async def test_what_was_never_promised_cannot_be_captured(payments: Payments) ->
     assert reasons == ["cancelled", "payment_unknown"]
 
 
-async def test_an_order_that_is_being_cancelled_is_not_captured(payments: Payments) -> None:
+async def test_a_cancelled_order_is_not_captured(payments: Payments) -> None:
     promised = collect(capture="on_shipment")
     await payments.deliver(promised)
-    # CancelPayment left its tombstone, and the provider has not answered it yet.
+    # CancelPayment has stored its tombstone, and the provider has not responded yet.
     await payments.sql("update order_payments set cancelled_at = now()")
     await payments.deliver(capture(promised.order_id))
     assert [event.reason for event in await payments.published(CaptureFailed)] == ["cancelled"]
     assert await status_of(payments) == "authorized"
 
 
-async def test_an_expired_capture_is_not_begun(payments: Payments) -> None:
+async def test_an_expired_capture_is_not_started(payments: Payments) -> None:
     promised = collect(capture="on_shipment")
     await payments.deliver(promised)
     await payments.deliver(capture(promised.order_id, expires_at=utcnow()))

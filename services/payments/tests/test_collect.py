@@ -1,4 +1,4 @@
-"""CollectPayment against the real provider: once, whatever happens to the question or its answer."""
+"""CollectPayment against the real provider: once, whatever happens to the request or its response."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ from .commands import PRICE, cancel, collect
 Payments = Harness[Any]
 
 
-def test_the_migrations_make_what_the_models_say(template: str) -> None:
+def test_the_migrations_create_the_tables_of_the_models(template: str) -> None:
     assert model_differences(service, template) == []
 
 
@@ -40,7 +40,7 @@ async def test_a_good_card_is_charged_once(payments: Payments, provider: Provide
     assert [tuple(row) for row in ledger] == [("customer", -1999), ("merchant", 1999)]
 
 
-async def test_a_repeated_operation_hears_the_stored_outcome(
+async def test_a_repeated_operation_publishes_the_stored_outcome(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect()
@@ -58,7 +58,7 @@ async def test_a_repeated_operation_hears_the_stored_outcome(
         ("tok_declined", "card_declined"),
         ("tok_insufficient_funds", "insufficient_funds"),
         ("tok_expired", "expired_card"),
-        ("tok_nobody_knows", "invalid_token"),
+        ("tok_of_no_card", "invalid_token"),
         ("tok_capture_fails", "capture_failed"),
     ],
 )
@@ -96,7 +96,7 @@ async def test_an_order_is_never_paid_twice(payments: Payments, provider: Provid
 @pytest.mark.parametrize(
     "token", ["tok_timeout_after_charge", "tok_error_after_charge", "tok_drop_after_charge"]
 )
-async def test_a_lost_answer_is_asked_for_again_with_the_same_key(
+async def test_a_lost_response_is_requested_again_with_the_same_key(
     payments: Payments, provider: ProviderProcess, token: str
 ) -> None:
     command, message_id = collect(token), new_id()
@@ -109,7 +109,7 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_key(
     assert len(provider.charges_of(str(command.order_id))) == 1
 
 
-async def test_a_provider_that_is_unavailable_is_no_fault_of_the_command(
+async def test_an_unavailable_provider_does_not_count_as_a_failed_attempt(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command, message_id = collect(), new_id()
@@ -123,29 +123,29 @@ async def test_a_provider_that_is_unavailable_is_no_fault_of_the_command(
     assert len(await payments.published(PaymentCaptured)) == 1
 
 
-async def test_a_slow_provider_is_waited_for(payments: Payments) -> None:
+async def test_a_slow_provider_is_awaited(payments: Payments) -> None:
     await payments.deliver(collect("tok_slow"))
     assert len(await payments.published(PaymentCaptured)) == 1
 
 
-async def test_the_customer_is_asked_where_the_card_wants_it(payments: Payments) -> None:
+async def test_a_card_that_requires_confirmation_publishes_an_action(payments: Payments) -> None:
     command = collect("tok_action")
     await payments.deliver(command)
 
-    [asked] = await payments.published(PaymentActionRequired)
-    assert "url" not in asked.model_dump_json()
+    [action] = await payments.published(PaymentActionRequired)
+    assert "url" not in action.model_dump_json()
     [row] = await payments.sql("select status, action_type, action_url from payments")
     assert row.status == "action_required"
     assert row.action_type == "redirect"
 
 
-async def test_a_result_that_comes_by_webhook_only_is_waited_for(payments: Payments) -> None:
+async def test_a_pending_charge_has_no_result_before_its_webhook(payments: Payments) -> None:
     await payments.deliver(collect("tok_webhook_only"))
     assert await payments.published() == []
     assert (await payments.sql("select status from payments"))[0].status == "initiated"
 
 
-async def test_cash_on_delivery_is_promised_without_a_provider(
+async def test_cash_on_delivery_is_authorized_without_a_provider(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect(None, method="cod", capture="on_delivery")
@@ -157,7 +157,7 @@ async def test_cash_on_delivery_is_promised_without_a_provider(
     assert provider.charges_of(str(command.order_id)) == []
 
 
-async def test_money_is_only_promised_where_it_is_captured_on_shipment(
+async def test_a_payment_captured_on_shipment_is_only_authorized(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect(capture="on_shipment")
@@ -168,7 +168,7 @@ async def test_money_is_only_promised_where_it_is_captured_on_shipment(
     assert provider.balances(str(command.order_id)) == {"customer": -1999, "held": 1999}
 
 
-async def test_an_expired_command_charges_nobody(
+async def test_an_expired_command_is_not_charged(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect(expires_at=utcnow() - timedelta(seconds=1))
@@ -182,7 +182,7 @@ async def test_an_expired_command_charges_nobody(
     assert provider.charges_of(str(command.order_id)) == []
 
 
-async def test_a_cancelled_order_is_not_charged_afterwards(
+async def test_a_cancelled_order_is_not_charged(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect()
@@ -206,7 +206,7 @@ async def test_a_cancelled_order_is_not_charged_afterwards(
         ({"amount": PRICE.model_copy(update={"amount": 0})}, "amount_not_positive"),
     ],
 )
-async def test_what_cannot_be_charged_is_refused_before_the_provider_is_asked(
+async def test_an_invalid_command_is_refused_without_calling_the_provider(
     payments: Payments, provider: ProviderProcess, changes: dict[str, Any], reason: str
 ) -> None:
     command = collect(**changes)
@@ -218,7 +218,7 @@ async def test_what_cannot_be_charged_is_refused_before_the_provider_is_asked(
     assert await payments.sql("select * from payment_attempts") == []
 
 
-async def test_a_kind_of_payment_not_offered_is_refused(payments: Payments) -> None:
+async def test_a_method_that_is_not_offered_is_refused(payments: Payments) -> None:
     await payments.sql("update payment_methods set enabled = false where code = 'card'")
     await payments.deliver(collect())
     assert [event.reason for event in await payments.published(PaymentFailed)] == [
@@ -226,7 +226,7 @@ async def test_a_kind_of_payment_not_offered_is_refused(payments: Payments) -> N
     ]
 
 
-async def test_the_one_time_token_is_forgotten_once_the_outcome_is_known(
+async def test_the_one_time_token_is_erased_once_the_outcome_is_known(
     payments: Payments,
 ) -> None:
     await payments.deliver(collect())

@@ -1,4 +1,4 @@
-"""What the metrics of payments tell about money whose way is not known."""
+"""The gauges of unsettled payments."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ async def scrape(payments: Harness[Any]) -> MetricsPage:
     return MetricsPage.of(await payments.client.get("/metrics"))
 
 
-async def test_a_payment_that_waits_is_seen_with_its_age(payments: Harness[Any]) -> None:
+async def test_an_unsettled_payment_is_exported_with_its_age(payments: Harness[Any]) -> None:
     await payments.deliver(collect())
     settled = await scrape(payments)
     assert settled("cartwright_payments", status="initiated") == 0

@@ -47,11 +47,11 @@ def a_charge(status: Any, captured: int = 0, **changes: Any) -> Charge:
     return Charge(status=status, captured_amount=captured, **(facts | changes))
 
 
-def told(payment: Payment, *charges: Charge) -> list[type]:
+def published(payment: Payment, *charges: Charge) -> list[type]:
     return [type(event) for charge in charges for event in payment.apply_charge(charge, NOW).events]
 
 
-NEWS = [
+REPORTS = [
     a_charge("pending"),
     a_charge("action_required", next_action=NextAction("redirect", "https://bank.example")),
     a_charge("authorized"),
@@ -59,10 +59,10 @@ NEWS = [
 ]
 
 
-@pytest.mark.parametrize("order", list(permutations(NEWS)))
-def test_news_in_any_order_end_in_the_same_state_and_tell_each_change_once(order: Any) -> None:
+@pytest.mark.parametrize("order", list(permutations(REPORTS)))
+def test_reports_in_any_order_end_in_one_state_and_publish_each_change_once(order: Any) -> None:
     payment = a_payment()
-    events = told(payment, *order, *order)
+    events = published(payment, *order, *order)
 
     assert payment.status == "captured"
     assert payment.action_url is None
@@ -70,9 +70,13 @@ def test_news_in_any_order_end_in_the_same_state_and_tell_each_change_once(order
     assert len(events) == len(set(events))
 
 
-def test_each_step_is_told_in_order() -> None:
+def test_each_step_is_published_in_order() -> None:
     payment = a_payment()
-    assert told(payment, *NEWS) == [PaymentActionRequired, PaymentAuthorized, PaymentCaptured]
+    assert published(payment, *REPORTS) == [
+        PaymentActionRequired,
+        PaymentAuthorized,
+        PaymentCaptured,
+    ]
 
 
 def test_a_capture_is_posted_once() -> None:
@@ -82,12 +86,12 @@ def test_a_capture_is_posted_once() -> None:
     assert payment.paid_at == NOW
 
 
-def test_a_promise_that_breaks_is_a_failed_capture_and_not_a_failed_payment() -> None:
-    assert told(a_payment(), a_charge("failed")) == [PaymentFailed]
-    assert told(a_payment(status="authorized"), a_charge("failed")) == [CaptureFailed]
+def test_an_authorized_payment_fails_as_a_failed_capture() -> None:
+    assert published(a_payment(), a_charge("failed")) == [PaymentFailed]
+    assert published(a_payment(status="authorized"), a_charge("failed")) == [CaptureFailed]
 
 
-def test_another_amount_is_kept_flagged_and_confirms_nothing() -> None:
+def test_another_amount_is_captured_and_flagged_and_confirms_nothing() -> None:
     payment = a_payment(status="action_required")
     step = payment.apply_charge(a_charge("captured", 900), NOW)
     assert step.events == []
@@ -97,7 +101,7 @@ def test_another_amount_is_kept_flagged_and_confirms_nothing() -> None:
     assert isinstance(payment.current_event(), PaymentCaptured)
 
 
-def test_a_charge_in_another_currency_or_of_another_name_is_only_flagged() -> None:
+def test_a_charge_in_another_currency_or_with_another_id_is_only_flagged() -> None:
     for charge in (a_charge("captured", 1000, currency="EUR"), a_charge("captured", 1000)):
         payment = a_payment(provider_reference="another")
         assert payment.apply_charge(charge, NOW).events == []
@@ -110,7 +114,7 @@ def test_a_refund_made_elsewhere_is_flagged() -> None:
     assert payment.review_reason == "refunded_elsewhere"
 
 
-def test_questions_become_rarer_with_age() -> None:
+def test_checks_become_rarer_with_age() -> None:
     payment = a_payment(status="action_required")
     minute = timedelta(minutes=1)
     pauses = []
@@ -131,7 +135,7 @@ def result_of(refund: Refund, *, succeeded: bool) -> ChargeRefund:
     return ChargeRefund(reference=refund.key, succeeded=succeeded, amount=refund.amount)
 
 
-def test_a_reserved_amount_cannot_be_promised_twice() -> None:
+def test_a_reserved_amount_cannot_be_refunded_twice() -> None:
     payment = a_payment(status="captured", captured_amount=1000)
     a_refund(payment, 700).reserve(payment)
     assert refund_refusal(payment, Money(amount=301, currency="USD")) == "refund_exceeds_captured"
@@ -140,7 +144,7 @@ def test_a_reserved_amount_cannot_be_promised_twice() -> None:
     assert refund_refusal(payment, None) == "refund_in_progress"
 
 
-def test_a_refund_is_settled_by_the_first_word_on_its_last_try() -> None:
+def test_the_first_result_of_the_last_try_settles_a_refund() -> None:
     payment = a_payment(status="captured", captured_amount=1000)
     refund = a_refund(payment, 1000)
     refund.reserve(payment)

@@ -1,4 +1,4 @@
-"""Kept means of payment: by the provider's token, one default, never a card number."""
+"""Saved payment methods: by the provider's token, one default, never a card number."""
 
 import asyncio
 from typing import Any
@@ -16,36 +16,38 @@ Payments = Harness[Any]
 URL = "/v1/me/payment-methods"
 
 
-async def keep(payments: Payments, headers: dict[str, str], **body: Any) -> dict[str, Any]:
+async def save_method(payments: Payments, headers: dict[str, str], **body: Any) -> dict[str, Any]:
     sent = {"type": "card", "token": "tok_ok", **body}
     answer = await payments.client.post(URL, json=sent, headers=headers)
     assert answer.status_code == 201, answer.text
-    kept: dict[str, Any] = answer.json()
-    return kept
+    saved: dict[str, Any] = answer.json()
+    return saved
 
 
-async def kept(payments: Payments, headers: dict[str, str]) -> list[dict[str, Any]]:
+async def list_saved(payments: Payments, headers: dict[str, str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (await payments.client.get(URL, headers=headers)).json()["items"]
     return found
 
 
-async def test_a_card_is_kept_without_its_number(payments: Payments) -> None:
+async def test_a_card_is_saved_without_its_number(payments: Payments) -> None:
     headers = payments.signed_in()
-    card = await keep(payments, headers)
+    card = await save_method(payments, headers)
     assert (card["brand"], card["last_four"], card["expires_at"]) == ("visa", "4242", "2032-12")
     assert card["is_default"]
     assert not card["is_expired"]
-    assert await kept(payments, headers) == [card]
-    assert await kept(payments, payments.signed_in()) == []
-    paypal = await keep(payments, headers, type="paypal")
+    assert await list_saved(payments, headers) == [card]
+    assert await list_saved(payments, payments.signed_in()) == []
+    paypal = await save_method(payments, headers, type="paypal")
     assert paypal["paypal_email"] == "buyer@example.com"
 
 
-async def test_one_of_them_is_the_default(payments: Payments) -> None:
+async def test_exactly_one_saved_method_is_the_default(payments: Payments) -> None:
     headers = payments.signed_in()
-    first = await keep(payments, headers)
-    second = await keep(payments, headers, is_default=True)
-    defaults = [method["id"] for method in await kept(payments, headers) if method["is_default"]]
+    first = await save_method(payments, headers)
+    second = await save_method(payments, headers, is_default=True)
+    defaults = [
+        method["id"] for method in await list_saved(payments, headers) if method["is_default"]
+    ]
     assert defaults == [second["id"]]
 
     answers = await asyncio.gather(
@@ -55,31 +57,31 @@ async def test_one_of_them_is_the_default(payments: Payments) -> None:
         )
     )
     assert {answer.status_code for answer in answers} == {200}
-    assert sum(method["is_default"] for method in await kept(payments, headers)) == 1
+    assert sum(method["is_default"] for method in await list_saved(payments, headers)) == 1
 
 
-async def test_a_deleted_method_is_forgotten_by_the_provider_too(
+async def test_a_deleted_method_is_deleted_at_the_provider_too(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     headers = payments.signed_in()
-    card = await keep(payments, headers)
+    card = await save_method(payments, headers)
     [row] = await payments.sql("select provider_token from saved_payment_methods")
     assert (await payments.client.delete(f"{URL}/{card['id']}", headers=headers)).status_code == 204
     again = await payments.client.delete(f"{URL}/{card['id']}", headers=headers)
     assert again.status_code == 404
-    assert await kept(payments, headers) == []
+    assert await list_saved(payments, headers) == []
 
     assert await run_sweep(payments, "deleted payment methods") == 1
     assert await payments.sql("select * from saved_payment_methods") == []
     assert provider.charge(row.provider_token)["failure_code"] == "payment_method_unknown"
 
 
-async def test_a_method_that_the_provider_will_not_forget_leaves_the_others(
+async def test_a_method_the_provider_fails_to_delete_does_not_stop_the_others(
     payments: Payments,
 ) -> None:
     headers = payments.signed_in()
-    stubborn, card = await keep(payments, headers), await keep(payments, headers)
-    # No resource of the provider has this path, so that it refuses.
+    stubborn, card = await save_method(payments, headers), await save_method(payments, headers)
+    # No resource of the provider has this path, so it refuses the request.
     await payments.sql(
         "update saved_payment_methods set provider_token = '' where id = :id", id=stubborn["id"]
     )
@@ -92,8 +94,8 @@ async def test_a_method_that_the_provider_will_not_forget_leaves_the_others(
     assert await run_sweep(payments, "deleted payment methods") == 0
 
 
-async def test_what_is_not_mine_is_not_there(payments: Payments) -> None:
-    card = await keep(payments, payments.signed_in())
+async def test_a_method_of_another_customer_is_not_found(payments: Payments) -> None:
+    card = await save_method(payments, payments.signed_in())
     stranger = payments.signed_in()
     changed = await payments.client.put(f"{URL}/{card['id']}/default", headers=stranger)
     deleted = await payments.client.delete(f"{URL}/{card['id']}", headers=stranger)
@@ -106,13 +108,13 @@ BAD_METHODS: list[dict[str, Any]] = [
     {"type": "card", "token": "tok 4000-0566-5566-5556"},
     {"type": "cod", "token": "tok_ok"},
     {"type": "card", "token": ""},
-    {"type": "card", "token": "tok_nobody_knows"},
+    {"type": "card", "token": "tok_of_no_card"},
     {"type": "card", "token": "tok_ok", "customer_id": str(new_id())},
     {"type": "card", "token": 5},
 ]
 
 
-async def test_what_cannot_be_kept_is_refused_without_an_echo(
+async def test_an_invalid_method_is_refused_without_echoing_it(
     payments: Payments, capsys: pytest.CaptureFixture[str]
 ) -> None:
     headers = payments.signed_in()
@@ -123,7 +125,7 @@ async def test_what_cannot_be_kept_is_refused_without_an_echo(
         assert not any(digits in seen for digits in ("4242", "5556"))
 
 
-async def test_a_provider_that_is_away_is_said_so(
+async def test_an_unavailable_provider_is_reported(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     provider.kill()
@@ -135,7 +137,7 @@ async def test_a_provider_that_is_away_is_said_so(
     assert answer.status_code == 503
 
 
-async def test_only_so_many_are_kept(payments: Payments) -> None:
+async def test_the_number_of_saved_methods_is_limited(payments: Payments) -> None:
     customer = new_id()
     await payments.sql(
         "insert into saved_payment_methods "
@@ -150,9 +152,9 @@ async def test_only_so_many_are_kept(payments: Payments) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_payment_methods")
 
 
-async def test_an_order_is_paid_with_the_customers_own_kept_card_alone(payments: Payments) -> None:
+async def test_only_the_customers_own_saved_card_pays_an_order(payments: Payments) -> None:
     customer = new_id()
-    card = await keep(payments, payments.signed_in(customer_id=customer))
+    card = await save_method(payments, payments.signed_in(customer_id=customer))
     for payer in (customer, new_id(), None):
         await payments.deliver(collect(None, saved_method_id=card["id"], customer_id=payer))
 
@@ -161,11 +163,11 @@ async def test_an_order_is_paid_with_the_customers_own_kept_card_alone(payments:
     assert [event.reason for event in refused] == ["saved_method_unknown"] * 2
 
 
-async def test_another_customers_stored_card_pays_for_nobody_by_the_providers_name_of_it(
+async def test_the_providers_id_of_a_stored_card_pays_no_order(
     payments: Payments, provider: ProviderProcess
 ) -> None:
-    """Neither as a guest's one-time token, nor by storing it as one's own."""
-    await keep(payments, payments.signed_in())
+    """Neither as a guest's one-time token nor saved as the customer's own."""
+    await save_method(payments, payments.signed_in())
     [row] = await payments.sql("select provider_token from saved_payment_methods")
     command = collect(row.provider_token)
     await payments.deliver(command)
@@ -178,15 +180,17 @@ async def test_another_customers_stored_card_pays_for_nobody_by_the_providers_na
     assert (answer.status_code, answer.json()["code"]) == (422, "token_refused")
 
 
-async def test_an_expired_kept_card_is_refused(payments: Payments) -> None:
+async def test_an_expired_saved_card_is_refused(payments: Payments) -> None:
     customer = new_id()
-    card = await keep(payments, payments.signed_in(customer_id=customer), token="tok_expired")
+    card = await save_method(
+        payments, payments.signed_in(customer_id=customer), token="tok_expired"
+    )
     assert card["is_expired"]
     await payments.deliver(collect(None, saved_method_id=card["id"], customer_id=customer))
     assert [event.reason for event in await payments.published(PaymentFailed)] == ["card_expired"]
 
 
-async def test_the_kinds_of_payment_are_offered_by_country(payments: Payments) -> None:
+async def test_methods_are_offered_by_country(payments: Payments) -> None:
     await payments.sql("update payment_methods set countries = '{DE,AT}' where code = 'cod'")
     await payments.sql("update payment_methods set enabled = false where code = 'wallet'")
 

@@ -22,7 +22,9 @@ async def paid(payments: Payments, token: str = "tok_ok") -> Any:
     return command.order_id
 
 
-async def test_everything_goes_back_once(payments: Payments, provider: ProviderProcess) -> None:
+async def test_the_whole_amount_is_refunded_once(
+    payments: Payments, provider: ProviderProcess
+) -> None:
     order_id = await paid(payments)
     command, message_id = refund(order_id), new_id()
     for _ in range(2):
@@ -41,29 +43,29 @@ async def test_everything_goes_back_once(payments: Payments, provider: ProviderP
     assert total[0] == 0
 
 
-async def test_parts_go_back_up_to_what_was_captured(payments: Payments) -> None:
+async def test_partial_refunds_reach_at_most_the_captured_amount(payments: Payments) -> None:
     order_id = await paid(payments)
     await payments.deliver(refund(order_id, 1000))
     await payments.deliver(refund(order_id, 1000))
     await payments.deliver(refund(order_id))
     await payments.deliver(refund(order_id))
 
-    told = await payments.published()
-    assert [type(event) for event in told] == [
+    events = await payments.published()
+    assert [type(event) for event in events] == [
         PaymentRefunded,
         RefundFailed,
         PaymentRefunded,
         PaymentRefunded,
     ]
-    assert told[1].reason == "refund_exceeds_captured"
-    assert [event.refunded.amount for event in told if isinstance(event, PaymentRefunded)] == [
+    assert events[1].reason == "refund_exceeds_captured"
+    assert [event.refunded.amount for event in events if isinstance(event, PaymentRefunded)] == [
         1000,
         999,
         0,
     ]
 
 
-async def test_of_rival_refunds_only_what_was_captured_goes_back(
+async def test_concurrent_refunds_return_at_most_the_captured_amount(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     order_id = await paid(payments)
@@ -74,7 +76,7 @@ async def test_of_rival_refunds_only_what_was_captured_goes_back(
     assert provider.balances(str(order_id)) == {"customer": -499, "merchant": 499}
 
 
-async def test_a_refund_the_provider_refused_can_be_asked_again(
+async def test_a_refused_refund_can_be_requested_again(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     order_id = await paid(payments, "tok_refund_fails_once")
@@ -93,7 +95,7 @@ async def test_a_refund_the_provider_refused_can_be_asked_again(
     assert tuple(row) == ("succeeded", 2)
 
 
-async def test_what_was_not_captured_cannot_go_back(payments: Payments) -> None:
+async def test_an_uncaptured_payment_cannot_be_refunded(payments: Payments) -> None:
     declined = collect("tok_declined")
     await payments.deliver(declined)
     await payments.deliver(refund(declined.order_id))
@@ -116,13 +118,13 @@ async def test_a_refund_in_another_currency_is_refused(payments: Payments) -> No
 @pytest.mark.parametrize(
     "statement", ["update ledger_entries set amount = 1", "delete from ledger_entries"]
 )
-async def test_the_ledger_only_grows(payments: Payments, statement: str) -> None:
+async def test_the_ledger_is_append_only(payments: Payments, statement: str) -> None:
     await paid(payments)
     with pytest.raises(Exception, match="append-only"):
         await payments.sql(statement)
 
 
-async def test_the_ledger_takes_only_what_sums_to_zero(payments: Payments) -> None:
+async def test_a_ledger_transaction_sums_to_zero(payments: Payments) -> None:
     await paid(payments)
     with pytest.raises(Exception, match="sum to zero"):
         await payments.sql(

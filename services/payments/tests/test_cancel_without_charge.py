@@ -1,4 +1,4 @@
-"""CancelPayment while it is not known whether a charge was made: none is ever sent."""
+"""CancelPayment while the outcome of the charge is unknown: no charge is sent afterwards."""
 
 import json
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ async def time_limit_passes(payments: Payments) -> None:
 
 
 @dataclass
-class Frozen:
+class PausedCollect:
     """A CollectPayment whose process stopped between its record and its request."""
 
     payments: Payments
@@ -45,13 +45,15 @@ class Frozen:
     call: ChargeCall
 
     @classmethod
-    async def before_its_request(cls, payments: Payments, command: CollectPayment) -> "Frozen":
+    async def before_the_request(
+        cls, payments: Payments, command: CollectPayment
+    ) -> "PausedCollect":
         async with payments.running.database.transaction() as tx:
             call = await Collect().record(command, tx)
         assert isinstance(call, ChargeCall)
         return cls(payments, command, call)
 
-    async def go_on(self) -> None:
+    async def resume(self) -> None:
         outcome = await Collect().call(self.call)
         async with self.payments.running.database.transaction() as tx:
             events = await Collect().finish(self.command, self.call, outcome, tx)
@@ -72,7 +74,7 @@ async def test_a_charge_that_never_arrived_is_never_sent(
     await payments.deliver(cancel(command.order_id))
     await payments.deliver(command, message_id=message_id)
     await come_due(payments)
-    # The request may still be on its way, so nothing is answered yet.
+    # The request may still be in flight, so no event is published yet.
     assert await payments.published() == []
     await time_limit_passes(payments)
 
@@ -83,29 +85,29 @@ async def test_a_charge_that_never_arrived_is_never_sent(
 
 
 @pytest.mark.parametrize("is_voided", [False, True])
-async def test_money_that_appears_after_the_cancellation_is_told(
+async def test_money_that_appears_after_the_cancellation_is_published(
     payments: Payments, provider: ProviderProcess, *, is_voided: bool
 ) -> None:
-    frozen = await Frozen.before_its_request(payments, collect())
+    frozen = await PausedCollect.before_the_request(payments, collect())
     await payments.deliver(cancel(frozen.command.order_id))
     if is_voided:
         await time_limit_passes(payments)
-    await frozen.go_on()
+    await frozen.resume()
 
-    told = [type(event) for event in await payments.published()]
-    assert told == [PaymentCancelled] * is_voided + [PaymentCaptured]
+    kinds = [type(event) for event in await payments.published()]
+    assert kinds == [PaymentCancelled] * is_voided + [PaymentCaptured]
     assert len(provider.charges_of(str(frozen.command.order_id))) == 1
 
 
 @pytest.mark.parametrize("token", ["tok_ok", "tok_action", "tok_webhook_only"])
-async def test_a_charge_that_appears_late_is_given_up(
+async def test_a_charge_that_appears_late_is_cancelled(
     payments: Payments, provider: ProviderProcess, token: str
 ) -> None:
-    frozen = await Frozen.before_its_request(payments, collect(token, capture="on_shipment"))
+    frozen = await PausedCollect.before_the_request(payments, collect(token, capture="on_shipment"))
     await payments.deliver(cancel(frozen.command.order_id))
     await time_limit_passes(payments)
-    await frozen.go_on()
-    # Orders answers a late promise with CancelPayment; the sweep finds the others.
+    await frozen.resume()
+    # Orders cancels a late authorization with CancelPayment; the sweep finds the others.
     if await payments.published(PaymentAuthorized):
         await payments.deliver(cancel(frozen.command.order_id))
     await come_due(payments)

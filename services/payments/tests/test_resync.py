@@ -1,4 +1,4 @@
-"""An operator has the provider asked and orders told again, and reads the provider's own books."""
+"""An operator resyncs a payment with its provider, and reads the provider's ledger."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ async def the_payment(payments: Payments) -> Any:
     return row
 
 
-async def test_what_payments_forgot_is_learned_from_the_provider(payments: Payments) -> None:
+async def test_a_resync_restores_a_lost_capture_from_the_provider(payments: Payments) -> None:
     await payments.deliver(collect())
     payment = await the_payment(payments)
     await payments.clear_outbox()
@@ -40,21 +40,23 @@ async def test_what_payments_forgot_is_learned_from_the_provider(payments: Payme
     assert entry.reason == WHY["reason"]
 
 
-async def test_what_is_known_is_told_again_with_the_next_numbers(payments: Payments) -> None:
+async def test_a_resync_publishes_the_current_events_with_the_next_numbers(
+    payments: Payments,
+) -> None:
     command = collect()
     await payments.deliver(command)
     await payments.deliver(refund(command.order_id, 500))
     before = [event.sequence for event in await payments.published()]
     await payments.clear_outbox()
     assert (await restate(payments, (await the_payment(payments)).id)).status_code == 200
-    told = await payments.published()
+    events = await payments.published()
 
-    assert [type(event) for event in told] == [PaymentCaptured, PaymentRefunded]
-    assert [event.sequence for event in told] == [before[-1] + 1, before[-1] + 2]
-    assert told[1].refunded_total.amount == 500
+    assert [type(event) for event in events] == [PaymentCaptured, PaymentRefunded]
+    assert [event.sequence for event in events] == [before[-1] + 1, before[-1] + 2]
+    assert events[1].refunded_total.amount == 500
 
 
-async def test_a_provider_that_is_away_changes_nothing(
+async def test_an_unavailable_provider_changes_nothing(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     await payments.deliver(collect())
@@ -69,11 +71,11 @@ async def test_a_provider_that_is_away_changes_nothing(
     assert await payments.published() == []
 
 
-async def test_both_books_are_read_side_by_side(payments: Payments) -> None:
-    kept, given_back = collect(), collect()
-    for command in (kept, given_back):
+async def test_positions_and_the_provider_ledger_can_be_compared(payments: Payments) -> None:
+    captured_order, refunded_order = collect(), collect()
+    for command in (captured_order, refunded_order):
         await payments.deliver(command)
-    await payments.deliver(refund(given_back.order_id))
+    await payments.deliver(refund(refunded_order.order_id))
     headers = payments.signed_in(permissions=("ops:read",))
     ours = (await payments.client.get(URL, headers=headers)).json()["items"]
     page = (await payments.client.get(f"{URL}/provider", headers=headers)).json()
@@ -82,18 +84,18 @@ async def test_both_books_are_read_side_by_side(payments: Payments) -> None:
         theirs[line["reference"]] = theirs.get(line["reference"], 0) + line["amount"]
 
     sums = {row["order_id"]: row["captured_amount"] - row["refunded_amount"] for row in ours}
-    assert sums == {str(kept.order_id): PRICE.amount, str(given_back.order_id): 0}
+    assert sums == {str(captured_order.order_id): PRICE.amount, str(refunded_order.order_id): 0}
     assert {order: theirs[order] for order in sums} == sums
     assert page["next_after"] is None
     later = await payments.client.get(f"{URL}?since=2100-01-01T00:00:00Z", headers=headers)
     assert later.json()["items"] == []
 
 
-async def test_reading_and_restating_need_their_permissions(payments: Payments) -> None:
+async def test_reconciliation_and_resync_need_their_permissions(payments: Payments) -> None:
     reads = payments.signed_in(permissions=("ops:read",))
-    nobody = payments.signed_in()
+    customer = payments.signed_in()
     for path in ("", "/provider"):
-        assert (await payments.client.get(f"{URL}{path}", headers=nobody)).status_code == 403
+        assert (await payments.client.get(f"{URL}{path}", headers=customer)).status_code == 403
     path = f"{URL}/{new_id()}"
     assert (await payments.client.post(path, json=WHY, headers=reads)).status_code == 403
     assert (await restate(payments, new_id())).status_code == 404

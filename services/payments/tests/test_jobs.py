@@ -1,4 +1,4 @@
-"""The sweep: the provider is asked about what its webhooks never told."""
+"""The sweep looks up payments whose webhook never arrived."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ async def come_due(payments: Payments) -> int:
     return await run_sweep(payments, "open payments")
 
 
-async def test_a_confirmed_payment_is_found_without_its_webhook(
+async def test_the_sweep_finds_a_confirmed_payment_without_its_webhook(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command = collect("tok_action")
@@ -40,7 +40,7 @@ async def test_a_confirmed_payment_is_found_without_its_webhook(
     assert await come_due(payments) == 0
 
 
-async def test_what_the_sweep_finds_is_told_in_the_trace_of_the_command(
+async def test_the_sweep_publishes_in_the_trace_of_the_command(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     for command in (collect("tok_action"), collect("tok_action")):
@@ -48,15 +48,15 @@ async def test_what_the_sweep_finds_is_told_in_the_trace_of_the_command(
         [charge] = provider.charges_of(str(command.order_id))
         provider.client.post(f"/pay/{charge['id']}/confirm")
     assert await come_due(payments) == 2
-    told = await payments.sql(
+    published = await payments.sql(
         "select subject, headers->>'cloudEvents:traceparent' as traceparent from outbox"
     )
-    traces = {(row.subject, trace_id_of(row.traceparent)) for row in told}
-    assert len(told) == 4
+    traces = {(row.subject, trace_id_of(row.traceparent)) for row in published}
+    assert len(published) == 4
     assert len(traces) == 2
 
 
-async def test_a_charge_whose_answer_was_lost_is_found_by_its_order(
+async def test_a_charge_whose_response_was_lost_is_found_by_its_order(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     command, message_id = collect("tok_error_after_charge"), new_id()
@@ -67,13 +67,13 @@ async def test_a_charge_whose_answer_was_lost_is_found_by_its_order(
     assert [type(event) for event in await payments.published()] == [PaymentCaptured]
 
 
-async def test_a_payment_is_not_asked_about_before_its_time(payments: Payments) -> None:
+async def test_a_payment_is_not_checked_before_its_time(payments: Payments) -> None:
     await payments.deliver(collect("tok_action"))
     await payments.sql("update payments set check_at = now() + interval '1 hour'")
     assert await run_sweep(payments, "open payments") == 0
 
 
-async def test_a_payment_of_a_provider_no_longer_served_leaves_the_others(
+async def test_a_payment_of_an_unknown_provider_does_not_stop_the_others(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     orphan, command = collect("tok_action"), collect("tok_action")
@@ -90,7 +90,7 @@ async def test_a_payment_of_a_provider_no_longer_served_leaves_the_others(
     ]
 
 
-async def test_a_provider_that_is_away_is_asked_again_later(
+async def test_an_unavailable_provider_is_called_again_later(
     payments: Payments, provider: ProviderProcess
 ) -> None:
     await payments.deliver(collect("tok_webhook_only"))
