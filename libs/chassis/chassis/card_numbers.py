@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-_DIGITS: Final = re.compile(r"\d(?:[ .-]?\d){12,}", re.ASCII)
+_DIGITS: Final = re.compile(r"\d(?:[ .-]?\d){12,}")
 # A whole UUID is no card number, though its digits may look like one.
 _UUID: Final = re.compile(
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE

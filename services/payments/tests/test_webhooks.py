@@ -326,7 +326,7 @@ async def test_an_authorization_voided_by_the_provider_is_published(
     command = collect(capture="on_shipment")
     await payments.deliver(command)
     [charge] = provider.charges_of(str(command.order_id))
-    provider.act(charge, "cancel")
+    provider.post_step(charge, "cancel")
     await forward(payments, *await wait(receiver, command.order_id, 2))
     assert await kinds(payments) == [PaymentAuthorized, PaymentCancelled]
 

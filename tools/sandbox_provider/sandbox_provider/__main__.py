@@ -7,13 +7,12 @@ import uvicorn
 from chassis import tracing
 from chassis.otlp import Otlp
 from sandbox_provider.faults import DroppableProtocol
-from sandbox_provider.main import create_app
+from sandbox_provider.main import Traced, create_app
 from sandbox_provider.settings import load_settings
-from sandbox_provider.traced import Traced
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until the process is stopped."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load_settings()
     endpoint = settings.otel_exporter_otlp_endpoint

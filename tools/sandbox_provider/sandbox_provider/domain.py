@@ -1,4 +1,4 @@
-"""What a charge may do and must refuse, with the entries and announcements each step causes."""
+"""What a charge may do and must refuse, with the ledger entries and webhooks of each step."""
 
 import copy
 from dataclasses import dataclass, field
@@ -7,8 +7,20 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
-from sandbox_provider.ids import new_id
+from uuid_utils import uuid7
+
 from sandbox_provider.switches import Card, Switch, switch_of
+
+_LETTERS: Final = str.maketrans("0123456789abcdef", "bcdfghjklmnpqrst")
+
+
+def new_id(prefix: str) -> str:
+    """A new id that sorts by time, such as `ch_bdrs…`.
+
+    It has no digits, so that none can be taken for a card number, and no vowels, so that none
+    spells a word.
+    """
+    return f"{prefix}_{uuid7().hex.translate(_LETTERS)}"
 
 
 class Method(StrEnum):
@@ -21,7 +33,7 @@ class Method(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a charge stands; a late bank transfer still turns voided into succeeded."""
+    """The status of a charge; a late bank transfer still turns voided into succeeded."""
 
     PENDING = "pending"
     REQUIRES_ACTION = "requires_action"
@@ -57,7 +69,7 @@ ROUTES: Final = {
 
 
 class Refused(Exception):
-    """The state of a charge forbids what was asked; `code` is stable, `detail` is for people."""
+    """The status of a charge forbids the step; `code` is stable, `detail` is for people."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -67,7 +79,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
-    """Money asked back; `reference` is the merchant's own name for it."""
+    """Money to return; `reference` is the merchant's own name for it."""
 
     id: str
     amount: int
@@ -78,7 +90,7 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Half of a transfer: minor units that came to an account, or left it when negative."""
+    """Half of a transfer: minor units that an account received, or paid when negative."""
 
     transfer: Transfer
     account: Account
@@ -86,8 +98,8 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """One webhook to send: its type and the charge as it stood at that step."""
+class WebhookEvent:
+    """One webhook to send: its type and the charge after that step."""
 
     type: str
     charge: "Charge"
@@ -118,11 +130,11 @@ class Charge:
     metadata: dict[str, str] = field(default_factory=dict)
     version: int = 1
     entries: list[Entry] = field(default_factory=list)
-    announcements: list[Announcement] = field(default_factory=list)
+    webhook_events: list[WebhookEvent] = field(default_factory=list)
 
     @cached_property
     def switch(self) -> Switch:
-        """How things done with this charge's token go."""
+        """The behaviour of this charge's token."""
         return switch_of(self.switch_name)
 
     @property
@@ -136,29 +148,29 @@ class Charge:
         return self.status is Status.REQUIRES_ACTION or self.awaits_transfer
 
     def open(self) -> None:
-        """Take the first decision. PayPal asks its customer, unless the account was saved."""
+        """Make the first decision. PayPal requires its customer, unless the account was saved."""
         if self.switch.failure_code:
             self._fail(self.switch.failure_code)
         elif self.method is Method.BANK_TRANSFER:
             self.status = Status.PENDING
-        elif self.switch.asks_customer or (self.method is Method.PAYPAL and not self.saved):
+        elif self.switch.requires_action or (self.method is Method.PAYPAL and not self.saved):
             self.status = Status.REQUIRES_ACTION
         else:
             self._collect()
 
     def confirm(self) -> None:
-        """The customer agrees; a charge that was already settled stays as it is."""
+        """Confirm for the customer; a settled charge stays as it is."""
         if self.awaits_transfer:
-            self.receive(self.amount)
+            self.receive_transfer(self.amount)
         elif self.status is Status.REQUIRES_ACTION:
             self._collect()
 
     def decline(self) -> None:
-        """The customer refuses; a charge that was already settled stays as it is."""
+        """Decline for the customer; a settled charge stays as it is."""
         if self.awaits_customer:
             self._fail("customer_declined")
 
-    def take(self, amount: int) -> None:
+    def capture_authorized(self, amount: int) -> None:
         """Capture up to the authorized amount, once; the rest goes back to the customer."""
         if self.status is not Status.AUTHORIZED:
             raise Refused("not_authorized", f"The charge is {self.status}, not authorized.")
@@ -167,9 +179,9 @@ class Charge:
         self._capture(amount)
 
     def cancel(self) -> None:
-        """Give up what is not captured; a charge that is over, even captured, stays as it is."""
+        """Void what is not captured; a settled charge, even a captured one, stays as it is."""
         if self.status is Status.REQUIRES_ACTION and self.switch.captured_on_cancel:
-            # The customer confirmed at the very moment the merchant gave up.
+            # The customer confirms at the moment the merchant cancels.
             self._move(Transfer.CHARGE, self.amount)
             self._capture(self.amount)
             return
@@ -178,10 +190,10 @@ class Charge:
         if self.status is Status.AUTHORIZED:
             self._move(Transfer.VOID, self.amount)
         self.status = Status.VOIDED
-        self._announce("charge.voided")
+        self._add_webhook("charge.voided")
 
     def refund(self, amount: int, reference: str | None) -> Refund:
-        """Give captured money back, never more than was captured."""
+        """Return captured money, never more than was captured."""
         left = self.captured_amount - self.refunded_amount
         if self.status is not Status.SUCCEEDED:
             raise Refused("not_captured", f"The charge is {self.status}, nothing was captured.")
@@ -189,13 +201,13 @@ class Charge:
             raise Refused("refund_exceeds_captured", f"At most {left} can still be refunded.")
         if self.switch.refund_fails_once and not self.failed_refunds:
             self.failed_refunds += 1
-            return self._refunded("refund.failed", amount, reference, "refund_failed")
+            return self._add_refund("refund.failed", amount, reference, "refund_failed")
         self._move(Transfer.REFUND, amount)
         self.refunded_amount += amount
-        return self._refunded("refund.succeeded", amount, reference)
+        return self._add_refund("refund.succeeded", amount, reference)
 
-    def receive(self, amount: int) -> None:
-        """A bank transfer arrived, perhaps of another amount, perhaps after a cancellation."""
+    def receive_transfer(self, amount: int) -> None:
+        """Receive a bank transfer, perhaps of another amount, perhaps after a cancellation."""
         if self.method is not Method.BANK_TRANSFER:
             raise Refused("not_a_transfer", f"The charge is paid by {self.method}.")
         if self.status not in (Status.PENDING, Status.VOIDED):
@@ -204,9 +216,9 @@ class Charge:
         self._move(Transfer.CAPTURE, amount)
         self.captured_amount = amount
         self.status = Status.SUCCEEDED
-        self._announce("charge.succeeded")
+        self._add_webhook("charge.succeeded")
 
-    def _refunded(
+    def _add_refund(
         self, event: str, amount: int, reference: str | None, failure_code: str | None = None
     ) -> Refund:
         status = "failed" if failure_code else "succeeded"
@@ -217,14 +229,14 @@ class Charge:
             failure_code=failure_code,
             reference=reference,
         )
-        self._announce(event, refund)
+        self._add_webhook(event, refund)
         return refund
 
     def _collect(self) -> None:
         self._move(Transfer.CHARGE, self.amount)
         self.status = Status.AUTHORIZED
         if not self.capture or self.switch.reversed_webhooks:
-            self._announce("charge.authorized")
+            self._add_webhook("charge.authorized")
         if self.capture:
             self._capture(self.amount)
 
@@ -238,17 +250,17 @@ class Charge:
             self._move(Transfer.VOID, self.amount - amount)
         self.captured_amount = amount
         self.status = Status.SUCCEEDED
-        self._announce("charge.succeeded")
+        self._add_webhook("charge.succeeded")
 
     def _fail(self, code: str) -> None:
         self.status = Status.FAILED
         self.failure_code = code
-        self._announce("charge.failed")
+        self._add_webhook("charge.failed")
 
     def _move(self, transfer: Transfer, amount: int) -> None:
         source, target = ROUTES[transfer]
         self.entries += [Entry(transfer, source, -amount), Entry(transfer, target, amount)]
 
-    def _announce(self, event: str, refund: Refund | None = None) -> None:
+    def _add_webhook(self, event: str, refund: Refund | None = None) -> None:
         self.version += 1
-        self.announcements.append(Announcement(event, copy.copy(self), refund))
+        self.webhook_events.append(WebhookEvent(event, copy.copy(self), refund))

@@ -1,4 +1,4 @@
-"""One answer per Idempotency-Key, for good: a repeat is answered as the first request was."""
+"""One response for each Idempotency-Key, stored for good: a repeat gets it again."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
+from sandbox_provider.database import idempotency_keys as keys
 from sandbox_provider.problems import KeyReused
-from sandbox_provider.tables import idempotency_keys as keys
 
 CLAIM = insert(keys).on_conflict_do_nothing().returning(keys.c.key)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was answered: the status of HTTP and a JSON body."""
+    """The HTTP status and JSON body of a response."""
 
     status: int
     body: str
     replayed: bool = False
 
     def response(self) -> Response:
-        """Make it a response of HTTP."""
+        """The HTTP response."""
         kind = (
             "application/json"
             if self.status < HTTPStatus.BAD_REQUEST
@@ -35,24 +35,24 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
-    """A request known again by its key; another one under that key has another fingerprint."""
+class KeyedRequest:
+    """A request identified by its key; another one under that key has another fingerprint."""
 
     key: str
     fingerprint: bytes
 
     @classmethod
-    def of(cls, key: str, path: str, body: str) -> "Keyed":
-        """Know the request by its path and its body."""
+    def of(cls, key: str, path: str, body: str) -> "KeyedRequest":
+        """The request with this path and body."""
         return cls(key, hashlib.sha256(f"{path}\n{body}".encode()).digest())
 
 
 async def claim(
-    connection: AsyncSession, request: Keyed, answer: Answer | None = None
+    connection: AsyncSession, request: KeyedRequest, answer: Answer | None = None
 ) -> Answer | None:
-    """Take the key and return None, or return the answer that was given under it before.
+    """Claim the key and return None, or return the response stored under it.
 
-    A rival that holds the key is waited for: the insert blocks until its transaction ends.
+    The insert blocks until a concurrent transaction with the same key ends.
     """
     values = {
         "key": request.key,
@@ -68,7 +68,7 @@ async def claim(
     return Answer(stored.status, stored.body, replayed=True)
 
 
-async def settle(connection: AsyncSession, request: Keyed, answer: Answer) -> None:
-    """Store the answer of a claimed key; it commits together with what the request did."""
+async def settle(connection: AsyncSession, request: KeyedRequest, answer: Answer) -> None:
+    """Store the response of a claimed key, in the transaction of its request."""
     query = update(keys).where(keys.c.key == request.key)
     await connection.execute(query.values(status=answer.status, body=answer.body))

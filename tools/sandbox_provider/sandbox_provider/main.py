@@ -1,27 +1,41 @@
-"""Composition: settings in, application out."""
+"""Composition: settings in, application out; health probes and tracing."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chassis import context, instrumentation
 from chassis.driver_errors import ErrorKind, classify
-from sandbox_provider.api import charges, health, ledger, pay_page, payment_methods, transfers
+from sandbox_provider.api import charges, ledger, pay_page, payment_methods
 from sandbox_provider.card_numbers import CardNumberGuard
-from sandbox_provider.db import connect, make_tables
+from sandbox_provider.database import connect, make_tables
 from sandbox_provider.delivery import Deliverer
 from sandbox_provider.problems import Problem, problem
-from sandbox_provider.provider import Provider
+from sandbox_provider.provider import CurrentProvider, Provider
 from sandbox_provider.settings import Settings
 
 _CODES: Final = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed"}
+
+ROUTERS: Final = (
+    charges.router,
+    charges.transfers_router,
+    payment_methods.router,
+    ledger.router,
+    pay_page.router,
+)
+probes = APIRouter(include_in_schema=False)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -46,15 +60,15 @@ def create_app(settings: Settings) -> FastAPI:
         await database.close()
 
     app = FastAPI(title="Sandbox payment provider", lifespan=lifespan)
-    for module in (charges, payment_methods, ledger, transfers, pay_page, health):
-        app.include_router(module.router)
+    for router in (*ROUTERS, probes):
+        app.include_router(router)
     app.add_middleware(CardNumberGuard)
     app.exception_handler(Problem)(_problem)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)
-    app.exception_handler(DBAPIError)(_database_away)
-    app.exception_handler(OSError)(_database_away)
-    app.exception_handler(PoolTimeout)(_database_away)
+    app.exception_handler(DBAPIError)(_database_unavailable)
+    app.exception_handler(OSError)(_database_unavailable)
+    app.exception_handler(PoolTimeout)(_database_unavailable)
     return app
 
 
@@ -64,7 +78,7 @@ async def _problem(_: Request, error: Problem) -> Response:
 
 async def _invalid(_: Request, error: RequestValidationError) -> Response:
     if any(found["loc"][0] == "path" for found in error.errors()):
-        return problem(404, "not_found", "There is nothing of that name.")
+        return problem(404, "not_found", "There is no such resource.")
     errors = [
         {"field": ".".join(map(str, found["loc"])), "message": found["msg"]}
         for found in error.errors()
@@ -77,7 +91,49 @@ async def _http(_: Request, error: HTTPException) -> Response:
     return problem(error.status_code, code, "The request cannot be served as it is.")
 
 
-async def _database_away(_: Request, error: Exception) -> Response:
+async def _database_unavailable(_: Request, error: Exception) -> Response:
     if classify(error) is ErrorKind.FAULT:
         raise error
     return problem(503, "unavailable", "Try again in a moment, with the same key.")
+
+
+@probes.get("/livez")
+async def livez() -> dict[str, str]:
+    """Respond while the process serves requests."""
+    return {"status": "ok"}
+
+
+@probes.get("/readyz")
+async def readyz(provider: CurrentProvider) -> dict[str, str]:
+    """Respond while the database does."""
+    async with provider.database.transaction() as connection:
+        await connection.execute(text("SELECT 1"))
+    return {"status": "ok"}
+
+
+class Traced:
+    """The application with a context and a span for each request, in the caller's trace."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        parent = Headers(scope=scope).get("traceparent")
+        work = context.Context(actor="client", traceparent=context.child_of(parent))
+        began, status = time.perf_counter(), 0
+
+        async def send_and_note_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with context.use_context(work):
+            try:
+                await self.app(scope, receive, send_and_note_status)
+            finally:
+                instrumentation.request(scope, parent, status, time.perf_counter() - began)

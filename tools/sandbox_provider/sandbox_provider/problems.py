@@ -1,4 +1,4 @@
-"""Refusals as problem documents (RFC 9457); none repeats what was sent."""
+"""Refusals as problem documents (RFC 9457); none echoes the request."""
 
 import json
 
@@ -8,7 +8,7 @@ Errors = list[dict[str, str]]
 
 
 class Problem(Exception):
-    """An answer other than success: `status` of HTTP, a stable `code`, a `detail` for people."""
+    """A refusal: its HTTP `status`, a stable `code`, a `detail` for people."""
 
     status = 400
 
@@ -19,13 +19,13 @@ class Problem(Exception):
 
 
 class NotFound(Problem):
-    """There is nothing of that name."""
+    """The resource does not exist."""
 
     status = 404
 
 
 class Unauthorized(Problem):
-    """The caller did not show the API key."""
+    """The API key is missing or wrong."""
 
     status = 401
 
@@ -37,12 +37,12 @@ class KeyReused(Problem):
 
 
 def problem_body(status: int, code: str, detail: str, errors: Errors | None = None) -> str:
-    """Write the document."""
+    """The document as JSON."""
     document = {"type": "about:blank", "status": status, "code": code, "detail": detail}
     return json.dumps(document | ({"errors": errors} if errors else {}))
 
 
 def problem(status: int, code: str, detail: str, errors: Errors | None = None) -> Response:
-    """Make the document a response."""
+    """The document as a response."""
     body = problem_body(status, code, detail, errors)
     return Response(body, status, media_type="application/problem+json")

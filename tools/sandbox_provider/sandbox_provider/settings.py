@@ -1,4 +1,4 @@
-"""What the provider is told by its environment."""
+"""The settings of the provider, from its environment."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AnyHttpUrl, Field, PositiveFloat, ValidationError
 from pydantic_settings import BaseSettings
 
-from sandbox_provider.signature import SECRET_PREFIX
+from chassis.webhooks import SECRET_PREFIX
 
 
 class Settings(BaseSettings):
@@ -47,12 +47,12 @@ class Settings(BaseSettings):
 
     @property
     def base_url(self) -> str:
-        """Where a customer's browser finds the confirmation pages, without a slash at the end."""
+        """The base address of the confirmation pages, without a trailing slash."""
         return str(self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     @cached_property
     def signing_keys(self) -> list[bytes]:
-        """The webhook secrets as bytes; several, parted by spaces, while they are rotated."""
+        """The webhook secrets as bytes; several, separated by spaces, during a rotation."""
         return [_signing_key(secret) for secret in self.webhook_secret.split()]
 
 
@@ -66,7 +66,7 @@ def _signing_key(secret: str) -> bytes:
 
 
 def load_settings() -> Settings:
-    """Read the environment, or end the process naming each variable that is not as it must be."""
+    """Read the environment, or end the process naming each invalid variable."""
     try:
         # The environment supplies what has no default.
         return Settings()

@@ -8,15 +8,22 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.rows import RowArrays
+from sandbox_provider.database import charges, ledger_entries, payment_methods, refunds, webhooks
 from sandbox_provider.domain import Charge, Method, Refund, Status
 from sandbox_provider.problems import NotFound
 from sandbox_provider.switches import Card
-from sandbox_provider.tables import charges, ledger_entries, payment_methods, refunds, webhooks
 from sandbox_provider.views import WebhookRow
 
 _COLUMNS = [f.name for f in fields(Charge) if f.name in charges.c]
-_CHANGING = ["status", "captured_amount", "refunded_amount", "failed_refunds", "failure_code"]
-_CHANGING += ["version"]
+_CHANGING_COLUMNS = [
+    "status",
+    "captured_amount",
+    "refunded_amount",
+    "failed_refunds",
+    "failure_code",
+]
+_CHANGING_COLUMNS += ["version"]
 
 LIST_DUE = text(
     "select * from (select distinct on (lane) * from webhooks where delivered_at is null "
@@ -26,11 +33,10 @@ LIST_DUE = text(
 MARK_DELIVERED = text(
     "update webhooks set delivered_at = :now where id = any(cast(:ids as text[]))"
 )
-ADD_ENTRIES = text(
-    "insert into ledger_entries (charge_id, reference, currency, transfer, account, amount) "
-    "select :charge_id, :reference, :currency, new.* from unnest(cast(:transfers as text[]), "
-    "cast(:accounts as text[]), cast(:amounts as bigint[])) as new"
+ENTRIES = RowArrays(
+    ledger_entries, ("charge_id", "reference", "currency", "transfer", "account", "amount")
 )
+ADD_ENTRIES = text(ENTRIES.insert())
 # One object each, so that they are compiled once.
 ADD_CHARGE, ADD_WEBHOOK = insert(charges), insert(webhooks)
 
@@ -44,17 +50,17 @@ async def add_charge(connection: AsyncSession, charge: Charge) -> None:
 
 
 async def save_charge(connection: AsyncSession, charge: Charge) -> None:
-    """Write what a step changed, with the ledger entries and refunds it caused."""
-    changes = {name: getattr(charge, name) for name in _CHANGING}
+    """Write the charge after a step, with the ledger entries and refunds of the step."""
+    changes = {name: getattr(charge, name) for name in _CHANGING_COLUMNS}
     await connection.execute(update(charges).where(charges.c.id == charge.id).values(changes))
     await _add_entries(connection, charge)
-    for announcement in charge.announcements:
-        if announcement.refund:
-            await _add_refund(connection, charge, announcement.refund)
+    for event in charge.webhook_events:
+        if event.refund:
+            await _add_refund(connection, charge, event.refund)
 
 
 async def lock_charge(connection: AsyncSession, charge_id: str) -> Charge:
-    """Take the row until commit, so that of two rival steps the second sees what the first did."""
+    """Lock the row until commit, so that the second of two concurrent steps sees the first."""
     query = select(charges).where(charges.c.id == charge_id).with_for_update()
     return _charge((await connection.execute(query)).first())
 
@@ -80,8 +86,8 @@ async def list_entries(
     connection: AsyncSession, *, after: int, reference: str | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Ledger entries by id. No id at or below the last one returned can appear later."""
-    # Ids are taken before they are committed, so a reader could step over an entry in flight.
-    # The lock waits for the writers at work; the next ones wait for this short transaction.
+    # An id is assigned before its row commits, so a reader could skip an entry in flight.
+    # The lock waits for open writers; the next ones wait for this short transaction.
     await connection.execute(text("LOCK TABLE ledger_entries IN SHARE MODE"))
     query = select(ledger_entries).where(ledger_entries.c.id > after)
     if reference is not None:
@@ -92,7 +98,7 @@ async def list_entries(
 async def add_payment_method(
     connection: AsyncSession, method_id: str, method: Method, switch_name: str
 ) -> None:
-    """Keep what a token stands for."""
+    """Store a payment method with its token's switch."""
     row = {"id": method_id, "type": method, "switch_name": switch_name}
     await connection.execute(insert(payment_methods), row)
 
@@ -106,7 +112,7 @@ async def find_payment_method(connection: AsyncSession, method_id: str) -> Row[A
 
 
 async def delete_payment_method(connection: AsyncSession, method_id: str) -> None:
-    """Forget a saved method."""
+    """Delete a saved method; raises NotFound."""
     query = (
         update(payment_methods)
         .where(payment_methods.c.id == method_id, payment_methods.c.deleted_at.is_(None))
@@ -118,7 +124,7 @@ async def delete_payment_method(connection: AsyncSession, method_id: str) -> Non
 
 
 async def add_webhooks(connection: AsyncSession, rows: Sequence[WebhookRow]) -> None:
-    """Write what is to be sent."""
+    """Store webhooks to send."""
     if rows:
         await connection.execute(ADD_WEBHOOK, [dict(row) for row in rows])
 
@@ -126,18 +132,18 @@ async def add_webhooks(connection: AsyncSession, rows: Sequence[WebhookRow]) -> 
 async def list_due_webhooks(
     connection: AsyncSession, *, now: datetime, busy: Sequence[str], limit: int
 ) -> Sequence[Row[Any]]:
-    """The first undelivered webhook of each lane that is not busy, where its time has come."""
+    """The first undelivered webhook of each lane that is not busy, where it is due."""
     found = await connection.execute(LIST_DUE, {"now": now, "busy": list(busy), "most": limit})
     return found.all()
 
 
 async def mark_delivered(connection: AsyncSession, ids: list[str], now: datetime) -> None:
-    """Write that webhooks were accepted."""
+    """Mark accepted webhooks."""
     await connection.execute(MARK_DELIVERED, {"now": now, "ids": ids})
 
 
-async def postpone(connection: AsyncSession, webhook_id: str, until: datetime) -> None:
-    """Count a failed delivery and name the time of the next one."""
+async def postpone_webhook(connection: AsyncSession, webhook_id: str, until: datetime) -> None:
+    """Count a failed delivery and schedule the next one."""
     query = update(webhooks).where(webhooks.c.id == webhook_id)
     attempts = webhooks.c.attempts + 1
     await connection.execute(query.values(attempts=attempts, next_attempt_at=until))
@@ -146,17 +152,9 @@ async def postpone(connection: AsyncSession, webhook_id: str, until: datetime) -
 async def _add_entries(connection: AsyncSession, charge: Charge) -> None:
     if not charge.entries:
         return
-    await connection.execute(
-        ADD_ENTRIES,
-        {
-            "charge_id": charge.id,
-            "reference": charge.reference,
-            "currency": charge.currency,
-            "transfers": [entry.transfer for entry in charge.entries],
-            "accounts": [entry.account for entry in charge.entries],
-            "amounts": [entry.amount for entry in charge.entries],
-        },
-    )
+    shared = {"charge_id": charge.id, "reference": charge.reference, "currency": charge.currency}
+    rows = [shared | asdict(entry) for entry in charge.entries]
+    await connection.execute(ADD_ENTRIES, ENTRIES.parameters(rows))
 
 
 async def _add_refund(connection: AsyncSession, charge: Charge, refund: Refund) -> None:

@@ -1,4 +1,4 @@
-"""The test tokens, and how a charge made with each of them goes."""
+"""The test tokens, and the behaviour of a charge made with each of them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,8 +14,8 @@ class Card:
     exp: str
 
 
-class FakeHttp(StrEnum):
-    """What happens to the first answer, after the charge has been committed."""
+class ResponseFault(StrEnum):
+    """What happens to the first response, after the charge has been committed."""
 
     PROMPT = "prompt"
     SLOW = "slow"
@@ -26,15 +26,15 @@ class FakeHttp(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """How everything done with one token goes; the defaults are the happy path."""
+    """The behaviour of everything done with one token; the defaults are the happy path."""
 
     card: Card = Card("visa", "4242", "2032-12")
     failure_code: str | None = None
-    asks_customer: bool = False
+    requires_action: bool = False
     captured_on_cancel: bool = False
     capture_fails: bool = False
     refund_fails_once: bool = False
-    answering: FakeHttp = FakeHttp.PROMPT
+    response_fault: ResponseFault = ResponseFault.PROMPT
     result_by_webhook_only: bool = False
     webhook_copies: int = 1
     late_webhooks: bool = False
@@ -52,14 +52,14 @@ SWITCHES: Final = {
     "tok_declined":              Switch(card=_MASTERCARD, failure_code="card_declined"),
     "tok_insufficient_funds":    Switch(card=_AMEX, failure_code="insufficient_funds"),
     "tok_expired":               Switch(card=_EXPIRED, failure_code="expired_card"),
-    "tok_action":                Switch(asks_customer=True),
-    "tok_late_capture":          Switch(asks_customer=True, captured_on_cancel=True),
+    "tok_action":                Switch(requires_action=True),
+    "tok_late_capture":          Switch(requires_action=True, captured_on_cancel=True),
     "tok_capture_fails":         Switch(capture_fails=True),
     "tok_refund_fails_once":     Switch(refund_fails_once=True),
-    "tok_slow":                  Switch(answering=FakeHttp.SLOW),
-    "tok_timeout_after_charge":  Switch(answering=FakeHttp.HANG),
-    "tok_error_after_charge":    Switch(answering=FakeHttp.ERROR),
-    "tok_drop_after_charge":     Switch(answering=FakeHttp.DROP),
+    "tok_slow":                  Switch(response_fault=ResponseFault.SLOW),
+    "tok_timeout_after_charge":  Switch(response_fault=ResponseFault.HANG),
+    "tok_error_after_charge":    Switch(response_fault=ResponseFault.ERROR),
+    "tok_drop_after_charge":     Switch(response_fault=ResponseFault.DROP),
     "tok_webhook_only":          Switch(result_by_webhook_only=True),
     "tok_duplicate_webhooks":    Switch(webhook_copies=5),
     "tok_late_webhook":          Switch(late_webhooks=True),
@@ -79,5 +79,5 @@ _REFUSED: Final = {
 
 
 def switch_of(name: str) -> Switch:
-    """The switch a charge was stored with."""
+    """The switch of a stored charge."""
     return SWITCHES.get(name) or _REFUSED[name]

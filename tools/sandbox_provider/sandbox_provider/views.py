@@ -1,4 +1,4 @@
-"""What the provider takes and shows: requests, the charge and the webhook around it."""
+"""Request and response bodies, and the webhooks built from a charge."""
 
 from datetime import datetime
 from typing import Annotated, Literal, TypedDict
@@ -6,8 +6,7 @@ from typing import Annotated, Literal, TypedDict
 from fastapi import Path
 from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field
 
-from sandbox_provider.domain import Announcement, Charge, Method, Refund, Status
-from sandbox_provider.ids import new_id
+from sandbox_provider.domain import Charge, Method, Refund, Status, WebhookEvent, new_id
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Amount = Annotated[int, Field(ge=1, le=999_999_999_999)]
@@ -67,14 +66,14 @@ class NoBody(Request):
 
 
 class NewPaymentMethod(Request):
-    """A token to keep."""
+    """A token to save."""
 
     type: Literal["card", "paypal", "wallet"]
     token: Token
 
 
 class View(BaseModel):
-    """What is shown of a row or an object of the same fields."""
+    """A view of a row or an object with the same fields."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -136,7 +135,7 @@ class ChargeView(View):
 
     @classmethod
     def of(cls, charge: Charge, base_url: str, refund: Refund | None = None) -> "ChargeView":
-        """Show a charge, and the refund it is about."""
+        """The view of a charge, and of the refund it is about."""
         return cls(
             **{name: getattr(charge, name) for name in _PLAIN},
             created=charge.created_at,
@@ -164,7 +163,7 @@ class EntryView(View):
 
 
 class WebhookView(View):
-    """One webhook: what happened, and the charge as it stood then."""
+    """One webhook: its type, and the charge at that time."""
 
     id: str
     type: str
@@ -186,11 +185,11 @@ class WebhookRow(TypedDict):
 def webhook_rows(
     charge: Charge, base_url: str, *, now: datetime, late: datetime
 ) -> list[WebhookRow]:
-    """Rows to store for what a charge has to announce; `late` is when a late one may go out."""
+    """The webhooks of a charge as rows; `late` is when a late one may be sent."""
     rows: list[WebhookRow] = []
-    for announcement in charge.announcements:
-        view = _webhook(announcement, base_url, now)
-        overtaken = charge.switch.reversed_webhooks and announcement.type == "charge.authorized"
+    for event in charge.webhook_events:
+        view = _webhook(event, base_url, now)
+        overtaken = charge.switch.reversed_webhooks and event.type == "charge.authorized"
         rows.append(
             {
                 "id": view.id,
@@ -204,9 +203,9 @@ def webhook_rows(
     return rows
 
 
-def _webhook(announcement: Announcement, base_url: str, now: datetime) -> WebhookView:
-    data = ChargeView.of(announcement.charge, base_url, announcement.refund)
-    return WebhookView(id=new_id("evt"), type=announcement.type, created=now, data=data)
+def _webhook(event: WebhookEvent, base_url: str, now: datetime) -> WebhookView:
+    data = ChargeView.of(event.charge, base_url, event.refund)
+    return WebhookView(id=new_id("evt"), type=event.type, created=now, data=data)
 
 
 def _next_action(charge: Charge, base_url: str) -> NextAction | None:

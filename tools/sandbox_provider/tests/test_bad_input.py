@@ -1,4 +1,4 @@
-"""What the provider refuses, without an error of its own and without repeating what was sent."""
+"""Requests that the provider refuses, without a server error and without echoing them."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox_provider.card_numbers import holds_card_number
+from sandbox_provider.card_numbers import body_contains_card_number
 from sandbox_provider.testing import ProviderProcess, a_charge
 
 CARD_NUMBER = "4242424242424242"
@@ -27,7 +27,7 @@ NO_UNICODE = json.dumps(a_charge(reference="\ud800")).encode()
         {"number": CARD_NUMBER},
     ],
 )
-def test_a_card_number_is_refused_wherever_it_stands(
+def test_a_card_number_is_refused_in_any_field(
     provider: ProviderProcess, change: dict[str, Any]
 ) -> None:
     answer = provider.post("/v1/charges", a_charge() | change)
@@ -53,8 +53,8 @@ def test_a_card_number_is_refused_wherever_it_stands(
         (b'{"amount": 1999, "reference": "2026-000123"}', False),
     ],
 )
-def test_a_card_number_is_told_from_an_identifier(body: bytes, *, found: bool) -> None:
-    assert holds_card_number(body) is found
+def test_a_card_number_is_distinguished_from_an_identifier(body: bytes, *, found: bool) -> None:
+    assert body_contains_card_number(body) is found
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_malformed_charge_is_refused(provider: ProviderProcess, change: dict[s
         NO_UNICODE,
     ],
 )
-def test_a_body_that_is_no_charge_is_refused(provider: ProviderProcess, body: bytes) -> None:
+def test_a_body_that_is_not_a_charge_is_refused(provider: ProviderProcess, body: bytes) -> None:
     headers = {"Idempotency-Key": "some-key", "Content-Type": "application/json"}
 
     answer = provider.client.post("/v1/charges", content=body, headers=headers)
@@ -107,7 +107,7 @@ def test_a_body_that_is_no_charge_is_refused(provider: ProviderProcess, body: by
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
-def test_a_huge_body_is_refused_before_it_is_read(provider: ProviderProcess) -> None:
+def test_a_huge_body_is_refused_before_it_is_parsed(provider: ProviderProcess) -> None:
     answer = provider.post("/v1/charges", {"reference": "x" * 100_000})
 
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
@@ -122,7 +122,7 @@ def test_a_post_needs_a_key(provider: ProviderProcess, key: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/charges?reference=x", "/v1/ledger", "/v1/charges/ch_b"])
-def test_nobody_reads_without_the_api_key(provider: ProviderProcess, path: str) -> None:
+def test_reading_needs_the_api_key(provider: ProviderProcess, path: str) -> None:
     for headers in ({}, {"Authorization": "Bearer sk_wrong"}, {"Authorization": "Basic e"}):
         answer = httpx.get(provider.url + path, headers=headers)
 
@@ -130,7 +130,7 @@ def test_nobody_reads_without_the_api_key(provider: ProviderProcess, path: str) 
 
 
 @pytest.mark.parametrize("name", ["ch_none", "%00", "x" * 300, "../ledger", "ch_%F0%9F"])
-def test_a_charge_that_is_not_there_is_404(provider: ProviderProcess, name: str) -> None:
+def test_an_unknown_charge_is_404(provider: ProviderProcess, name: str) -> None:
     assert provider.client.get(f"/v1/charges/{name}/none").status_code == 404
     assert httpx.get(f"{provider.url}/pay/{name}/none").status_code == 404
     assert provider.client.get(f"/v1/charges/{name}").status_code in (401, 404) or ".." in name
@@ -143,7 +143,7 @@ def test_a_malformed_query_is_refused(provider: ProviderProcess, query: str) -> 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
-def test_a_missing_setting_ends_the_start_with_its_name_and_an_example() -> None:
+def test_a_missing_setting_stops_the_start_with_its_name_and_an_example() -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
 
     run = subprocess.run(

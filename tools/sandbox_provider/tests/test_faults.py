@@ -1,4 +1,4 @@
-"""Answers that go wrong after the money has moved, and the repeat that learns of it."""
+"""Responses that fail after the money has moved, and the repeat that returns the charge."""
 
 import time
 from typing import Any
@@ -10,10 +10,10 @@ import pytest
 from sandbox_provider.testing import ProviderProcess, Receiver, a_charge
 
 
-def repeat(provider: ProviderProcess, asked: dict[str, Any], key: str) -> dict[str, Any]:
-    """Send the request again; it must answer well within the time a client would wait."""
+def repeat(provider: ProviderProcess, request_body: dict[str, Any], key: str) -> dict[str, Any]:
+    """Send the request again; the response must arrive well within a client's timeout."""
     began = time.monotonic()
-    answer = provider.post("/v1/charges", asked, key)
+    answer = provider.post("/v1/charges", request_body, key)
     assert answer.status_code == 201
     assert time.monotonic() - began < 5
     charge: dict[str, Any] = answer.json()
@@ -26,48 +26,48 @@ def assert_charged_once(provider: ProviderProcess, charge: dict[str, Any]) -> No
     assert provider.balances(charge["reference"]) == {"customer": -1999, "merchant": 1999}
 
 
-def test_a_time_out_after_charging_is_healed_by_the_repeat(provider: ProviderProcess) -> None:
-    asked, key = a_charge("tok_timeout_after_charge"), str(uuid4())
+def test_a_repeat_after_a_timeout_returns_the_charge(provider: ProviderProcess) -> None:
+    request_body, key = a_charge("tok_timeout_after_charge"), str(uuid4())
 
     with pytest.raises(httpx.ReadTimeout):
         headers = {"Idempotency-Key": key}
-        provider.client.post("/v1/charges", json=asked, headers=headers, timeout=0.5)
+        provider.client.post("/v1/charges", json=request_body, headers=headers, timeout=0.5)
 
-    assert_charged_once(provider, repeat(provider, asked, key))
+    assert_charged_once(provider, repeat(provider, request_body, key))
 
 
-def test_a_dropped_connection_after_charging_is_healed_by_the_repeat(
+def test_a_repeat_after_a_dropped_connection_returns_the_charge(
     provider: ProviderProcess,
 ) -> None:
-    asked, key = a_charge("tok_drop_after_charge"), str(uuid4())
+    request_body, key = a_charge("tok_drop_after_charge"), str(uuid4())
 
     with pytest.raises(httpx.TransportError):
-        provider.post("/v1/charges", asked, key)
+        provider.post("/v1/charges", request_body, key)
 
-    assert_charged_once(provider, repeat(provider, asked, key))
-
-
-def test_an_error_after_charging_is_healed_by_the_repeat(provider: ProviderProcess) -> None:
-    asked, key = a_charge("tok_error_after_charge"), str(uuid4())
-
-    assert provider.post("/v1/charges", asked, key).status_code == 500
-
-    assert_charged_once(provider, repeat(provider, asked, key))
+    assert_charged_once(provider, repeat(provider, request_body, key))
 
 
-def test_a_slow_answer_is_overtaken_by_its_webhook(
+def test_a_repeat_after_an_error_returns_the_charge(provider: ProviderProcess) -> None:
+    request_body, key = a_charge("tok_error_after_charge"), str(uuid4())
+
+    assert provider.post("/v1/charges", request_body, key).status_code == 500
+
+    assert_charged_once(provider, repeat(provider, request_body, key))
+
+
+def test_a_slow_response_arrives_after_its_webhook(
     provider: ProviderProcess, receiver: Receiver
 ) -> None:
-    asked = a_charge("tok_slow")
+    request_body = a_charge("tok_slow")
 
-    provider.post("/v1/charges", asked)
+    provider.post("/v1/charges", request_body)
 
-    assert [it.event["type"] for it in receiver.of(asked["reference"])] == ["charge.succeeded"]
+    assert [it.event["type"] for it in receiver.of(request_body["reference"])] == [
+        "charge.succeeded"
+    ]
 
 
-def test_a_pending_answer_is_settled_by_webhook(
-    provider: ProviderProcess, receiver: Receiver
-) -> None:
+def test_a_webhook_settles_a_pending_charge(provider: ProviderProcess, receiver: Receiver) -> None:
     charge = provider.charge("tok_webhook_only")
     assert (charge["status"], charge["captured_amount"]) == ("pending", 0)
 

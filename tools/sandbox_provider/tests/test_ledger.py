@@ -1,4 +1,4 @@
-"""The ledger and what is told of it, through reading, pages and sudden death."""
+"""The ledger: its sums, its pages, and its entries after a kill."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ def test_the_whole_ledger_sums_to_zero_page_by_page(provider: ProviderProcess) -
     assert set(by_transfer.values()) == {0}
 
 
-def test_a_reader_who_follows_the_ledger_misses_nothing(provider: ProviderProcess) -> None:
+def test_a_reader_that_follows_the_ledger_misses_no_entry(provider: ProviderProcess) -> None:
     last = provider.client.get("/v1/ledger", params={"limit": 1000}).json()["entries"][-1]["id"]
     seen: list[int] = []
 
@@ -50,7 +50,7 @@ def test_a_reader_who_follows_the_ledger_misses_nothing(provider: ProviderProces
     assert len(seen) == 4 * len(charging)
 
 
-def test_nothing_is_lost_or_done_twice_when_it_is_killed_at_work(
+def test_a_kill_under_load_loses_and_repeats_no_charge(
     sandbox_database: str, receiver: Receiver
 ) -> None:
     process = ProviderProcess(
@@ -59,26 +59,26 @@ def test_nothing_is_lost_or_done_twice_when_it_is_killed_at_work(
         WEBHOOK_RETRY_SECONDS="[0.1]",
     )
     process.start()
-    asked = {str(uuid4()): a_charge() for _ in range(120)}
+    requests = {str(uuid4()): a_charge() for _ in range(120)}
     answered: dict[str, bytes] = {}
 
     def send(key: str) -> None:
         try:
-            answered[key] = process.post("/v1/charges", asked[key], key).content
+            answered[key] = process.post("/v1/charges", requests[key], key).content
         except httpx.TransportError:
             return
         if len(answered) == 40:
             process.kill()
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(send, asked))
-    assert 40 <= len(answered) < len(asked)
+        list(pool.map(send, requests))
+    assert 40 <= len(answered) < len(requests)
 
     process.start()
-    again = {key: process.post("/v1/charges", asked[key], key).content for key in asked}
+    again = {key: process.post("/v1/charges", requests[key], key).content for key in requests}
 
     assert {key: again[key] for key in answered} == answered
-    for request in asked.values():
+    for request in requests.values():
         reference = request["reference"]
         assert process.balances(reference) == {"customer": -1999, "merchant": 1999}
         assert len(process.charges_of(reference)) == 1

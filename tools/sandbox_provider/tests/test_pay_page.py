@@ -1,4 +1,4 @@
-"""The page a customer is sent to, as a browser would use it."""
+"""The confirmation page, as a browser uses it."""
 
 import httpx
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from sandbox_provider.testing import ProviderProcess, Receiver
 
 
-def test_the_customer_confirms_and_the_shop_hears_of_it(
+def test_a_confirmation_by_the_customer_sends_a_webhook(
     provider: ProviderProcess, receiver: Receiver
 ) -> None:
     charge = provider.charge("tok_action", return_url="https://shop.example/orders/1?a=1&b=2")
@@ -24,7 +24,7 @@ def test_the_customer_confirms_and_the_shop_hears_of_it(
     assert webhook.event["data"]["next_action"] is None
 
 
-def test_the_customer_declines(provider: ProviderProcess, receiver: Receiver) -> None:
+def test_a_customer_can_decline(provider: ProviderProcess, receiver: Receiver) -> None:
     charge = provider.charge("tok_action")
 
     done = httpx.post(f"{charge['next_action']['url']}/decline", follow_redirects=True)
@@ -44,11 +44,11 @@ def test_a_confirmation_of_an_uncaptured_charge_authorizes_it(provider: Provider
 
 
 @pytest.mark.parametrize("step", ["confirm", "decline"])
-def test_pressing_twice_or_after_a_cancellation_changes_nothing(
+def test_confirming_twice_or_after_a_cancellation_changes_nothing(
     provider: ProviderProcess, step: str
 ) -> None:
     charge = provider.charge("tok_action")
-    provider.act(charge, "cancel")
+    provider.post_step(charge, "cancel")
 
     done = httpx.post(f"{charge['next_action']['url']}/{step}", follow_redirects=True)
 
@@ -66,7 +66,7 @@ def test_a_transfer_can_be_made_on_the_page(provider: ProviderProcess) -> None:
     assert provider.get(charge)["status"] == "succeeded"
 
 
-def test_what_a_merchant_wrote_is_no_markup(provider: ProviderProcess) -> None:
+def test_the_merchants_text_is_escaped(provider: ProviderProcess) -> None:
     charge = provider.charge("tok_action", reference="<script>alert(1)</script>")
 
     page = httpx.get(charge["next_action"]["url"])

@@ -1,11 +1,11 @@
-"""Webhooks: signed, in order, repeated until accepted, and out of step where a token asks for it."""
+"""Webhooks: signed, in order, repeated until accepted, and out of order where a token requests it."""
 
 import base64
 import hashlib
 import hmac
 import time
 
-from sandbox_provider.signature import sign
+from sandbox_provider.delivery import sign
 from sandbox_provider.testing import WEBHOOK_SECRET, ProviderProcess, Received, Receiver
 
 
@@ -30,48 +30,48 @@ def test_a_webhook_is_signed_and_shows_the_charge(
     assert webhook.event["data"] == charge
 
 
-def test_while_secrets_are_rotated_each_of_them_signs() -> None:
+def test_every_secret_signs_during_a_rotation() -> None:
     old, new = sign([b"old"], "evt_1", 1, b"{}"), sign([b"new"], "evt_1", 1, b"{}")
 
     assert sign([b"old", b"new"], "evt_1", 1, b"{}") == f"{old} {new}"
     assert old != new
 
 
-def test_every_step_of_a_charge_is_told_in_order(
+def test_every_step_of_a_charge_sends_a_webhook_in_order(
     provider: ProviderProcess, receiver: Receiver
 ) -> None:
     charge = provider.charge("tok_refund_fails_once", capture=False)
-    provider.act(charge, "capture", amount=1999)
-    provider.act(charge, "refund", amount=1000)
-    provider.act(charge, "refund", amount=1000)
+    provider.post_step(charge, "capture", amount=1999)
+    provider.post_step(charge, "refund", amount=1000)
+    provider.post_step(charge, "refund", amount=1000)
 
     received = receiver.wait(charge["reference"], 4)
 
-    told = ["charge.authorized", "charge.succeeded", "refund.failed", "refund.succeeded"]
-    assert types(received) == told
+    expected = ["charge.authorized", "charge.succeeded", "refund.failed", "refund.succeeded"]
+    assert types(received) == expected
     versions = [webhook.event["data"]["version"] for webhook in received]
     assert versions == sorted(set(versions))
     assert received[-1].event["data"]["refund"]["amount"] == 1000
 
 
-def test_a_failed_and_a_voided_charge_are_told_too(
+def test_a_failed_and_a_voided_charge_send_webhooks(
     provider: ProviderProcess, receiver: Receiver
 ) -> None:
     declined = provider.charge("tok_declined")
     voided = provider.charge(capture=False)
-    provider.act(voided, "cancel")
+    provider.post_step(voided, "cancel")
 
     assert types(receiver.wait(declined["reference"])) == ["charge.failed"]
     assert types(receiver.wait(voided["reference"], 2)) == ["charge.authorized", "charge.voided"]
 
 
-def test_a_refused_webhook_is_repeated_and_what_follows_waits_for_it(
+def test_a_refused_webhook_is_repeated_before_the_next_one_is_sent(
     provider: ProviderProcess, receiver: Receiver
 ) -> None:
     charge = provider.charge("tok_action")
     receiver.refusals[charge["reference"]] = 3
     provider.client.post(f"/pay/{charge['id']}/confirm")
-    provider.act(charge, "refund", amount=1999)
+    provider.post_step(charge, "refund", amount=1999)
 
     received = receiver.wait(charge["reference"], 5)
 
@@ -79,7 +79,7 @@ def test_a_refused_webhook_is_repeated_and_what_follows_waits_for_it(
     assert len({webhook.event["id"] for webhook in received[:4]}) == 1
 
 
-def test_duplicates_are_the_same_webhook_five_times(
+def test_a_duplicated_webhook_is_sent_five_times_with_one_id(
     provider: ProviderProcess, receiver: Receiver
 ) -> None:
     charge = provider.charge("tok_duplicate_webhooks")
@@ -89,7 +89,7 @@ def test_duplicates_are_the_same_webhook_five_times(
     assert len({webhook.headers["webhook-id"] for webhook in received}) == 1
 
 
-def test_a_late_webhook_comes_long_after_the_answer(
+def test_a_late_webhook_arrives_after_the_response(
     provider: ProviderProcess, receiver: Receiver
 ) -> None:
     began = time.monotonic()
@@ -101,7 +101,7 @@ def test_a_late_webhook_comes_long_after_the_answer(
     assert time.monotonic() - began >= 0.7
 
 
-def test_reversed_webhooks_tell_the_end_first(
+def test_reversed_webhooks_send_the_final_status_first(
     provider: ProviderProcess, receiver: Receiver
 ) -> None:
     charge = provider.charge("tok_reversed_webhooks")

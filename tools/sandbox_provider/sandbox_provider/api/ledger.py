@@ -6,9 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
 from sandbox_provider import store
-from sandbox_provider.api.access import authenticated
-from sandbox_provider.db import transaction
-from sandbox_provider.provider import TheProvider
+from sandbox_provider.provider import CurrentProvider, authenticated
 from sandbox_provider.views import EntryView, Reference
 
 router = APIRouter(prefix="/v1/ledger", dependencies=[Depends(authenticated)])
@@ -23,13 +21,13 @@ class LedgerPage(BaseModel):
 
 @router.get("")
 async def get_ledger(
-    provider: TheProvider,
+    provider: CurrentProvider,
     after: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
     reference: Annotated[Reference | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> LedgerPage:
-    """What moved between customer, held and merchant; every reference sums to zero."""
-    async with transaction(provider.database) as connection:
+    """List the entries of customer, held and merchant; every reference sums to zero."""
+    async with provider.database.transaction() as connection:
         rows = await store.list_entries(
             connection, after=after, reference=reference, limit=limit + 1
         )

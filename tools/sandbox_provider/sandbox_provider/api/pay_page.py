@@ -7,9 +7,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader
 
 from sandbox_provider import store
-from sandbox_provider.db import transaction
 from sandbox_provider.domain import Charge
-from sandbox_provider.provider import TheProvider
+from sandbox_provider.provider import CurrentProvider
 from sandbox_provider.views import ChargeId
 
 router = APIRouter(prefix="/pay", include_in_schema=False)
@@ -28,25 +27,25 @@ _MINOR_DIGITS: Final = dict.fromkeys(("JPY", "KRW", "VND", "CLP", "ISK"), 0) | d
 
 
 @router.get("/{charge_id}")
-async def show(charge_id: ChargeId, provider: TheProvider) -> HTMLResponse:
-    """Show what is asked, or how it ended."""
-    async with transaction(provider.database) as connection:
+async def show(charge_id: ChargeId, provider: CurrentProvider) -> HTMLResponse:
+    """Show the charge to confirm, or its result."""
+    async with provider.database.transaction() as connection:
         charge = await store.get_charge(connection, charge_id)
     page = _templates.get_template("pay.html").render(charge=charge, price=_price(charge))
     return HTMLResponse(page, headers=_HEADERS)
 
 
 @router.post("/{charge_id}/confirm")
-async def confirm(charge_id: ChargeId, provider: TheProvider) -> RedirectResponse:
-    """Confirm, as often as the button is pressed."""
-    await provider.change(charge_id, Charge.confirm)
+async def confirm(charge_id: ChargeId, provider: CurrentProvider) -> RedirectResponse:
+    """Confirm; a repeat changes nothing."""
+    await provider.apply_step(charge_id, Charge.confirm)
     return RedirectResponse(f"/pay/{charge_id}", status_code=303)
 
 
 @router.post("/{charge_id}/decline")
-async def decline(charge_id: ChargeId, provider: TheProvider) -> RedirectResponse:
-    """Decline, as often as the button is pressed."""
-    await provider.change(charge_id, Charge.decline)
+async def decline(charge_id: ChargeId, provider: CurrentProvider) -> RedirectResponse:
+    """Decline; a repeat changes nothing."""
+    await provider.apply_step(charge_id, Charge.decline)
     return RedirectResponse(f"/pay/{charge_id}", status_code=303)
 
 

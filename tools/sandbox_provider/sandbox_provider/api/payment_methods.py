@@ -1,17 +1,14 @@
-"""Routes of saved payment methods: a token kept under a name of the provider's own."""
+"""Routes of saved payment methods: a token stored under an id of the provider."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from sandbox_provider import store
-from sandbox_provider.api.access import authenticated, idempotency_key
-from sandbox_provider.db import transaction
-from sandbox_provider.domain import Method
-from sandbox_provider.idempotency import Answer, Keyed, claim
-from sandbox_provider.ids import new_id
+from sandbox_provider.domain import Method, new_id
+from sandbox_provider.idempotency import Answer, KeyedRequest, claim
 from sandbox_provider.problems import Problem
-from sandbox_provider.provider import TheProvider
+from sandbox_provider.provider import CurrentProvider, authenticated, idempotency_key
 from sandbox_provider.switches import PAYPAL_EMAIL, SWITCHES
 from sandbox_provider.views import CardView, NewPaymentMethod, PaymentMethodId, PaymentMethodView
 
@@ -23,9 +20,9 @@ async def save_payment_method(
     body: NewPaymentMethod,
     key: Annotated[str, Depends(idempotency_key)],
     request: Request,
-    provider: TheProvider,
+    provider: CurrentProvider,
 ) -> Response:
-    """Keep what a token stands for; charging the saved method goes as the token says."""
+    """Save a token; charging the saved method behaves like charging the token."""
     switch = SWITCHES.get(body.token)
     if switch is None:
         raise Problem("invalid_token", "The token is not known.")
@@ -38,8 +35,8 @@ async def save_payment_method(
         paypal_email=PAYPAL_EMAIL if is_paypal else None,
     )
     answer = Answer(201, view.model_dump_json())
-    keyed = Keyed.of(key, request.url.path, body.model_dump_json())
-    async with transaction(provider.database) as connection:
+    keyed = KeyedRequest.of(key, request.url.path, body.model_dump_json())
+    async with provider.database.transaction() as connection:
         if stored := await claim(connection, keyed, answer):
             return stored.response()
         await store.add_payment_method(connection, view.id, method, body.token)
@@ -47,7 +44,9 @@ async def save_payment_method(
 
 
 @router.delete("/{payment_method_id}", status_code=204)
-async def delete_payment_method(payment_method_id: PaymentMethodId, provider: TheProvider) -> None:
-    """Forget a saved method; charging it afterwards fails."""
-    async with transaction(provider.database) as connection:
+async def delete_payment_method(
+    payment_method_id: PaymentMethodId, provider: CurrentProvider
+) -> None:
+    """Delete a saved method; charging it afterwards fails."""
+    async with provider.database.transaction() as connection:
         await store.delete_payment_method(connection, payment_method_id)

@@ -1,4 +1,4 @@
-"""The provider as a process for the tests of those who use it, and an ear for its webhooks."""
+"""The provider as a process, and a receiver for its webhooks, for the tests of its callers."""
 
 from sandbox_provider.testing.process import API_KEY, WEBHOOK_SECRET, ProviderProcess, a_charge
 from sandbox_provider.testing.receiver import Received, Receiver

@@ -1,4 +1,4 @@
-"""The provider as a process of its own, and the client the tests speak to it with."""
+"""The provider as a process of its own, with a client for tests."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ _PACKAGE = Path(sandbox_provider.__file__).parents[1]
 
 
 class ProviderProcess:
-    """Started, killed and started again on one port; its log is kept over all of that."""
+    """Started, killed and restarted on one port; its log spans all restarts."""
 
     def __init__(self, *, database_url: str, webhook_url: str, **environment: str) -> None:
         port = _free_port()
@@ -57,7 +57,7 @@ class ProviderProcess:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """End it without warning, as a power cut would."""
         self._end(signal.SIGKILL)
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class ProviderProcess:
         self._log.close()
 
     def log(self) -> str:
-        """Read what it has logged over all its lives."""
+        """The log of all runs."""
         self._log.seek(0)
         return self._log.read().decode()
 
@@ -83,7 +83,7 @@ class ProviderProcess:
         charge: dict[str, Any] = answer.json()
         return charge
 
-    def act(self, charge: dict[str, Any], step: str, **body: Any) -> dict[str, Any]:
+    def post_step(self, charge: dict[str, Any], step: str, **body: Any) -> dict[str, Any]:
         """Capture, cancel or refund, and return the charge."""
         answer = self.post(f"/v1/charges/{charge['id']}/{step}", body or None)
         _expect(answer, HTTPStatus.OK)
@@ -91,7 +91,7 @@ class ProviderProcess:
         return changed
 
     def refusal(self, charge: dict[str, Any], step: str, **body: Any) -> str:
-        """Ask for a step that must be refused and return the code."""
+        """Post a step that must be refused and return the code."""
         answer = self.post(f"/v1/charges/{charge['id']}/{step}", body)
         _expect(answer, HTTPStatus.CONFLICT)
         return str(answer.json()["code"])
@@ -109,7 +109,7 @@ class ProviderProcess:
         return charges
 
     def balances(self, reference: str) -> dict[str, int]:
-        """What each account holds of one reference; they must always sum to zero."""
+        """The balance of each account for one reference; they must sum to zero."""
         answer = self.client.get("/v1/ledger", params={"reference": reference})
         found: dict[str, int] = {}
         for entry in answer.raise_for_status().json()["entries"]:

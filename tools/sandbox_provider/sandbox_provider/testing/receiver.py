@@ -1,4 +1,4 @@
-"""The shop's end of the webhooks: a small HTTP server that keeps what it was sent."""
+"""The shop's webhook endpoint: a small HTTP server that stores what it receives."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Received:
-    """One webhook as it came in."""
+    """One webhook as received."""
 
     headers: dict[str, str]
     body: bytes
@@ -30,7 +30,7 @@ class Received:
 
 
 class Receiver:
-    """Accepts every webhook, but for the references it was told to refuse some times."""
+    """Accepts every webhook, except as often as `refusals` counts for a reference."""
 
     def __init__(self) -> None:
         self.refusals: Counter[str] = Counter()
@@ -43,21 +43,21 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """Where the provider must send to."""
+        """The address for the provider."""
         return f"http://127.0.0.1:{self._server.server_port}/webhooks"
 
     def of(self, reference: str) -> list[Received]:
-        """List what came for a reference so far."""
+        """The webhooks received for a reference so far."""
         return [received for received in self._received if received.reference == reference]
 
     def wait(self, reference: str, count: int = 1, seconds: float = 10) -> list[Received]:
-        """What came for the reference, as soon as there are `count`."""
-        return self.until(reference, lambda received: len(received) >= count, seconds)
+        """Wait for `count` webhooks of the reference and return them."""
+        return self.wait_until(reference, lambda received: len(received) >= count, seconds)
 
-    def until(
+    def wait_until(
         self, reference: str, enough: Callable[[list[Received]], bool], seconds: float = 10
     ) -> list[Received]:
-        """Wait for what is enough and return it."""
+        """Wait until `enough` accepts the webhooks of the reference and return them."""
         with self._changed:
             if not self._changed.wait_for(lambda: enough(self.of(reference)), seconds):
                 raise AssertionError([received.event["type"] for received in self.of(reference)])
@@ -69,7 +69,7 @@ class Receiver:
         self._server.server_close()
         self._thread.join()
 
-    def _take(self, received: Received) -> int:
+    def _receive(self, received: Received) -> int:
         with self._changed:
             self._received.append(received)
             self._changed.notify_all()
@@ -88,13 +88,13 @@ class Receiver:
                 length = int(self.headers["content-length"])
                 body = self.rfile.read(length)
                 if len(body) < length:
-                    return  # The sender was killed in the middle of its word.
+                    return  # The sender was killed before the whole body was sent.
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                self.send_response(receiver._take(Received(headers, body)))
+                self.send_response(receiver._receive(Received(headers, body)))
                 self.send_header("content-length", "0")
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing: the tests speak for themselves."""
+                """Log nothing."""
 
         return Handler

@@ -1,4 +1,4 @@
-"""The provider's tables: charges, refunds, ledger, saved methods, stored answers, webhooks."""
+"""The provider's database: its tables, how they are created, and the connection to it."""
 
 from sqlalchemy import (
     BigInteger,
@@ -15,8 +15,15 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from chassis import session_limits
+from chassis.db import Database
+
+_TABLES_LOCK = 0x5A4D_B0C5
 
 metadata = MetaData()
 
@@ -98,7 +105,7 @@ idempotency_keys = Table(
     _created_at(),
 )
 
-# Webhooks of one lane go out one after the other; a lane is a charge, unless its switch breaks
+# Webhooks of one lane are sent one after the other; a lane is a charge, unless its switch breaks
 # the order.
 webhooks = Table(
     "webhooks",
@@ -120,3 +127,22 @@ Index(
     webhooks.c.position,
     postgresql_where=webhooks.c.delivered_at.is_(None),
 )
+
+
+def connect(url: str) -> Database:
+    """The database at `url`."""
+    return Database(url, pool_size=20, application_name="sandbox")
+
+
+async def make_tables(url: str) -> None:
+    """Create the missing tables; processes that start together take turns."""
+    limits = {"server_settings": session_limits.ALL_SESSIONS}
+    engine = create_async_engine(url, connect_args=limits)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(
+                text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _TABLES_LOCK}
+            )
+            await connection.run_sync(metadata.create_all)
+    finally:
+        await engine.dispose()
