@@ -24,7 +24,7 @@ up: install ## install what is needed, start everything, seed the shop, place a 
 down: install ## stop everything; the data stays
 	@$(SUITE) down
 
-status: install ## what runs, since when, and what memory it takes
+status: install ## list processes with their age and memory
 	@$(SUITE) status
 
 logs: install ## follow one service (S=orders) or all
@@ -33,7 +33,7 @@ logs: install ## follow one service (S=orders) or all
 restart: install ## restart one service (S=orders) with the code as it is now
 	@$(SUITE) restart $(S)
 
-secrets: install ## the Secrets of the Kubernetes dev overlay, for `kubectl apply -f -`
+secrets: install ## print the Secrets of the Kubernetes dev overlay, for `kubectl apply -f -`
 	@.venv/bin/python -m suite.kubernetes
 
 clean: ## stop everything and remove its data, logs and secrets
@@ -42,13 +42,13 @@ clean: ## stop everything and remove its data, logs and secrets
 
 ## Check
 
-test: install ## every test, on servers of its own (A="-k checkout -x" goes to pytest)
+test: install ## run every test, on its own servers (A="-k checkout -x" goes to pytest)
 	@$(SUITE) test -- $(A)
 
-faults: install ## attack the whole suite, half an hour (A="--seed 7 --part 1/4 --only crash")
+faults: install ## run the fault-injection tests, half an hour (A="--seed 7 --part 1/4 --only crash")
 	@$(SUITE) faults $(A)
 
-check: install ## ruff, mypy, import contracts, broker topology, index of the API
+check: install ## run ruff, mypy, import contracts; compare the broker topology and the index of the API
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
@@ -56,36 +56,36 @@ check: install ## ruff, mypy, import contracts, broker topology, index of the AP
 	@$(SUITE) topology --check
 	@$(SUITE) openapi --check
 
-check-deploy: install .run/check-deploy/ready ## Dockerfiles, compose file and Kubernetes manifests, without running them
+check-deploy: install .run/check-deploy/ready ## check Dockerfiles, compose file and Kubernetes manifests without running them
 	@.run/check-deploy/bin/python deploy/check.py --out .run/rendered
 	@.run/check-deploy/bin/python deploy/observability/check.py --out .run/observability
 	@.venv/bin/python -m pytest tests/deploy -q
 
 .run/check-deploy/ready: requirements.deploy.lock
-	@echo "· installing what checks the deployment (a minute)"
+	@echo "· installing the deployment checks (a minute)"
 	@$(PYTHON) -m venv --clear .run/check-deploy
 	@.run/check-deploy/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-test-deploy: install ## build the images, buy from compose and from the Kubernetes manifests, kill parts; as root, 4 minutes (A=--all: also what watches, and each command of docs/operations, 18)
+test-deploy: install ## build the images, order from compose and the Kubernetes manifests, kill parts; as root, 4 minutes (A=--all: with the observability stack and each command of docs/operations, 18)
 	@.venv/bin/python -m engine test -- $(A)
 
-test-bare: install ## follow the README on Debian 12 and 13 without anything, as root and as a user, and run every test on 13; as root, an hour (A="--release 13 --only up")
+test-bare: install ## follow the README on bare Debian 12 and 13, as root and as a user, and run every test on 13; as root, an hour (A="--release 13 --only up")
 	@.venv/bin/python -m engine bare $(A)
 
-hops: install ## files that a reader opens to follow a feature
+hops: install ## count the files behind each of six features
 	@.venv/bin/python tests/architecture/hops.py
 
-bench: install ## orders per second through the gateway, and what they cost
+bench: install ## measure orders per second through the gateway, and their cost
 	@$(SUITE) bench $(A)
 
 ## Change
 
-fmt: install ## rewrite the code in the house format
+fmt: install ## format the code
 	@.venv/bin/ruff check --fix-only --exit-zero .
 	@.venv/bin/ruff format .
 
-topology: install ## write the broker's definitions from what the services handle and send
+topology: install ## write the broker's definitions from the services' handlers
 	@$(SUITE) topology
 
 openapi: install ## write the OpenAPI document to .run/openapi.json, and sdk/operations.txt
@@ -94,10 +94,10 @@ openapi: install ## write the OpenAPI document to .run/openapi.json, and sdk/ope
 sdk: install ## generate and build the client libraries of sdk/ (Python, TypeScript) into sdk/dist
 	@$(SUITE) sdk
 
-migration: install ## a new migration (S=orders M="add lines")
+migration: install ## write a new migration (S=orders M="add lines")
 	@$(SUITE) migration $(S) "$(M)"
 
-lock: ## pin requirements.in anew; needs `uv` on the PATH
+lock: ## pin requirements.in again; needs `uv` on the PATH
 	@uv pip compile requirements.in --universal --generate-hashes --python-version 3.11 \
 		--no-annotate --no-header --no-emit-index-url --quiet -o requirements.lock
 	@for image in services gateway; do \
@@ -111,7 +111,7 @@ lock: ## pin requirements.in anew; needs `uv` on the PATH
 	@uv pip compile requirements.node.in --universal --generate-hashes --python-version 3.11 \
 		--no-annotate --no-header --no-emit-index-url --no-deps --quiet -o requirements.node.lock
 
-check-lock: ## the lock installs on every Python of 3.11 to 3.13 that is here
+check-lock: ## check that the lock installs on each installed Python from 3.11 to 3.13
 	@for python in python3.11 python3.12 python3.13; do \
 		if $$python -c '' 2>/dev/null; then echo "· $$python" && \
 		$$python -m pip install -qq --dry-run --ignore-installed --require-hashes -r requirements.lock || exit 1; fi; done

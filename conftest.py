@@ -1,4 +1,4 @@
-"""What holds for every test: no property test fails by its speed, and a hang shows its tasks."""
+"""Settings of all tests: property tests have no deadline, and a timeout prints asyncio's tasks."""
 
 import asyncio
 import gc
@@ -14,7 +14,7 @@ settings.load_profile("busy")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
-    """Add the stacks of all tasks: that of the thread ends in the event loop."""
+    """Add the stacks of all tasks to a timeout: the thread's stack ends in the event loop."""
     report = yield
     if call.excinfo and str(call.excinfo.value).startswith("Timeout"):
         tasks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task)]

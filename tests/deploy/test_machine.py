@@ -59,9 +59,9 @@ def test_a_missing_kubectl_is_named(bare: Path, tmp_path: Path) -> None:
 
 def test_a_folder_has_one_engine_at_a_time(tmp_path: Path) -> None:
     refused = pytest.raises(Refusal, match="another run uses the engine")
-    with private.alone(tmp_path), refused, private.alone(tmp_path):
+    with private.locked(tmp_path), refused, private.locked(tmp_path):
         raise AssertionError("two runs hold one folder")
-    with private.alone(tmp_path):
+    with private.locked(tmp_path):
         pass
 
 

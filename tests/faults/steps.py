@@ -14,8 +14,8 @@ from contracts import registry
 from contracts.message import Command, Message
 from failures import Failure
 from orders.saga.table import MOVES
-from suite.definitions import TRACKED
 from suite.repository import ROOT
+from suite.topology import TRACKED
 
 PUBLISHED = (Point.BEFORE_COMMIT, Point.BEFORE_PUBLISH, Point.AFTER_PUBLISH)
 RECEIVED = (Point.BEFORE_COMMIT, Point.BEFORE_ACK)

@@ -36,7 +36,7 @@ async def test_the_broker_is_killed_and_away_for_a_while(
     seconds: int, instance: Instance, crowd: Load, books: InvariantChecker, seed: int
 ) -> None:
     async def strike() -> int:
-        await asyncio.to_thread(instance.fell, "rabbitmq")
+        await asyncio.to_thread(instance.kill, "rabbitmq", keep_down=True)
         await asyncio.sleep(seconds)
         await asyncio.to_thread(instance.start_process, "rabbitmq", deadline=PATIENT)
         return 1
@@ -71,7 +71,7 @@ async def test_two_workers_then_all_services_are_killed_at_once(
     async def strike() -> int:
         await asyncio.gather(*(asyncio.to_thread(instance.kill, n) for n in WIRED[:2]))
         await asyncio.to_thread(instance.wait_ready, deadline=PATIENT)
-        await asyncio.to_thread(instance.fell, *SERVICES)
+        await asyncio.to_thread(instance.kill, *SERVICES, keep_down=True)
         await asyncio.to_thread(instance.start_process, *SERVICES, deadline=PATIENT)
         return 2 + len(SERVICES)
 

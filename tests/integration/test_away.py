@@ -15,7 +15,7 @@ from chassis.testing import PLAIN
 from invariants import SERVICES, InvariantChecker
 from provision import broker
 from shopfloor import ENDED, Buyer, Staff, key, ok, until
-from suite import definitions, repository
+from suite import repository, topology
 from suite.instance import Instance
 
 
@@ -119,7 +119,7 @@ async def test_a_service_without_its_queue_reports_it_and_does_not_start(
         printed = await until(lambda: logged(instance, "promotions", before, "svc.promotions"))
         assert "definitions.json" in printed
     finally:
-        wanted = definitions.rendered(repository.ROOT, SERVICES, instance.environment.secrets)
+        wanted = topology.with_users(repository.ROOT, SERVICES, instance.environment.secrets)
         await asyncio.to_thread(broker.apply_definitions, management, wanted)
         await asyncio.to_thread(instance.restart, "promotions")
     product = await staff.sell(stock=3)

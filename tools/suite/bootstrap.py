@@ -1,7 +1,7 @@
-"""Makes `.venv` fit the lock file and the local packages; run by any Python with nothing installed.
+"""Installs the lock file and the local packages into `.venv`; runs on any Python without packages.
 
-`.venv` is made with the fastest Python of this one's version, or with `--this-python` by this one.
-Each step is left out when nothing it depends on has changed since it last succeeded.
+`.venv` is created with the fastest Python of the running version, or with `--this-python` with the
+running one. A step is skipped when its inputs have not changed since it last succeeded.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ OLDEST = (3, 11)
 
 
 def main() -> None:
-    """Bring the environment up to date, saying what takes time."""
+    """Update the environment, and print the steps that take time."""
     if sys.version_info < OLDEST:
         sys.exit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}.")
     if not _works():
-        _make()
+        _create_venv()
     lock = _digest(LOCK.read_bytes(), _version())
     _once("lock", lock, "installing the pinned dependencies (a minute or two)", _install_lock)
     files = sorted(_packages())
@@ -48,18 +48,18 @@ def _run(*command: object) -> bool:
     ).returncode
 
 
-def _make() -> None:
+def _create_venv() -> None:
     python = sys.executable
     if "--this-python" not in sys.argv:
         print("· looking for the fastest Python", flush=True)
         python = interpreters.fastest()
-    print(f"· making .venv with {python}", flush=True)
+    print(f"· creating .venv with {python}", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
     made = subprocess.run([python, "-m", "venv", VENV], capture_output=True, text=True, check=False)
     if made.returncode:
         shutil.rmtree(VENV, ignore_errors=True)
         sys.exit(
-            f"{made.stdout}{made.stderr}\nThis Python cannot make a virtual environment. "
+            f"{made.stdout}{made.stderr}\nThis Python cannot create a virtual environment. "
             "On Debian and Ubuntu type: sudo apt-get install python3-venv"
         )
 
@@ -91,11 +91,11 @@ def _once(name: str, wanted: str, title: str, install: Callable[[], None]) -> No
 
 
 def _pip(*arguments: object) -> None:
-    """Install, showing what pip says only when it fails."""
+    """Install, and show pip's output only when it fails."""
     command = [str(part) for part in (PYTHON, "-m", "pip", "install", "--quiet", *arguments)]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if answer.returncode:
-        sys.exit(f"{answer.stderr}\npip could not install what is needed; try again once it can.")
+        sys.exit(f"{answer.stderr}\npip failed; correct the cause above and try again.")
 
 
 def _install_lock() -> None:

@@ -1,7 +1,7 @@
-"""Which of this machine's Pythons the suite runs on: the fastest build of the version asked for.
+"""Selects the Python of the suite: this machine's fastest build of the running version.
 
 Half of a checkout's processor time is the interpreter's own, and builds of one version differ by a
-quarter: a distribution's is optimised by a profile, one that was compiled by hand often is not.
+quarter: a distribution's is profile-guided, one compiled by hand often is not.
 """
 
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 
 # A folder that is not on every PATH, such as cron's or a container's.
 USUAL = ("/usr/local/bin", "/usr/bin")
-# By less than this share two builds are taken for equally fast.
-WORTH_CHANGING = 0.92
-TURNS = 3
+# Another build must take less than this share of the running one's time.
+FASTER_THAN = 0.92
+ROUNDS = 3
 PROBE = """
 import argparse, ast, ensurepip, inspect, sys, time, venv
 best, tree = 9.0, ast.parse(inspect.getsource(argparse))
@@ -26,18 +26,18 @@ print(best, sys.executable)
 
 
 def fastest(own: str = sys.executable) -> str:
-    """The path of the Python to use: `own`, unless another of its version is clearly faster.
+    """Return the path of the Python to use: `own`, unless another is clearly faster.
 
-    One that cannot make a virtual environment is left out.
+    One that cannot create a virtual environment is skipped.
     """
     times: dict[str, float] = {}
-    # By turns, and the best of each: a machine that others use is now fast and now slow.
-    for found in map(_measured, [own, *_others()] * TURNS):
+    # In rounds, and the best of each: the speed of a shared machine varies.
+    for found in map(_measured, [own, *_others()] * ROUNDS):
         if found is not None:
             python, took = found
             times[python] = min(took, times.get(python, took))
     best = min(times, key=times.__getitem__, default=own)
-    return best if times.get(best, 0) < WORTH_CHANGING * times.get(own, 9.0) else own
+    return best if times.get(best, 0) < FASTER_THAN * times.get(own, 9.0) else own
 
 
 def _others() -> list[str]:
@@ -48,7 +48,7 @@ def _others() -> list[str]:
 
 
 def _measured(python: str) -> tuple[str, float] | None:
-    """The interpreter behind a path, and the seconds its probe took; None when it cannot run it."""
+    """The interpreter behind a path, and the seconds of its probe; None when the probe fails."""
     try:
         probe = subprocess.run(
             [python, "-c", PROBE], capture_output=True, text=True, timeout=30, check=True

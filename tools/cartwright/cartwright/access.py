@@ -55,7 +55,7 @@ class Broker:
     vhost: str = VHOST
 
     def add(self, system: str, queues: list[str], max_length: int) -> Granted:
-        """Create the user (or give it a new password) and its queues; existing queues keep events.
+        """Create the user (or give it a new password) and its queues; events in queues stay.
 
         max_length: events that a queue holds before the oldest are dropped. Raises Refusal.
         """

@@ -77,7 +77,7 @@ def _service(api: AdminApi, name: str) -> Iterator[Finding]:
 
 
 def diagnose(report: dict[str, Any], now: datetime) -> Iterator[Finding]:
-    """Yield what is wrong with a service, by its own operations report."""
+    """Yield the faults and warnings in a service's operations report."""
     yield from _schema(report, now)
     yield from _messages(report)
     for clock in ("time", "database_time"):

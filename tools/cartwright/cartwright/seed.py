@@ -45,7 +45,7 @@ def seed(
         logins = [{"role": each.role, "email": each.email} for each in shop.logins]
         output.as_json({"logins": logins, "products": len(shop.product_ids)})
         return
-    table = output.table("role", "e-mail", "password", title="Who can log in")
+    table = output.table("role", "e-mail", "password", title="Logins")
     for each in shop.logins:
         table.add_row(each.role, each.email, each.password)
     output.show(table)

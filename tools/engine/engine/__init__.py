@@ -1,1 +1,1 @@
-"""A private container engine on which images, compose file and manifests are tried."""
+"""A private container engine for tests of images, compose file and manifests."""

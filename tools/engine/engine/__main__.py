@@ -1,4 +1,4 @@
-"""`python -m engine`: builds the images and tries what is deployed on a private engine."""
+"""Build the images and run the deployment tests on a private container engine."""
 
 import os
 import signal
@@ -24,12 +24,12 @@ TESTS = "deploy/tests"
 
 
 def report(line: str) -> None:
-    """Show one step, and when it began."""
+    """Print one step with its start time."""
     console.print(f"  [dim]{time.strftime('%H:%M:%S')}[/] {line}")
 
 
 def prepare(engine: private.Engine, *, watched: bool) -> None:
-    """Build every image; what did not change is taken from the engine's cache."""
+    """Build every image; unchanged layers come from the engine's cache."""
     with ThreadPoolExecutor() as pool:
         loading = pool.submit(standins.load, engine, FOLDER / "bases", report)
         wheels = images.download(repository.ROOT, FOLDER, report)
@@ -43,7 +43,7 @@ def prepare(engine: private.Engine, *, watched: bool) -> None:
 
 
 def environment(engine: private.Engine) -> dict[str, str]:
-    """Return what tests find the engine and the images by."""
+    """Return the environment variables of the tests: the engine and its images."""
     chosen = {
         "BASE_IMAGE": standins.PYTHON,
         "POSTGRES_IMAGE": standins.POSTGRES,
@@ -60,8 +60,8 @@ def environment(engine: private.Engine) -> dict[str, str]:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def test(context: typer.Context) -> None:
-    """Build the images and run the deployment tests; what stands after `--` goes to pytest."""
-    # Interrupted, the engine still ends in good order.
+    """Build the images and run the deployment tests; arguments after `--` go to pytest."""
+    # SIGTERM runs the context managers, which stop the engine.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with private.running(FOLDER) as engine:
         prepare(engine, watched="--all" in context.args)
@@ -74,11 +74,11 @@ def test(context: typer.Context) -> None:
 @app.command(name="bare")
 def follow_readme(
     *,
-    release: Annotated[int, typer.Option(help="Debian 12 or 13; both without.")] = 0,
-    account: Annotated[str, typer.Option(help=f"root or {bare.USER}; both without.")] = "",
-    only: Annotated[str, typer.Option(help="up or test; both without.")] = "",
+    release: Annotated[int, typer.Option(help="Debian 12 or 13; omit it for both.")] = 0,
+    account: Annotated[str, typer.Option(help=f"root or {bare.USER}; omit it for both.")] = "",
+    only: Annotated[str, typer.Option(help="up or test; omit it for both.")] = "",
 ) -> None:
-    """Follow the README on bare systems; on the newest, run every test there as root."""
+    """Follow the README on bare systems; on the newest, run every test as root."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     bare.require()
     BARE.mkdir(parents=True, exist_ok=True)
@@ -87,18 +87,18 @@ def follow_readme(
     runs = [(readme.buy, each, name) for each in releases for name in accounts if only != "test"]
     if only != "up":
         runs.append((readme.test, max(releases), "root"))
-    with private.alone(BARE):
+    with private.locked(BARE):
         for follow, each, name in runs:
             report(f"Debian {each} as {name}")
             made = bare.base(BARE, each, report)
             with bare.running(made, BARE / f"{follow.__name__}-{each}-{name}") as system:
                 follow(system, name, report)
-    report("all that the README says holds on bare systems")
+    report("the README's commands work on bare systems")
 
 
 @app.command()
 def shell() -> None:
-    """Build the images and open a shell in which docker and curl reach the private engine."""
+    """Build the images and open a shell in the private engine's network."""
     with private.running(FOLDER) as engine:
         prepare(engine, watched=True)
         program = os.environ.get("SHELL", "/bin/bash")

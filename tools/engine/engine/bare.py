@@ -1,7 +1,7 @@
-"""Bare Debian systems, in which the README is followed as on a machine that has nothing yet.
+"""Bare Debian systems, on which the README is followed as on a new machine.
 
-A system is a folder made by debootstrap with processes of its own, which end with it. Its network
-is this machine's, and so are the package mirror and the package index it installs from.
+A system is a folder created by debootstrap with processes of its own, which end with it. It shares
+this machine's network, package mirror and package index.
 """
 
 import ast
@@ -25,14 +25,14 @@ PROGRAMS = ("debootstrap", "apt-get", "nsenter", "unshare")
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 USER = "shopper"
 HOMES = {"root": "/root", USER: f"/home/{USER}"}
-# What is passed on of the environment: how this machine reaches its package indexes.
+# Variables that are passed on: they name this machine's package indexes.
 PASSED = re.compile(r"(https?|no|all)_proxy|pip_(?!find_links)\w+|npm_config_\w+", re.IGNORECASE)
 PIP = re.compile(r"global\.(index-url|extra-index-url|trusted-host|proxy|timeout)=(.*)")
 APT = re.compile(r"Acquire::(https?::|Check-(Date|Valid-Until) ).*")
-TRUSTING = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-# Installing a package starts no server, whose ports would be this machine's.
+CERTIFICATE_SETTINGS = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+# Prevents installed packages from starting servers, whose ports would be this machine's.
 POLICY = "#!/bin/sh\nexit 101\n"
-# The first process: it ends when its input does, and lets ended children go.
+# The init process: it ends at the end of its input, and reaps children.
 FIRST = (
     "import signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print(); sys.stdin.read()"
 )
@@ -45,20 +45,20 @@ Report = Callable[[str], None]
 
 
 def require() -> None:
-    """Raise Refusal, saying what is missing, where bare systems cannot be made."""
+    """Raise Refusal with everything that this machine lacks for bare systems."""
     wants = []
     if missing := [name for name in PROGRAMS if not shutil.which(name)]:
         wants.append(f"{', '.join(missing)}: Debian, with apt-get install debootstrap util-linux")
     if os.geteuid() != 0:
-        wants.append("root, to make systems and enter them: use sudo")
+        wants.append("root, to create and enter systems: use sudo")
     elif not missing and _run("unshare", "--mount", "--pid", "--fork", "--mount-proc", "true"):
-        wants.append("the right to mount file systems, which this container or machine withholds")
+        wants.append("the permission to mount file systems, which this container or machine denies")
     if wants:
         raise Refusal("bare systems need\n" + "\n".join(f"  - {want}" for want in wants))
 
 
 def _run(*command: object) -> str:
-    """Run a command; returns what it printed when it failed, and nothing when it did not."""
+    """Run a command; returns its output when it failed, else an empty text."""
     words = [str(word) for word in command]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     return f"`{' '.join(words)}` failed:\n{done.stdout}{done.stderr}" if done.returncode else ""
@@ -70,27 +70,27 @@ def _must(*command: object) -> None:
 
 
 def mirrors() -> dict[str, str]:
-    """Return the addresses apt gets Debian and its security updates from, by their labels.
+    """Return apt's addresses of Debian and its security updates, by label.
 
-    Raises Refusal where apt has none.
+    Raises Refusal when apt has none.
     """
     form = ["--format", "$(LABEL)\t$(REPO_URI)", "Created-By: Packages"]
-    told = subprocess.run(
+    output = subprocess.run(
         ["apt-get", "indextargets", *form],  # noqa: S607
         capture_output=True, text=True, check=False,
     ).stdout  # fmt: skip
-    found = dict(line.split("\t") for line in told.splitlines())
+    found = dict(line.split("\t") for line in output.splitlines())
     if "Debian" not in found:
-        raise Refusal("apt knows no Debian mirror: apt-get update may help")
+        raise Refusal("apt has no Debian mirror: try apt-get update")
     return {label: uri for label, uri in found.items() if label in ("Debian", "Debian-Security")}
 
 
 def base(folder: Path, release: int, report: Report) -> Path:
-    """Return the file system of a release, made on first use. Raises Refusal."""
+    """Return the file system of a release, created on first use. Raises Refusal."""
     root = folder / f"debian-{release}"
     if root.exists():
         return root
-    report(f"making Debian {release} (some minutes)")
+    report(f"creating Debian {release} (some minutes)")
     unfinished = root.with_name(f"{root.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     options = ["--variant=minbase", f"--include={','.join(PACKAGES)}"]
@@ -102,7 +102,7 @@ def base(folder: Path, release: int, report: Report) -> Path:
 
 
 def _equip(root: Path, codename: str, found: dict[str, str]) -> None:
-    """Give a fresh file system its sources of packages and an ordinary user."""
+    """Configure a new file system's package sources and add an ordinary user."""
     suites = {codename: "Debian", f"{codename}-updates": "Debian"}
     suites |= {f"{codename}-security": "Debian-Security"} if "Debian-Security" in found else {}
     sources = [f"deb {found[label]} {suite} main\n" for suite, label in suites.items()]
@@ -115,20 +115,20 @@ def _equip(root: Path, codename: str, found: dict[str, str]) -> None:
 
 
 def _apt_settings() -> str:
-    told = subprocess.run(
+    output = subprocess.run(
         ["apt-config", "dump", "Acquire"],  # noqa: S607
         capture_output=True, text=True, check=False,
     ).stdout  # fmt: skip
-    return "".join(f"{line}\n" for line in told.splitlines() if APT.fullmatch(line))
+    return "".join(f"{line}\n" for line in output.splitlines() if APT.fullmatch(line))
 
 
 def environment(account: str) -> dict[str, str]:
-    """Return the environment of an account's shell, by which it reaches this machine's indexes."""
-    told = subprocess.run(
+    """Return the environment of an account's shell, with this machine's package indexes."""
+    output = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"],
         capture_output=True, text=True, check=False,
     ).stdout  # fmt: skip
-    found = filter(None, map(PIP.fullmatch, told.splitlines()))
+    found = filter(None, map(PIP.fullmatch, output.splitlines()))
     settings = {match[1].upper().replace("-", "_"): match[2] for match in found}
     return {
         "HOME": HOMES[account],
@@ -137,7 +137,7 @@ def environment(account: str) -> dict[str, str]:
         "DEBIAN_FRONTEND": "noninteractive",
         **{f"PIP_{name}": ast.literal_eval(value) for name, value in settings.items()},
         **{name: value for name, value in os.environ.items() if PASSED.fullmatch(name)},
-        **dict.fromkeys(TRUSTING, CERTIFICATES),
+        **dict.fromkeys(CERTIFICATE_SETTINGS, CERTIFICATES),
     }
 
 
@@ -150,7 +150,7 @@ class System:
     log: Path
 
     def run(self, account: str, script: str) -> subprocess.CompletedProcess[str]:
-        """Run a script of bash in the account's home; the log shows what it prints as it runs."""
+        """Run a bash script in the account's home; the log receives its output as it runs."""
         enter = ["nsenter", f"--target={self.first}", "--mount", "--pid", "--root"]
         become = [] if account == "root" else ["runuser", "-u", account, "--"]
         shell = ["bash", "-euo", "pipefail", "-c", f"cd\n{script}"]
@@ -167,7 +167,7 @@ class System:
             return subprocess.CompletedProcess(done.args, done.returncode, log.read())
 
     def must(self, account: str, script: str) -> str:
-        """Run as `run` does and return what was printed; raises Refusal when it fails."""
+        """Run a script and return its output; raises Refusal when it fails."""
         done = self.run(account, script)
         if done.returncode:
             end = "\n".join(done.stdout.splitlines()[-40:])
@@ -175,7 +175,7 @@ class System:
         return done.stdout
 
     def processes(self) -> list[str]:
-        """Return the command lines of all its living processes but the first."""
+        """Return the command lines of its live processes except the first."""
         own = Path(f"/proc/{self.first}/ns/pid").readlink()
         found = []
         for process in psutil.process_iter():
@@ -190,7 +190,7 @@ class System:
 
 @contextmanager
 def running(made: Path, root: Path) -> Iterator[System]:
-    """Run a fresh copy of a base for as long as the context lasts. Raises Refusal."""
+    """Run a copy of a base system for the context. Raises Refusal."""
     shutil.rmtree(root, ignore_errors=True)
     _must("cp", "-a", made, root)
     for name in ("/etc/resolv.conf", "/etc/hosts", CERTIFICATES):
@@ -206,6 +206,6 @@ def running(made: Path, root: Path) -> Iterator[System]:
         if not holder.stdout.readline():
             raise Refusal(f"the system in {root} could not be started")
         (first,) = psutil.Process(holder.pid).children()
-        # The context's end closes the first process's input; its end ends everything in the system.
+        # Popen closes the first process's input; the end of that process kills all others.
         yield System(root, first.pid, log)
     shutil.rmtree(root)

@@ -1,7 +1,7 @@
-"""Root file systems made of the Debian packages that are installed on this machine.
+"""Root file systems from the Debian packages that are installed on this machine.
 
-Copying what is there takes seconds and no mirror; no maintainer script runs, so users, links and
-folders that such scripts make are given by the caller.
+Copying installed files takes seconds and needs no mirror. No maintainer script runs, so the caller
+adds the users, links and folders that scripts create.
 """
 
 import io
@@ -24,7 +24,7 @@ PROGRAMS = ("/usr/bin", "/usr/sbin")
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package; each of `needs` lists names of which one is enough."""
+    """An installed package; each entry of `needs` lists alternatives, one of which is enough."""
 
     name: str
     version: str
@@ -35,7 +35,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file, folder or link that no package holds; `text` is a link's target if `link`."""
+    """A file, folder or link outside of packages; `text` is a link's target if `link`."""
 
     path: str
     mode: int = 0o644
@@ -45,7 +45,7 @@ class Entry:
     link: bool = False
 
     def header(self) -> tarfile.TarInfo:
-        """What stands before its content in an archive."""
+        """The header before its content in an archive."""
         info = tarfile.TarInfo(self.path.lstrip("/"))
         info.mode, info.uid, info.gid = self.mode, self.owner, self.owner
         info.type = (
@@ -57,18 +57,18 @@ class Entry:
 
 
 def installed() -> dict[str, Package]:
-    """Every installed package, by its name and by what it provides. Raises Refusal off Debian."""
+    """Return installed packages, by name and by what they provide. Raises Refusal off Debian."""
     form = "\t".join(f"${{{field}}}" for field in FIELDS) + "\n"
     try:
-        told = subprocess.run(
+        output = subprocess.run(
             ["dpkg-query", "--show", f"--showformat={form}"],  # noqa: S607
             capture_output=True, text=True, check=True,
         )  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
-        raise Refusal("Debian, or what is made of it: there is no dpkg-query here") from None
+        raise Refusal("Debian or a derivative: dpkg-query is missing") from None
     found: dict[str, Package] = {}
     provided: dict[str, Package] = {}
-    for line in told.stdout.splitlines():
+    for line in output.stdout.splitlines():
         name, version, essential, provides, before, needs, status = line.split("\t")
         if not status.endswith(" installed"):
             continue
@@ -90,10 +90,10 @@ def _alternatives(needs: str) -> Iterator[tuple[str, ...]]:
 def closure(
     wanted: Iterable[str], known: Mapping[str, Package], without: Iterable[str] = ()
 ) -> list[Package]:
-    """The packages wanted, the essential ones, and all that they need.
+    """The named packages, the essential ones, and all their dependencies.
 
-    without: packages that are left out, with what only they need. Raises Refusal, saying what to
-    type, when one is not installed.
+    without: packages to skip, with the dependencies of these alone. Raises Refusal with the
+    command to type when one is not installed.
     """
     wanted = list(wanted)
     if missing := [name for name in wanted if name not in known]:
@@ -115,38 +115,38 @@ def closure(
 
 
 def paths(packages: Iterable[Package], left_out: Iterable[str]) -> list[Path]:
-    """What the packages hold, below no folder of `left_out`, in the order of an archive."""
-    told = subprocess.run(
+    """The packages' files outside of `left_out` folders, in the order of an archive."""
+    output = subprocess.run(
         ["dpkg-query", "--listfiles", *(each.name for each in packages)],  # noqa: S607
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     unwanted = tuple(f"{folder}/" for folder in left_out)
     found: set[Path] = set()
-    for line in told.stdout.splitlines():
-        # Other lines tell of diversions, and `/.` is the root.
+    for line in output.stdout.splitlines():
+        # Other lines describe diversions, and `/.` is the root.
         if not line.startswith("/") or line == "/." or line.startswith(unwanted):
             continue
         file = Path(line)
-        # Where /lib is a link to usr/lib, a package may still say /lib.
+        # If /lib is a link to usr/lib, a package may still list /lib.
         real = file.parent.resolve() / file.name
         if not real.is_symlink() and not real.exists():
             continue
         found |= {real, *list(real.parents)[:-1]}
         found |= set(_compiled(real))
-    found |= set(_chosen(found))
+    found |= set(_alternative_links(found))
     found |= {link for link in (Path("/", name) for name in MERGED) if link.is_symlink()}
     return sorted(found)
 
 
 def _compiled(source: Path) -> Iterator[Path]:
-    """The byte code that was made when a module was installed."""
+    """The byte code of an installed module."""
     if source.suffix == ".py":
         for file in (source.parent / "__pycache__").glob(f"{source.stem}.cpython-*.pyc"):
             yield from (file, file.parent)
 
 
-def _chosen(found: set[Path]) -> Iterator[Path]:
-    """The links by which a program is one of several alternatives, as awk is mawk."""
+def _alternative_links(found: set[Path]) -> Iterator[Path]:
+    """The links of the alternatives system, such as awk to mawk."""
     for folder in PROGRAMS:
         for entry in os.scandir(folder):
             link = Path(entry.path)
@@ -158,7 +158,7 @@ def _chosen(found: set[Path]) -> Iterator[Path]:
 
 
 def pack(files: Iterable[Path], entries: Iterable[Entry], archive: Path) -> Path:
-    """Write an archive of the machine's files, in which the entries stand in place of them."""
+    """Write an archive of the machine's files; entries replace files of the same path."""
     entries = list(entries)
     replaced = {entry.path for entry in entries}
     with tarfile.open(archive, "w", dereference=False) as tar:

@@ -1,4 +1,4 @@
-"""Building our images on an engine that reaches no package index."""
+"""Builds the images on an engine without access to a package index."""
 
 import functools
 import hashlib
@@ -17,16 +17,16 @@ from suite.refusals import Refusal
 
 LOCKS = ("requirements.services.lock", "requirements.gateway.lock")
 TOOLS = ("provision", "sandbox_provider", "mailcatcher")
-# Builds mostly wait for the disk; more at once than this gain nothing.
-AT_ONCE = 3
-# Since then BuildKit is a plugin of its own.
-PLUGGED_IN = 23
+# Builds mostly wait for the disk; more concurrency gains nothing.
+CONCURRENCY = 3
+# Since this version BuildKit is a separate plugin.
+BUILDX_SINCE = 23
 
 
 def download(root: Path, folder: Path, report: Callable[[str], None]) -> Path:
-    """Fetch the wheels of the locks, once for each lock; returns their folder.
+    """Download the wheels of the locks, once per version of the locks; returns their folder.
 
-    Raises Refusal when the package index does not have them.
+    Raises Refusal when the package index lacks one.
     """
     digest = hashlib.sha256(b"".join((root / lock).read_bytes() for lock in LOCKS)).hexdigest()
     wheels = folder / f"wheels-{digest[:12]}"
@@ -48,7 +48,7 @@ def download(root: Path, folder: Path, report: Callable[[str], None]) -> Path:
 
 
 def context(root: Path, wheels: Path, folder: Path) -> Path:
-    """Lay out what images are built from: the tracked files, with the wheels beside them."""
+    """Create the build context: the working tree's files, with the wheels beside them."""
     copy_files(root, folder)
     (folder / "wheels").mkdir()
     for wheel in wheels.iterdir():
@@ -57,7 +57,7 @@ def context(root: Path, wheels: Path, folder: Path) -> Path:
 
 
 def copy_files(root: Path, folder: Path) -> None:
-    """Copy the files of the working tree that git does not ignore into a folder, made new."""
+    """Copy the files of the working tree that git does not ignore into a new folder."""
     shutil.rmtree(folder, ignore_errors=True)
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"],  # noqa: S607
@@ -83,7 +83,7 @@ def build(
         report(f"building cartwright/{name}")
         _build(engine, source, file, name, version, stamped | own)
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
         gateway = pool.submit(one, "gateway", "deploy/gateway/Dockerfile")
         # The first builds the layers that all others share.
         (first, kind), *others = wanted
@@ -95,7 +95,7 @@ def build(
 
 
 def revision(source: Path) -> str:
-    """Return the digest of all that images are built from."""
+    """Return the digest of the build context."""
     files = sorted(file for file in source.rglob("*") if file.is_file() and file.suffix != ".whl")
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
@@ -117,17 +117,17 @@ def _build(
 
 @functools.cache
 def builder() -> tuple[str, str]:
-    """The `docker` to build with, and its DOCKER_BUILDKIT.
+    """Return the `docker` program to build with, and its DOCKER_BUILDKIT.
 
-    BuildKit sends what changed and makes what is alike once, so it takes a quarter of the time.
-    Docker's client has it up to version 22, and later with the plugin buildx; where neither is on
-    the PATH, the classic builder understands the Dockerfiles just as well.
+    BuildKit sends changes alone and shares equal layers, so it takes a quarter of the time.
+    Docker's client includes it up to version 22, and later through the plugin buildx; without
+    either, the classic builder builds the same Dockerfiles.
     """
     found = [Path(folder, "docker") for folder in os.get_exec_path()]
     for program in map(str, filter(Path.is_file, found)):
-        told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-        major = re.search(r"version (\d+)", told.stdout)
+        output = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+        major = re.search(r"version (\d+)", output.stdout)
         plugin = subprocess.run([program, "buildx", "version"], capture_output=True, check=False)
-        if not plugin.returncode or (major and int(major[1]) < PLUGGED_IN):
+        if not plugin.returncode or (major and int(major[1]) < BUILDX_SINCE):
             return program, "1"
     return "docker", "0"

@@ -1,6 +1,6 @@
-"""Stand-ins for what watches the suite: Debian's Prometheus, its Alertmanager, and a span receiver.
+"""Stand-ins for the observability stack: Debian's Prometheus, its Alertmanager, a span receiver.
 
-Tempo and Grafana are in no package that can be had, so nothing stands in for them.
+Tempo and Grafana are in no available package and have no stand-in.
 """
 
 import shutil
@@ -16,13 +16,13 @@ PROMETHEUS = "stand-in/prometheus"
 ALERTMANAGER = "stand-in/alertmanager"
 COLLECTOR = "stand-in/otel-collector"
 RECIPES = Path(__file__).with_name("observers.Dockerfile")
-# The tests' own receiver; it reads the protocol with what the services' images hold to write it.
+# The tests' own receiver; it decodes OTLP with the packages in the services' images.
 RECEIVER = "tests/integration/collector.py"
-# What is copied into the images, and the package and path it has in Debian.
+# The files copied into the images, with their package and path in Debian.
 FILES = {
     "prometheus": ("prometheus", "usr/bin/prometheus"),
     "alertmanager": ("prometheus-alertmanager", "usr/bin/prometheus-alertmanager"),
-    # Debian's Alertmanager reads its messages' templates from here; the official one holds them.
+    # Debian's Alertmanager reads its templates from files; the official binary embeds them.
     **{
         name: ("prometheus-alertmanager", f"usr/share/prometheus/alertmanager/{name}")
         for name in ("default.tmpl", "email.tmpl")
@@ -31,9 +31,9 @@ FILES = {
 
 
 def fetched(folder: Path, package: str, path: str) -> Path:
-    """A file as it is installed, or else out of its package. Raises Refusal without either.
+    """Return a file, installed or extracted from its package. Raises Refusal without either.
 
-    The package is unpacked in `folder` and not installed, which would start a server.
+    The package is extracted into `folder`; installing it would start a server.
     """
     installed, unpacked = Path("/", path), folder / package / path
     if installed.exists():
@@ -49,15 +49,15 @@ def fetched(folder: Path, package: str, path: str) -> Path:
 def _run(folder: Path, *command: str) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        told = f"`{' '.join(command)}` failed (apt-get update may help):\n{done.stderr[-1000:]}"
-        raise Refusal(told)
+        line = " ".join(command)
+        raise Refusal(f"`{line}` failed (try apt-get update):\n{done.stderr[-1000:]}")
 
 
 def build(
     engine: Engine, root: Path, folder: Path, service: str, report: Callable[[str], None]
 ) -> None:
-    """Build the three stand-ins; the receiver stands on the image `service`. Raises Refusal."""
-    report("building what watches")
+    """Build the three stand-ins; the receiver is based on the image `service`. Raises Refusal."""
+    report("building the observability stand-ins")
     context = folder / "context"
     shutil.rmtree(context, ignore_errors=True)
     context.mkdir(parents=True)

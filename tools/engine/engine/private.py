@@ -1,4 +1,4 @@
-"""A Docker daemon of our own, in a network namespace without an uplink."""
+"""A private Docker daemon, in a network namespace without an uplink."""
 
 import fcntl
 import hashlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from engine import debian
 from suite.refusals import Refusal
 
-# What must be on the PATH, and the Debian package it comes from.
+# The required programs, and the Debian package of each.
 PROGRAMS = {
     "dockerd": "docker.io",
     "docker": "docker.io",
@@ -25,38 +25,38 @@ PROGRAMS = {
     "ip": "iproute2",
     "nsenter": "util-linux",
 }
-# What base images are stood in for by.
+# The packages of the stand-ins for base images.
 PACKAGES = ("postgresql", "python3-venv", "rabbitmq-server")
 DEADLINE = 60.0
 
 
 @dataclass(frozen=True)
 class Engine:
-    """Where the daemon answers, and the namespace its published ports are reached in."""
+    """A running daemon: its folder, and the network namespace of its published ports."""
 
     folder: Path
     namespace: str
 
     @property
     def sockets(self) -> Path:
-        """A folder with a short name: the path of a socket has at most 107 characters."""
+        """The folder of sockets, with a short path: a socket's path has at most 107 characters."""
         return Path(tempfile.gettempdir()) / self.namespace
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment in which `docker` and `docker-compose` speak to this daemon."""
+        """The environment that points `docker` and `docker-compose` to this daemon."""
         return {**os.environ, "DOCKER_HOST": f"unix://{self.sockets}/docker.sock"}
 
     def inside(self, *command: str | Path) -> list[str]:
-        """Return the command as it runs in the engine's network."""
+        """Return the command, wrapped to run in the engine's network."""
         return ["nsenter", f"--net=/run/netns/{self.namespace}", *map(str, command)]
 
     def docker(self, *arguments: str | Path) -> str:
-        """Run `docker`; returns what it printed, or raises Refusal with what it said."""
+        """Run `docker` and return its output; raises Refusal with the output when it fails."""
         return self.run("docker", *arguments)
 
     def run(self, *words: str | Path, **variables: str) -> str:
-        """Run a program against this daemon; returns as `docker` does."""
+        """Run a program against this daemon and return its output; raises Refusal as `docker`."""
         command = list(map(str, words))
         answer = subprocess.run(
             command, env=self.environment | variables, capture_output=True, text=True, check=False
@@ -67,7 +67,7 @@ class Engine:
 
 
 def require() -> None:
-    """Raise Refusal, saying all that is missing and what to type, on a machine that lacks it."""
+    """Raise Refusal with everything that this machine lacks, and what to type."""
     missing = {package for name, package in PROGRAMS.items() if not shutil.which(name)}
     wants = []
     try:
@@ -88,20 +88,20 @@ def require() -> None:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Engine]:
-    """Run the daemon for as long as the context lasts; its images stay in the folder.
+    """Run the daemon for the context; its images stay in the folder.
 
-    Raises Refusal where something is missing, where another run has the folder, or where the
-    daemon does not come up.
+    Raises Refusal when something is missing, another run uses the folder, or the daemon does not
+    start.
     """
     require()
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder), _engine(folder) as engine:
+    with locked(folder), _engine(folder) as engine:
         yield engine
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold the folder: two daemons on it would ruin each other's images."""
+def locked(folder: Path) -> Iterator[None]:
+    """Lock the folder: two daemons would corrupt each other's images."""
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -147,11 +147,11 @@ def _daemon(engine: Engine) -> Iterator[None]:
     with log.open("wb") as output:
         daemon = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     try:
-        _await(engine, daemon, log)
-        # What a run that was cut short left behind would start again with the daemon.
-        _tidy(engine)
+        _wait_ready(engine, daemon, log)
+        # Containers of an interrupted run would start again with the daemon.
+        _remove_containers(engine)
         yield
-        _tidy(engine)
+        _remove_containers(engine)
     finally:
         daemon.send_signal(signal.SIGTERM)
         try:
@@ -161,7 +161,7 @@ def _daemon(engine: Engine) -> Iterator[None]:
             daemon.wait()
 
 
-def _tidy(engine: Engine) -> None:
+def _remove_containers(engine: Engine) -> None:
     """Remove every container, volume and network; images stay."""
     if left := engine.docker("container", "ls", "--all", "--quiet").split():
         engine.docker("container", "rm", "--force", "--volumes", *left)
@@ -169,9 +169,9 @@ def _tidy(engine: Engine) -> None:
     engine.docker("network", "prune", "--force")
 
 
-def _await(engine: Engine, daemon: "subprocess.Popen[bytes]", log: Path) -> None:
-    patience = time.monotonic() + DEADLINE
-    while time.monotonic() < patience and daemon.poll() is None:
+def _wait_ready(engine: Engine, daemon: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline and daemon.poll() is None:
         try:
             engine.docker("version", "--format", "{{.Server.Version}}")
         except Refusal:
@@ -179,4 +179,4 @@ def _await(engine: Engine, daemon: "subprocess.Popen[bytes]", log: Path) -> None
         else:
             return
     end = "\n".join(log.read_text().splitlines()[-5:])
-    raise Refusal(f"the container engine did not come up ({log}):\n{end}")
+    raise Refusal(f"the container engine did not start ({log}):\n{end}")

@@ -1,4 +1,4 @@
-"""Following the README in a bare system: what it asks for, what it promises, and an order."""
+"""Follows the README on a bare system: its installation, `make up`, an order, `make down`."""
 
 import re
 from pathlib import Path
@@ -14,62 +14,62 @@ CLONE = "cartwright"
 
 
 def text() -> str:
-    """Return the README."""
+    """Return the text of the README."""
     return (repository.ROOT / "README.md").read_text()
 
 
 def installation() -> str:
-    """Return the command that the README gives for Debian, as root types it."""
+    """Return the README's installation command for Debian, as root."""
     found = INSTALL.search(text())
     if found is None:
-        raise Refusal("the README does not say what to install on Debian")
+        raise Refusal("the README has no installation command for Debian")
     return f"apt-get update -qq && {found[1]} --yes -qq"
 
 
 def purchase() -> str:
-    """Return the commands by which the README buys something."""
+    """Return the README's commands that place an order."""
     return next(block[1] for block in BLOCK.finditer(text()) if block[1].startswith("SHOP="))
 
 
 def clone(system: System, account: str) -> None:
-    """Give an account the files of this working tree."""
+    """Copy the files of this working tree into an account's home."""
     target = Path(system.root, HOMES[account].lstrip("/"), CLONE)
     images.copy_files(repository.ROOT, target)
     system.must("root", f"chown -R {account}: {HOMES[account]}")
 
 
 def buy(system: System, account: str, report: Report) -> None:
-    """Bring the suite up twice, buy something, end it. Raises Refusal when any of that fails."""
+    """Start the suite twice, place an order, stop the suite. Raises Refusal on a failure."""
     clone(system, account)
     if account == USER:
-        report("`make up` says what it needs")
+        report("`make up` without RabbitMQ")
         refused = system.run(account, f"cd {CLONE} && make up")
         if not refused.returncode or "RabbitMQ" not in refused.stdout:
-            raise Refusal(f"`make up` does not say that RabbitMQ is missing:\n{refused.stdout}")
+            raise Refusal(f"`make up` does not report that RabbitMQ is missing:\n{refused.stdout}")
         system.must("root", installation())
     for turn in ("first", "second"):
         report(f"`make up`, {turn} time")
         system.must(account, f"cd {CLONE} && make up")
     report("the purchase of the README")
     system.must("root", installation())
-    told = system.must(account, f"cd {CLONE}\n{purchase()}")
-    if "confirmed" not in told.splitlines():
-        raise Refusal(f"the order of the README is not confirmed:\n{told}")
+    output = system.must(account, f"cd {CLONE}\n{purchase()}")
+    if "confirmed" not in output.splitlines():
+        raise Refusal(f"the order of the README is not confirmed:\n{output}")
     report("`make down`")
     system.must(account, f"cd {CLONE} && make down")
     if left := system.processes():
-        raise Refusal("after `make down` there still run\n" + "\n".join(left))
+        raise Refusal("processes after `make down`:\n" + "\n".join(left))
 
 
 def test(system: System, account: str, report: Report) -> None:
     """Run every test, on the PostgreSQL of the release. Raises Refusal when one fails."""
     clone(system, account)
     system.must("root", f"{installation()} postgresql git")
-    # Tests ask git for the files, and a clone has it.
+    # Tests list the files with git.
     system.must(account, f"cd {CLONE} && git init --quiet")
     report("`make test`")
-    told = system.must(account, f"cd {CLONE} && make test")
-    for line in re.findall(r"^=+ (.*\d+ passed.*) =+$", told, re.MULTILINE):
+    output = system.must(account, f"cd {CLONE} && make test")
+    for line in re.findall(r"^=+ (.*\d+ passed.*) =+$", output, re.MULTILINE):
         report(line)
     if left := system.processes():
-        raise Refusal("after `make test` there still run\n" + "\n".join(left))
+        raise Refusal("processes after `make test`:\n" + "\n".join(left))

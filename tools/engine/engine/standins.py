@@ -1,7 +1,7 @@
-"""Stand-ins for base images, copied from this machine: no image registry is needed to try ours.
+"""Stand-ins for base images, copied from this machine, so that tests need no image registry.
 
-They keep the contract of the official images (entrypoint, environment, volumes, user ids), not
-their versions: Debian's Python, PostgreSQL and RabbitMQ take the place of newer ones.
+They have the official images' interface (entrypoint, environment, volumes, user ids), not their
+versions: Debian's Python, PostgreSQL and RabbitMQ replace newer ones.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ PYTHON = "stand-in/python:3"
 POSTGRES = "stand-in/postgres"
 RABBITMQ = "stand-in/rabbitmq"
 
-# The official slim image has none of this; with it, ours would be half as big again.
+# The official slim image omits these too; they would add half of the size.
 LEFT_OUT = tuple(
     f"/usr/share/{name}"
     for name in ("man", "doc", "locale", "info", "lintian", "bash-completion", "i18n")
 )
-OF_THE_SERVERS = ("/var/lib/postgresql", "/var/lib/rabbitmq", "/var/log/rabbitmq", "/etc/rabbitmq")
-# Debian's wrappers, and the compiler of queries, which is turned off wherever these run.
+SERVER_FOLDERS = ("/var/lib/postgresql", "/var/lib/rabbitmq", "/var/log/rabbitmq", "/etc/rabbitmq")
+# Debian's wrappers, and the JIT compiler of queries, which every deployment turns off.
 UNUSED = ("postgresql-common", "postgresql-client-common", "libllvm14")
-# Both servers live in one root file system, so they share the official images' user id.
+# Both servers share one root file system, and therefore the official images' user id.
 USER = 999
 USERS = (
     f"postgres:x:{USER}:{USER}::/var/lib/postgresql:/bin/sh\n"
@@ -38,7 +38,7 @@ USERS = (
 
 @dataclass(frozen=True)
 class Root:
-    """A root file system and the images that it becomes, each with its changes."""
+    """A root file system and its images, each with its Dockerfile changes."""
 
     packages: tuple[str, ...]
     images: dict[str, tuple[str, ...]]
@@ -47,7 +47,7 @@ class Root:
 
 
 def roots() -> tuple[Root, ...]:
-    """What is made: one for Python, one for the servers."""
+    """Return the root file systems: one for Python, one for the servers."""
     return (
         Root(
             ("ca-certificates", "python3-minimal", "libpython3-stdlib", "python3-distutils",
@@ -55,21 +55,21 @@ def roots() -> tuple[Root, ...]:
             {PYTHON: ('CMD ["python"]',)},
             (Entry("/usr/local/bin/python", text="/usr/bin/python3", link=True),),
         ),
-        Root(("postgresql", "rabbitmq-server"), servers(), tuple(of_servers()), USERS),
+        Root(("postgresql", "rabbitmq-server"), servers(), tuple(server_entries()), USERS),
     )  # fmt: skip
 
 
 def python() -> str:
     """The version of the Python that stands in for the official one, as `3.11`."""
     show = "import sys; print('%d.%d' % sys.version_info[:2])"
-    told = subprocess.run(
+    output = subprocess.run(
         ["/usr/bin/python3", "-c", show], capture_output=True, text=True, check=True
     )
-    return told.stdout.strip()
+    return output.stdout.strip()
 
 
 def servers() -> dict[str, tuple[str, ...]]:
-    """The two servers' images."""
+    """The images of both servers."""
     programs = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), "")
     return {
         POSTGRES: (
@@ -87,13 +87,13 @@ def servers() -> dict[str, tuple[str, ...]]:
     }
 
 
-def of_servers() -> list[Entry]:
-    """The servers' entrypoints, and the folders that are theirs."""
+def server_entries() -> list[Entry]:
+    """The servers' entrypoints and folders."""
     scripts = [
         Entry(f"/usr/local/bin/{file.name}", mode=0o755, text=file.read_text())
         for file in sorted(ENTRYPOINTS.glob("*.sh"))
     ]
-    # As in the official images, a tmpfs or a volume over a folder takes on the folder's mode.
+    # As in the official images, a tmpfs or volume inherits the mode of the folder it covers.
     owned = ("/var/lib/postgresql/data", "/var/lib/rabbitmq", "/var/log/rabbitmq")
     return [
         *scripts,
@@ -105,7 +105,7 @@ def of_servers() -> list[Entry]:
 
 
 def entries(root: Root) -> list[Entry]:
-    """What the packages' scripts would have made, and what is this root's own."""
+    """The files that the packages' scripts would create, and those of this root."""
     masters = Path("/usr/share/base-passwd")
     known = {name: (masters / f"{name}.master").read_text() for name in ("passwd", "group")}
     groups = "".join(f"{line.partition(':')[0]}:x:{USER}:\n" for line in root.users.splitlines())
@@ -119,7 +119,7 @@ def entries(root: Root) -> list[Entry]:
 
 
 def load(engine: Engine, folder: Path, report: Callable[[str], None]) -> None:
-    """Give the engine the stand-ins it does not have yet, or has of older packages.
+    """Import the stand-ins that the engine lacks or has from older packages.
 
     Raises Refusal when a package is not installed.
     """
@@ -149,8 +149,8 @@ def _load(
     }
     if not missing:
         return
-    report(f"making {', '.join(missing)} from {len(packages)} packages of this machine")
-    files = debian.paths(packages, (*LEFT_OUT, *OF_THE_SERVERS))
+    report(f"creating {', '.join(missing)} from {len(packages)} packages of this machine")
+    files = debian.paths(packages, (*LEFT_OUT, *SERVER_FOLDERS))
     archive = debian.pack(files, entries(root), folder / f"{recipe}.tar")
     for image, changes in missing.items():
         options = [part for change in (*changes, f"LABEL {label}") for part in ("--change", change)]

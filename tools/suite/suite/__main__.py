@@ -1,4 +1,4 @@
-"""The command line entry: `python -m suite`."""
+"""`python -m suite`."""
 
 from suite.cli import main
 

@@ -1,4 +1,4 @@
-"""Which system account the servers run as, and where their data may live."""
+"""The system account of the servers, and the folder of their data."""
 
 import os
 import pwd
@@ -17,46 +17,46 @@ LONGEST_STATE_PATH = 90
 
 @dataclass(frozen=True)
 class Account:
-    """A user id and group id that processes are started with."""
+    """A user and group that processes are started as."""
 
     name: str
     uid: int
     gid: int
 
     @property
-    def is_ours(self) -> bool:
-        """Whether we run as this account ourselves."""
+    def is_current(self) -> bool:
+        """Whether this process runs as the account."""
         return self.uid == os.geteuid()
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What `subprocess` needs to start a process as this account."""
-        return {} if self.is_ours else {"user": self.uid, "group": self.gid, "extra_groups": []}
+        """The arguments with which `subprocess` starts a process as this account."""
+        return {} if self.is_current else {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def run(self, *command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end as this account, with its output captured as text."""
+        """Run a command as this account, with its output captured as text."""
         words = [str(word) for word in command]
         return subprocess.run(
             words, capture_output=True, text=True, check=False, cwd=cwd, **self.identity
         )
 
     def can(self, right: str, path: Path) -> bool:
-        """Say whether the account has the right `r`, `w` or `x` on the path and may reach it."""
+        """Whether the account has the permission `r`, `w` or `x` on the path and can reach it."""
         return self.run("/usr/bin/test", f"-{right}", path, cwd=Path("/")).returncode == 0
 
     def make_folder(self, path: Path) -> None:
-        """Make a folder that only this account may enter."""
+        """Create a folder that only this account may enter."""
         path.mkdir(mode=0o700, exist_ok=True)
-        self.give(path)
+        self.chown(path)
 
-    def give(self, path: Path) -> None:
-        """Make the account the owner of a path."""
-        if not self.is_ours:
+    def chown(self, path: Path) -> None:
+        """Change the owner of a path to this account."""
+        if not self.is_current:
             os.chown(path, self.uid, self.gid)
 
 
 def server_account() -> Account:
-    """Choose who runs the servers: ourselves, or an unprivileged account when we are root."""
+    """Return the current account, or an unprivileged one for root."""
     if os.geteuid() != 0:
         return Account(pwd.getpwuid(os.geteuid()).pw_name, os.geteuid(), os.getegid())
     for name in ("postgres", "nobody"):
@@ -69,10 +69,10 @@ def server_account() -> Account:
 
 
 def state_folder(instance: Path, account: Account) -> Path:
-    """Return the folder of data and sockets, made on first use and recorded in `state-folder`.
+    """Return the folder of data and sockets, created on first use and recorded in `state-folder`.
 
-    It lies in the instance, unless that path is too long for a socket or closed to the account
-    (a clone under a folder of mode 700, used as root): then it is a short private folder.
+    It is in the instance, unless that path is too long for a socket or closed to the account (such
+    as root's clone under a folder of mode 700): then it is a short private folder.
     """
     record = instance / "state-folder"
     if record.exists() and (known := Path(record.read_text().strip())).is_dir():
@@ -89,7 +89,7 @@ def state_folder(instance: Path, account: Account) -> Path:
 
 
 def remove_state_folder(instance: Path) -> None:
-    """Remove the folder of data and sockets, wherever it is recorded to be."""
+    """Remove the recorded folder of data and sockets."""
     record = instance / "state-folder"
     if record.exists():
         shutil.rmtree(record.read_text().strip(), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The whole API as one OpenAPI document, worked out from the services' routes, and its index."""
+"""The whole API as one OpenAPI document, derived from the services' routes, and its index."""
 
 import importlib
 import json
@@ -15,16 +15,16 @@ INDEX = "sdk/operations.txt"
 
 
 def of_services(services: Iterable[str]) -> dict[str, Document]:
-    """Return the document of each service, without anything running."""
+    """Return the document of each service, from its code alone."""
     mains = {service: importlib.import_module(f"{service}.main") for service in services}
     return {service: main.service.document() for service, main in mains.items()}
 
 
-def merged(root: Path, told: dict[str, Document]) -> Document:
-    """Return the one document clients see, made by the gateway's program."""
+def merged(root: Path, documents: dict[str, Document]) -> Document:
+    """Return the document for clients, merged by the gateway's program."""
     done = subprocess.run(
         [sys.executable, root / MERGING],
-        input=json.dumps(told),
+        input=json.dumps(documents),
         capture_output=True,
         text=True,
         check=True,
@@ -34,7 +34,7 @@ def merged(root: Path, told: dict[str, Document]) -> Document:
 
 
 def index(document: Document) -> str:
-    """List the operations, one a line: clients depend on these names, so that they only grow."""
+    """List the operations, one per line: clients depend on these names."""
     lines = [
         f"{operation['operationId']:<44} {method.upper():<6} {path}"
         for path, item in document["paths"].items()

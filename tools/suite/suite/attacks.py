@@ -1,4 +1,4 @@
-"""Running all attacks of tests/faults, or a part of them, and keeping what they count."""
+"""Runs the fault-injection tests of tests/faults, and collects their counts."""
 
 import os
 import re
@@ -14,33 +14,33 @@ from suite.refusals import Refusal
 FOLDER = "tests/faults"
 COUNTS = "report.jsonl"
 PART = re.compile(r"([1-9]\d*)/([1-9]\d*)")
-# An attack waits more than it works: these go beside the others, on a suite and servers of theirs.
-BESIDE = "crash_points"
+# Attacks mostly wait, so these run in parallel to the others, on their own suite and servers.
+IN_PARALLEL = "crash_points"
 
 
 def run(folder: Path, seed: int, part: str, only: str, report: Callable[[str], None]) -> int:
-    """Run the attacks on servers of their own; returns pytest's code.
+    """Run the attacks on servers of their own; returns pytest's exit code.
 
-    What they count is added to `report.jsonl` in the folder; a whole run begins it anew and, when
-    everything held, writes it into docs/reliability.md. Raises Refusal for a part that is none.
+    They append their counts to `report.jsonl` in the folder; a whole run starts a new file and, on
+    success, writes it into docs/reliability.md. Raises Refusal for an invalid part.
     """
     found = PART.fullmatch(part)
     if part and (not found or int(found[1]) > int(found[2])):
-        raise Refusal(f"{part} is no part: say 1/4 for the first of four.")
+        raise Refusal(f"{part} is no part: write 1/4 for the first of four.")
     seed = seed or secrets.randbelow(10**8)
-    report(f"seed {seed}: --seed {seed} replays this run")
+    report(f"seed {seed}: --seed {seed} repeats this run")
     folder.mkdir(parents=True, exist_ok=True)
     os.environ |= {
         "FAULTS_FULL": "1",
         "FAULTS_SEED": str(seed),
         "FAULTS_PART": part,
     }
-    # Of two halves both add to the counts of the one that began.
+    # Both halves of a whole run append to the counts of the first.
     os.environ.setdefault("FAULTS_REPORT", str(folder / COUNTS))
     if part or only:
         return _attack(folder, only, report)
     (folder / COUNTS).unlink(missing_ok=True)
-    code = _attack_in_two(folder, seed, report)
+    code = _attack_in_parallel(folder, seed, report)
     if not code:
         write_page(folder)
     return code
@@ -51,33 +51,33 @@ def _attack(folder: Path, only: str, report: Callable[[str], None]) -> int:
     return testing.run(repository.ROOT, folder, arguments, report)
 
 
-def _attack_in_two(folder: Path, seed: int, report: Callable[[str], None]) -> int:
-    """Run everything, one half in a process beside the other; the code is 0 when both are well."""
-    log = folder / f"{BESIDE}.log"
-    report(f"the crash points run beside the other attacks and are shown after them: {log}")
-    told = ["--seed", str(seed), "--only", BESIDE, "--folder", str(folder / BESIDE)]
+def _attack_in_parallel(folder: Path, seed: int, report: Callable[[str], None]) -> int:
+    """Run everything, the crash points in a parallel process; returns 0 when both pass."""
+    log = folder / f"{IN_PARALLEL}.log"
+    report(f"the crash points run in parallel and are shown after the other attacks: {log}")
+    options = ["--seed", str(seed), "--only", IN_PARALLEL, "--folder", str(folder / IN_PARALLEL)]
     with (
         log.open("w") as output,
         subprocess.Popen(
-            [sys.executable, "-m", "suite", "faults", *told],
+            [sys.executable, "-m", "suite", "faults", *options],
             cwd=repository.ROOT, stdout=output, stderr=output,
         ) as crashes,
     ):  # fmt: skip
         try:
-            code = _attack(folder, f"not {BESIDE}", report)
-            beside = crashes.wait()
+            code = _attack(folder, f"not {IN_PARALLEL}", report)
+            parallel_code = crashes.wait()
         finally:
             if crashes.poll() is None:
                 crashes.terminate()
     report(log.read_text())
-    return code or beside
+    return code or parallel_code
 
 
 def write_page(folder: Path) -> None:
-    """Write what was counted into docs/reliability.md; raises Refusal when nothing was."""
+    """Write the counts into docs/reliability.md; raises Refusal without any."""
     counts = folder / COUNTS
     if not counts.exists():
-        raise Refusal("nothing was counted yet: `make faults` does.")
+        raise Refusal("there are no counts yet: run `make faults`.")
     search = [repository.ROOT / path for path in (FOLDER, "tests/integration", "tools/suite")]
     subprocess.run(
         [sys.executable, repository.ROOT / FOLDER / "page.py", counts],

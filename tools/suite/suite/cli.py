@@ -1,4 +1,4 @@
-"""The commands of the runner: up, down, status, logs, test, bench, topology, env and more."""
+"""Run the whole suite on this machine: start, stop, test, attack, measure."""
 
 import importlib
 import json
@@ -13,20 +13,19 @@ from rich.console import Console
 
 from suite import (
     api_document,
-    composed,
+    compose,
     logs,
     repository,
     sdk,
     status_table,
     testing,
     topology,
-    welcome,
 )
 from suite.bench import options as bench_options
-from suite.definitions import TRACKED
-from suite.environment import as_exports
+from suite.environment import ADMIN_EMAIL, as_exports
 from suite.instance import Instance
 from suite.refusals import NotRunning, Refusal
+from suite.topology import TRACKED
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 console = Console(highlight=False)
@@ -35,46 +34,56 @@ RUN = repository.ROOT / ".run"
 Folder = Annotated[
     Path, typer.Option("--dir", help="The instance's folder: ports, secrets, logs and data.")
 ]
-Service = Annotated[str, typer.Argument(help="A process as `status` lists it.")]
+Service = Annotated[str, typer.Argument(help="A process, as `status` lists it.")]
 
 
 def step(line: str) -> None:
-    """Show one step that was done."""
+    """Print one step."""
     console.print(f"  [dim]·[/] {line}", markup=True)
 
 
 def instance(folder: Path) -> Instance:
-    """Return the instance in a folder, telling its steps."""
+    """Return the instance in a folder; it prints its steps."""
     return Instance(folder, report=step)
 
 
 @app.command()
 def up(folder: Folder = RUN / "up") -> None:
     """Start everything, wait until it is ready, seed the shop and place a first order."""
-    if composed.is_chosen(repository.ROOT, step):
-        address, password = composed.up(repository.ROOT, step)
+    if compose.is_chosen(repository.ROOT, step):
+        address, password = compose.up(repository.ROOT, step)
         servers = ""
     else:
         suite = instance(folder)
         suite.start()
         address, password = suite.url("gateway"), suite.environment.secrets["admin:password"]
         servers = f"RabbitMQ management: {suite.environment.broker.management_url}\n"
-    importlib.import_module("suite.shop").open_for_business(address, password, step)
-    welcome.tell(console, address, password, servers)
+    importlib.import_module("suite.shop").seed_and_order(address, password, step)
+    _print_addresses(address, password, servers)
+
+
+def _print_addresses(address: str, password: str, servers: str) -> None:
+    console.print(f"\nThe shop is up:      {address}")
+    console.print(f"API documentation:   {address}/docs")
+    console.print(f"Mail catcher:        {address}/mail/")
+    console.print(f"{servers}Administrator:       {ADMIN_EMAIL} / {password}")
+    console.print(
+        "\n`make status` lists processes, `make logs S=orders` follows one, `make down` stops all."
+    )
 
 
 @app.command()
 def down(folder: Folder = RUN / "up") -> None:
-    """Stop everything and leave nothing running; the data stays."""
-    composed.takes(repository.ROOT, "down")
+    """Stop everything; the data stays."""
+    compose.run_if_up(repository.ROOT, "down")
     instance(folder).stop()
-    console.print("Nothing of the suite is running. `make up` starts it again with its data.")
+    console.print("The suite is stopped. `make up` starts it again with its data.")
 
 
 @app.command()
 def status(folder: Folder = RUN / "up") -> None:
     """Show every process: its state, pid, port, age, restarts and memory."""
-    if composed.takes(repository.ROOT, "ps"):
+    if compose.run_if_up(repository.ROOT, "ps"):
         return
     try:
         console.print(status_table.of(instance(folder)))
@@ -86,47 +95,45 @@ def status(folder: Folder = RUN / "up") -> None:
 @app.command(name="logs")
 def follow(
     service: Annotated[
-        str, typer.Argument(help="A process as `status` lists it; all without.")
+        str, typer.Argument(help="A process, as `status` lists it; omit it for all.")
     ] = "",
     folder: Folder = RUN / "up",
     *,
-    lines: Annotated[int, typer.Option(help="How many lines of the past to show first.")] = 50,
-    follow: Annotated[bool, typer.Option(help="Keep showing what is added.")] = True,
+    lines: Annotated[int, typer.Option(help="Earlier lines to show first.")] = 50,
+    follow: Annotated[bool, typer.Option(help="Continue with new lines.")] = True,
 ) -> None:
     """Show and follow the log of one process, or of all."""
     chosen = [*(["--follow"] if follow else []), *([service] if service else [])]
-    if not composed.takes(repository.ROOT, "logs", "--tail", str(lines), *chosen):
+    if not compose.run_if_up(repository.ROOT, "logs", "--tail", str(lines), *chosen):
         logs.show(instance(folder).logs, service, lines=lines, follow=follow)
 
 
 @app.command()
 def restart(service: Service, folder: Folder = RUN / "up") -> None:
-    """Stop one process in good order and start it again, with the code as it is now."""
-    anew = ("up", "--detach", "--build", "--force-recreate", "--no-deps", service)
-    if not composed.takes(repository.ROOT, *anew):
+    """Stop one process gracefully and start it with the current code."""
+    recreate = ("up", "--detach", "--build", "--force-recreate", "--no-deps", service)
+    if not compose.run_if_up(repository.ROOT, *recreate):
         instance(folder).restart(service)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def test(context: typer.Context) -> None:
-    """Run pytest on servers of its own; what stands after `--` goes to pytest."""
+    """Run pytest on its own servers; arguments after `--` go to pytest."""
     raise typer.Exit(testing.run(repository.ROOT, RUN / "test", context.args, step))
 
 
 @app.command()
 def faults(
     *,
-    seed: Annotated[
-        int, typer.Option(help="What all chance is drawn from; drawn anew without.")
-    ] = 0,
-    part: Annotated[str, typer.Option(help="Only a part, as in 1/4.")] = "",
-    only: Annotated[str, typer.Option(help="Only what matches, as pytest's -k.")] = "",
+    seed: Annotated[int, typer.Option(help="The random seed; omit it for a new one.")] = 0,
+    part: Annotated[str, typer.Option(help="One part, such as 1/4.")] = "",
+    only: Annotated[str, typer.Option(help="Only matching attacks, as pytest's -k.")] = "",
     page: Annotated[
-        bool, typer.Option("--page", help="Run nothing; tell in docs what was counted so far.")
+        bool, typer.Option("--page", help="Run nothing; write the counts so far into docs.")
     ] = False,
-    folder: Annotated[Path, typer.Option(help="Where its servers live.")] = RUN / "faults",
+    folder: Annotated[Path, typer.Option(help="The folder of its servers.")] = RUN / "faults",
 ) -> None:
-    """Attack a suite of its own in every way the tests know; half an hour on two cores."""
+    """Run the fault-injection tests on a suite of their own; half an hour on two cores."""
     load = importlib.import_module("suite.attacks")
     if page:
         load.write_page(folder)
@@ -138,56 +145,54 @@ def faults(
 def write_topology(
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Only compare; 1 when it differs.")
+        bool, typer.Option("--check", help="Compare only; exit code 1 on a difference.")
     ] = False,
 ) -> None:
-    """Write what follows from the messages the services handle and send.
+    """Write the files derived from the messages that services handle and send.
 
-    That is the broker's definitions, the messages' consumers and their AsyncAPI document.
+    These are the broker's definitions, the consumers of each message and the AsyncAPI document.
     """
     current = topology.files(repository.services(repository.ROOT))
     outdated = topology.outdated(repository.ROOT, current)
     if check and outdated:
         names = " and ".join(map(str, outdated))
-        raise Refusal(f"{names}: not what the services handle; `make topology` writes it.")
+        raise Refusal(f"{names}: outdated; `make topology` writes it.")
     for file in outdated:
         (repository.ROOT / file).write_text(current[file])
-        console.print(f"{file} is written.")
+        console.print(f"Wrote {file}.")
     asyncapi = importlib.import_module("contracts.asyncapi")
     if asyncapi.is_current():
-        console.print(f"{TRACKED} is what the services handle and send.")
+        console.print(f"{TRACKED} is up to date.")
     elif check:
-        raise Refusal("the AsyncAPI document is not current: `make topology` writes it.")
+        raise Refusal("the AsyncAPI document is outdated: `make topology` writes it.")
     else:
         asyncapi.FILE.write_text(asyncapi.text())
-        console.print(f"{asyncapi.FILE.name} is written; `make up` brings all to the broker.")
+        console.print(f"Wrote {asyncapi.FILE.name}; `make up` loads the topology into the broker.")
 
 
 @app.command(name="openapi")
 def write_openapi(
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Only compare the index; 1 when it differs.")
+        bool, typer.Option("--check", help="Compare the index only; exit code 1 on a difference.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Where the document goes.")] = RUN / "openapi.json",
+    out: Annotated[Path, typer.Option(help="The file to write.")] = RUN / "openapi.json",
 ) -> None:
     """Write the OpenAPI document of the whole API, and the tracked index of its operations."""
-    told = api_document.of_services(repository.services(repository.ROOT))
-    document = api_document.merged(repository.ROOT, told)
+    documents = api_document.of_services(repository.services(repository.ROOT))
+    document = api_document.merged(repository.ROOT, documents)
     index, file = api_document.index(document), repository.ROOT / api_document.INDEX
     if check:
         if not file.exists() or file.read_text() != index:
             raise Refusal(
                 f"{api_document.INDEX} differs from the routes: `make openapi` writes it."
             )
-        console.print(f"{api_document.INDEX} is what the services offer.")
+        console.print(f"{api_document.INDEX} is up to date.")
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(document, indent=1) + "\n")
     file.write_text(index)
-    console.print(
-        f"{out} and {api_document.INDEX} are written: {len(index.splitlines())} operations."
-    )
+    console.print(f"Wrote {out} and {api_document.INDEX}: {len(index.splitlines())} operations.")
 
 
 @app.command(name="sdk")
@@ -202,10 +207,10 @@ def build_sdk() -> None:
 @app.command()
 def migration(
     service: Annotated[str, typer.Argument(help="The service whose models have changed.")],
-    message: Annotated[str, typer.Argument(help='What changes, as in "add lines".')],
+    message: Annotated[str, typer.Argument(help='The change, such as "add lines".')],
     folder: Folder = RUN / "up",
 ) -> None:
-    """Write a new migration from what a service's models say and its database does not have."""
+    """Write a new migration from the difference between a service's models and its database."""
     suite = instance(folder)
     suite.start(servers_only=True)
     home = repository.ROOT / "services" / service
@@ -217,7 +222,7 @@ def migration(
 @app.command()
 def env(
     service: Annotated[
-        str, typer.Argument(help="A service, or `operator`; without it what tests need.")
+        str, typer.Argument(help="A service, or `operator`; omit it for the tests.")
     ] = "",
     folder: Folder = RUN / "up",
 ) -> None:
@@ -238,9 +243,9 @@ def url(
     name: Annotated[str, typer.Argument(help="gateway, mailcatcher, orders, …")] = "gateway",
     folder: Folder = RUN / "up",
 ) -> None:
-    """Print the base address of the gateway, or of one process."""
-    in_compose = name == "gateway" and composed.is_up(repository.ROOT)
-    print(composed.gateway(repository.ROOT) if in_compose else instance(folder).url(name))
+    """Print the base URL of the gateway, or of one process."""
+    in_compose = name == "gateway" and compose.is_up(repository.ROOT)
+    print(compose.gateway(repository.ROOT) if in_compose else instance(folder).url(name))
 
 
 @app.command()
@@ -258,9 +263,9 @@ def clean() -> None:
     for folder in ("up", "test", "bench", "faults", "faults/crash_points"):
         for each in (RUN / folder / "whole", RUN / folder):
             Instance(each).wipe()
-    composed.clean(repository.ROOT)
+    compose.clean(repository.ROOT)
     shutil.rmtree(RUN, ignore_errors=True)
-    console.print("`.run/` is gone, and nothing of it is running.")
+    console.print("Stopped everything and removed `.run/`.")
 
 
 def main() -> None:

@@ -1,17 +1,33 @@
-"""The suite in containers: its generated `.env`, and the compose command that runs it."""
+"""The suite in containers: the choice of `make up`, the generated `.env`, and compose commands."""
 
+import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from suite import secrets
+import docker
+import httpx
+from docker.errors import DockerException
+
+from suite import repository, secrets
 from suite.refusals import Refusal
 from suite.secrets import Secrets, write_private
 
-FILE = Path("deploy/docker-compose.yml")
+FOLDER = Path("deploy")
+FILE = FOLDER / "docker-compose.yml"
+# "native" or "compose" forces one of the two.
+SETTING = "RUN"
+# The base images by the variable that overrides each, with the compose file's default.
+BASE_IMAGES = {
+    "BASE_IMAGE": "python:3.12-slim-bookworm",
+    "POSTGRES_IMAGE": "postgres:17",
+    "RABBITMQ_IMAGE": "rabbitmq:4.1-management",
+}
+DEADLINE = 300.0
 # The names of secrets that are not one per service.
 NAMES = {
     "database:postgres": "POSTGRES_PASSWORD",
@@ -30,7 +46,7 @@ PATTERNS = {
 
 @dataclass(frozen=True)
 class Project:
-    """One composition: its secrets, its `.env`, and the environment compose runs in.
+    """A compose project: its secrets, its `.env`, and the environment of the compose command.
 
     folder: holds `.env` and `secrets/`; beside the compose file by default, where compose itself
     looks for `.env`. name: the project's name, which is part of its containers' and volumes'.
@@ -45,22 +61,22 @@ class Project:
 
     @property
     def env_file(self) -> Path:
-        """The file compose takes passwords from."""
+        """The file from which compose reads passwords."""
         return self.folder / ".env"
 
     def prepare(self, services: Iterable[str], **settings: str) -> Secrets:
-        """Write what is missing of `.env` and the secret files; lines that are there stay."""
-        kept = self.folder / "secrets"
-        kept.mkdir(parents=True, exist_ok=True)
-        # Containers run as a user of their own, so the files are readable and the folder is not.
-        kept.chmod(0o700)
-        made = secrets.ensure(kept, services)
+        """Add what is missing to `.env` and the secret files; existing lines stay."""
+        folder = self.folder / "secrets"
+        folder.mkdir(parents=True, exist_ok=True)
+        # Containers run as another user, so the files are readable and the folder is not.
+        folder.chmod(0o700)
+        made = secrets.ensure(folder, services)
         previous = previous_key(made)
         if not previous.exists():
             write_private(previous, made.signing_key_file.read_text())
         for file in (made.signing_key_file, previous, made.service_clients_file):
             file.chmod(0o444)
-        wanted = variables(made.values) | {"SECRETS_FOLDER": str(kept)} | settings
+        wanted = variables(made.values) | {"SECRETS_FOLDER": str(folder)} | settings
         known = self.env_file.read_text() if self.env_file.exists() else ""
         names = {line.partition("=")[0] for line in known.splitlines()}
         added = [f"{name}={value}\n" for name, value in wanted.items() if name not in names]
@@ -69,30 +85,30 @@ class Project:
         return made
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the compose command of the machine, the newer plugin first. Raises Refusal."""
+        """Return the compose command line of this project. Raises Refusal without compose."""
         files = [part for file in self.files for part in ("--file", str(self.root / file))]
         rest = ["--env-file", str(self.env_file), "--project-name", self.name, "--profile", "core"]
-        return [*compose(self.environment), *files, *rest, *arguments]
+        return [*command_of(self.environment), *files, *rest, *arguments]
 
     def run(self, *arguments: str, shown: bool = False) -> str:
-        """Run compose to its end; returns what it printed. Raises Refusal with what it said."""
+        """Run compose and return its output. Raises Refusal with the output when it fails."""
         answer = subprocess.run(
             self.command(*arguments), env={**self.environment}, text=True, check=False,
             stdout=None if shown else subprocess.PIPE, stderr=None if shown else subprocess.STDOUT,
         )  # fmt: skip
         if answer.returncode:
-            told = answer.stdout or ""
-            raise Refusal(f"compose {' '.join(arguments)} failed:\n{told[-4000:]}".strip())
+            output = (answer.stdout or "")[-4000:]
+            raise Refusal(f"compose {' '.join(arguments)} failed:\n{output}".strip())
         return answer.stdout or ""
 
 
 def previous_key(made: Secrets) -> Path:
-    """Return the file of the signing key before; between rotations it holds the current one."""
+    """Return the file of the previous signing key; before a rotation it holds the current one."""
     return made.signing_key_file.with_name("previous-signing-key.pem")
 
 
 def variables(values: Mapping[str, str]) -> dict[str, str]:
-    """Return the secrets by the names the compose file has for them."""
+    """Return the secrets by their variables in the compose file."""
     named = {}
     for purpose, value in values.items():
         kind, _, owner = purpose.partition(":")
@@ -103,8 +119,8 @@ def variables(values: Mapping[str, str]) -> dict[str, str]:
     return named
 
 
-def compose(environment: Mapping[str, str]) -> list[str]:
-    """Return the command that runs compose here; raises Refusal where there is none."""
+def command_of(environment: Mapping[str, str]) -> list[str]:
+    """Return compose's command, the plugin before `docker-compose`; raises Refusal without any."""
     if shutil.which("docker"):
         plugin = subprocess.run(
             ["docker", "compose", "version"],  # noqa: S607
@@ -114,4 +130,105 @@ def compose(environment: Mapping[str, str]) -> list[str]:
             return ["docker", "compose"]
     if shutil.which("docker-compose"):
         return ["docker-compose"]
-    raise Refusal("Neither `docker compose` nor `docker-compose` is here; install one of them.")
+    raise Refusal("neither `docker compose` nor `docker-compose` is installed: install one.")
+
+
+def project(root: Path) -> Project:
+    """Return the project of the working tree, with `.env` beside the compose file."""
+    return Project(root, root / FOLDER)
+
+
+def is_chosen(
+    root: Path, report: Callable[[str], None], environment: Mapping[str, str] = os.environ
+) -> bool:
+    """Whether the suite runs in containers; reports the reason.
+
+    It does where a container engine answers and has its images or can pull them; RUN=native and
+    RUN=compose override that. Raises Refusal for another value, and for RUN=compose without
+    compose.
+    """
+    choice = environment.get(SETTING, "")
+    if choice not in ("", "native", "compose"):
+        raise Refusal(f"RUN={choice} is neither `native` nor `compose`.")
+    if choice == "compose":
+        command_of(environment)
+        report("runs in containers, because of RUN=compose")
+        return True
+    if choice == "native":
+        report("runs natively, because of RUN=native")
+        return False
+    if (reason := _missing(report, environment)) is None:
+        report("runs in containers; RUN=native runs it without them")
+        return True
+    report(f"runs natively: {reason}")
+    return False
+
+
+def _missing(report: Callable[[str], None], environment: Mapping[str, str]) -> str | None:
+    """Return why containers cannot run here, or None; a client without an engine is a reason."""
+    try:
+        with contextlib.closing(docker.from_env(timeout=5)) as engine:
+            engine.ping()
+            for variable, default in BASE_IMAGES.items():
+                image = environment.get(variable, default)
+                if not engine.images.list(image):
+                    report(f"pulling the image {image}")
+                    engine.images.pull(image)
+        command_of(environment)
+    except (DockerException, OSError):
+        return "no container engine answers, or it cannot pull the images"
+    except Refusal as refusal:
+        return str(refusal)
+    return None
+
+
+def up(root: Path, report: Callable[[str], None]) -> tuple[str, str]:
+    """Start the project; returns the gateway's address and the administrator's password."""
+    compose_project = project(root)
+    made = compose_project.prepare(repository.services(root))
+    report(f"passwords are in {compose_project.env_file.relative_to(root)}")
+    compose_project.run("up", "--detach", "--build", shown=True)
+    address = gateway(root)
+    deadline = time.monotonic() + DEADLINE
+    while not _serves(address):
+        if time.monotonic() > deadline:
+            raise Refusal("the gateway is not ready after five minutes: see `make logs`.")
+        time.sleep(0.5)
+    return address, made["admin:password"]
+
+
+def gateway(root: Path) -> str:
+    """Return the published address of the gateway."""
+    return f"http://127.0.0.1:{project(root).environment.get('GATEWAY_PORT', '8080')}"
+
+
+def _serves(address: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{address}/readyz", timeout=5, trust_env=False).is_success
+    return False
+
+
+def is_up(root: Path) -> bool:
+    """Whether the project of this working tree has containers."""
+    compose_project = project(root)
+    if not compose_project.env_file.exists():
+        return False
+    try:
+        return bool(compose_project.run("ps", "--quiet").strip())
+    except Refusal:
+        return False
+
+
+def run_if_up(root: Path, *command: str) -> bool:
+    """Run a compose command if the suite runs in containers; returns whether it did."""
+    if not is_up(root):
+        return False
+    project(root).run(*command, shown=True)
+    return True
+
+
+def clean(root: Path) -> None:
+    """Stop the project and remove its data and secrets."""
+    run_if_up(root, "down", "--volumes")
+    (root / FOLDER / ".env").unlink(missing_ok=True)
+    shutil.rmtree(root / FOLDER / "secrets", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""PostgreSQL and RabbitMQ in containers, for tests where a container engine answers."""
+"""PostgreSQL and RabbitMQ in containers, for tests."""
 
 import contextlib
 import warnings
@@ -11,7 +11,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from provision import broker
-from suite import definitions, ready, repository, secrets
+from suite import ready, repository, secrets, topology
 from suite.plan import Process
 
 POSTGRES = "postgres:17"
@@ -19,10 +19,10 @@ RABBITMQ = "rabbitmq:4-management"
 DEADLINE = 120.0
 
 
-def are_at_hand(report: Callable[[str], None]) -> bool:
-    """Say whether an engine answers and has both images, or can pull them.
+def are_available(report: Callable[[str], None]) -> bool:
+    """Whether an engine answers and has both images, or can pull them.
 
-    A client alone is not an engine: only an answer of the engine's API counts.
+    A client alone is not enough: the engine's API must answer.
     """
     try:
         with contextlib.closing(docker.from_env(timeout=5)) as engine:
@@ -38,10 +38,10 @@ def are_at_hand(report: Callable[[str], None]) -> bool:
 
 @contextlib.contextmanager
 def running(root: Path, folder: Path, report: Callable[[str], None]) -> Iterator[dict[str, str]]:
-    """Run both for as long as the context lasts; yields what tests find them by."""
+    """Run both for the context; yields the environment variables of tests."""
     services = repository.services(root)
     known = secrets.ensure(folder, services)
-    # Every container ends with its context; a third one to look after them is not needed.
+    # Every container ends with its context; the reaper container is not needed.
     testcontainers_config.ryuk_disabled = True
     postgres = DockerContainer(POSTGRES).with_exposed_ports(5432)
     postgres.with_env("POSTGRES_PASSWORD", known["database:postgres"])
@@ -54,8 +54,8 @@ def running(root: Path, folder: Path, report: Callable[[str], None]) -> Iterator
         warnings.simplefilter("ignore", DeprecationWarning)
         with postgres, rabbitmq:
             found = _addresses(postgres, rabbitmq, known)
-            _await(found, folder, report)
-            wanted = definitions.rendered(root, services, known)
+            _wait_ready(found, folder, report)
+            wanted = topology.with_users(root, services, known)
             broker.apply_definitions(found["TEST_BROKER_API"], wanted)
             yield found
 
@@ -75,7 +75,7 @@ def _addresses(
     }
 
 
-def _await(found: dict[str, str], folder: Path, report: Callable[[str], None]) -> None:
+def _wait_ready(found: dict[str, str], folder: Path, report: Callable[[str], None]) -> None:
     listener = f"{found['TEST_BROKER_API']}/api/health/checks/port-listener/5672"
     servers = [
         Process("postgres", [], "", health=found["TEST_POSTGRES_URL"]),

@@ -1,4 +1,4 @@
-"""How the command line talks to the supervisor: one JSON line each way on a Unix socket."""
+"""The protocol between commands and the supervisor: one JSON line each way on a Unix socket."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ LOCK = "supervisor.lock"
 
 @dataclass(frozen=True)
 class ProcessStatus:
-    """What the supervisor knows of one process; `since` is the Unix time of its last start."""
+    """The supervisor's state of one process; `since` is the Unix time of its last start."""
 
     state: str
     pid: int | None
@@ -26,7 +26,7 @@ class ProcessStatus:
 
 
 def request(state: Path, command: str, names: Sequence[str] = ()) -> dict[str, Any]:
-    """Send a command and wait for its end; raises NotRunning when nobody listens."""
+    """Send a command and wait until it is done; raises NotRunning without a supervisor."""
     with socket.socket(socket.AF_UNIX) as channel:
         try:
             channel.connect(str(state / SOCKET))
@@ -35,20 +35,20 @@ def request(state: Path, command: str, names: Sequence[str] = ()) -> dict[str, A
         except (OSError, json.JSONDecodeError) as reason:
             raise NotRunning("the supervisor is not running: `make up` starts it.") from reason
     if answer is None:
-        raise NotRunning("the supervisor went away before it answered: see its log.")
+        raise NotRunning("the supervisor ended before it answered: see its log.")
     if "refused" in answer:
         raise NotRunning(answer["refused"])
     return answer
 
 
 def statuses(state: Path) -> dict[str, ProcessStatus]:
-    """Return the status of every process the supervisor knows, by name."""
+    """Return the status of every supervised process, by name."""
     answer = request(state, "status")
     return {name: ProcessStatus(**entry) for name, entry in answer.items()}
 
 
 def is_held(lock: Path) -> bool:
-    """Say whether a living process holds the lock; the kernel lets go of it with its holder."""
+    """Whether a live process holds the lock; the kernel releases it when its holder ends."""
     try:
         with lock.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,7 +59,7 @@ def is_held(lock: Path) -> bool:
 
 @contextlib.contextmanager
 def holding(lock: Path) -> Iterator[None]:
-    """Hold the lock, waiting for whoever has it."""
+    """Hold the lock for the context; waits until its holder releases it."""
     with lock.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""The environment of each process: the one place where settings, ports and secrets meet."""
+"""The environment variables of each process, from settings, ports and secrets."""
 
 import json
 import os
@@ -17,7 +17,7 @@ TOKEN_AUDIENCE = "cartwright"  # noqa: S105
 ADMIN_EMAIL = "admin@cartwright.example"
 MAIL_FROM = "Cartwright <shop@cartwright.example>"
 PEERS = ("cart", "promotions", "shipping", "orders")
-# What a process keeps of the environment the suite was started in.
+# Variables that a process inherits from the runner.
 COLLECTOR, SHARE = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"
 INHERITED = (
     "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LOG_LEVEL", COLLECTOR, SHARE,
@@ -25,8 +25,8 @@ INHERITED = (
 
 Overrides = Mapping[str, Mapping[str, str]]
 
-# Seconds a test's checkout may spend in each stage. The steps towards confirmation get more than
-# those that are repeated: a slow machine must not turn a sale into a cancellation.
+# Seconds that a checkout of a test may spend in each stage. The stages before confirmation get more
+# than those that are retried: a slow machine must not turn a sale into a cancellation.
 DEADLINES = {
     "reserving": 15,
     "redeeming": 15,
@@ -40,7 +40,7 @@ DEADLINES = {
     "recalling": 2,
 }
 
-# Settings by profile and service; "*" is every service. Tests meet deadlines within seconds.
+# Settings by profile and service; "*" is every service. Deadlines of tests expire within seconds.
 PROFILES: dict[str, dict[str, dict[str, str]]] = {
     "up": {},
     "test": {
@@ -68,7 +68,7 @@ PROFILES: dict[str, dict[str, dict[str, str]]] = {
             "PROVIDER_TIMEOUT": "1",
             "CHARGE_SETTLES_AFTER": "2",
             "ACTION_CHECK_AFTER": "1",
-            # A provider that was killed is asked again until it is back, on any machine.
+            # Calls to a killed provider are retried until it is up, also on a slow machine.
             "RETRY_TIERS": "[0.2, 1, 5, 30]",
         },
         "sandbox_provider": {
@@ -97,11 +97,11 @@ class Environment:
     overrides: Overrides = field(default_factory=dict)
 
     def url(self, name: str) -> str:
-        """Return the base URL a process is reached at, without a slash at the end."""
+        """Return the base URL of a process, without a trailing slash."""
         return f"http://127.0.0.1:{self.ports[name]}"
 
     def of_service(self, name: str) -> dict[str, str]:
-        """Return everything `python -m <service> all` needs."""
+        """Return the environment of `python -m <service> all`."""
         settings = {
             "HOST": "127.0.0.1",
             "PORT": str(self.ports[name]),
@@ -119,14 +119,14 @@ class Environment:
         return self.inherited() | settings | self._changed(name)
 
     def of_migration(self, name: str) -> dict[str, str]:
-        """Return what `python -m <service> migrate` needs, the migrator's role included."""
+        """Return the environment of `python -m <service> migrate`, with the migrator's role."""
         return {
             **self.of_service(name),
             "MIGRATOR_DATABASE_URL": self.database_url(name, "migrator"),
         }
 
     def of_sandbox_provider(self) -> dict[str, str]:
-        """Return the settings of the payment provider; its webhooks come in through the gateway."""
+        """Return the settings of the payment provider; it sends webhooks through the gateway."""
         settings = {
             "HOST": "127.0.0.1",
             "PORT": str(self.ports["sandbox_provider"]),
@@ -134,13 +134,13 @@ class Environment:
             "API_KEY": self.secrets["provider:key"],
             "WEBHOOK_URL": f"{self.url('gateway')}/v1/webhooks/payments/sandbox",
             "WEBHOOK_SECRET": self.secrets["provider:webhook"],
-            # Customers reach its pages through the gateway, like everything else.
+            # Customers open its pages through the gateway.
             "PUBLIC_URL": self.url("gateway"),
         }
         return self.inherited() | settings | self._changed("sandbox_provider")
 
     def of_mailcatcher(self) -> dict[str, str]:
-        """Return where the mail catcher takes mail and shows it."""
+        """Return the addresses of the mail catcher's SMTP and HTTP servers."""
         settings = {
             "HOST": "127.0.0.1",
             "PORT": str(self.ports["mailcatcher"]),
@@ -149,7 +149,7 @@ class Environment:
         return self.inherited() | settings | self._changed("mailcatcher")
 
     def of_gateway(self, services: list[str]) -> dict[str, Any]:
-        """Return what the gateway's configuration and the documentation page are rendered from."""
+        """Return the values from which the gateway's configuration and docs page are rendered."""
         limits: dict[str, Any] = {
             name: int(os.environ.get(name.upper(), default))
             for name, default in RATE_LIMITS[self.profile].items()
@@ -169,7 +169,7 @@ class Environment:
         }
 
     def of_tests(self) -> dict[str, str]:
-        """Return what service-level tests find the servers by."""
+        """Return the addresses of the servers for service-level tests."""
         return {
             "TEST_POSTGRES_URL": self.cluster.dsn("postgres"),
             "TEST_BROKER_URL": self.broker.url("admin"),
@@ -177,7 +177,7 @@ class Environment:
         }
 
     def of_operator(self) -> dict[str, str]:
-        """Return what the `cartwright` command finds this instance by, as its administrator."""
+        """Return the `cartwright` command's settings for this instance, as its administrator."""
         return {
             "CARTWRIGHT_URL": self.url("gateway"),
             "CARTWRIGHT_BROKER": f"amqp://127.0.0.1:{self.ports['rabbitmq']}",
@@ -187,18 +187,18 @@ class Environment:
         }
 
     def database_url(self, database: str, role: str) -> str:
-        """Return the URL of a database in the form SQLAlchemy takes."""
+        """Return the URL of a database in SQLAlchemy's form."""
         dsn = self.cluster.dsn(database, role)
         return dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
 
     def inherited(self) -> dict[str, str]:
-        """Return the part of our own environment that every process gets."""
-        kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        """Return the part of the runner's environment that every process inherits."""
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         path = f"{repository.programs()}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-        return kept | {"PATH": path, "PYTHONUNBUFFERED": "1"} | self._traced()
+        return inherited | {"PATH": path, "PYTHONUNBUFFERED": "1"} | self._tracing()
 
-    def _traced(self) -> dict[str, str]:
-        """Return where tests have traces sent: only those that a test marks as sampled."""
+    def _tracing(self) -> dict[str, str]:
+        """Return the collector of tests, for the traces that a test marks as sampled."""
         if self.profile != "test":
             return {}
         return {COLLECTOR: self.url("collector"), SHARE: "0"}
@@ -207,7 +207,7 @@ class Environment:
         return self.url(name) if name in self.ports else ""
 
     def _own(self, name: str) -> dict[str, str]:
-        """Return the settings that only this service has."""
+        """Return the settings of this service alone."""
         match name:
             case "identity":
                 return {

@@ -1,4 +1,4 @@
-"""One running suite: a folder holding its ports, secrets, logs and processes, and its controls."""
+"""One instance of the suite: the folder of its ports, secrets and logs, and its control."""
 
 import os
 import shutil
@@ -21,15 +21,15 @@ READY_DEADLINE = 180.0
 
 
 def silent(_line: str) -> None:
-    """Report nothing."""
+    """Discard the report."""
 
 
 class Instance:
-    """A whole suite on this machine, in a folder of its own; every call returns when it is done.
+    """A whole suite on this machine, in a folder of its own; every call blocks until it is done.
 
     `profile` is "up" or "test" (short deadlines, no rate limits). `overrides` are settings by
-    service, "*" for all. `root` is the working tree. `report` hears one line per step.
-    Several Instance objects, also in several programs, may look after the same folder.
+    service, "*" for all. `root` is the working tree. `report` receives one line per step.
+    Several Instance objects, also in several programs, may control the same folder.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Instance:
         self.overrides = overrides or {}
         self.root = root
         self.report = report
-        self._known: Environment | None = None
+        self._loaded: Environment | None = None
 
-    # Where things are.
+    # Addresses, files and settings.
 
     @property
     def logs(self) -> Path:
@@ -62,22 +62,22 @@ class Instance:
     @property
     def environment(self) -> Environment:
         """Ports, secrets and settings as recorded; raises NotRunning before the first start."""
-        if self._known is None:
+        if self._loaded is None:
             if not (self.folder / "ports.json").exists():
-                raise NotRunning(f"nothing was ever started in {self.folder}: `make up` does.")
-            self._known = self._environment(ports.recorded(self.folder / "ports.json"))
-        return self._known
+                raise NotRunning(f"nothing was started in {self.folder}: run `make up`.")
+            self._loaded = self._environment(ports.recorded(self.folder / "ports.json"))
+        return self._loaded
 
     def _environment(self, numbers: dict[str, int]) -> Environment:
         servers = account.server_account()
         state = account.state_folder(self.folder, servers)
         known = secrets.ensure(self.folder, repository.services(self.root))
-        is_fleeting = self.profile == "test"
+        is_ephemeral = self.profile == "test"
         return Environment(
             ports=numbers,
             secrets=known,
-            cluster=Cluster(state / "postgres", numbers["postgres"], servers, known, is_fleeting),
-            broker=Broker(state / "rabbitmq", numbers, servers, known, is_fleeting),
+            cluster=Cluster(state / "postgres", numbers["postgres"], servers, known, is_ephemeral),
+            broker=Broker(state / "rabbitmq", numbers, servers, known, is_ephemeral),
             profile=self.profile,
             overrides=self.overrides,
         )
@@ -89,35 +89,36 @@ class Instance:
     def dsn(self, service: str, role: str | None = None) -> str:
         """Return a `postgresql://` URL of a service's database.
 
-        `role` is the service's own by default; `migrator` owns the tables, `postgres` may all.
+        `role` is the service's own by default; `migrator` owns the tables, `postgres` is the
+        superuser.
         """
         return self.environment.cluster.dsn(service, role or service)
 
     def broker_url(self, user: str = "admin") -> str:
-        """Return an `amqp://` URL: of a service's own user, or of the admin."""
+        """Return the `amqp://` URL of a service's own user, or of the admin."""
         return self.environment.broker.url(user)
 
     def env(self, service: str) -> dict[str, str]:
         """Return the settings a service runs with, as environment variables."""
         return self.environment.of_service(service)
 
-    # The whole.
+    # The whole instance.
 
     def start(self, *, servers_only: bool = False) -> None:
-        """Bring everything up and wait until it is ready; what is half up is mended.
+        """Start everything and wait until it is ready; repairs an instance that is partly running.
 
-        Raises Refusal, which says what to do; whatever runs by then keeps running, to be looked at.
+        Raises Refusal, which states what to do; processes that started continue, for inspection.
         """
         self.logs.mkdir(parents=True, exist_ok=True)
         with control.holding(self.folder / "start.lock"):
             running = self._is_supervised()
             if not running:
-                # Nobody looks after what is left of an earlier start; it is made to survive this.
+                # Orphans of an earlier start have no supervisor; the servers survive SIGKILL.
                 orphans.end(self.folder, by_force=True)
             file = self.folder / "ports.json"
             claim = ports.assign(file, repository.services(self.root), claimed=running)
-            self._known = self._environment(ports.recorded(file))
-            start = starting.Start(self._known, self.root, self.folder, self.report)
+            self._loaded = self._environment(ports.recorded(file))
+            start = starting.Start(self._loaded, self.root, self.folder, self.report)
             if claim:
                 start.supervisor(claim)
             start.servers()
@@ -125,25 +126,25 @@ class Instance:
                 start.applications()
 
     def stop(self) -> None:
-        """Stop everything, the supervisor included; harmless when nothing runs."""
+        """Stop everything, the supervisor included; idempotent."""
         if not self.folder.exists():
             return
         with control.holding(self.folder / "start.lock"):
             if self._is_supervised():
                 control.request(self._state(), "shutdown")
-                # The supervisor lets go of its lock when it has stopped everything.
+                # The supervisor releases its lock when it has stopped everything.
                 with control.holding(self.folder / control.LOCK):
                     pass
             orphans.end(self.folder)
 
     def discard(self) -> None:
-        """End everything at once, without grace, and remove the data; the logs stay."""
+        """Kill everything and remove the data; the logs stay."""
         if not self.folder.exists():
             return
         with control.holding(self.folder / "start.lock"):
             orphans.end(self.folder, by_force=True)
             account.remove_state_folder(self.folder)
-            self._known = None
+            self._loaded = None
 
     def wipe(self) -> None:
         """Discard the instance, its logs included."""
@@ -158,33 +159,37 @@ class Instance:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The process ids of everything that runs, by name."""
+        """The ids of the running processes, by name."""
         return {name: each.pid for name, each in self.status().items() if each.pid is not None}
 
-    def kill(self, name: str) -> None:
-        """End a process with SIGKILL and return once it is gone; the supervisor starts it again."""
-        pid = self.pids.get(name)
-        if pid is None:
-            raise NotRunning(f"{name} is not running.")
-        victim = psutil.Process(pid)
-        os.kill(pid, signal.SIGKILL)
-        victim.wait(timeout=READY_DEADLINE)
+    def kill(self, *names: str, keep_down: bool = False) -> None:
+        """Send SIGKILL to processes, and return once they have ended.
 
-    def fell(self, *names: str) -> None:
-        """End processes with SIGKILL, all at once; they stay ended until they are started again."""
-        control.request(self._state(), "fell", names)
+        The supervisor restarts them; with `keep_down` only `start_process` does.
+        """
+        if keep_down:
+            control.request(self._state(), "kill", names)
+            return
+        running = self.pids
+        if missing := [name for name in names if name not in running]:
+            raise NotRunning(f"{', '.join(missing)}: not running.")
+        processes = [psutil.Process(running[name]) for name in names]
+        for process in processes:
+            os.kill(process.pid, signal.SIGKILL)
+        for process in processes:
+            process.wait(timeout=READY_DEADLINE)
 
     def stop_process(self, name: str) -> None:
-        """Stop a process, which stays stopped until it is started again."""
+        """Stop a process gracefully; it stays stopped until `start_process`."""
         control.request(self._state(), "stop", [name])
 
     def start_process(self, *names: str, deadline: float = READY_DEADLINE) -> None:
-        """Start processes that were stopped, and wait until they are ready."""
+        """Start stopped processes, and wait until they are ready."""
         control.request(self._state(), "start", names)
         self.wait_ready(*names, deadline=deadline)
 
     def restart(self, name: str) -> None:
-        """Stop a process in good order, start it again, and wait until it is ready."""
+        """Stop a process gracefully, start it, and wait until it is ready."""
         control.request(self._state(), "restart", [name])
         self.wait_ready(name)
 
@@ -195,14 +200,14 @@ class Instance:
         ready.wait(chosen, self.logs, deadline, self.report, self._restarts)
 
     def processes(self) -> dict[str, Process]:
-        """Return what the supervisor was told to run, by name."""
+        """Return the supervisor's plan, by name."""
         return plan.read(self.folder / "plan.json")
 
     def _is_supervised(self) -> bool:
-        """Say whether a supervisor takes commands; one that is on its way out is waited for."""
+        """Whether a supervisor accepts commands; waits for the end of one that is stopping."""
         lock = self.folder / control.LOCK
-        patience = time.monotonic() + READY_DEADLINE
-        while control.is_held(lock) and time.monotonic() < patience:
+        deadline = time.monotonic() + READY_DEADLINE
+        while control.is_held(lock) and time.monotonic() < deadline:
             try:
                 self.status()
             except NotRunning:
@@ -216,5 +221,5 @@ class Instance:
 
     def _state(self) -> Path:
         if not (self.folder / "state-folder").exists():
-            raise NotRunning(f"nothing was ever started in {self.folder}: `make up` does.")
+            raise NotRunning(f"nothing was started in {self.folder}: run `make up`.")
         return account.state_folder(self.folder, account.server_account())

@@ -1,14 +1,14 @@
-"""The suite's secrets as Kubernetes has them: per service a Secret with what it alone needs."""
+"""The suite's secrets as Kubernetes Secrets, one per service with its own values alone."""
 
 import base64
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from suite import compose, composed, repository
+from suite import compose, repository
 from suite.secrets import Secrets
 
-# Environment variables that only this service has, by the purpose of the secret.
+# Environment variables of one service alone, by the purpose of the secret.
 OWN = {
     "orders": {"ORDER_TOKEN_SECRET": "orders:token"},
     "payments": {
@@ -44,7 +44,7 @@ def manifests(secrets: Secrets, services: list[str], namespace: str) -> list[dic
 
 
 def as_text(found: Iterable[Mapping[str, Any]]) -> str:
-    """Lay objects out for `kubectl apply`: JSON is YAML."""
+    """Format objects for `kubectl apply`: JSON is YAML."""
     return "\n---\n".join(json.dumps(each) for each in found)
 
 
@@ -67,7 +67,7 @@ def _of_service(secrets: Secrets, name: str) -> dict[str, dict[str, str]]:
 
 
 def _of_provision(secrets: Secrets) -> dict[str, str]:
-    """Return all passwords that are given to roles and users, and the two servers' addresses."""
+    """Return the passwords of all roles and users, and the addresses of both servers."""
     named = compose.variables(secrets.values)
     passwords = {
         name: value
@@ -95,5 +95,5 @@ def _secret(name: str, data: Mapping[str, str], namespace: str) -> dict[str, Any
 
 if __name__ == "__main__":
     names = repository.services(repository.ROOT)
-    known = composed.project(repository.ROOT).prepare(names)
+    known = compose.project(repository.ROOT).prepare(names)
     print(as_text(manifests(known, names, "cartwright")))

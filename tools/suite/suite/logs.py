@@ -1,4 +1,4 @@
-"""Showing the logs of an instance: the last lines, then what is added."""
+"""Prints the logs of an instance: the last lines, then new ones."""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ PAUSE = 0.2
 
 
 def show(folder: Path, name: str, *, lines: int, follow: bool) -> None:
-    """Print the end of one log, or of all with their names before each line, and follow it."""
+    """Print the end of one log, or of all with the process's name before each line; follow it."""
     files = [folder / f"{name}.log"] if name else sorted(folder.glob("*.log"))
     if not files or not all(file.exists() for file in files):
         known = ", ".join(sorted(file.stem for file in folder.glob("*.log"))) or "none yet"
@@ -29,7 +29,7 @@ def show(folder: Path, name: str, *, lines: int, follow: bool) -> None:
 
 
 class Tail:
-    """The growing end of one file; it begins again when the file is replaced."""
+    """The new lines of one file; it starts again when the file shrinks."""
 
     def __init__(self, file: Path, lines: int) -> None:
         self.file = file
@@ -38,7 +38,7 @@ class Tail:
         self.position = len(text) - sum(len(line) for line in ends)
 
     def fresh(self) -> Iterator[str]:
-        """Yield the whole lines added since the last call."""
+        """Yield the complete lines added since the last call."""
         if self.file.stat().st_size < self.position:
             self.position = 0
         with self.file.open("rb") as source:

@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 
 def objects(definitions: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return one object per entry of the definitions, and a user per owner of permissions."""
+    """Return one object per entry of the definitions, and a user per permission."""
     users = [row["user"] for row in definitions["permissions"]]
     return [
         _object("Vhost", VHOST, {"name": VHOST}),
@@ -29,7 +29,7 @@ def objects(definitions: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def as_text(found: Iterable[dict[str, Any]]) -> str:
-    """Lay the objects out one a line: JSON is YAML, and a change shows as the lines it concerns."""
+    """Format one object per line: JSON is YAML, and a diff shows the changed objects."""
     head = "# Written by `make topology` from deploy/rabbitmq/definitions.json.\n"
     return head + "".join(f"---\n{json.dumps(each)}\n" for each in found)
 

@@ -1,4 +1,4 @@
-"""Processes of an instance found by the mark in their environment, whoever started them."""
+"""Finds and ends the processes of an instance by a mark in their environment."""
 
 import contextlib
 import os
@@ -8,31 +8,31 @@ from pathlib import Path
 
 import psutil
 
-# Every process of an instance carries its folder in this variable, so that none is lost sight of
-# when the supervisor that started it is gone.
+# Every process of an instance has its folder in this variable, so that it is found after its
+# supervisor has ended.
 MARK = "CARTWRIGHT_INSTANCE"
 GRACE = 10.0
 POLL = 0.1
 
 
 def of(folder: Path) -> Iterator[psutil.Process]:
-    """Yield every living process of the instance, the supervisor included."""
+    """Yield every live process of the instance, the supervisor included."""
     for process in psutil.process_iter():
         try:
             marked = process.environ().get(MARK) == str(folder)
             if marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 yield process
         except psutil.Error:
-            # It ended meanwhile, or it is somebody else's.
+            # It ended meanwhile, or it belongs to another user.
             continue
 
 
 def end(folder: Path, *, by_force: bool = False) -> None:
-    """End every process of the instance: politely first unless told otherwise."""
+    """End every process of the instance, by SIGTERM and after GRACE seconds by SIGKILL."""
     if not by_force:
         _signal_all(folder, "terminate")
         _await_end(folder)
-    # What is killed may have been starting another process at that moment: look again.
+    # A killed process may have been starting another one: search again.
     while _signal_all(folder, "kill"):
         _await_end(folder)
 
@@ -46,11 +46,11 @@ def _signal_all(folder: Path, how: str) -> bool:
 
 
 def _await_end(folder: Path) -> None:
-    """Wait until nothing of the instance lives, or the grace is over.
+    """Wait until no process of the instance is alive, at most GRACE seconds.
 
-    An ended process whose new parent does not fetch it stays in the table for ever, as a zombie:
-    therefore the living are looked for, and no process is waited for by its id.
+    A zombie whose new parent does not reap it stays in the process table, so this polls for live
+    processes and does not wait for ids.
     """
-    patience = time.monotonic() + GRACE
-    while any(True for _ in of(folder)) and time.monotonic() < patience:
+    deadline = time.monotonic() + GRACE
+    while any(True for _ in of(folder)) and time.monotonic() < deadline:
         time.sleep(POLL)

@@ -1,4 +1,4 @@
-"""What one process of the suite is: the shape the supervisor reads."""
+"""The supervisor's plan: the specification of each process."""
 
 import json
 import signal
@@ -12,7 +12,7 @@ from suite.secrets import write_private
 
 
 class Tier(IntEnum):
-    """The order of starting; stopping goes the other way."""
+    """The order of starting; stopping reverses it."""
 
     SERVER = 0
     SERVICE = 1
@@ -21,11 +21,11 @@ class Tier(IntEnum):
 
 @dataclass(frozen=True)
 class Process:
-    """A command the supervisor keeps running.
+    """A supervised command.
 
-    `health` is asked until it answers: an http URL (200), a postgresql URL (a connection) or a
-    tcp URL (accepts). `grace` is how many seconds the process gets between the stop signal and
-    the end by force. `user` and `group` are numeric and only used by root.
+    `health` is polled until it passes: an http URL (200), a postgresql URL (a connection) or a
+    tcp URL (accepts). `grace` is the seconds between the stop signal and SIGKILL. `user` and
+    `group` are numeric and only used by root.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Process:
 
 
 def write(file: Path, processes: Iterable[Process]) -> None:
-    """Record the plan; it holds passwords, so it is readable by its owner alone."""
+    """Write the plan; it holds passwords, so only its owner can read it."""
     write_private(file, json.dumps([asdict(process) for process in processes], indent=1))
 
 

@@ -1,4 +1,4 @@
-"""The block of ports an instance listens on: found free, recorded, and kept for the next start."""
+"""The block of ports of an instance: found free, recorded, and reused by the next start."""
 
 import json
 import socket
@@ -9,7 +9,7 @@ from suite.refusals import NoFreePorts
 
 FIRST_BASE = 18400
 BLOCK = 50
-# Above it the kernel hands ports to outgoing connections.
+# Above it the kernel assigns ports to outgoing connections.
 LAST_BASE = 32000
 
 FIXED = (
@@ -46,7 +46,7 @@ def listen(port: int) -> socket.socket | None:
 
 
 def is_free(port: int) -> bool:
-    """Say whether a server could listen on the port of the loopback address now."""
+    """Whether a server could listen on the port of the loopback address now."""
     if listener := listen(port):
         listener.close()
     return listener is not None
@@ -59,12 +59,12 @@ def recorded(file: Path) -> dict[str, int]:
 
 
 def assign(file: Path, services: Iterable[str], *, claimed: bool) -> socket.socket | None:
-    """Record the port of every process and return the claim on the block, for its holder.
+    """Record the port of every process and return the claim on the block.
 
-    A recorded block is kept while it is free; otherwise the whole block moves on. The claim is a
-    socket that listens on the block's `supervisor` port: whoever holds it owns the block, so two
-    instances that start at once cannot take the same. When ours is `claimed` already the block
-    stays and nothing is returned. A service added later takes the next number of the block.
+    A recorded block is reused while it is free; otherwise the next free block is taken. The claim
+    is a socket that listens on the block's `supervisor` port: its holder owns the block, so two
+    instances that start at once cannot take the same. With `claimed` the running instance owns
+    the block already, and None is returned. A new service takes the next number of the block.
     """
     known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
     offsets = _offsets(known, list(services))
@@ -78,9 +78,11 @@ def assign(file: Path, services: Iterable[str], *, claimed: bool) -> socket.sock
 
 def _offsets(known: dict[str, int], services: Iterable[str]) -> dict[str, int]:
     offsets = {name: position for position, name in enumerate(FIXED)}
-    kept = {name: known[name] - known["base"] for name in services if name in known}
-    unused = (offset for offset in range(FIRST_SERVICE, BLOCK) if offset not in kept.values())
-    return offsets | {name: kept[name] if name in kept else next(unused) for name in services}
+    recorded = {name: known[name] - known["base"] for name in services if name in known}
+    unused = (offset for offset in range(FIRST_SERVICE, BLOCK) if offset not in recorded.values())
+    return offsets | {
+        name: recorded[name] if name in recorded else next(unused) for name in services
+    }
 
 
 def _claim(base: int, offsets: dict[str, int]) -> tuple[int, socket.socket]:

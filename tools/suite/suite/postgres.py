@@ -17,8 +17,8 @@ from suite.secrets import Secrets
 
 Answer = TypeVar("Answer")
 
-# Durability keeps its defaults (fsync and synchronous_commit on). The rest fits one machine that
-# also runs everything else: ten services with pools of ten, and the tests beside them.
+# fsync and synchronous_commit stay on, as by default. The rest is sized for one machine that also
+# runs ten services with pools of ten, and the tests.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -29,7 +29,7 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
-    # What is lost or frozen must not keep locks; services set closer limits for their own sessions.
+    # A lost or frozen client must not hold locks; services set lower limits for their sessions.
     "idle_in_transaction_session_timeout": "60s",
     "client_connection_check_interval": "2s",
     "tcp_keepalives_idle": "4",
@@ -38,27 +38,27 @@ SETTINGS = {
     "tcp_user_timeout": "10s",
 }
 
-# What a killed process wrote is with the kernel; fsync guards against a machine that stops. No test
-# stops the machine, and its data is thrown away.
-FLEETING = {"fsync": "off", "full_page_writes": "off"}
+# After a process is killed the kernel still holds its writes; fsync protects against a machine that
+# stops. No test stops the machine, and the data of tests is discarded.
+EPHEMERAL = {"fsync": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True)
 class Cluster:
     """One PostgreSQL server with its data under `folder`, listening on the loopback address.
 
-    A fleeting one, of tests, may be killed but does not survive a power cut.
+    An ephemeral one, for tests, survives SIGKILL but no power failure.
     """
 
     folder: Path
     port: int
     account: Account
     secrets: Secrets
-    is_fleeting: bool = False
+    is_ephemeral: bool = False
 
     @property
     def data(self) -> Path:
-        """The folder `initdb` makes."""
+        """The folder that `initdb` creates."""
         return self.folder / "data"
 
     def dsn(self, database: str, user: str = "postgres") -> str:
@@ -67,12 +67,12 @@ class Cluster:
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
 
     def process(self, lock: Path, report: Callable[[str], None]) -> Process:
-        """Make the data folder when it is missing, and return the server's process."""
+        """Create the data folder if it is missing, and return the server's process."""
         self.account.make_folder(self.folder)
         programs = postgres_programs.find(self.data, self.folder.parent, lock, self.account, report)
         if not self._is_made():
             self._make(programs)
-        settings = SETTINGS | (FLEETING if self.is_fleeting else {})
+        settings = SETTINGS | (EPHEMERAL if self.is_ephemeral else {})
         options = [f"-c{name}={value}" for name, value in settings.items()]
         return Process(
             name="postgres",
@@ -81,7 +81,7 @@ class Cluster:
             tier=Tier.SERVER,
             env={"HOME": str(self.folder), "LC_ALL": "C.UTF-8"},
             health=self.dsn("postgres"),
-            # SIGINT is PostgreSQL's fast shutdown: roll back, checkpoint, leave.
+            # SIGINT is PostgreSQL's fast shutdown: roll back, checkpoint, exit.
             stop_signal=signal.SIGINT,
             grace=30,
             user=self.account.uid,
@@ -92,12 +92,12 @@ class Cluster:
         return (self.folder / "made").exists()
 
     def _make(self, programs: Path) -> None:
-        """Make the cluster; passwords are checked on every connection, even on loopback."""
+        """Create the cluster; every connection needs a password, loopback included."""
         self.account.run("rm", "-rf", self.data, cwd=self.folder)
         password = self.folder / "superuser-password"
         password.touch(mode=0o600)
         password.write_text(self.secrets["database:postgres"])
-        self.account.give(password)
+        self.account.chown(password)
         made = self.account.run(
             programs / "initdb", "-D", self.data, "-U", "postgres", "-A", "scram-sha-256",
             f"--pwfile={password}", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions",
@@ -105,18 +105,18 @@ class Cluster:
         )  # fmt: skip
         password.unlink()
         if made.returncode:
-            raise Refusal(f"PostgreSQL could not make its data folder:\n{made.stderr.strip()}")
+            raise Refusal(f"PostgreSQL could not create its data folder:\n{made.stderr.strip()}")
         (self.folder / "made").touch()
 
-    def provide(self, services: Iterable[str]) -> None:
-        """Make every database and role that is missing; harmless to repeat."""
+    def provision(self, services: Iterable[str]) -> None:
+        """Create every missing database and role; idempotent."""
         names = list(services)
         roles = [*names, databases.MIGRATOR, databases.SANDBOX]
         passwords = {role: self.secrets[f"database:{role}"] for role in roles}
-        in_a_loop_of_its_own(databases.provision(self.dsn("postgres"), names, passwords))
+        run_in_own_loop(databases.provision(self.dsn("postgres"), names, passwords))
 
 
-def in_a_loop_of_its_own(work: Coroutine[None, None, Answer]) -> Answer:
-    """Run a coroutine to its end, also when the caller's thread already runs a loop."""
+def run_in_own_loop(work: Coroutine[None, None, Answer]) -> Answer:
+    """Run a coroutine, also when the caller's thread already runs an event loop."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(asyncio.run, work).result()

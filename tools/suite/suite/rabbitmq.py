@@ -1,4 +1,4 @@
-"""The private RabbitMQ node: its folder, its processes, and the topology it is brought to."""
+"""The private RabbitMQ node: its folder, its processes, and its topology."""
 
 import json
 import os
@@ -14,22 +14,22 @@ from suite.plan import Process, Tier
 from suite.refusals import Refusal
 from suite.secrets import Secrets, write_private
 
-# Raft's log is written and not awaited: see `FLEETING` in postgres.py.
-FLEETING = "[{ra, [{wal_sync_method, none}]}].\n"
+# Raft's log is written without fsync: see `EPHEMERAL` in postgres.py.
+EPHEMERAL = "[{ra, [{wal_sync_method, none}]}].\n"
 
 
 @dataclass(frozen=True)
 class Broker:
     """One RabbitMQ node with its data under `folder`, all its ports on the loopback address.
 
-    A fleeting one, of tests, may be killed but does not survive a power cut.
+    An ephemeral one, for tests, survives SIGKILL but no power failure.
     """
 
     folder: Path
     ports: dict[str, int]
     account: Account
     secrets: Secrets
-    is_fleeting: bool = False
+    is_ephemeral: bool = False
 
     def url(self, user: str = "admin") -> str:
         """Return the `amqp://` URL of a user on the suite's virtual host."""
@@ -53,7 +53,7 @@ class Broker:
         self._write(self.folder / "definitions.json", json.dumps(definitions))
         self._write(self.folder / "rabbitmq.conf", self._configuration())
         self._write(self.folder / "enabled_plugins", "[rabbitmq_management,rabbitmq_prometheus].\n")
-        self._write(self.folder / "advanced.config", FLEETING if self.is_fleeting else "[].\n")
+        self._write(self.folder / "advanced.config", EPHEMERAL if self.is_ephemeral else "[].\n")
 
         identity = {"user": self.account.uid, "group": self.account.gid, "cwd": str(self.folder)}
         mapper = Process(
@@ -77,7 +77,7 @@ class Broker:
         return [mapper, node]
 
     def control(self, *words: str) -> str:
-        """Run `rabbitmqctl` on the node and return what it prints; raises Refusal when it fails."""
+        """Run `rabbitmqctl` on the node and return its output; raises Refusal when it fails."""
         program = rabbitmq_programs.find(lambda _line: None) / "rabbitmqctl"
         settings = [f"{name}={value}" for name, value in self._environment().items()]
         command = ("env", *settings, program, "--quiet", *words)
@@ -89,7 +89,7 @@ class Broker:
     def _write(self, path: Path, text: str, mode: int = 0o600) -> None:
         write_private(path, text)
         path.chmod(mode)
-        self.account.give(path)
+        self.account.chown(path)
 
     def _configuration(self) -> str:
         return "\n".join(
@@ -106,7 +106,7 @@ class Broker:
                 "log.console.use_colors = off",
                 "vm_memory_high_watermark.absolute = 1GiB",
                 "disk_free_limit.absolute = 200MB",
-                # The write-ahead log is also held in memory: 512 MB by default, for big nodes.
+                # The write-ahead log is also held in memory, 512 MB by default.
                 "raft.wal_max_size_bytes = 67108864",
                 "collect_statistics_interval = 30000",
                 "",
@@ -135,10 +135,10 @@ class Broker:
             "RABBITMQ_DIST_PORT": str(self.ports["rabbitmq_distribution"]),
             "ERL_EPMD_PORT": str(self.ports["epmd"]),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            # The start script then becomes the node itself, so that signals reach it.
+            # The start script then execs the node, so that signals reach it.
             "RUNNING_UNDER_SYSTEMD": "true",
-            # Schedulers that find nothing to do sleep at once: on a shared machine their spinning
-            # takes time from the services.
+            # Idle schedulers sleep at once: on a shared machine their busy-waiting takes time from
+            # the services.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 "-kernel inet_dist_use_interface {127,0,0,1} "
                 f"+S {schedulers}:{schedulers} +sbwt none +sbwtdcpu none +sbwtdio none"

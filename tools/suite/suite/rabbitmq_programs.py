@@ -1,4 +1,4 @@
-"""Where the RabbitMQ programs come from: this machine, else the system's package."""
+"""Finds the RabbitMQ programs: on this machine, else in the system's package."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ ERLANG = (
     "/usr/local/opt/erlang/bin",
 )
 INSTALL = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", "rabbitmq-server")
-# What to type, by the package manager that is on the PATH, as the README says.
+# The command to type, by the package manager on the PATH, as in the README.
 TO_TYPE = {
     "apt-get": "sudo apt-get install --no-install-recommends rabbitmq-server",
     "dnf": "sudo dnf install rabbitmq-server",
@@ -39,7 +39,7 @@ def find(report: Callable[[str], None]) -> Path:
     privilege = _privilege()
     if privilege is None or not shutil.which("apt-get"):
         raise MissingProgram(_request(next(filter(shutil.which, TO_TYPE), "")))
-    report(f"RabbitMQ is not on this machine: {' '.join(INSTALL)} (half a minute)")
+    report(f"RabbitMQ is missing: {' '.join(INSTALL)} (half a minute)")
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     attempt(*privilege, "apt-get", "update", "-qq")
     installed = attempt(*privilege, *INSTALL)
@@ -49,10 +49,10 @@ def find(report: Callable[[str], None]) -> Path:
 
 
 def _request(manager: str) -> str:
-    """Return what the person at the keyboard has to install, and with which command if known."""
+    """Return the message that states what to install, with the command if it is known."""
     needed = "RabbitMQ 3.10 or newer is needed and cannot be installed from here"
     if manager not in TO_TYPE:
-        return f"{needed}: install it as your system does, then try again."
+        return f"{needed}: install it with your system's tools, then try again."
     return f"{needed}; type:\n    {TO_TYPE[manager]}\nthen try again."
 
 
@@ -63,11 +63,11 @@ def erlang(program: str) -> Path:
     for folder in folders(*ERLANG):
         if (folder / program).exists():
             return folder / program
-    raise MissingProgram(f"RabbitMQ is here, but Erlang's `{program}` is not on the PATH.")
+    raise MissingProgram(f"RabbitMQ is installed, but Erlang's `{program}` is not on the PATH.")
 
 
 def _privilege() -> list[str] | None:
-    """Return what to put before a command to install packages, or None when it is not allowed."""
+    """Return the prefix of a command that installs packages, or None without the permission."""
     if os.geteuid() == 0:
         return []
     allowed = shutil.which("sudo") and attempt("sudo", "-n", "true").returncode == 0

@@ -1,4 +1,4 @@
-"""Waiting until processes answer, each for its own reason, with one deadline over all."""
+"""Health checks of processes, and waiting until all of them pass, with one deadline."""
 
 import socket
 import time
@@ -11,12 +11,12 @@ import asyncpg
 import httpx
 
 from suite.plan import Process
-from suite.postgres import in_a_loop_of_its_own
+from suite.postgres import run_in_own_loop
 from suite.refusals import NotReady
 
 POLL = 0.2
 LINES_SHOWN = 15
-# A process that ends this often while it is waited for will not become ready by more waiting.
+# A process that ends this often during one wait will not become ready.
 TRIES = 5
 
 
@@ -26,14 +26,14 @@ def web_client() -> httpx.Client:
 
 
 def is_ready(process: Process, web: httpx.Client) -> bool:
-    """Ask the process once whether it is ready."""
+    """Run the process's health check once."""
     scheme = urlsplit(process.health).scheme
     try:
         match scheme:
             case "http":
                 return web.get(process.health).status_code == httpx.codes.OK
             case "postgresql":
-                return in_a_loop_of_its_own(_connects(process.health))
+                return run_in_own_loop(_connects(process.health))
             case "tcp" | "unix":
                 return _accepts(process.health)
             case _:
@@ -65,10 +65,10 @@ def wait(
     report: Callable[[str], None],
     restarts: Callable[[], Mapping[str, int]],
 ) -> None:
-    """Wait for all of them, saying who is ready; raises NotReady with the tail of each silent log.
+    """Wait for all processes and report each that is ready; raises NotReady with the logs' ends.
 
-    `deadline` is in seconds from now; a process that only ever ends again is given up earlier. Ends
-    before now do not count: tests kill the same process again and again.
+    `deadline` is in seconds from now; the wait ends earlier for a process that ends TRIES times.
+    Earlier restarts do not count: tests kill the same process repeatedly.
     """
     began = time.monotonic()
     waiting = list(processes)
@@ -82,27 +82,27 @@ def wait(
                     report(f"{process.name} is ready ({took:.1f} s)")
             waiting = [each for each, ready in zip(waiting, answers, strict=True) if not ready]
             counts = restarts()
-            hopeless = [
+            failing = [
                 each
                 for each in waiting
                 if counts.get(each.name, 0) - before.get(each.name, 0) >= TRIES
             ]
-            if hopeless or (waiting and took > deadline):
-                raise NotReady(_explain(hopeless or waiting, logs, took))
+            if failing or (waiting and took > deadline):
+                raise NotReady(_explain(failing or waiting, logs, took))
             if waiting:
                 time.sleep(POLL)
 
 
-def _explain(silent: Iterable[Process], logs: Path, took: float) -> str:
-    stories = []
-    for process in silent:
+def _explain(unready: Iterable[Process], logs: Path, took: float) -> str:
+    messages = []
+    for process in unready:
         log = logs / f"{process.name}.log"
-        story = f"{process.name} is not ready after {took:.0f} s; the end of {log}:"
-        stories.append(f"{story}\n{tail(log, LINES_SHOWN)}")
-    return "\n".join(stories)
+        head = f"{process.name} is not ready after {took:.0f} s; the end of {log}:"
+        messages.append(f"{head}\n{tail(log, LINES_SHOWN)}")
+    return "\n".join(messages)
 
 
 def tail(log: Path, count: int) -> str:
     """Return the last lines of a log, indented."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return "\n".join(f"    {line}" for line in lines[-count:]) or "    (it wrote nothing)"
+    return "\n".join(f"    {line}" for line in lines[-count:]) or "    (empty)"

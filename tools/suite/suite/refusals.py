@@ -1,16 +1,16 @@
-"""The situations in which the runner stops and says what to do next."""
+"""Errors that end a command with a message instead of a traceback."""
 
 
 class Refusal(Exception):
-    """Something the person at the keyboard can mend; the message says how."""
+    """A situation that the user can correct; the message states how."""
 
 
 class MissingProgram(Refusal):
-    """A server the suite needs is not on this machine and may not be installed."""
+    """A required program is not on this machine and cannot be installed."""
 
 
 class NoFreePorts(Refusal):
-    """No block of ports is free in the range the suite uses."""
+    """No block of ports is free in the suite's range."""
 
 
 class NotReady(Refusal):
@@ -18,8 +18,8 @@ class NotReady(Refusal):
 
 
 class MigrationFailed(Refusal):
-    """The database of a service could not be brought to its newest form."""
+    """The migration of a service's database failed."""
 
 
 class NotRunning(Refusal):
-    """The instance, or the process asked for, is not running."""
+    """The instance, or the named process, is not running."""

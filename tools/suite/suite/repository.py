@@ -1,4 +1,4 @@
-"""What the working tree holds: which services and tools there are, and where."""
+"""The working tree: its services, tools and programs."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ def services(root: Path) -> list[str]:
 
 
 def has_tool(root: Path, name: str) -> bool:
-    """Say whether the tree holds the tool."""
+    """Whether the tree contains the tool."""
     return (root / "tools" / name / "pyproject.toml").exists()
 
 

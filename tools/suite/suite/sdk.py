@@ -1,4 +1,4 @@
-"""The client libraries: generated from the API's document, built, and held against their types."""
+"""The client libraries: generated from the API's document, built and type-checked."""
 
 import contextlib
 import fcntl
@@ -22,8 +22,8 @@ TYPESCRIPT = Path("sdk/typescript")
 PACKAGE = "cartwright_client"
 NODE_LOCK = Path("requirements.node.lock")
 DOCUMENT = Path(".run/openapi.json")
-# No tool may call home, or ask for a newer one of itself.
-QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "CI": "true"}
+# Disables telemetry and update checks.
+NO_TELEMETRY = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "CI": "true"}
 
 
 class SdkFailed(Refusal):
@@ -31,10 +31,10 @@ class SdkFailed(Refusal):
 
 
 class Sdk:
-    """Both client libraries of a working tree; their folders hold what is written by hand."""
+    """Both client libraries of a working tree; their folders also hold handwritten files."""
 
     def __init__(self, root: Path, report: Report) -> None:
-        """Take the working tree, and who hears of each step."""
+        """`report` receives one line per step."""
         self.root = root
         self.report = report
         self.document = root / DOCUMENT
@@ -43,20 +43,20 @@ class Sdk:
         self.programs = repository.programs()
 
     def build(self) -> None:
-        """Generate and build what has changed since the last time. Raises SdkFailed."""
+        """Generate and build the clients whose sources have changed. Raises SdkFailed."""
         self.document.parent.mkdir(exist_ok=True)
-        with self._alone():
-            told = api_document.of_services(repository.services(self.root))
-            whole = api_document.merged(self.root, told)
-            self.document.write_text(json.dumps(whole, indent=1))
+        with self._locked():
+            documents = api_document.of_services(repository.services(self.root))
+            merged = api_document.merged(self.root, documents)
+            self.document.write_text(json.dumps(merged, indent=1))
             self._once("python", self._digest(self.python), self._build_python)
             self.install_node_packages()
             self._once("typescript", self._digest(self.typescript), self._build_typescript)
 
     def check_python(self, *files: Path) -> None:
-        """Hold files against the Python client's types, strictly; without any, all there are.
+        """Type-check files with the Python client, or the client with its examples.
 
-        Raises SdkFailed with what mypy says.
+        Raises SdkFailed with mypy's output.
         """
         self._run(
             [self.programs / "mypy", "--strict", *(files or (PACKAGE, "examples"))],
@@ -66,8 +66,8 @@ class Sdk:
         )
 
     def check_typescript(self, *files: Path) -> None:
-        """Hold files against the TypeScript client's types. Raises SdkFailed with tsc's words."""
-        asked = {
+        """Type-check files with the TypeScript client. Raises SdkFailed with tsc's output."""
+        settings = {
             "extends": str(self.typescript / "tsconfig.json"),
             "compilerOptions": {
                 "noEmit": True,
@@ -78,19 +78,18 @@ class Sdk:
             "include": [str(file) for file in files],
         }
         project = files[0].with_name("tsconfig.json")
-        project.write_text(json.dumps(asked))
+        project.write_text(json.dumps(settings))
         tsc = self.typescript / "node_modules/typescript/bin/tsc"
         self._run([self._node(), tsc, "-p", project], self.typescript)
 
     def lint(self, document: Path) -> list[dict[str, Any]]:
-        """Return what Redocly finds wrong with a document: rule, message and place."""
+        """Return Redocly's problems of a document: rule, message and location."""
         cli = self.typescript / "node_modules/@redocly/cli/bin/cli.js"
         config = self.root / "sdk/redocly.yaml"
-        asked = ["lint", str(document), f"--config={config}", "--format=json"]
-        asked += ["--max-problems=1000"]
+        options = [f"--config={config}", "--format=json", "--max-problems=1000"]
         done = subprocess.run(
-            [self._node(), cli, *asked],
-            env=os.environ | QUIET,
+            [self._node(), cli, "lint", document, *options],
+            env=os.environ | NO_TELEMETRY,
             capture_output=True,
             text=True,
             check=False,
@@ -102,14 +101,14 @@ class Sdk:
         return found
 
     def run_example(self, language: str, *arguments: str) -> str:
-        """Run the checkout example of `python` or `typescript`; returns what it prints."""
+        """Run the checkout example of `python` or `typescript`; returns its output."""
         if language == "python":
             command: list[object] = [sys.executable, "examples/checkout.py"]
             return self._run([*command, *arguments], self.python, PYTHONPATH=str(self.python))
         return self._run([self._node(), "dist/examples/checkout.js", *arguments], self.typescript)
 
     def install_node_packages(self) -> None:
-        """Install what the lock pins, by its hashes. Raises SdkFailed or MissingProgram."""
+        """Install the packages of the lock, by their hashes. Raises SdkFailed or MissingProgram."""
         lock = self.typescript / "package-lock.json"
         wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
 
@@ -123,7 +122,7 @@ class Sdk:
         shutil.rmtree(self.python / PACKAGE, ignore_errors=True)
         generate = [self.programs / "openapi-python-client", "generate", "--meta=none"]
         generate += ["--fail-on-warning", "--config=config.yaml", f"--path={self._for_guests()}"]
-        # The generator tidies what it wrote with the ruff it finds.
+        # The generator formats its files with the ruff on the PATH.
         path = f"{self.programs}{os.pathsep}{os.environ.get('PATH', '')}"
         self._run([*generate, f"--output-path={PACKAGE}"], self.python, PATH=path)
         (self.python / PACKAGE / "py.typed").touch()
@@ -132,9 +131,9 @@ class Sdk:
         )
 
     def _for_guests(self) -> Path:
-        """Write the document without tokens where a guest may do without one.
+        """Write the document without security where a guest needs no token.
 
-        openapi-python-client would ask for a token there; so its client may come with one or not.
+        openapi-python-client would require a token there; this way its client takes one or none.
         """
         document = json.loads(self.document.read_text())
         for item in document["paths"].values():
@@ -167,7 +166,7 @@ class Sdk:
         stamp.write_text(wanted)
 
     def _digest(self, folder: Path) -> str:
-        """Tell the state of all that a client is made of: the document and what git keeps there."""
+        """The hash of a client's sources: the document and the files that git tracks."""
         listed = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard", "-z", "."],  # noqa: S607
             cwd=folder,
@@ -180,8 +179,8 @@ class Sdk:
         return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the folders: tests of one run may want the clients at the same time."""
+    def _locked(self) -> Iterator[None]:
+        """Lock the folders: parallel tests may build the clients at the same time."""
         with (self.root / ".run/sdk.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -190,7 +189,7 @@ class Sdk:
         done = subprocess.run(
             [str(part) for part in command],
             cwd=folder,
-            env=os.environ | QUIET | environment,
+            env=os.environ | NO_TELEMETRY | environment,
             capture_output=True,
             text=True,
             check=False,

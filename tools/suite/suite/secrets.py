@@ -23,7 +23,7 @@ class Secrets:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that nobody but its owner can read, replacing the old one at once."""
+    """Write a file that only its owner can read, replacing the old one atomically."""
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     fresh.touch(mode=0o600)
@@ -32,7 +32,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def ensure(folder: Path, services: Iterable[str]) -> Secrets:
-    """Load the secrets of the instance, making those that are missing."""
+    """Load the secrets of the instance and generate those that are missing."""
     services = list(services)
     file = folder / "secrets.json"
     values: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
@@ -53,7 +53,7 @@ def ensure(folder: Path, services: Iterable[str]) -> Secrets:
 
 
 def _signing_key() -> str:
-    """Make a P-256 private key in PEM, for ES256 tokens."""
+    """Generate a P-256 private key in PEM, for ES256 tokens."""
     return (
         ec.generate_private_key(ec.SECP256R1())
         .private_bytes(

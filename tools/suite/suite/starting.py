@@ -1,4 +1,4 @@
-"""The steps of bringing an instance up, in their order."""
+"""The steps that start an instance, in order."""
 
 import socket
 import subprocess
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provision import broker
-from suite import control, definitions, orphans, plan, processes, ready, repository
+from suite import control, orphans, plan, processes, ready, repository, topology
 from suite.environment import Environment
 from suite.plan import Process, Tier
 from suite.refusals import MigrationFailed
@@ -21,7 +21,7 @@ LONGEST_LOG = 20_000_000
 
 @dataclass(frozen=True)
 class Start:
-    """One start of one instance: each step leaves alone what already runs."""
+    """One start of one instance: each step skips processes that are running."""
 
     environment: Environment
     root: Path
@@ -39,9 +39,9 @@ class Start:
         return self.folder / "logs"
 
     def supervisor(self, claim: socket.socket) -> None:
-        """Start the supervisor, detached, and wait until it takes commands.
+        """Start the supervisor, detached, and wait until it accepts commands.
 
-        It holds the claim on the block of ports for as long as it lives.
+        It holds the claim on the block of ports until it ends.
         """
         for file in self.logs.glob("*.log"):
             if file.stat().st_size > LONGEST_LOG:
@@ -59,18 +59,18 @@ class Start:
     def servers(self) -> None:
         """Start PostgreSQL and RabbitMQ and give them databases, roles and topology."""
         names = repository.services(self.root)
-        wanted = definitions.rendered(self.root, names, self.environment.secrets)
+        wanted = topology.with_users(self.root, names, self.environment.secrets)
         table = processes.servers(self.environment, self.root, wanted, self.report)
         others = self._planned(lambda process: process.tier != Tier.SERVER)
         plan.write(self.folder / "plan.json", [*table, *others])
         self._start(table)
         with ThreadPoolExecutor() as pool:
-            databases = pool.submit(self.environment.cluster.provide, names)
+            databases = pool.submit(self.environment.cluster.provision, names)
             broker.apply_definitions(self.environment.broker.management_url, wanted)
             databases.result()
 
     def applications(self) -> None:
-        """Migrate what does not run yet, then start every service, tool and the gateway."""
+        """Migrate the databases of stopped services, then start services, tools and the gateway."""
         table = processes.applications(self.environment, self.root, self.folder)
         servers = self._planned(lambda process: process.tier == Tier.SERVER)
         plan.write(self.folder / "plan.json", [*servers, *table])
@@ -104,7 +104,7 @@ class Start:
         ready.wait(table, self.logs, DEADLINE, report, restarts)
 
     def _migrate(self, services: Iterable[str]) -> None:
-        """Bring the databases to their newest form, a few at a time."""
+        """Migrate the databases, a few at a time."""
         with ThreadPoolExecutor(MIGRATIONS_AT_ONCE) as pool:
             list(pool.map(self._migrate_one, services))
 

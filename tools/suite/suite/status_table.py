@@ -12,34 +12,36 @@ from suite.instance import Instance
 
 
 def of(suite: Instance) -> Table:
-    """Return a row for each process; memory is PSS in MiB, its own and its children's."""
+    """Return a row per process; memory is PSS in MiB, its children's included."""
     statuses = suite.status()
     planned = suite.processes()
     table = Table(box=None, header_style="bold")
     for column in ("process", "state", "pid", "port", "up", "restarts", "MiB"):
         table.add_column(column, justify="left" if column in {"process", "state"} else "right")
-    whole = 0.0
+    total = 0.0
     with ready.web_client() as web:
         for name, status in statuses.items():
             process = planned.get(name)
-            well = status.pid is not None and process is not None and ready.is_ready(process, web)
+            healthy = (
+                status.pid is not None and process is not None and ready.is_ready(process, web)
+            )
             memory = memory_of(status.pid)
-            whole += memory
+            total += memory
             table.add_row(
                 name,
-                _state(status, well=well),
+                _state(status, healthy=healthy),
                 str(status.pid or "–"),
                 str(suite.environment.ports.get(name, "–")),
                 _age(status),
                 str(status.restarts),
                 f"{memory:.0f}",
             )
-    table.add_row("", "", "", "", "", "", f"{whole:.0f}", style="bold")
+    table.add_row("", "", "", "", "", "", f"{total:.0f}", style="bold")
     return table
 
 
 def memory_of(pid: int | None) -> float:
-    """Return the proportional memory in MiB of a process and its children; 0 when it is gone."""
+    """Return the proportional memory in MiB of a process and its children; 0 once it has ended."""
     if pid is None:
         return 0.0
     try:
@@ -57,9 +59,9 @@ def _memory_of_one(process: psutil.Process) -> int:
         return 0
 
 
-def _state(status: ProcessStatus, *, well: bool) -> str:
+def _state(status: ProcessStatus, *, healthy: bool) -> str:
     if status.state == "running":
-        return "[green]ready[/]" if well else "[yellow]not ready[/]"
+        return "[green]ready[/]" if healthy else "[yellow]not ready[/]"
     return {"waiting": "[red]restarting[/]"}.get(status.state, status.state)
 
 

@@ -1,4 +1,4 @@
-"""The detached process that keeps all others running, and stops them."""
+"""The detached process that starts, restarts and stops all others."""
 
 import asyncio
 import contextlib
@@ -19,12 +19,12 @@ from suite.plan import Process
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
-# Who has run this long is well: its next end is met with the first pause again.
-STEADY_AFTER = 10.0
+# After this uptime the backoff of restarts begins with its first pause again.
+STABLE_AFTER = 10.0
 
 
 class Child:
-    """One supervised process: what it should be, and what it is."""
+    """One supervised process: its specification and its state."""
 
     def __init__(self, spec: Process, instance: Path) -> None:
         self.spec = spec
@@ -33,20 +33,20 @@ class Child:
         self.state = "stopped"
         self.restarts = 0
         self.since: float | None = None
-        self.keeper: asyncio.Task[None] | None = None
-        # A keeper cancelled between making a process and noting it would lose it.
+        self.restarter: asyncio.Task[None] | None = None
+        # Cancelling the task between spawning a process and storing it would lose the process.
         self.spawning = asyncio.Lock()
 
     async def start(self) -> None:
-        """Begin to keep the process running; what waits for its next try gets it now."""
+        """Start the process and restart it whenever it ends; skips the pause before a restart."""
         if self.state == "waiting":
             await self.stop()
-        if self.keeper is None or self.keeper.done():
+        if self.restarter is None or self.restarter.done():
             self.restarts = 0
-            self.keeper = asyncio.create_task(self._keep())
+            self.restarter = asyncio.create_task(self._restart_forever())
 
-    async def _keep(self) -> None:
-        """Keep the process running until the task is cancelled."""
+    async def _restart_forever(self) -> None:
+        """Run the process, again after each end, until the task is cancelled."""
         pause = FIRST_PAUSE
         while True:
             began = time.monotonic()
@@ -55,10 +55,10 @@ class Child:
                     self.process = await self._spawn()
                 self.state, self.since = "running", time.time()
                 code = await self.process.wait()
-                _say(f"{self.spec.name} ended with {code}")
+                _log(f"{self.spec.name} ended with {code}")
             except OSError as reason:
-                _say(f"{self.spec.name} cannot be started: {reason}")
-            pause = FIRST_PAUSE if time.monotonic() - began > STEADY_AFTER else pause
+                _log(f"{self.spec.name} cannot be started: {reason}")
+            pause = FIRST_PAUSE if time.monotonic() - began > STABLE_AFTER else pause
             self.state = "waiting"
             self.restarts += 1
             await asyncio.sleep(pause)
@@ -81,11 +81,11 @@ class Child:
             )
 
     async def stop(self, *, by_force: bool = False) -> None:
-        """Ask the process to leave; after its grace end it, and what it left behind, by force."""
-        if self.keeper:
+        """Send the stop signal; after the grace, SIGKILL the process and its group."""
+        if self.restarter:
             async with self.spawning:
-                self.keeper.cancel()
-            await asyncio.wait([self.keeper])
+                self.restarter.cancel()
+            await asyncio.wait([self.restarter])
         process = self.process
         if process is not None:
             if process.returncode is None and not by_force:
@@ -109,57 +109,57 @@ class Child:
 
 
 class Supervisor:
-    """All children of one instance, and the commands that concern them."""
+    """All children of one instance, and the commands on them."""
 
     def __init__(self, instance: Path, state: Path) -> None:
         self.instance = instance
         self.state = state
         self.children: dict[str, Child] = {}
-        self.over = asyncio.Event()
-        # Commands that change something run one after another.
+        self.shutdown = asyncio.Event()
+        # Commands that change processes run one after another.
         self.changing = asyncio.Lock()
 
     async def run(self) -> None:
-        """Serve commands until told to shut down, then leave nothing running."""
+        """Serve commands until shutdown, then stop every child."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.over.set)
+            loop.add_signal_handler(number, self.shutdown.set)
         socket = self.state / SOCKET
         socket.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._serve, path=socket)
         socket.chmod(0o600)
-        _say(f"supervisor {os.getpid()} is ready")
-        await self.over.wait()
+        _log(f"supervisor {os.getpid()} is ready")
+        await self.shutdown.wait()
         async with self.changing:
             await self._stop_all()
         server.close()
         socket.unlink(missing_ok=True)
-        _say("everything is stopped")
+        _log("everything is stopped")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Who only wanted to know whether anybody listens is gone by now.
+        # A health check connects and closes without a command.
         with contextlib.suppress(ConnectionError), contextlib.closing(writer):
             if line := await reader.readline():
                 request = json.loads(line)
                 try:
-                    answer = await self._obey(request["command"], request["names"])
+                    answer = await self._dispatch(request["command"], request["names"])
                 except KeyError as unknown:
                     answer = {"refused": f"there is no process {unknown}."}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
 
-    async def _obey(self, command: str, names: list[str]) -> dict[str, Any]:
-        if self.over.is_set():
+    async def _dispatch(self, command: str, names: list[str]) -> dict[str, Any]:
+        if self.shutdown.is_set():
             return {"refused": "the suite is being stopped."}
         match command:
             case "status":
                 pass
             case "shutdown":
-                self.over.set()
-            case "start" | "stop" | "restart" | "fell":
+                self.shutdown.set()
+            case "start" | "stop" | "restart" | "kill":
                 async with self.changing:
                     if command != "start":
-                        by_force = command == "fell"
+                        by_force = command == "kill"
                         await self._stop((self.children[name] for name in names), by_force=by_force)
                     if command in ("start", "restart"):
                         await self._start(names)
@@ -168,14 +168,14 @@ class Supervisor:
         return {name: child.status() for name, child in self.children.items()}
 
     async def _start(self, names: Iterable[str]) -> None:
-        """Start what is not running, from the plan as it is now.
+        """Start processes that are not running, from the current plan.
 
-        What the plan has changed is restarted; what it no longer holds is stopped and forgotten.
+        A process whose specification changed is restarted; one that the plan dropped is stopped.
         """
         specs = plan.read(self.instance / "plan.json")
-        gone = [child for name, child in self.children.items() if name not in specs]
-        await self._stop(gone)
-        for child in gone:
+        dropped = [child for name, child in self.children.items() if name not in specs]
+        await self._stop(dropped)
+        for child in dropped:
             del self.children[child.spec.name]
         for name in names:
             child = self.children.setdefault(name, Child(specs[name], self.instance))
@@ -188,38 +188,37 @@ class Supervisor:
         await asyncio.gather(*(child.stop(by_force=by_force) for child in children))
 
     async def _stop_all(self) -> None:
-        """Stop tier by tier, those started last first."""
+        """Stop tier by tier, in the reverse order of starting."""
         for tier in sorted({child.spec.tier for child in self.children.values()}, reverse=True):
             await self._stop(c for c in self.children.values() if c.spec.tier == tier)
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(time.strftime("%Y-%m-%dT%H:%M:%S"), line, flush=True)
 
 
-def _be_patient() -> None:
-    """Let nobody be interrupted by somebody who wakes up: each has its turn, and none is lost.
+def use_batch_scheduling() -> None:
+    """Schedule this process and its children as SCHED_BATCH: a wakeup preempts no other process.
 
-    Two dozen processes share one machine. By default a checkout of a busy suite suffers 60 to 70
-    such interruptions, and under SCHED_BATCH ten: 8 % less processor time (docs/performance.md).
-    Processes inherit it.
+    Two dozen processes share one machine. By default a checkout under load suffers 60 to 70
+    preemptions, under SCHED_BATCH ten: 8 % less processor time (docs/performance.md).
     """
     if hasattr(os, "SCHED_BATCH"):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def main(instance: Path, state: Path) -> None:
-    """Detach, make sure to be the only supervisor of the instance, and supervise."""
+    """Detach, take the lock of the instance's only supervisor, and supervise."""
     if os.fork():
         os._exit(0)
     with (instance / LOCK).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say("another supervisor is at work")
+            _log("another supervisor is running")
             return
         (instance / "supervisor.pid").write_text(f"{os.getpid()}\n")
-        _be_patient()
+        use_batch_scheduling()
 
         async def supervise() -> None:
             await Supervisor(instance, state).run()

@@ -1,4 +1,4 @@
-"""Running the tests on servers of their own, which end with them."""
+"""Runs the tests on servers of their own, which end with the tests."""
 
 import contextlib
 import fcntl
@@ -17,11 +17,11 @@ from suite.refusals import Refusal
 # "native" or "containers" forces one of the two.
 SERVERS_SETTING = "TEST_SERVERS"
 
-# The tests of the whole suite wait more than they work, so the others run beside them. They are two
-# parts, since each waits for servers, too. What names its users of the broker alike is in one part.
+# The tests of the whole suite mostly wait, so the others run in parallel, in two parts. Tests that
+# create broker users of the same names are in one part.
 WHOLE = ("tests/integration", "tests/faults")
 NICENESS = 5
-# What pytest ends with when somebody interrupts it.
+# pytest's exit code after an interrupt.
 INTERRUPTED = 2
 PARTS = {
     "services": ("libs", "services", "tools/cartwright"),
@@ -30,18 +30,19 @@ PARTS = {
 
 
 class Terminated(KeyboardInterrupt):
-    """Somebody asked us to end, with SIGTERM."""
+    """The process received SIGTERM."""
 
 
 def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[str], None]) -> int:
-    """Start fresh servers, run pytest over the working tree, end the servers; return pytest's code.
+    """Start fresh servers, run pytest over the working tree, stop the servers.
 
-    Tests find the servers by TEST_POSTGRES_URL, TEST_BROKER_URL and TEST_BROKER_API. TEST_INSTANCE
-    is the folder for a whole suite with servers of its own, which its tests may kill.
+    TEST_POSTGRES_URL, TEST_BROKER_URL and TEST_BROKER_API name the servers. TEST_INSTANCE is the
+    folder of a whole suite with servers of its own, which tests may kill. Returns pytest's exit
+    code.
     """
     whole = folder / "whole"
     settings = os.environ | {"TEST_INSTANCE": str(whole)}
-    with _alone(folder), ended_in_order():
+    with _locked(folder), graceful_interrupts():
         Instance(folder, "test", root=root).wipe()
         try:
             if arguments or not all((root / part).is_dir() for part in WHOLE):
@@ -56,14 +57,16 @@ def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[st
 
 
 def _all(root: Path, folder: Path, settings: dict[str, str], report: Callable[[str], None]) -> int:
-    """Run the whole suite's tests, which start servers of their own, and all others beside them."""
+    """Run the whole suite's tests, which start their own servers, and all others in parallel."""
     with contextlib.ExitStack() as stack:
-        report(f"{' and '.join(WHOLE)} run first; the others beside them, shown after")
+        report(f"{' and '.join(WHOLE)} are shown first; the others run in parallel and follow")
         first = stack.enter_context(_pytest(root, WHOLE, settings))
         stack.callback(_interrupt, first)
         found = stack.enter_context(_servers(root, folder, report))
         others = [
-            stack.enter_context(_beside(root, folder / f"logs/{name}.log", part, settings | found))
+            stack.enter_context(
+                _in_background(root, folder / f"logs/{name}.log", part, settings | found)
+            )
             for name, part in PARTS.items()
         ]
         code = _ended(first)
@@ -74,11 +77,11 @@ def _all(root: Path, folder: Path, settings: dict[str, str], report: Callable[[s
 
 @contextlib.contextmanager
 def _servers(root: Path, folder: Path, report: Callable[[str], None]) -> Iterator[dict[str, str]]:
-    """Run the servers in containers where an engine answers, else natively."""
+    """Run the servers in containers if an engine answers, else natively."""
     suite = Instance(folder, "test", root=root, report=report)
     chosen = os.environ.get(SERVERS_SETTING, "")
     try:
-        if chosen == "containers" or (not chosen and containers.are_at_hand(report)):
+        if chosen == "containers" or (not chosen and containers.are_available(report)):
             suite.logs.mkdir(parents=True)
             with containers.running(root, folder, report) as found:
                 yield found
@@ -90,10 +93,13 @@ def _servers(root: Path, folder: Path, report: Callable[[str], None]) -> Iterato
 
 
 @contextlib.contextmanager
-def _beside(
+def _in_background(
     root: Path, log: Path, part: Sequence[str], environment: dict[str, str]
 ) -> Iterator[Callable[[], int]]:
-    """Run a part of the tests in the background; gives what awaits, shows and tells its code."""
+    """Run a part of the tests in the background; yields a function that waits, shows and returns.
+
+    It waits for pytest's end, prints its output and returns its exit code.
+    """
     command = [sys.executable, "-m", "pytest", *part, "-p", "no:cacheprovider"]
     with (
         log.open("w") as output,
@@ -101,7 +107,7 @@ def _beside(
             command, cwd=root, env=environment, stdout=output, stderr=output, start_new_session=True
         ) as tests,
     ):
-        _give_way(tests.pid)
+        _lower_priority(tests.pid)
 
         def finish() -> int:
             code = tests.wait()
@@ -114,11 +120,11 @@ def _beside(
             _interrupt(tests)
 
 
-def _give_way(pid: int) -> None:
-    """Let others go before a process and what it starts: the whole suite's tests take longest.
+def _lower_priority(pid: int) -> None:
+    """Lower the priority of a process and its children: the whole suite's tests take longest.
 
-    Linux shares the processors among sessions first (sched(7), autogroup), where that is on; a
-    process's own niceness counts within its session.
+    With autogroup (sched(7)) Linux divides the processors among sessions first; the niceness of a
+    process counts within its session.
     """
     os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
     with contextlib.suppress(OSError):
@@ -133,7 +139,7 @@ def _pytest(
 
 
 def _ended(tests: subprocess.Popen[bytes]) -> int:
-    """Await pytest's end, also when we are interrupted: it has its own tidying to do."""
+    """Wait for pytest, also after an interrupt: it has its own cleanup to do."""
     while True:
         try:
             return tests.wait()
@@ -150,8 +156,8 @@ def _interrupt(tests: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder for one test run."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock the folder for one test run."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "run.lock").open("a") as lock:
         try:
@@ -162,11 +168,11 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ended_in_order() -> Iterator[None]:
-    """Raise Terminated on SIGTERM, so that the servers end then as well.
+def graceful_interrupts() -> Iterator[None]:
+    """Raise Terminated on SIGTERM, so that the servers stop then as well.
 
-    A shell lets what it starts in the background ignore SIGINT, and pytest would inherit that: then
-    nothing of ours could end it in order. So the interrupt is heard again.
+    A shell starts background jobs with SIGINT ignored, and pytest would inherit that: it could not
+    be stopped gracefully. This restores the handler of SIGINT.
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The broker's topology, worked out from the messages the services handle and send."""
+"""The broker's topology, derived from the messages that services handle and send."""
 
 import importlib.util
 import json
@@ -6,23 +6,25 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from provision import broker
 from provision.broker import VHOST
 from suite import operator_topology
-from suite.definitions import TRACKED
+from suite.secrets import Secrets
 
+TRACKED = Path("deploy/rabbitmq/definitions.json")
 CONSUMERS = Path("libs/contracts/contracts/consumers.json")
 TIERS = 4
-# As good as none: the broker counts every lost connection, and that says nothing of a message. The
-# consumer counts the ends of its handling. RabbitMQ 4 has a limit of 20 where none is set, and 3.10
-# has no word for none.
+# Practically unlimited: the broker counts lost connections as deliveries, which is no fault of the
+# message; the consumer counts failed attempts. RabbitMQ 4 defaults to 20, and 3.10 has no value for
+# "unlimited".
 DELIVERY_LIMIT = 1_000_000_000
-# Snapshots are bound by the name of the asker's queue, not by what they are.
+# Snapshots are bound by the name of the requester's queue, not by their type.
 EXCHANGE_OF = {"event": "events", "command": "commands"}
 SNAPSHOTS = "snapshots"
 
 
 class MessageClass(Protocol):
-    """What the topology needs to know of a message class of the contracts."""
+    """The part of a contract's message class that the topology uses."""
 
     kind: str
     senders: tuple[str, ...]
@@ -39,11 +41,11 @@ class MessageClass(Protocol):
 def definitions(
     handled: Mapping[str, Iterable[MessageClass]],
     commands: Iterable[MessageClass],
-    tellers: Collection[str] = (),
+    snapshot_owners: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Return the tracked definitions: `handled` by service, and every command there is.
+    """Return the tracked definitions, from the messages handled by each service and all commands.
 
-    tellers: the services that tell an asker the present state of what they own.
+    snapshot_owners: the services that publish snapshots of what they own on request.
     """
     services = sorted(handled)
     allowed = {
@@ -52,7 +54,9 @@ def definitions(
     }
     return {
         "vhosts": [{"name": VHOST}],
-        "permissions": [_permission(name, tells=name in tellers) for name in services],
+        "permissions": [
+            _permission(name, sends_snapshots=name in snapshot_owners) for name in services
+        ],
         "topic_permissions": [
             entry for name in services for entry in _topic_permissions(name, allowed[name])
         ],
@@ -71,39 +75,46 @@ def definitions(
 
 
 def of_repository(services: Iterable[str]) -> dict[str, Any]:
-    """Ask every service's bus what it handles, and the contracts who may send which command."""
+    """Return the definitions from every service's bus and the contracts' senders of commands."""
     contracts = importlib.import_module("contracts.registry").all_messages().values()
     commands = [message for message in contracts if message.kind == "command"]
-    tellers = {m.routing_key().partition(".")[0] for m in contracts if m.kind == "snapshot"}
-    return definitions({name: _handled(name) for name in services}, commands, tellers)
+    owners = {m.routing_key().partition(".")[0] for m in contracts if m.kind == "snapshot"}
+    return definitions({name: _handled(name) for name in services}, commands, owners)
 
 
 def _handled(service: str) -> list[MessageClass]:
-    """Return what the service's bus handles; a service without handlers hears nothing."""
+    """Return the messages that the service's bus handles; none for a service without handlers."""
     if importlib.util.find_spec(f"{service}.handlers") is None:
         return []
     return list(importlib.import_module(f"{service}.handlers").bus.handled)
 
 
 def consumers(services: Iterable[str]) -> dict[str, list[str]]:
-    """Return which services hear each message, by its type name: the catalogue shows it."""
-    heard: dict[str, list[str]] = {}
+    """Return the services that handle each message, by its type name."""
+    found: dict[str, list[str]] = {}
     for service in sorted(services):
         for message in _handled(service):
-            heard.setdefault(message.type_name(), []).append(service)
-    return dict(sorted(heard.items()))
+            found.setdefault(message.type_name(), []).append(service)
+    return dict(sorted(found.items()))
 
 
 def files(services: Sequence[str]) -> dict[Path, str]:
-    """Return the tracked files that follow from the services: the topology, and who hears what."""
-    heard = json.dumps(consumers(services), indent=2) + "\n"
+    """Return the tracked files that are derived from the services: topology and consumers."""
+    by_message = json.dumps(consumers(services), indent=2) + "\n"
     current = of_repository(services)
     objects = operator_topology.as_text(operator_topology.objects(current))
-    return {TRACKED: as_text(current), CONSUMERS: heard, operator_topology.TRACKED: objects}
+    return {TRACKED: as_text(current), CONSUMERS: by_message, operator_topology.TRACKED: objects}
+
+
+def with_users(root: Path, services: Iterable[str], secrets: Secrets) -> dict[str, Any]:
+    """Return the tracked definitions with a user for each service of an instance."""
+    names = [broker.ADMIN, *services]
+    passwords = {name: secrets[f"broker:{name}"] for name in names}
+    return broker.add_users(json.loads((root / TRACKED).read_text()), passwords)
 
 
 def outdated(root: Path, current: Mapping[Path, str]) -> list[Path]:
-    """Return those of the files that are missing or hold something else."""
+    """Return the files that are missing or differ."""
     return [
         file
         for file, text in current.items()
@@ -112,7 +123,7 @@ def outdated(root: Path, current: Mapping[Path, str]) -> list[Path]:
 
 
 def as_text(entries: dict[str, Any]) -> str:
-    """Lay the file out with one entry a line, so that a change shows as the lines it concerns."""
+    """Format definitions with one entry per line, so that a diff shows the changed entries."""
     sections = []
     for section, rows in entries.items():
         lines = ",\n".join(f"    {json.dumps(row)}" for row in rows)
@@ -120,22 +131,22 @@ def as_text(entries: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(sections) + "\n}\n"
 
 
-def _permission(name: str, *, tells: bool) -> dict[str, Any]:
+def _permission(name: str, *, sends_snapshots: bool) -> dict[str, Any]:
     own = rf"svc\.{name}(\..*)?"
     shared = "events|commands"
-    told = f"|{SNAPSHOTS}" if tells else ""
+    snapshots = f"|{SNAPSHOTS}" if sends_snapshots else ""
     return {
         "user": name,
         "vhost": VHOST,
         "configure": f"^{own}$",
-        "write": f"^({own}|{shared}{told})$",
-        # The log of events is read for a replay; it holds what every service may bind to anyway.
+        "write": f"^({own}|{shared}{snapshots})$",
+        # A replay reads the log of events; every service may bind to all of its events anyway.
         "read": rf"^({own}|{shared}|events\.log)$",
     }
 
 
 def _topic_permissions(name: str, may_send: Sequence[str]) -> list[dict[str, Any]]:
-    """Let a service say its own events, send its own commands, and bind to what concerns it."""
+    """Allow a service to publish its own events, send its commands, and bind to its messages."""
     keys = "|".join(sorted(key.replace(".", r"\.") for key in may_send))
     entry = {"user": name, "vhost": VHOST}
     return [
@@ -151,7 +162,7 @@ def _topic_permissions(name: str, may_send: Sequence[str]) -> list[dict[str, Any
 
 
 def _policies(name: str) -> list[dict[str, Any]]:
-    """Limits are policies and not arguments, so that they can change under live queues."""
+    """Set limits by policies, not arguments, so that they can change on existing queues."""
     never_lose = {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
     work = {
         "delivery-limit": DELIVERY_LIMIT,
@@ -198,18 +209,18 @@ def _queue(name: str, kind: str) -> dict[str, Any]:
 
 def _bindings(name: str, handled: Iterable[MessageClass]) -> list[dict[str, Any]]:
     handled = list(handled)
-    heard = sorted(
+    bound = sorted(
         (EXCHANGE_OF[message.kind], message.routing_key())
         for message in handled
         if message.kind in EXCHANGE_OF
     )
     if any(message.kind == "snapshot" for message in handled):
-        heard.append((SNAPSHOTS, f"svc.{name}"))
+        bound.append((SNAPSHOTS, f"svc.{name}"))
     retry = f"svc.{name}.retry"
     return [
-        *(_binding(exchange, f"svc.{name}", key) for exchange, key in heard),
+        *(_binding(exchange, f"svc.{name}", key) for exchange, key in bound),
         *(_binding(retry, queue, queue.rpartition(".")[2]) for queue in _tiers(name)),
-        # An operator's way into this one queue: what is handed in again reaches nobody else.
+        # A redrive publishes to this queue alone.
         _binding(retry, f"svc.{name}", "work"),
         _binding(retry, f"svc.{name}.dead", "dead"),
     ]

@@ -1,4 +1,4 @@
-"""A working tree with two tiny services, and instances of the suite that run it for real."""
+"""A working tree with two tiny services, and instances of the suite that run it."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from suite import topology
-from suite.definitions import TRACKED
 from suite.instance import Instance
 from suite.repository import POSTGRES_LOCK, ROOT
+from suite.topology import TRACKED
 
 SERVICE = Path(__file__).parent / "placeholder/service.py"
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A message class as the topology sees it."""
+class MessageStub:
+    """A message class as the topology uses it."""
 
     kind: str
     key: str
@@ -29,23 +29,23 @@ class Heard:
 
 
 class Bakery:
-    """Two services: the waiter sends the command to bake, the baker says that it baked."""
+    """Two services: the waiter sends the command to bake, the baker publishes that it baked."""
 
-    bake = Heard("command", "baker.Bake", senders=("waiter",))
-    baked = Heard("event", "baker.Baked")
+    bake = MessageStub("command", "baker.Bake", senders=("waiter",))
+    baked = MessageStub("event", "baker.Baked")
 
-    def definitions(self, *, waiter_listens: bool = True) -> dict[str, Any]:
-        heard = [self.baked] if waiter_listens else []
-        return topology.definitions({"waiter": heard, "baker": [self.bake]}, [self.bake])
+    def definitions(self, *, waiter_subscribed: bool = True) -> dict[str, Any]:
+        handled = [self.baked] if waiter_subscribed else []
+        return topology.definitions({"waiter": handled, "baker": [self.bake]}, [self.bake])
 
-    def write(self, root: Path, *, waiter_listens: bool = True) -> None:
+    def write(self, root: Path, *, waiter_subscribed: bool = True) -> None:
         file = root / TRACKED
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(topology.as_text(self.definitions(waiter_listens=waiter_listens)))
+        file.write_text(topology.as_text(self.definitions(waiter_subscribed=waiter_subscribed)))
 
 
-def plant(root: Path) -> Path:
-    """Make a working tree with the services of the bakery."""
+def make_tree(root: Path) -> Path:
+    """Create a working tree with the services of the bakery."""
     for name in ("baker", "waiter"):
         package = root / "services" / name / name
         package.mkdir(parents=True)
@@ -64,12 +64,12 @@ def bakery() -> Bakery:
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return plant(tmp_path_factory.mktemp("tree"))
+    return make_tree(tmp_path_factory.mktemp("tree"))
 
 
 @pytest.fixture(scope="session")
 def suite(tree: Path) -> Iterator[Instance]:
-    """A running instance of the tree; every test leaves it running."""
+    """A running instance of the tree, shared by all tests; every test leaves it running."""
     instance = Instance(tree / ".run/up", root=tree)
     instance.start()
     yield instance
@@ -78,7 +78,7 @@ def suite(tree: Path) -> Iterator[Instance]:
 
 @pytest.fixture
 def make_instance() -> Iterator[Callable[..., Instance]]:
-    """Make instances that end with the test, whatever becomes of it."""
+    """Create instances that end with the test, also when it fails."""
     made: list[Instance] = []
 
     def make(folder: Path, root: Path, **options: object) -> Instance:

@@ -1,4 +1,4 @@
-"""The arithmetic of the bench, its connection, and what it counts as used, sold and refused."""
+"""The bench: its arithmetic, its HTTP client, and its counts of usage, sales and refusals."""
 
 import asyncio
 import subprocess
@@ -26,14 +26,14 @@ from suite.refusals import Refusal
 # Percentiles, rates and costs.
 
 
-def test_a_percentile_is_a_value_that_was_measured() -> None:
+def test_a_percentile_is_one_of_the_measured_values() -> None:
     values = [float(number) for number in range(1, 101)]
     assert [percentile(values, share) for share in (0, 50, 95, 99, 100)] == [1, 50, 95, 99, 100]
     assert percentile([7.0], 99) == 7.0
     assert percentile([1.0, 2.0, 3.0], 50) == 2.0
 
 
-def test_nothing_has_no_percentile() -> None:
+def test_a_percentile_of_no_values_is_an_error() -> None:
     with pytest.raises(ValueError, match="no values"):
         percentile([], 50)
 
@@ -42,13 +42,13 @@ def series(*samples: tuple[float, float, str]) -> Series:
     return Series(began=100.0, seconds=10.0, samples=[Sample(*each) for each in samples])
 
 
-def test_what_ends_after_the_time_counts_as_an_order_but_not_into_the_rate() -> None:
+def test_an_order_that_ends_after_the_time_is_counted_but_not_in_the_rate() -> None:
     run = series((101, 50, "confirmed"), (110, 60, "confirmed"), (110.2, 90, "confirmed"))
     assert run.count("confirmed") == 3
     assert run.rate("confirmed") == 0.2
 
 
-def test_refusals_are_neither_in_the_rate_nor_in_the_latencies() -> None:
+def test_refusals_count_neither_in_the_rate_nor_in_the_latencies() -> None:
     run = series((101, 10, "confirmed"), (102, 9000, "out_of_stock"), (103, 0, "cart: 429"))
     figures = checkout_figures(run)
     assert figures["orders"] == 1
@@ -57,12 +57,12 @@ def test_refusals_are_neither_in_the_rate_nor_in_the_latencies() -> None:
     assert figures["error_codes"] == {"out_of_stock": 1, "cart: 429": 1}
 
 
-def test_a_series_without_orders_has_no_latency_and_no_price() -> None:
+def test_a_series_without_orders_has_no_latency_and_no_cost() -> None:
     assert checkout_figures(series())["p50_ms"] is None
     assert per_order(1.0, 0) is None
 
 
-def test_seconds_of_cpu_are_shared_among_orders_in_milliseconds() -> None:
+def test_cpu_seconds_are_divided_by_orders_into_milliseconds() -> None:
     assert per_order(12.5, 250) == 50.0
 
 
@@ -70,7 +70,7 @@ def used(**seconds: float) -> Usage:
     return Usage(at=10.0, by_process=seconds, driver=1.0, machine=12.0)
 
 
-def test_the_cost_of_an_order_is_that_of_every_process_dearest_first() -> None:
+def test_the_cost_of_an_order_sums_all_processes_highest_first() -> None:
     figures = cost_figures(100, used(orders=2.0, postgres=3.0, rabbitmq=1.0))
     assert figures["cpu_ms_per_order"] == 60.0
     assert list(figures["cpu_ms_by_process"].items()) == [
@@ -82,14 +82,14 @@ def test_the_cost_of_an_order_is_that_of_every_process_dearest_first() -> None:
     assert figures["other_cpu_share"] == round(5 / 12, 3)
 
 
-def test_a_suite_out_of_sight_has_no_cost() -> None:
+def test_a_suite_on_another_machine_has_no_cost() -> None:
     assert cost_figures(100, None) == {"cpu_ms_per_order": None}
 
 
-# What processes use.
+# Usage of processes.
 
 
-def test_two_readings_give_what_was_used_between_them_also_by_a_process_that_came_later() -> None:
+def test_the_usage_between_two_readings_includes_new_processes() -> None:
     before = Usage(at=1.0, by_process={"orders": 2.0}, driver=0.5, machine=4.0)
     after = Usage(at=4.0, by_process={"orders": 2.5, "cart": 0.25}, driver=0.75, machine=7.0)
     between = after.since(before)
@@ -103,30 +103,30 @@ BURN = "import time\nwhile time.process_time() < 0.3: pass"
 PARENT = f"""
 import subprocess, sys
 subprocess.run([sys.executable, "-c", {BURN!r}])
-print("buried", flush=True)
+print("reaped", flush=True)
 sys.stdin.read()
 """
 
 
-def test_the_time_of_a_child_that_has_ended_is_not_lost() -> None:
-    """As with PostgreSQL, whose connections are processes that come and go."""
+def test_the_usage_of_an_ended_child_is_included() -> None:
+    """PostgreSQL's connections are such children."""
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
-        assert parent.stdout.readline() == "buried\n"
+        assert parent.stdout.readline() == "reaped\n"
         spent = accounting._of_family(parent.pid)
         parent.communicate("")
     assert spent >= 0.3
 
 
-def test_a_process_that_is_gone_has_used_nothing_more() -> None:
+def test_an_ended_process_has_no_usage() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
     assert accounting._of_family(ended.pid) == 0.0
 
 
-# What a checkout's answer means.
+# The outcome of a checkout.
 
 
 def answer(status: int, body: str) -> Answer:
@@ -143,39 +143,39 @@ def answer(status: int, body: str) -> Answer:
         ),
         (answer(202, '{"status": "pending"}'), "pending"),
         (answer(409, '{"code": "insufficient_stock"}'), "insufficient_stock"),
-        (answer(503, "upstream is away"), "503"),
+        (answer(503, "upstream is unavailable"), "503"),
         (answer(500, "[]"), "500"),
     ],
 )
-def test_a_checkout_ends_as_its_answer_says(given: Answer, expected: str) -> None:
+def test_the_outcome_of_a_checkout_is_read_from_its_response(given: Answer, expected: str) -> None:
     assert outcome(given) == expected
 
 
-def test_a_race_that_sells_every_piece_once_and_refuses_the_rest_cleanly() -> None:
+def test_a_race_that_sells_each_piece_once_has_no_errors_and_no_oversell() -> None:
     outcomes = Counter({"confirmed": 50, "out_of_stock": 90, "insufficient_stock": 10})
     figures = race_figures(outcomes, stock=50, on_hand=50, reserved=50)
     assert (figures["sold"], figures["refused"]) == (50, 100)
     assert (figures["errors"], figures["oversold"]) == (0, 0)
 
 
-def test_an_oversell_is_seen_in_the_answers() -> None:
+def test_an_oversell_is_detected_in_the_responses() -> None:
     outcomes = Counter({"confirmed": 53, "out_of_stock": 97})
     assert race_figures(outcomes, stock=50, on_hand=50, reserved=50)["oversold"] == 3
 
 
-def test_an_oversell_is_seen_in_the_inventory() -> None:
+def test_an_oversell_is_detected_in_the_inventory() -> None:
     outcomes = Counter({"confirmed": 50, "out_of_stock": 100})
     assert race_figures(outcomes, stock=50, on_hand=50, reserved=52)["oversold"] == 2
 
 
-def test_a_refusal_that_only_says_try_again_is_an_error() -> None:
+def test_a_refusal_without_a_stock_code_is_an_error() -> None:
     outcomes = Counter({"confirmed": 50, "out_of_stock": 98, "cart_busy": 1, "pending": 1})
     figures = race_figures(outcomes, stock=50, on_hand=50, reserved=50)
     assert figures["errors"] == 2
     assert figures["error_codes"] == {"cart_busy": 1, "pending": 1}
 
 
-async def test_clients_go_on_until_the_time_is_over_and_the_last_one_ends() -> None:
+async def test_clients_repeat_until_the_time_is_over_and_the_last_one_ends() -> None:
     turns: list[str] = []
 
     def client(name: str) -> Callable[[], "asyncio.Future[Sample]"]:
@@ -191,17 +191,17 @@ async def test_clients_go_on_until_the_time_is_over_and_the_last_one_ends() -> N
     assert run.count("b") == turns.count("b") > 1
 
 
-# The connection.
+# The HTTP client.
 
 Script = Callable[[bytes], bytes | None]
 
 
 @asynccontextmanager
 async def connected(script: Script) -> AsyncIterator[tuple[Connection, list[int]]]:
-    """A connection to a server that answers each request with what the script returns.
+    """A connection to a server that answers each request with the script's return value.
 
-    None makes the server close the connection. Also yields how many requests came on each
-    connection that the server accepted.
+    None makes the server close the connection. Also yields the number of requests on each accepted
+    connection.
     """
     counts: list[int] = []
 
@@ -215,10 +215,10 @@ async def connected(script: Script) -> AsyncIterator[tuple[Connection, list[int]
                 ]
                 body = await reader.readexactly(int(length[0].split(b":")[1])) if length else b""
                 counts[number] += 1
-                said = script(head + body)
-                if said is None:
+                response = script(head + body)
+                if response is None:
                     break
-                writer.write(said)
+                writer.write(response)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -236,7 +236,7 @@ def plain(body: bytes, more: bytes = b"") -> bytes:
     return b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (more, len(body), body)
 
 
-async def test_requests_share_one_connection() -> None:
+async def test_requests_reuse_one_connection() -> None:
     async with connected(lambda _request: plain(b'{"a": 1}')) as (connection, counts):
         for _ in range(3):
             got = await connection.request("POST", "/x", {"b": 2}, {"X-Token": "t"})
@@ -245,7 +245,7 @@ async def test_requests_share_one_connection() -> None:
     assert counts == [3]
 
 
-async def test_a_request_carries_its_path_headers_and_body() -> None:
+async def test_a_request_has_its_path_headers_and_body() -> None:
     seen: list[bytes] = []
 
     def script(request: bytes) -> bytes:
@@ -261,7 +261,7 @@ async def test_a_request_carries_its_path_headers_and_body() -> None:
     assert seen[0].endswith(b'\r\n\r\n{"email": "a@b.example"}')
 
 
-async def test_a_chunked_answer_is_put_together() -> None:
+async def test_a_chunked_response_is_joined() -> None:
     chunked = b"HTTP/1.1 409 Conflict\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunked += b'8\r\n{"code":\r\n5\r\n "x"}\r\n0\r\n\r\n'
     async with connected(lambda _request: chunked) as (connection, _):
@@ -269,7 +269,7 @@ async def test_a_chunked_answer_is_put_together() -> None:
     assert (got.status, got.problem) == (409, "x")
 
 
-async def test_a_connection_the_server_closes_is_opened_again() -> None:
+async def test_a_closed_connection_is_reopened() -> None:
     async with connected(lambda _request: plain(b"{}", b"Connection: close\r\n")) as (
         connection,
         counts,
@@ -279,14 +279,14 @@ async def test_a_connection_the_server_closes_is_opened_again() -> None:
     assert counts == [1, 1]
 
 
-async def test_a_connection_lost_before_the_answer_is_an_error_and_nothing_is_sent_twice() -> None:
+async def test_a_connection_lost_before_the_response_is_an_error_without_a_retry() -> None:
     async with connected(lambda _request: None) as (connection, counts):
         with pytest.raises(ConnectionError):
             await connection.request("POST", "/v1/orders", {})
     assert counts == [1]
 
 
-async def test_what_is_no_http_is_an_error() -> None:
+async def test_an_invalid_http_response_is_an_error() -> None:
     async with connected(lambda _request: b"SSH-2.0-server\r\n") as (connection, _):
         with pytest.raises(ConnectionError, match="no HTTP"):
             await connection.request("GET", "/")
@@ -310,13 +310,13 @@ def test_the_plan_is_read_from_the_command_line() -> None:
     assert read.parts == {"checkout", "floors"}
 
 
-def test_a_soak_is_a_measure_of_its_own() -> None:
+def test_a_soak_replaces_the_parts_that_are_not_named() -> None:
     assert plan(soak=20).parts == {"soak"}
     assert plan(soak=20, only="rest").parts == {"rest", "soak"}
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"buyers": "many"}, "numbers"),
         ({"buyers": "0"}, "at least"),
@@ -326,12 +326,12 @@ def test_a_soak_is_a_measure_of_its_own() -> None:
         ({"only": "soak"}, "no part soak"),
     ],
 )
-def test_a_plan_that_makes_no_sense_is_refused(changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(Refusal, match=said):
+def test_an_invalid_plan_is_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(Refusal, match=message):
         plan(**changed)
 
 
-def test_a_strange_suite_needs_its_administrator() -> None:
+def test_a_suite_by_url_needs_its_administrator() -> None:
     with pytest.raises(Refusal, match="--admin-email"):
         running(None, "http://shop.example", "", "")
 
@@ -340,12 +340,12 @@ def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
     assert commit(tmp_path) is None
 
 
-# How fast the machine is.
+# The calibration.
 
 
-async def test_the_yardstick_is_sampled_until_it_is_closed() -> None:
-    async with Calibration() as yardstick:
+async def test_the_calibration_samples_until_it_is_closed() -> None:
+    async with Calibration() as calibration:
         await asyncio.sleep(0)
-    assert yardstick.median_ms > 0
+    assert calibration.median_ms > 0
     await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) == 1

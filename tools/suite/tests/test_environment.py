@@ -1,4 +1,4 @@
-"""Every service finds all it needs in the environment the runner gives it."""
+"""The environment of each service is complete and holds no other service's secrets."""
 
 import importlib
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_a_service_accepts_its_settings(
     assert settings.migrator_database_url != settings.database_url
 
 
-def test_what_is_set_for_one_service_wins_over_what_is_set_for_all(tmp_path: Path) -> None:
+def test_an_override_of_one_service_takes_precedence_over_one_for_all(tmp_path: Path) -> None:
     changed = environment_in(
         tmp_path, "test", **{"*": {"LOG_LEVEL": "error"}, "cart": {"LOG_LEVEL": "debug"}}
     )
@@ -50,7 +50,7 @@ def test_what_is_set_for_one_service_wins_over_what_is_set_for_all(tmp_path: Pat
     assert changed.of_service("orders")["LOG_LEVEL"] == "error"
 
 
-def test_no_password_of_one_service_is_given_to_another(tmp_path: Path) -> None:
+def test_a_service_receives_no_password_of_another(tmp_path: Path) -> None:
     given = environment_in(tmp_path, "up")
     for service in SERVICES:
         foreign = {
@@ -62,5 +62,5 @@ def test_no_password_of_one_service_is_given_to_another(tmp_path: Path) -> None:
         assert not any(secret in text for secret in foreign)
 
 
-def test_exports_can_be_read_by_a_shell() -> None:
+def test_exports_are_quoted_for_a_shell() -> None:
     assert environment.as_exports({"A": "it's $HOME"}) == "export A='it'\"'\"'s $HOME'"

@@ -1,4 +1,4 @@
-"""A whole suite of two tiny services: started, hurt, mended and ended."""
+"""A suite of two tiny services: started, killed, repaired and stopped."""
 
 import os
 import signal
@@ -19,13 +19,13 @@ def marked(instance: Instance) -> set[int]:
     return {process.pid for process in orphans.of(instance.folder)}
 
 
-def test_everything_answers_after_a_start(suite: Instance) -> None:
+def test_every_process_answers_after_a_start(suite: Instance) -> None:
     assert set(suite.pids) == EVERYTHING
     for name in ("baker", "waiter"):
         assert httpx.get(f"{suite.url(name)}/readyz").status_code == 200
 
 
-def test_nobody_is_interrupted_by_another_waking_up(suite: Instance) -> None:
+def test_every_process_has_batch_scheduling(suite: Instance) -> None:
     policies = {name: os.sched_getscheduler(pid) for name, pid in suite.pids.items()}
 
     assert policies == dict.fromkeys(EVERYTHING, os.SCHED_BATCH)
@@ -39,7 +39,7 @@ def test_a_second_start_changes_nothing(suite: Instance) -> None:
     assert suite.pids == before
 
 
-def test_a_killed_service_is_started_again(suite: Instance) -> None:
+def test_the_supervisor_restarts_a_killed_service(suite: Instance) -> None:
     before = suite.pids["baker"]
 
     suite.kill("baker")
@@ -49,7 +49,7 @@ def test_a_killed_service_is_started_again(suite: Instance) -> None:
     assert suite.status()["baker"].restarts >= 1
 
 
-def test_killed_servers_are_started_again(suite: Instance) -> None:
+def test_the_supervisor_restarts_killed_servers(suite: Instance) -> None:
     before = suite.pids
 
     for name in ("postgres", "rabbitmq"):
@@ -59,15 +59,15 @@ def test_killed_servers_are_started_again(suite: Instance) -> None:
     assert all(suite.pids[name] != before[name] for name in ("postgres", "rabbitmq"))
 
 
-def test_felled_processes_stay_down_until_they_are_started(suite: Instance) -> None:
-    suite.fell("postgres", "baker")
+def test_processes_killed_with_keep_down_stay_down_until_started(suite: Instance) -> None:
+    suite.kill("postgres", "baker", keep_down=True)
     assert not {"postgres", "baker"} & set(suite.pids)
 
     suite.start_process("postgres", "baker")
     assert set(suite.pids) == EVERYTHING
 
 
-def test_the_broker_obeys_its_control_program(suite: Instance) -> None:
+def test_rabbitmqctl_controls_the_broker(suite: Instance) -> None:
     assert "rabbit" in suite.environment.broker.control("status")
     with pytest.raises(Refusal, match="no_such_command"):
         suite.environment.broker.control("no_such_command")
@@ -81,7 +81,7 @@ def test_a_stopped_process_stays_stopped_until_it_is_started(suite: Instance) ->
     assert httpx.get(f"{suite.url('waiter')}/readyz").status_code == 200
 
 
-def test_a_restart_gives_a_new_process(suite: Instance) -> None:
+def test_a_restart_replaces_the_process(suite: Instance) -> None:
     before = suite.pids["waiter"]
 
     suite.restart("waiter")
@@ -95,19 +95,19 @@ def test_an_unknown_process_is_named_in_the_refusal(suite: Instance) -> None:
         suite.restart("butcher")
 
 
-def test_a_half_started_suite_is_mended(suite: Instance) -> None:
-    """The supervisor and a service are gone, the rest runs on without anybody looking after it."""
-    orphans = marked(suite)
+def test_a_start_repairs_a_suite_without_supervisor(suite: Instance) -> None:
+    """The supervisor and a service are killed; the rest runs on unsupervised."""
+    orphaned = marked(suite)
     os.kill(suite.pids["waiter"], signal.SIGKILL)
     os.kill(int((suite.folder / "supervisor.pid").read_text()), signal.SIGKILL)
 
     suite.start()
 
     assert set(suite.pids) == EVERYTHING
-    assert not orphans & marked(suite)
+    assert not orphaned & marked(suite)
 
 
-def test_a_changed_setting_restarts_only_the_service_it_concerns(suite: Instance) -> None:
+def test_a_changed_setting_restarts_its_service_alone(suite: Instance) -> None:
     before = suite.pids
 
     changed = Instance(suite.folder, root=suite.root, overrides={"baker": {"LOG_LEVEL": "debug"}})
@@ -117,7 +117,7 @@ def test_a_changed_setting_restarts_only_the_service_it_concerns(suite: Instance
     assert {name for name in EVERYTHING if before[name] != after[name]} == {"baker"}
 
 
-def test_stopping_leaves_nothing_running_and_keeps_the_data(suite: Instance) -> None:
+def test_stop_ends_every_process_and_leaves_the_data(suite: Instance) -> None:
     ports = [suite.environment.ports[name] for name in ("postgres", "rabbitmq", "epmd", "baker")]
 
     suite.stop()
@@ -135,7 +135,7 @@ def test_stopping_leaves_nothing_running_and_keeps_the_data(suite: Instance) -> 
     assert set(suite.pids) == EVERYTHING
 
 
-def test_a_service_that_cannot_start_is_named_with_the_end_of_its_log(
+def test_the_refusal_names_a_failing_service_with_the_end_of_its_log(
     suite: Instance,
 ) -> None:
     broken = Instance(suite.folder, root=suite.root, overrides={"waiter": {"BROKEN": "yes"}})

@@ -39,7 +39,7 @@ def test_every_direct_dependency_is_pinned() -> None:
 
 
 @pytest.mark.parametrize("image", ["services", "gateway"])
-def test_an_image_holds_the_very_versions_that_are_tested(image: str) -> None:
+def test_an_image_pins_the_tested_versions(image: str) -> None:
     def pins(name: str) -> set[str]:
         lines = (ROOT / name).read_text().splitlines()
         return {line.split(" ")[0] for line in lines if "==" in line}

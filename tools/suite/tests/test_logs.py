@@ -1,4 +1,4 @@
-"""Logs are shown from near their end and followed."""
+"""Logs: the last lines, then new lines."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from suite import logs
 from suite.refusals import NotRunning
 
 
-def test_the_last_lines_come_first_and_then_what_is_added(tmp_path: Path) -> None:
+def test_the_last_lines_are_followed_by_new_ones(tmp_path: Path) -> None:
     file = tmp_path / "orders.log"
     file.write_text("one\ntwo\nthree\n")
     tail = logs.Tail(file, 2)
@@ -23,7 +23,7 @@ def test_the_last_lines_come_first_and_then_what_is_added(tmp_path: Path) -> Non
     assert list(tail.fresh()) == ["half a line"]
 
 
-def test_a_log_that_begins_anew_is_followed_from_its_beginning(tmp_path: Path) -> None:
+def test_a_replaced_log_is_followed_from_its_beginning(tmp_path: Path) -> None:
     file = tmp_path / "orders.log"
     file.write_text("a long line of the past\n")
     tail = logs.Tail(file, 0)
@@ -33,7 +33,7 @@ def test_a_log_that_begins_anew_is_followed_from_its_beginning(tmp_path: Path) -
     assert list(tail.fresh()) == ["fresh"]
 
 
-def test_all_logs_together_name_the_process_of_each_line(
+def test_each_line_of_all_logs_names_its_process(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "cart.log").write_text("locked\n")
@@ -44,7 +44,7 @@ def test_all_logs_together_name_the_process_of_each_line(
     assert capsys.readouterr().out == "cart   | locked\norders | placed\n"
 
 
-def test_an_unknown_log_is_refused_with_those_there_are(tmp_path: Path) -> None:
+def test_the_refusal_of_an_unknown_log_lists_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "orders.log").touch()
 
     with pytest.raises(NotRunning, match="no log of butcher; there are: orders"):

@@ -1,11 +1,10 @@
-"""The way of a message is measured on real servers, and a message out of order is counted."""
+"""The measures of the message path on real servers, and the count of inversions."""
 
 import asyncpg
 import httpx
 
-from suite.bench.messages.fixtures import VHOST
-from suite.bench.messages.measures import Sizes, message_path
-from suite.bench.messages.order import inversions
+from suite.bench.messages.fixtures import CONSUMER, PRODUCER, VHOST
+from suite.bench.messages.measures import Sizes, inversions, message_path
 from suite.instance import Instance
 
 SMALL = Sizes(full=1_500, timed=60, rate=50.0, ordered=60, relays=2)
@@ -15,14 +14,14 @@ def test_messages_in_order_have_no_inversions() -> None:
     assert inversions([("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 2), ("a", 3)]) == 0
 
 
-def test_a_message_that_was_overtaken_is_counted() -> None:
+def test_each_message_handled_after_a_later_one_is_an_inversion() -> None:
     assert inversions([("a", 1), ("a", 3), ("a", 2), ("b", 1), ("a", 4)]) == 1
     assert inversions([("a", 4), ("a", 3), ("a", 2), ("b", 2), ("b", 1)]) == 3
 
 
-async def test_everything_is_measured_and_nothing_is_left_on_the_servers(suite: Instance) -> None:
-    told: list[str] = []
-    found = await message_path(suite, told.append, SMALL)
+async def test_every_measure_runs_and_leaves_nothing_on_the_servers(suite: Instance) -> None:
+    reported: list[str] = []
+    found = await message_path(suite, reported.append, SMALL)
 
     for rate in (found["relay"], found["inbox"]):
         assert 0 < rate["messages"] <= SMALL.full
@@ -34,7 +33,7 @@ async def test_everything_is_measured_and_nothing_is_left_on_the_servers(suite: 
     ordered = found["relays_in_order"]
     assert ordered["messages"] == sum(ordered["sent_by_relay"]) == 120
     assert ordered["inversions"] == ordered["repeated"] == 0
-    assert "inversions" in told[-1]
+    assert "inversions" in reported[-1]
 
     database = await asyncpg.connect(suite.dsn("postgres", "postgres"))
     left = "select count(*) from pg_database where datname like 'bench%'"
@@ -44,4 +43,5 @@ async def test_everything_is_measured_and_nothing_is_left_on_the_servers(suite: 
         base_url=suite.environment.broker.management_url, trust_env=False
     ) as api:
         assert (await api.get(f"/api/vhosts/{VHOST}")).status_code == 404
-        assert (await api.get("/api/users/speaker")).status_code == 404
+        for user in (PRODUCER, CONSUMER):
+            assert (await api.get(f"/api/users/{user}")).status_code == 404

@@ -1,4 +1,4 @@
-"""Where an instance may live and who may run it."""
+"""The folder of an instance and the account that runs it."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from suite.instance import Instance
 from suite.postgres_programs import SOURCE_SETTING
 from suite.repository import POSTGRES_LOCK, ROOT
 
-TALK = """
+RUN = """
 import sys
 from pathlib import Path
 from suite.instance import Instance
@@ -35,7 +35,7 @@ def embedded_postgres_in(folder: Path) -> Path:
     return folder
 
 
-def test_a_long_path_under_a_closed_folder_keeps_its_data_in_a_short_private_one(
+def test_an_instance_in_a_closed_folder_stores_its_data_in_a_short_private_one(
     suite: Instance,
     tree: Path,
     tmp_path: Path,
@@ -44,8 +44,8 @@ def test_a_long_path_under_a_closed_folder_keeps_its_data_in_a_short_private_one
 ) -> None:
     """It runs beside another working tree, on other ports.
 
-    The embedded PostgreSQL, forced here, lies in the closed folder, too, as in a clone in the home
-    of root: it is copied with its libraries when its account cannot reach it.
+    The embedded PostgreSQL, forced here, is in the closed folder too, as in a clone in root's home:
+    it is copied with its libraries when its account cannot reach it.
     """
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
@@ -73,32 +73,32 @@ def test_a_long_path_under_a_closed_folder_keeps_its_data_in_a_short_private_one
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A folder that every account reaches; pytest closes its own again with each of its runs."""
+    """A folder that every account can reach; pytest makes its own private in each run."""
     with tempfile.TemporaryDirectory(prefix="cartwright-home-") as folder:
         yield Path(folder)
 
 
 def test_an_ordinary_user_runs_the_suite(tree: Path, home: Path) -> None:
-    """Root steps down to nobody; an ordinary user is one already."""
+    """As root, the test drops its privileges first."""
     root = home / "theirs"
     shutil.copytree(tree, root, ignore=shutil.ignore_patterns(".run"))
     step_down: list[str] = []
     if os.geteuid() == 0:
         subprocess.run(["chown", "-R", "nobody", home], check=True)
-        # The interpreter may lie in a folder of root's; reading is all that nobody may more.
+        # The interpreter may be in root's home, so the account may read it, and nothing else.
         step_down = ["setpriv", "--reuid=nobody", "--clear-groups"]
         step_down += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
-    told = subprocess.run(
-        [*step_down, sys.executable, "-c", TALK, root / ".run/up", root],
+    done = subprocess.run(
+        [*step_down, sys.executable, "-c", RUN, root / ".run/up", root],
         env=os.environ | {"HOME": str(home)},
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
-    assert told.returncode == 0, told.stderr
-    assert "waiter is ready" in told.stdout
-    assert f"state in {root}" in told.stdout
+    assert done.returncode == 0, done.stderr
+    assert "waiter is ready" in done.stdout
+    assert f"state in {root}" in done.stdout
 
 
-def test_root_runs_the_servers_as_somebody_else() -> None:
+def test_the_servers_never_run_as_root() -> None:
     assert server_account().uid != 0

@@ -1,4 +1,4 @@
-"""Ports are found free, claimed, recorded and kept."""
+"""Blocks of ports: found free, claimed, recorded and reused."""
 
 import socket
 from pathlib import Path
@@ -22,14 +22,14 @@ def assigned(file: Path, *services: str) -> dict[str, int]:
     return ports.recorded(file)
 
 
-def test_a_first_start_takes_a_block_of_its_own_and_records_it(file: Path) -> None:
+def test_a_first_start_records_a_block_of_ports(file: Path) -> None:
     given = assigned(file, "orders")
 
     assert given["gateway"] >= ports.FIRST_BASE
     assert len(set(given.values())) == len(ports.FIXED) + 1
 
 
-def test_a_block_moves_on_when_one_of_its_ports_is_taken(file: Path) -> None:
+def test_a_block_with_a_used_port_is_replaced(file: Path) -> None:
     before = assigned(file, "orders")
 
     with socket.create_server(("127.0.0.1", before["postgres"])):
@@ -40,7 +40,7 @@ def test_a_block_moves_on_when_one_of_its_ports_is_taken(file: Path) -> None:
 
 
 def test_two_instances_that_start_at_once_take_different_blocks(tmp_path: Path) -> None:
-    """Nothing listens yet but the claims."""
+    """Only the claims listen yet."""
     with_claim = ports.assign(tmp_path / "one.json", ["orders"], claimed=False)
     second = assigned(tmp_path / "two.json", "orders")
     assert with_claim is not None
@@ -50,7 +50,7 @@ def test_two_instances_that_start_at_once_take_different_blocks(tmp_path: Path) 
     assert not set(first.values()) & set(second.values())
 
 
-def test_a_block_that_is_ours_is_kept(file: Path) -> None:
+def test_a_claimed_block_is_reused(file: Path) -> None:
     before = assigned(file, "orders")
 
     with socket.create_server(("127.0.0.1", before["postgres"])):
@@ -59,7 +59,7 @@ def test_a_block_that_is_ours_is_kept(file: Path) -> None:
     assert ports.recorded(file) == before
 
 
-def test_a_service_added_later_leaves_the_others_their_ports(file: Path) -> None:
+def test_a_new_service_leaves_the_ports_of_the_others(file: Path) -> None:
     before = assigned(file, "cart", "orders")
     after = assigned(file, "analytics", "cart", "orders")
 

@@ -1,4 +1,4 @@
-"""`python -m provision`: what it makes is harmless to make again, and how passwords are changed."""
+"""`python -m provision`: idempotent, and changes passwords."""
 
 import os
 import subprocess
@@ -11,8 +11,8 @@ import aio_pika.exceptions
 import asyncpg
 import pytest
 
-from suite.definitions import TRACKED
 from suite.instance import Instance
+from suite.topology import TRACKED
 
 Variables = dict[str, str]
 
@@ -27,7 +27,7 @@ def provision(tree: Path, settings: Variables) -> subprocess.CompletedProcess[st
 
 @pytest.fixture
 def settings(suite: Instance, tree: Path) -> Iterator[Variables]:
-    """What it is told of the running servers; afterwards the passwords are what they were."""
+    """Its settings for the running servers; restores the passwords afterwards."""
     known = suite.environment.secrets
     found = {
         "POSTGRES_URL": suite.dsn("postgres", "postgres"),
@@ -42,7 +42,7 @@ def settings(suite: Instance, tree: Path) -> Iterator[Variables]:
     assert provision(tree, found).returncode == 0
 
 
-async def enters(dsn: str) -> bool:
+async def database_accepts(dsn: str) -> bool:
     try:
         await (await asyncpg.connect(dsn)).close()
     except asyncpg.InvalidPasswordError:
@@ -50,7 +50,7 @@ async def enters(dsn: str) -> bool:
     return True
 
 
-async def logs_in(url: str) -> bool:
+async def broker_accepts(url: str) -> bool:
     try:
         await (await aio_pika.connect(url)).close()
     except aio_pika.exceptions.ProbableAuthenticationError:
@@ -58,22 +58,24 @@ async def logs_in(url: str) -> bool:
     return True
 
 
-async def test_it_is_harmless_to_repeat(suite: Instance, tree: Path, settings: Variables) -> None:
+async def test_provisioning_is_idempotent(suite: Instance, tree: Path, settings: Variables) -> None:
     for _ in range(2):
         done = provision(tree, settings)
         assert done.returncode == 0, done.stderr
         assert "baker, waiter" in done.stdout
-    assert await enters(suite.dsn("baker"))
-    assert await logs_in(suite.broker_url("baker"))
+    assert await database_accepts(suite.dsn("baker"))
+    assert await broker_accepts(suite.broker_url("baker"))
 
 
-async def test_it_changes_a_password(suite: Instance, tree: Path, settings: Variables) -> None:
+async def test_provisioning_changes_a_password(
+    suite: Instance, tree: Path, settings: Variables
+) -> None:
     odd = 'it\'s a $new "one"'
     settings |= {"BAKER_DATABASE_PASSWORD": odd, "BAKER_BROKER_PASSWORD": "a-new-one"}
     assert provision(tree, settings).returncode == 0
-    assert not await enters(suite.dsn("baker"))
-    assert not await logs_in(suite.broker_url("baker"))
-    assert await enters(suite.dsn("waiter"))
+    assert not await database_accepts(suite.dsn("baker"))
+    assert not await broker_accepts(suite.broker_url("baker"))
+    assert await database_accepts(suite.dsn("waiter"))
     host = suite.dsn("baker").rpartition("@")[2]
     parts = {"host": host.partition(":")[0], "port": int(host.partition(":")[2].partition("/")[0])}
     connection = await asyncpg.connect(user="baker", password=odd, database="baker", **parts)
@@ -88,7 +90,7 @@ async def test_a_missing_setting_is_named(tree: Path, settings: Variables) -> No
     assert "Traceback" not in done.stderr
 
 
-async def test_a_server_that_is_not_there_is_told_without_a_trace(
+async def test_an_unreachable_server_is_reported_without_traceback_and_password(
     tree: Path, settings: Variables
 ) -> None:
     settings["BROKER_API"] = "http://admin:hush@127.0.0.1:1"

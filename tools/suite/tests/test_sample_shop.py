@@ -1,4 +1,4 @@
-"""The sample shop as it is written down, before anything is asked over HTTP."""
+"""The sample shop's generated content, and its client without a shop."""
 
 import asyncio
 from collections import Counter
@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from suite.shop import catalogue
-from suite.shop.gateway import NeverHappened, each, together
+from suite.shop.gateway import TimedOut, each, together
 from suite.shop.goods import batches
 from suite.shop.people import logins_of, password_of
 from suite.shop.seeding import seed
@@ -18,12 +18,12 @@ PRODUCTS = catalogue.products()
 VARIANTS = [variant for product in PRODUCTS for variant in product.body["variants"]]
 
 
-def test_the_shop_is_the_same_every_time() -> None:
+def test_the_sample_products_are_deterministic() -> None:
     assert catalogue.products() == PRODUCTS
     assert len(PRODUCTS) == 300
 
 
-def test_everything_has_a_name_of_its_own() -> None:
+def test_slugs_and_skus_are_unique() -> None:
     categories = [each["slug"] for level in catalogue.category_levels() for each in level]
     for names in (
         [product.slug for product in PRODUCTS],
@@ -35,14 +35,14 @@ def test_everything_has_a_name_of_its_own() -> None:
     assert max(len(variant["sku"]) for variant in VARIANTS) <= 50
 
 
-def test_the_tree_is_three_deep() -> None:
+def test_the_category_tree_has_three_levels() -> None:
     levels = catalogue.category_levels()
     for above, below in pairwise(levels):
         assert {each["parent"] for each in below} == {each["slug"] for each in above}
     assert not any("parent" in each for each in levels[0])
 
 
-def test_variants_of_a_product_differ_and_discounts_are_lower() -> None:
+def test_variants_of_a_product_differ_and_discounts_are_below_the_price() -> None:
     for product in PRODUCTS:
         variants = product.body["variants"]
         options = [str(variant["options"]) for variant in variants]
@@ -52,14 +52,14 @@ def test_variants_of_a_product_differ_and_discounts_are_lower() -> None:
         assert discount is None or 0 < discount["amount"] < product.body["base_price"]["amount"]
 
 
-def test_stock_is_mostly_plenty_sometimes_little_and_now_and_then_nothing() -> None:
+def test_stock_is_mostly_high_sometimes_low_and_rarely_zero() -> None:
     pieces = [sum(counts) for product in PRODUCTS for counts in product.stock.values()]
     assert 0 < pieces.count(0) < len(pieces) / 10
     assert any(0 < each < 10 for each in pieces)
     assert sum(each >= 30 for each in pieces) > len(pieces) / 2
 
 
-def test_sample_passwords_are_those_of_one_suite_alone() -> None:
+def test_sample_passwords_depend_on_the_administrators_password() -> None:
     logins = logins_of("admin@cartwright.example", "one secret")
     assert [login.role for login in logins] == ["admin", "staff", "support", "seller", "customer"]
     assert len({login.password for login in logins}) == len(logins)
@@ -68,29 +68,29 @@ def test_sample_passwords_are_those_of_one_suite_alone() -> None:
     assert password_of(email, "another secret") != logins[1].password
 
 
-def test_portions_hold_every_row_once() -> None:
+def test_batches_contain_every_row_once() -> None:
     assert batches([1, 2, 3, 4, 5], 2) == [[1, 2], [3, 4], [5]]
     assert batches([], 2) == []
 
 
-async def test_of_several_failures_the_first_is_told_by_itself() -> None:
+async def test_the_first_of_several_failures_is_raised() -> None:
     async def refuse(number: int) -> None:
-        raise NeverHappened(f"{number}")
+        raise TimedOut(f"{number}")
 
     async def refuse_again(number: int) -> None:
         await each([number, number], refuse)
 
-    with pytest.raises(NeverHappened, match="1"):
+    with pytest.raises(TimedOut, match="1"):
         await together(refuse_again(1), refuse_again(2))
     assert await each([1, 2, 3], lambda number: asyncio.sleep(0, number)) == [1, 2, 3]
 
 
-async def test_a_shop_that_is_not_there_is_a_refusal() -> None:
-    with pytest.raises(NeverHappened, match="no answer"):
+async def test_an_unreachable_shop_is_a_refusal() -> None:
+    with pytest.raises(TimedOut, match="no answer"):
         await seed("http://127.0.0.1:9", "admin@cartwright.example", "secret", print)
 
 
-def test_the_story_tells_milliseconds_since_the_order_was_placed() -> None:
+def test_the_story_shows_milliseconds_since_the_order_was_placed() -> None:
     placed_at = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
     order = {"order_number": "2026-000001", "placed_at": placed_at.isoformat()}
     step = {

@@ -1,4 +1,4 @@
-"""Secrets are generated, kept, and readable by their owner alone."""
+"""Secrets are generated, stored, and readable by their owner alone."""
 
 import base64
 import hashlib
@@ -12,13 +12,13 @@ from provision.broker import password_hash
 from suite import secrets
 
 
-def test_nobody_else_can_read_a_secret(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_a_secret(tmp_path: Path) -> None:
     secrets.ensure(tmp_path, ["orders"])
 
     assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
 
 
-def test_secrets_stay_the_same_and_a_new_service_gets_its_own(tmp_path: Path) -> None:
+def test_secrets_are_stable_and_a_new_service_gets_its_own(tmp_path: Path) -> None:
     before = secrets.ensure(tmp_path, ["orders"])
     after = secrets.ensure(tmp_path, ["orders", "cart"])
 
@@ -28,14 +28,14 @@ def test_secrets_stay_the_same_and_a_new_service_gets_its_own(tmp_path: Path) ->
     assert clients == {"orders": after["client:orders"], "cart": after["client:cart"]}
 
 
-def test_the_signing_key_fits_es256(tmp_path: Path) -> None:
+def test_the_signing_key_is_valid_for_es256(tmp_path: Path) -> None:
     key = load_pem_private_key(secrets.ensure(tmp_path, []).signing_key_file.read_bytes(), None)
 
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     assert isinstance(key.curve, ec.SECP256R1)
 
 
-def test_a_broker_password_is_hashed_with_its_salt_in_front() -> None:
+def test_a_broker_password_hash_begins_with_its_salt() -> None:
     stored = base64.b64decode(password_hash("long and random"))
 
     assert stored[4:] == hashlib.sha256(stored[:4] + b"long and random").digest()

@@ -1,4 +1,4 @@
-"""What the roles of the database and the users of the broker may do, and how retries travel."""
+"""The permissions of database roles and broker users, and the routing of retries."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ Channels = Callable[[str], Awaitable[AbstractChannel]]
 
 @pytest.fixture
 async def channel_of(suite: Instance) -> AsyncIterator[Channels]:
-    """Open channels as a user of the broker; they close with the test."""
+    """Open channels as a broker user; they close with the test."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def open_as(user: str) -> AbstractChannel:
@@ -43,11 +43,11 @@ async def refused(attempt: Awaitable[Any]) -> None:
         await attempt
 
 
-async def test_a_service_reads_and_writes_what_the_migrator_made(suite: Instance) -> None:
+async def test_a_service_can_use_the_tables_of_the_migrator(suite: Instance) -> None:
     assert await run_as(suite.dsn("baker"), "select * from starts")
 
 
-async def test_a_service_makes_no_tables(suite: Instance) -> None:
+async def test_a_service_cannot_create_tables(suite: Instance) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await run_as(suite.dsn("baker"), "create table loot ()")
 
@@ -58,7 +58,7 @@ async def test_a_service_connects_to_its_own_database_alone(suite: Instance) -> 
             await run_as(suite.dsn(database, "baker"), "select 1")
 
 
-async def test_a_wrong_password_is_refused_also_on_loopback(suite: Instance) -> None:
+async def test_a_wrong_password_is_refused_on_loopback_too(suite: Instance) -> None:
     password = suite.environment.secrets["database:postgres"]
     with pytest.raises(asyncpg.InvalidPasswordError):
         await run_as(suite.dsn("postgres", "postgres").replace(password, "guess"), "select 1")
@@ -70,7 +70,7 @@ async def test_commits_are_durable(suite: Instance) -> None:
         assert value == "on"
 
 
-async def test_a_service_publishes_what_is_its_own_to_say(channel_of: Channels) -> None:
+async def test_a_service_publishes_its_own_events_and_commands_alone(channel_of: Channels) -> None:
     message = aio_pika.Message(b"{}")
     baker = await channel_of("baker")
     events = await baker.get_exchange("events")
@@ -86,7 +86,7 @@ async def test_a_service_publishes_what_is_its_own_to_say(channel_of: Channels) 
     await commands.publish(message, "baker.Bake")
 
 
-async def test_a_service_reads_and_makes_its_own_queues_alone(channel_of: Channels) -> None:
+async def test_a_service_reads_and_declares_its_own_queues_alone(channel_of: Channels) -> None:
     baker = await channel_of("baker")
     await refused((await baker.get_queue("svc.waiter", ensure=False)).get(fail=False))
     baker = await channel_of("baker")
@@ -95,7 +95,7 @@ async def test_a_service_reads_and_makes_its_own_queues_alone(channel_of: Channe
     await baker.declare_queue("svc.baker.progress", exclusive=True)
 
 
-async def test_a_message_put_off_returns_to_its_work_queue_alone(channel_of: Channels) -> None:
+async def test_a_delayed_message_returns_to_its_work_queue_alone(channel_of: Channels) -> None:
     waiter = await channel_of("waiter")
     retry = await waiter.get_exchange("svc.waiter.retry")
     queue = await waiter.get_queue("svc.waiter")
@@ -109,7 +109,7 @@ async def test_a_message_put_off_returns_to_its_work_queue_alone(channel_of: Cha
     await message.ack()
 
 
-async def test_a_message_that_keeps_coming_back_ends_in_the_dead_letters(
+async def test_a_rejected_message_becomes_a_dead_letter(
     channel_of: Channels,
 ) -> None:
     waiter = await channel_of("waiter")
@@ -135,18 +135,18 @@ async def next_of(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.AbstractInc
 async def test_a_changed_topology_reaches_a_running_broker(
     suite: Instance, bakery: Any, channel_of: Channels
 ) -> None:
-    """What a service no longer handles is unbound, else it would fill its dead letters."""
-    bakery.write(suite.root, waiter_listens=False)
+    """A message that a service no longer handles is unbound, else it would fill its dead letters."""
+    bakery.write(suite.root, waiter_subscribed=False)
     await asyncio.to_thread(suite.start)
 
     admin = await channel_of("admin")
     queue = await admin.get_queue("svc.waiter")
     await queue.purge()
     events = await admin.get_exchange("events")
-    await events.publish(aio_pika.Message(b"unheard"), "baker.Baked")
+    await events.publish(aio_pika.Message(b"unbound"), "baker.Baked")
     assert await queue.get(fail=False) is None
 
     bakery.write(suite.root)
     await asyncio.to_thread(suite.start)
-    await events.publish(aio_pika.Message(b"heard"), "baker.Baked")
-    assert (await next_of(queue)).body == b"heard"
+    await events.publish(aio_pika.Message(b"bound"), "baker.Baked")
+    assert (await next_of(queue)).body == b"bound"

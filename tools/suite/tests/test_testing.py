@@ -1,4 +1,4 @@
-"""The tests get servers of their own, which end with them."""
+"""The tests get servers of their own, which end with the tests."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from suite import orphans
 from suite.refusals import Refusal
 from suite.testing import SERVERS_SETTING
 
-# As a shell starts what runs in the background: deaf to the interrupt.
+# A shell starts background jobs with SIGINT ignored.
 RUN = """
 import signal, sys
 from pathlib import Path
@@ -43,9 +43,7 @@ def test_that_takes_long():
 """
 
 
-def test_servers_end_with_the_tests_also_when_those_are_interrupted(
-    tree: Path, tmp_path: Path
-) -> None:
+def test_servers_end_with_interrupted_tests(tree: Path, tmp_path: Path) -> None:
     root, folder = tmp_path, tmp_path / ".run/test"
     (root / "deploy").symlink_to(tree / "deploy")
     (root / "test_example.py").write_text(TESTS)
@@ -53,17 +51,17 @@ def test_servers_end_with_the_tests_also_when_those_are_interrupted(
     native = os.environ | {SERVERS_SETTING: "native"}
 
     with subprocess.Popen(command, env=native, stdout=subprocess.PIPE, text=True) as tests:
-        patience = time.monotonic() + 60
-        while not (root / "reached").exists() and time.monotonic() < patience:
+        deadline = time.monotonic() + 60
+        while not (root / "reached").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         second = subprocess.run(command, capture_output=True, text=True, check=False)
         tests.terminate()
-        told, _ = tests.communicate(timeout=30)
+        output, _ = tests.communicate(timeout=30)
 
     assert Refusal.__name__ in second.stderr
     assert "running already" in second.stderr
-    assert "test_the_servers_are_found_by_the_environment PASSED" in told
-    assert "KeyboardInterrupt" in told
+    assert "test_the_servers_are_found_by_the_environment PASSED" in output
+    assert "KeyboardInterrupt" in output
     assert tests.returncode == 2
     assert list(orphans.of(folder)) == []
     assert not (folder / "state").exists()

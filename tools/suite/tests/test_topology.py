@@ -1,4 +1,4 @@
-"""The tracked definitions follow from what the services handle and send."""
+"""The tracked definitions are derived from the messages that services handle and send."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from suite import repository, topology
-from suite.definitions import TRACKED
 from suite.repository import ROOT
+from suite.topology import TRACKED
 
 Definitions = dict[str, Any]
 
@@ -24,21 +24,21 @@ def only(rows: list[Definitions], **wanted: str) -> Definitions:
     return found
 
 
-def test_a_queue_hears_what_its_service_handles_and_nothing_else(shop: Definitions) -> None:
-    heard = {
+def test_a_queue_is_bound_to_the_messages_of_its_service_alone(shop: Definitions) -> None:
+    bound = {
         (row["source"], row["routing_key"], row["destination"])
         for row in shop["bindings"]
         if row["source"] in {"events", "commands"}
     }
 
-    assert heard == {
+    assert bound == {
         ("commands", "baker.Bake", "svc.baker"),
         ("events", "baker.Baked", "svc.waiter"),
         ("events", "#", "events.log"),
     }
 
 
-def test_a_service_says_its_own_events_and_the_commands_it_may_send(shop: Definitions) -> None:
+def test_a_service_may_publish_its_own_events_and_its_commands_alone(shop: Definitions) -> None:
     waiter = only(shop["topic_permissions"], user="waiter", exchange="commands")
     baker = only(shop["topic_permissions"], user="baker", exchange="commands")
     events = only(shop["topic_permissions"], user="baker", exchange="events")
@@ -50,27 +50,27 @@ def test_a_service_says_its_own_events_and_the_commands_it_may_send(shop: Defini
     assert not re.match(events["write"], "waiter.Served")
 
 
-def test_a_service_reaches_its_own_queues_alone(shop: Definitions) -> None:
+def test_a_service_may_use_its_own_queues_alone(shop: Definitions) -> None:
     allowed = only(shop["permissions"], user="baker")
 
     for name in ("svc.baker", "svc.baker.retry.1", "svc.baker.dead", "svc.baker.progress.7"):
         assert re.match(allowed["configure"], name)
     for name in ("svc.waiter", "svc.bakery", "events", "events.log"):
         assert not re.match(allowed["configure"], name)
-    # It reads the log of events for a replay, and can neither change nor write to it.
+    # A replay reads the log of events; a service may neither declare it nor write to it.
     assert re.match(allowed["read"], "events.log")
     assert not re.match(allowed["write"], "events.log")
 
 
-def test_what_is_handed_in_again_reaches_the_one_queue(shop: Definitions) -> None:
-    ways_in = [row for row in shop["bindings"] if row["source"] == "svc.baker.retry"]
-    assert [row["destination"] for row in ways_in if row["routing_key"] == "work"] == ["svc.baker"]
+def test_a_redrive_reaches_the_queue_of_its_service_alone(shop: Definitions) -> None:
+    bindings = [row for row in shop["bindings"] if row["source"] == "svc.baker.retry"]
+    assert [row["destination"] for row in bindings if row["routing_key"] == "work"] == ["svc.baker"]
     for user in ("baker", "waiter"):
         allowed = only(shop["permissions"], user=user)
         assert bool(re.match(allowed["write"], "svc.baker.retry")) == (user == "baker")
 
 
-def test_work_queues_never_drop_and_retries_return_to_them(shop: Definitions) -> None:
+def test_work_queues_never_drop_messages_and_retries_return_to_them(shop: Definitions) -> None:
     work = only(shop["policies"], name="svc.baker")
     retry = only(shop["policies"], name="svc.baker.retry")
 
@@ -86,15 +86,15 @@ def test_work_queues_never_drop_and_retries_return_to_them(shop: Definitions) ->
         assert "max-length" not in policy["definition"]
 
 
-def test_no_message_ends_because_its_connection_was_lost_too_often(shop: Definitions) -> None:
-    """RabbitMQ 4 drops or dead-letters after 20 deliveries where no policy sets another limit."""
+def test_lost_connections_never_exhaust_the_delivery_limit(shop: Definitions) -> None:
+    """RabbitMQ 4 drops or dead-letters after 20 deliveries unless a policy sets a limit."""
     for name in ("svc.baker", "svc.baker.dead"):
         policy = only(shop["policies"], name=name)
         assert re.match(policy["pattern"], name)
         assert policy["definition"]["delivery-limit"] >= 10**9
 
 
-def test_the_tracked_files_are_compared_as_they_would_be_written(
+def test_a_file_is_outdated_when_its_text_differs(
     bakery: Any, shop: Definitions, tmp_path: Path
 ) -> None:
     bakery.write(tmp_path)
@@ -106,11 +106,11 @@ def test_the_tracked_files_are_compared_as_they_would_be_written(
     assert topology.outdated(tmp_path, {Path("missing"): ""}) == [Path("missing")]
 
 
-def test_what_follows_from_the_services_is_tracked() -> None:
+def test_the_tracked_files_are_up_to_date() -> None:
     assert topology.outdated(ROOT, topology.files(repository.services(ROOT))) == []
 
 
-def test_the_tracked_file_of_this_repository_names_no_user_and_no_password() -> None:
+def test_the_tracked_definitions_contain_no_user_and_no_password() -> None:
     tracked = json.loads((ROOT / TRACKED).read_text())
 
     assert "users" not in tracked

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Stands in for the official PostgreSQL image's entrypoint: makes the cluster once, then serves.
+# Replaces the official PostgreSQL image's entrypoint: creates the cluster once, then serves.
 set -eu
 if [ "$(id -u)" = 0 ]; then
   mkdir -p "$PGDATA"

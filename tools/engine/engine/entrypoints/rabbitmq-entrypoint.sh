@@ -1,5 +1,5 @@
 #!/bin/sh
-# Stands in for the official RabbitMQ image's entrypoint: becomes the server's user, then serves.
+# Replaces the official RabbitMQ image's entrypoint: switches to the server's user, then serves.
 set -eu
 if [ "$(id -u)" = 0 ]; then
   chown 999:999 /var/lib/rabbitmq /var/log/rabbitmq

@@ -1,1 +1,1 @@
-"""The load driver of `make bench`: how fast checkouts are, what they cost, and no oversell."""
+"""The load driver of `make bench`: the speed and cost of checkouts, and a test for overselling."""

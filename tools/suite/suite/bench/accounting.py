@@ -1,4 +1,4 @@
-"""What the processes of the suite have used, by name: processor time and memory."""
+"""Processor time and memory of the suite's processes, by name."""
 
 import os
 import time
@@ -16,8 +16,8 @@ MIB = 2**20
 class Usage:
     """Processor seconds used so far, or between two readings.
 
-    `by_process` covers a process, its living descendants, and the children it has buried, such as
-    the connections PostgreSQL has closed: nothing is lost when a process ends.
+    `by_process` covers a process, its live descendants, and its reaped children, such as closed
+    connections of PostgreSQL: nothing is lost when a process ends.
     """
 
     at: float
@@ -31,7 +31,7 @@ class Usage:
         return sum(self.by_process.values())
 
     def since(self, earlier: "Usage") -> "Usage":
-        """What was used after an earlier reading; `at` becomes the seconds in between."""
+        """The usage since an earlier reading; `at` becomes the seconds in between."""
         return Usage(
             at=self.at - earlier.at,
             by_process={
@@ -44,7 +44,7 @@ class Usage:
 
     @property
     def others(self) -> float:
-        """What the rest of the machine used, the kernel's own threads included."""
+        """The usage of the rest of the machine, the kernel's threads included."""
         return max(0.0, self.machine - self.suite - self.driver)
 
     @property
@@ -54,7 +54,7 @@ class Usage:
 
 
 def usage(suite: Instance) -> Usage:
-    """Read what everything has used so far."""
+    """Read the usage so far."""
     by_process = {name: _of_family(pid) for name, pid in suite.pids.items()}
     by_process["supervisor"] = _of_one(psutil.Process(supervisor(suite)))
     own = os.times()
@@ -73,12 +73,12 @@ def usage(suite: Instance) -> Usage:
 def memory(suite: Instance) -> dict[str, float]:
     """The proportional memory (PSS) of each process and its children, in MiB."""
     found = {name: status_table.memory_of(pid) for name, pid in suite.pids.items()}
-    keeper = psutil.Process(supervisor(suite))
-    return {**found, "supervisor": keeper.memory_full_info().pss / MIB}
+    own = psutil.Process(supervisor(suite)).memory_full_info().pss
+    return {**found, "supervisor": own / MIB}
 
 
 def restarts(suite: Instance) -> int:
-    """How often processes had to be started again since the instance came up."""
+    """The number of restarts of processes since the instance started."""
     return sum(each.restarts for each in suite.status().values())
 
 
@@ -100,6 +100,6 @@ def _of_one(process: psutil.Process) -> float:
     try:
         times = process.cpu_times()
     except psutil.NoSuchProcess:
-        # It ended between two looks; its parent has its time now, and shows it the next time.
+        # It ended between two readings; its parent's next reading includes its time.
         return 0.0
     return float(times.user + times.system + times.children_user + times.children_system)

@@ -1,4 +1,4 @@
-"""Reading under load: the product list, and single products by id."""
+"""Read requests under load: the product list, and single products by id."""
 
 import random
 import time
@@ -21,7 +21,7 @@ async def product_list(shop: Shop, connections: int, seconds: float) -> dict[str
 
 
 async def product_by_id(shop: Shop, connections: int, seconds: float) -> dict[str, Any]:
-    """One product of all, at random."""
+    """A random product by its id."""
     choice = random.Random(connections)  # noqa: S311
     return await reading(
         shop.target.url,
@@ -34,7 +34,7 @@ async def product_by_id(shop: Shop, connections: int, seconds: float) -> dict[st
 async def reading(
     url: str, connections: int, seconds: float, choose: Callable[[], str]
 ) -> dict[str, Any]:
-    """GET again and again on so many connections; every answer must be a 200."""
+    """GET repeatedly on each connection; every response must be a 200."""
 
     def client(connection: Connection) -> Callable[[], Awaitable[Sample]]:
         async def get() -> Sample:

@@ -1,4 +1,4 @@
-"""Guests who buy: a cart, an item, and a checkout that waits until it is confirmed or refused."""
+"""Guests who buy: a cart, an item, and a checkout that waits for confirmation or refusal."""
 
 import asyncio
 import secrets
@@ -23,7 +23,7 @@ LONGEST_WAIT = 20
 
 
 class Guest:
-    """Somebody without an account, on a connection of their own; a new person for every cart."""
+    """A buyer without an account, on one connection, with a new e-mail address for every cart."""
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
@@ -32,7 +32,7 @@ class Guest:
         self.token: dict[str, str] = {}
 
     async def fill(self, product: Product) -> str:
-        """Make a cart and put one piece into it; empty, or why that was refused."""
+        """Create a cart with one piece; returns the refusal's code, or an empty text."""
         email = f"{secrets.token_hex(6)}@example.com"
         made = await self.connection.request("POST", "/v1/carts", {"email": email})
         if not made.is_success:
@@ -45,7 +45,7 @@ class Guest:
         return "" if put.is_success else put.problem
 
     async def check_out(self) -> Sample:
-        """Order the cart and wait for the outcome; the time is that of this one request."""
+        """Order the cart and wait for the outcome; the time is that of this request alone."""
         body = {
             "cart_id": self.cart_id,
             "payment": {"method": "card", "token": "tok_ok"},
@@ -66,9 +66,9 @@ class Guest:
         return Sample(ended, (ended - began) * 1000, result)
 
     async def buy(self, product: Product, due: float | None = None) -> Sample:
-        """The whole journey; a cart that is refused ends it.
+        """Fill a cart and check out; a refused cart ends it.
 
-        due: the moment of the monotonic clock at which to check out; the time counts from then.
+        due: the time of the monotonic clock to check out at; the latency counts from then.
         """
         try:
             refusal = await self.fill(product)
@@ -84,7 +84,7 @@ class Guest:
 
 
 def outcome(answer: Answer) -> str:
-    """How a checkout ended: `confirmed`, the reason of its refusal, or what was wrong."""
+    """The outcome of a checkout: `confirmed`, the reason of its cancellation, or an error code."""
     if not answer.is_success:
         return answer.problem
     order = answer.json()
@@ -95,13 +95,13 @@ def outcome(answer: Answer) -> str:
 
 
 async def for_seconds(seconds: float, clients: Sequence[Callable[[], Awaitable[Sample]]]) -> Series:
-    """Let every client work again and again, until the time is over and the last has ended."""
+    """Run every client repeatedly until the time is over; returns when the last has ended."""
     series = Series(time.perf_counter(), seconds)
     end = series.began + seconds
 
-    async def go(work: Callable[[], Awaitable[Sample]]) -> None:
+    async def loop(work: Callable[[], Awaitable[Sample]]) -> None:
         while time.perf_counter() < end:
             series.samples.append(await work())
 
-    await asyncio.gather(*(go(work) for work in clients))
+    await asyncio.gather(*(loop(work) for work in clients))
     return series

@@ -1,7 +1,7 @@
-"""How fast the machine is just now: the processor time of one fixed piece of Python, sampled.
+"""The current speed of the machine: the processor time of a fixed piece of Python, sampled.
 
-Figures in processor time are only comparable where this is: on shared machines, and where two
-processors are two threads of one core, the same work takes up to twice its time under load.
+Processor times are comparable only at equal calibrations: on shared machines, and where two
+processors are threads of one core, the same work takes up to twice its time under load.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ ROUNDS = 12_000
 
 
 class Calibration:
-    """Samples four times a second while it is open; costs one percent of a processor."""
+    """Samples four times a second while open; costs one percent of a processor."""
 
     def __init__(self) -> None:
         self._samples: list[float] = []

@@ -1,4 +1,4 @@
-"""The checkout under load: orders per second, the time to confirmed, and what one order costs."""
+"""Checkouts under load: orders per second, latency to confirmation, and the cost of one order."""
 
 import asyncio
 import random
@@ -14,32 +14,34 @@ from suite.bench.calibration import Calibration
 from suite.bench.figures import Sample, Series, per_order
 from suite.bench.stocking import Product, Shop
 
-# What a refusal for want of stock may say; anything else leaves a buyer in the dark.
-CLEAN = frozenset({"out_of_stock", "insufficient_stock", "line_unavailable", "variant_unavailable"})
+# The codes by which a refusal names the lack of stock; any other code is an error.
+STOCK_CODES = frozenset(
+    {"out_of_stock", "insufficient_stock", "line_unavailable", "variant_unavailable"}
+)
 
-SETTLING_BUYERS = 16
-SETTLING_ORDERS = 300
-SETTLING_SECONDS = 45.0
+WARM_UP_BUYERS = 16
+WARM_UP_ORDERS = 300
+WARM_UP_SECONDS = 45.0
 
 Client = Callable[[], Awaitable[Sample]]
 Json = dict[str, Any]
 
 
-async def settle(shop: Shop) -> int:
-    """Buy until every service has opened its connections and PostgreSQL has made its plans.
+async def warm_up_suite(shop: Shop) -> int:
+    """Buy until every service has opened its connections and PostgreSQL has cached its plans.
 
-    A new connection reads types and plans each statement five times before it keeps a plan: what
-    a suite pays once for its whole life is not what an order costs. Returns the orders bought.
+    A new connection reads types and plans each statement five times before it caches a plan: a
+    cost of the start, not of an order. Returns the orders bought.
     """
-    clients = _clients(shop, SETTLING_BUYERS, lambda: shop.products[0])
-    bought, end = 0, time.perf_counter() + SETTLING_SECONDS
-    while bought < SETTLING_ORDERS and time.perf_counter() < end:
+    clients = _clients(shop, WARM_UP_BUYERS, lambda: shop.products[0])
+    bought, end = 0, time.perf_counter() + WARM_UP_SECONDS
+    while bought < WARM_UP_ORDERS and time.perf_counter() < end:
         bought += (await for_seconds(1.0, clients)).count(CONFIRMED)
     return bought
 
 
 async def by_buyers(shop: Shop, buyers: int, seconds: float, warm_up: float) -> Json:
-    """So many guests, each buying one product at random, again and again."""
+    """Concurrent guests, each repeatedly buying a random product."""
     choice = random.Random(buyers)  # noqa: S311
     clients = _clients(shop, buyers, lambda: choice.choice(shop.products))
     await for_seconds(warm_up, clients)
@@ -47,7 +49,7 @@ async def by_buyers(shop: Shop, buyers: int, seconds: float, warm_up: float) -> 
 
 
 async def of_one_variant(shop: Shop, buyers: int, seconds: float, warm_up: float) -> Json:
-    """All guests buying one variant, of which there is plenty; what was sold must be reserved."""
+    """All guests buy one variant with ample stock; the reserved pieces must equal the sold ones."""
     (product,) = await shop.stock(1)
     clients = _clients(shop, buyers, lambda: product)
     await for_seconds(warm_up, clients)
@@ -64,7 +66,7 @@ async def of_one_variant(shop: Shop, buyers: int, seconds: float, warm_up: float
 
 
 async def oversell(shop: Shop, buyers: int, stock: int) -> Json:
-    """More buyers than pieces, all checking out at once: every piece is sold, and none twice."""
+    """More buyers than pieces, all checking out at once: each piece must be sold exactly once."""
     (product,) = await shop.stock(1, stock)
     guests = [Guest(shop) for _ in range(buyers)]
     refusals = await asyncio.gather(*(guest.fill(product) for guest in guests))
@@ -85,11 +87,13 @@ async def oversell(shop: Shop, buyers: int, stock: int) -> Json:
 
 
 def race_figures(outcomes: Counter[str], stock: int, on_hand: int, reserved: int) -> Json:
-    """Sort the outcomes of a race; `oversold` is what answers or inventory promise too much."""
+    """Group the outcomes of a race; `oversold` counts confirmations or holds beyond the stock."""
     sold = outcomes[CONFIRMED]
-    refused = {code: count for code, count in outcomes.items() if code in CLEAN}
+    refused = {code: count for code, count in outcomes.items() if code in STOCK_CODES}
     errors = {
-        code: count for code, count in outcomes.items() if code not in CLEAN and code != CONFIRMED
+        code: count
+        for code, count in outcomes.items()
+        if code not in STOCK_CODES and code != CONFIRMED
     }
     return {
         "sold": sold,
@@ -109,17 +113,17 @@ def _clients(shop: Shop, buyers: int, choose: Callable[[], Product]) -> list[Cli
     return [buying(Guest(shop)) for _ in range(buyers)]
 
 
-async def measured(shop: Shop, play: Callable[[], Awaitable[Series]]) -> Json:
-    """One series from rest to rest: the tail of the last saga is inside the figures."""
+async def measured(shop: Shop, run: Callable[[], Awaitable[Series]]) -> Json:
+    """Measure one series until every saga has ended, so that the figures include its tail."""
     await shop.target.rest()
     before = accounting.usage(shop.target.suite) if shop.target.suite else None
-    async with Calibration() as yardstick:
-        series = await play()
+    async with Calibration() as calibration:
+        series = await run()
     await shop.target.rest()
     after = accounting.usage(shop.target.suite) if shop.target.suite else None
     used = after.since(before) if after and before else None
     costs = cost_figures(series.count(CONFIRMED), used)
-    return {**checkout_figures(series), **costs, "yardstick_ms": yardstick.median_ms}
+    return {**checkout_figures(series), **costs, "calibration_ms": calibration.median_ms}
 
 
 def checkout_figures(series: Series) -> Json:
@@ -135,7 +139,7 @@ def checkout_figures(series: Series) -> Json:
 
 
 def cost_figures(orders: int, used: Usage | None) -> Json:
-    """Processor milliseconds per order; None where the suite's processes are out of sight."""
+    """Processor milliseconds per order; None when the suite runs on another machine."""
     if used is None:
         return {"cpu_ms_per_order": None}
     return {

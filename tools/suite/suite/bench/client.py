@@ -1,4 +1,4 @@
-"""A keep-alive HTTP/1.1 connection so cheap that it leaves the machine to the suite."""
+"""A minimal keep-alive HTTP/1.1 client, which leaves the processor to the suite."""
 
 import asyncio
 import json
@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import httptools
 
-PATIENCE = 60.0
+RESPONSE_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and the bytes of a body."""
+    """The status and body of a response."""
 
     status: int
     body: bytes
@@ -26,7 +26,7 @@ class Answer:
         return 200 <= self.status < 300  # noqa: PLR2004
 
     def json(self) -> Any:
-        """The body, read as JSON."""
+        """The body as JSON."""
         return json.loads(self.body)
 
     @property
@@ -39,7 +39,7 @@ class Answer:
 
 
 class Connection(asyncio.Protocol):
-    """A connection to the base URL, for one request at a time; it opens again once closed."""
+    """A connection to the base URL, for one request at a time; reconnects when closed."""
 
     def __init__(self, base_url: str) -> None:
         address = urlsplit(base_url)
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
     async def request(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send one request and return its answer; raises OSError, of which TimeoutError is one."""
+        """Send one request and return the response; raises OSError, such as TimeoutError."""
         if self._transport is None or self._transport.is_closing():
             loop = asyncio.get_running_loop()
             await loop.create_connection(lambda: self, self.host, self.port, ssl=self.tls)
@@ -69,26 +69,26 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None  # noqa: S101
         self._transport.write("".join(head).encode() + b"\r\n" + data)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(RESPONSE_TIMEOUT):
                 return await self._answer
         except TimeoutError:
-            # What comes late must not be taken for the answer of the next request.
+            # A late response must not be taken for that of the next request.
             self.close()
             raise
 
     def close(self) -> None:
-        """Close the connection at once."""
+        """Abort the connection."""
         if self._transport is not None:
             self._transport.abort()
 
-    # What the event loop tells.
+    # Callbacks of the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note where to write."""
+        """Store the transport."""
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        """Hand bytes to the parser; what is no HTTP ends the request."""
+        """Feed the parser; invalid HTTP fails the request."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as fault:
@@ -96,18 +96,20 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail the request that is under way."""
+        """Fail the pending request."""
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(exc or ConnectionError("closed before the answer was whole"))
+            self._answer.set_exception(
+                exc or ConnectionError("closed before the response was complete")
+            )
 
-    # What the parser tells.
+    # Callbacks of the parser.
 
     def on_body(self, part: bytes) -> None:
-        """Keep a part of the body."""
+        """Store a part of the body."""
         self._parts.append(part)
 
     def on_message_complete(self) -> None:
-        """Give the answer to whoever waits for it."""
+        """Complete the pending request."""
         answer = Answer(self._parser.get_status_code(), b"".join(self._parts))
         if not self._parser.should_keep_alive() and self._transport is not None:
             self._transport.close()

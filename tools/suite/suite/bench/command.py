@@ -1,4 +1,4 @@
-"""What `bench` is told on the command line, and the instance it runs on."""
+"""The `bench` command: its plan from the command line, and the suite under load."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from suite.refusals import Refusal
 
 Number = TypeVar("Number", int, float)
 
-# Far above what any load reaches: the limiter stays in the path and refuses nobody.
+# Far above any load: the limiter stays in the path and refuses no request.
 UNLIMITED = "1000000"
 RATE_LIMITS = ("RATE_LIMIT_PER_ADDRESS", "RATE_LIMIT_PER_PRINCIPAL")
 
@@ -35,24 +35,24 @@ def bench(
         results = run.measure(suite, plan, step)
     run.write(results, out)
     report.show(results, console)
-    console.print(f"\nEverything is in {out}.")
+    console.print(f"\nWrote the results to {out}.")
 
 
 @contextlib.contextmanager
 def own_instance(folder: Path, *, keep: bool, step: Callable[[str], None]) -> Iterator[Target]:
-    """A fresh instance of the working tree with the rate limits raised; it ends with the bench."""
+    """A fresh instance of the working tree with raised rate limits; it ends with the bench."""
     for name in RATE_LIMITS:
         os.environ.setdefault(name, UNLIMITED)
         step(f"the rate limit is raised: {name}={os.environ[name]}")
     suite = Instance(folder, report=step)
     suite.wipe()
-    with testing.ended_in_order():
+    with testing.graceful_interrupts():
         try:
             suite.start()
             yield of_instance(suite)
         finally:
             if keep:
-                step(f"the instance in {folder} keeps running")
+                step(f"the instance in {folder} is still running")
             else:
                 suite.discard()
 
@@ -64,7 +64,7 @@ def of_instance(suite: Instance) -> Target:
 
 
 def running(folder: Path | None, url: str, email: str, password: str) -> Target:
-    """A suite that runs already; raises Refusal when it is not said who administers it."""
+    """A running suite; raises Refusal without its administrator's login."""
     if folder is not None:
         found = of_instance(Instance(folder))
         found.url = url or found.url
@@ -85,9 +85,9 @@ def plan_of(
     soak: float,
     soak_rate: float,
 ) -> Plan:
-    """Read the plan from the command line; raises Refusal for what is not understood.
+    """Read the plan from the command line; raises Refusal for invalid values.
 
-    A soak is a measure of its own: the parts are left out then, unless `only` names some.
+    A soak replaces the other parts, unless `only` names some.
     """
     if only:
         parts = {part.strip() for part in only.split(",")}
@@ -100,11 +100,11 @@ def plan_of(
         parts.add(run.SOAK)
     levels = _numbers("--buyers", buyers, int, "1,8,32")
     if min(levels) < 1 or products < 1:
-        raise Refusal("there must be a buyer and a product at least.")
-    paces = _numbers("--rates", rates, float, "10,40")
-    if min(paces) <= 0:
-        raise Refusal("--rates takes checkouts a second, each above 0.")
-    return Plan(seconds, warm_up, levels, products, frozenset(parts), paces, soak, soak_rate)
+        raise Refusal("--buyers and --products must be at least 1.")
+    rate_levels = _numbers("--rates", rates, float, "10,40")
+    if min(rate_levels) <= 0:
+        raise Refusal("--rates takes checkouts per second, each above 0.")
+    return Plan(seconds, warm_up, levels, products, frozenset(parts), rate_levels, soak, soak_rate)
 
 
 def _numbers(
@@ -113,4 +113,4 @@ def _numbers(
     try:
         return tuple(kind(number) for number in text.split(","))
     except ValueError:
-        raise Refusal(f"{option} takes numbers with commas between, such as {example}.") from None
+        raise Refusal(f"{option} takes numbers separated by commas, such as {example}.") from None

@@ -1,4 +1,4 @@
-"""The arithmetic of the bench: percentiles, rates, and the cost of one order."""
+"""The arithmetic of the bench: percentiles, rates, and the cost of an order."""
 
 import math
 from collections import Counter
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One timed request: how long it took in milliseconds, and how it ended.
+    """One timed request: its latency in milliseconds and its outcome.
 
-    `ended` is a moment of the monotonic clock, in seconds.
+    `ended` is a time of the monotonic clock, in seconds.
     """
 
     ended: float
@@ -20,24 +20,24 @@ class Sample:
 
 @dataclass(frozen=True)
 class Series:
-    """What a number of clients met from `began` on; none began anything after `seconds`."""
+    """The samples of several clients since `began`; none started a request after `seconds`."""
 
     began: float
     seconds: float
     samples: list[Sample] = field(default_factory=list)
 
     def count(self, outcome: str) -> int:
-        """How many ended so, the last ones after the time included."""
+        """The samples with an outcome, those that ended after the time included."""
         return sum(sample.outcome == outcome for sample in self.samples)
 
     def rate(self, outcome: str) -> float:
-        """How many a second ended so within the time."""
+        """The samples per second with an outcome that ended within the time."""
         end = self.began + self.seconds
         inside = sum(s.outcome == outcome and s.ended <= end for s in self.samples)
         return inside / self.seconds
 
     def others(self, outcome: str) -> dict[str, int]:
-        """How many ended otherwise, by outcome."""
+        """The number of samples with each other outcome."""
         return dict(Counter(s.outcome for s in self.samples if s.outcome != outcome))
 
     def percentiles(self, outcome: str, *shares: int) -> dict[str, float | None]:
@@ -56,5 +56,5 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 def per_order(seconds: float, orders: int) -> float | None:
-    """CPU seconds shared among orders, in milliseconds; None when there was none."""
+    """CPU milliseconds per order; None without orders."""
     return round(seconds * 1000 / orders, 2) if orders else None

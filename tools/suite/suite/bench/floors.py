@@ -1,4 +1,4 @@
-"""What the machine can do at best: bare commits, bare confirmed publishes and a bare route."""
+"""The best case of the machine: bare commits, bare confirmed publishes and a bare route."""
 
 import asyncio
 import time
@@ -15,21 +15,21 @@ from suite.instance import Instance
 
 CONNECTIONS = 8
 WINDOWS = (1, 100)
-# About what a message of the checkout weighs.
+# About the size of a message of the checkout.
 BODY = b"x" * 500
 QUEUE = "bench.floor"
 ROUTES = {"gateway alone": "/livez", "gateway and a small route": "/.well-known/jwks.json"}
 
 
 async def floors(target: Target, seconds: float) -> dict[str, Any]:
-    """Measure every floor for so many seconds; those of the servers only on a local instance."""
+    """Measure each floor for some seconds; those of the servers on a local instance alone."""
     routes = {
         name: await reading(target.url, CONNECTIONS, seconds, lambda path=path: path)  # type: ignore[misc]
         for name, path in ROUTES.items()
     }
-    async with Calibration() as yardstick:
+    async with Calibration() as calibration:
         await asyncio.sleep(seconds)
-    found: dict[str, Any] = {"routes": routes, "yardstick_ms": yardstick.median_ms}
+    found: dict[str, Any] = {"routes": routes, "calibration_ms": calibration.median_ms}
     if target.suite is not None:
         found["postgres_commits_per_s"] = await commits(target.suite, seconds)
         found["publishes_per_s"] = {
@@ -40,7 +40,7 @@ async def floors(target: Target, seconds: float) -> dict[str, Any]:
 
 
 async def commits(suite: Instance, seconds: float) -> float:
-    """Single-row inserts a second, each a commit of its own, on eight connections."""
+    """Single-row inserts per second, each with its own commit, on eight connections."""
     dsn = suite.dsn("postgres", "postgres")
     connections = [await asyncpg.connect(dsn) for _ in range(CONNECTIONS)]
     await connections[0].execute(
@@ -64,7 +64,7 @@ async def commits(suite: Instance, seconds: float) -> float:
 
 
 async def publishes(suite: Instance, window: int, seconds: float) -> float:
-    """Persistent messages a second confirmed by a quorum queue, so many at a time under way."""
+    """Persistent messages per second confirmed by a quorum queue, with `window` in flight."""
     async with await aio_pika.connect(suite.broker_url()) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(

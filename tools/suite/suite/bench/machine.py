@@ -1,4 +1,4 @@
-"""On what was measured: the machine, the servers' versions and settings, and the commit."""
+"""The context of the figures: the machine, the servers' versions and settings, the commit."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ SETTINGS = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
 
 
 async def facts(suite: Instance | None) -> dict[str, Any]:
-    """Everything a reader needs to compare figures; servers only of a local instance."""
+    """The facts that make figures comparable; servers of a local instance alone."""
     found: dict[str, Any] = {
         "cores": len(psutil.Process().cpu_affinity() or []) or os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
@@ -41,7 +41,7 @@ async def _servers(suite: Instance) -> dict[str, Any]:
 
 
 def commit(root: Path) -> str | None:
-    """The commit of the working tree, with `+` when it was changed since; None without git."""
+    """The commit of the working tree, with `+` for uncommitted changes; None without git."""
     try:
         head = _git(root, "rev-parse", "--short=12", "HEAD")
         return head + ("+" if _git(root, "status", "--porcelain") else "")

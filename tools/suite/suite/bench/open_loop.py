@@ -1,8 +1,8 @@
-"""The open loop: guests come at a rate of their own, whether or not the suite keeps up.
+"""The open loop: guests arrive at a fixed rate, independent of the suite's speed.
 
-A closed loop waits with the suite: while it stalls nobody comes, and what those would have waited
-is never counted (coordinated omission). Here each guest has a moment at which to check out, and
-the time to confirmed counts from that moment, however late the request went out.
+A closed loop waits for the suite: during a stall no guest arrives, and their waits are not counted
+(coordinated omission). Here each guest has a time to check out at, and the latency counts from that
+time, however late the request was sent.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from suite.bench.stocking import Shop
 
 # A guest fills the cart this long before the checkout is due, in seconds.
 LEAD = 1.0
-# The suite no longer keeps up when the guests of so many seconds are under way at once.
+# The suite is too slow for the rate when this many seconds of guests are in flight at once.
 LONGEST_QUEUE = 5.0
-LEAST_UNDER_WAY = 20
+MIN_IN_FLIGHT = 20
 
 Json = dict[str, Any]
 Visit = Callable[[float], Awaitable[Sample]]
 
 
 def arrivals(rate: float, seconds: float, seed: int) -> Iterator[float]:
-    """The moments of a Poisson process, in seconds from its beginning; a seed tells the same."""
+    """The times of a Poisson process, in seconds from its start; equal for an equal seed."""
     chance = random.Random(seed)  # noqa: S311
     moment = chance.expovariate(rate)
     while moment < seconds:
@@ -37,11 +37,11 @@ def arrivals(rate: float, seconds: float, seed: int) -> Iterator[float]:
 
 
 @dataclass
-class Crowd:
-    """Visits at a rate per second, each begun in time for the moment it is due.
+class OpenLoop:
+    """Visits at a rate per second, each started `lead` seconds before it is due.
 
-    most: how many may be under way at once. When they are, the crowd stops coming: whoever had not
-    begun by then was left behind.
+    most: the visits that may be in flight at once. At that number the loop ends, and counts the
+    visits that it did not start as `left_behind`.
     """
 
     rate: float
@@ -51,23 +51,23 @@ class Crowd:
     most: int = 0
     begun: int = 0
     left_behind: int = 0
-    under_way: int = 0
-    most_under_way: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
     series: Series = field(init=False)
 
     def __post_init__(self) -> None:
         wanted = round(self.rate * (self.lead + LONGEST_QUEUE))
-        self.most = self.most or max(LEAST_UNDER_WAY, wanted)
+        self.most = self.most or max(MIN_IN_FLIGHT, wanted)
 
-    async def come(self) -> Series:
-        """Let everybody come, and wait until the last has ended."""
+    async def run(self) -> Series:
+        """Start every visit, and wait until the last has ended."""
         self.series = Series(time.perf_counter() + self.lead, self.seconds)
         moments = arrivals(self.rate, self.seconds, seed=round(self.rate * 1000))
         async with asyncio.TaskGroup() as visits:
             for moment in moments:
                 due = self.series.began + moment
                 await asyncio.sleep(max(0.0, due - self.lead - time.perf_counter()))
-                if self.under_way >= self.most:
+                if self.in_flight >= self.most:
                     self.left_behind = 1 + sum(1 for _ in moments)
                     break
                 self.begun += 1
@@ -75,27 +75,27 @@ class Crowd:
         return self.series
 
     async def _go(self, due: float) -> None:
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             self.series.samples.append(await self.visit(due))
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
     @property
     def figures(self) -> Json:
-        """What came of the rate that was asked for."""
+        """The visits started at the requested rate."""
         return {
             "rate_per_s": self.rate,
             "begun": self.begun,
             "left_behind": self.left_behind,
-            "most_under_way": self.most_under_way,
+            "most_in_flight": self.most_in_flight,
         }
 
 
 @dataclass
-class Visitors:
-    """Guests for a crowd; connections are kept for those who come later."""
+class GuestPool:
+    """Guests of an open loop; later guests reuse the connections."""
 
     shop: Shop
     chance: random.Random
@@ -110,14 +110,14 @@ class Visitors:
             self._idle.append(guest)
 
 
-def crowd_of(shop: Shop, rate: float, seconds: float, most: int = 0) -> Crowd:
-    """Guests who each buy one product at random, so many a second."""
-    visitors = Visitors(shop, random.Random(rate))  # noqa: S311
-    return Crowd(rate, seconds, visitors.visit, most=most)
+def open_loop_of(shop: Shop, rate: float, seconds: float, most: int = 0) -> OpenLoop:
+    """Guests who each buy a random product, `rate` per second."""
+    guests = GuestPool(shop, random.Random(rate))  # noqa: S311
+    return OpenLoop(rate, seconds, guests.visit, most=most)
 
 
 async def at_rate(shop: Shop, rate: float, seconds: float) -> Json:
-    """Checkouts begun at a rate, from rest to rest: `left_behind` tells what it did not keep up."""
-    crowd = crowd_of(shop, rate, seconds)
-    figures = await measured(shop, crowd.come)
-    return {**crowd.figures, **figures}
+    """Measure checkouts started at a rate; `left_behind` counts those that were not started."""
+    loop = open_loop_of(shop, rate, seconds)
+    figures = await measured(shop, loop.run)
+    return {**loop.figures, **figures}

@@ -1,4 +1,4 @@
-"""The options of the `bench` command; loading them loads none of the driver's packages."""
+"""The options of the `bench` command; importing them imports none of the driver's packages."""
 
 import contextlib
 import importlib
@@ -16,38 +16,41 @@ def add_to(app: typer.Typer, run: Path, console: Console, step: Callable[[str], 
     @app.command()
     def bench(
         *,
-        url: Annotated[str, typer.Option(help="The gateway of a suite that runs already.")] = "",
+        url: Annotated[str, typer.Option(help="The gateway of a running suite.")] = "",
         instance_folder: Annotated[
             Path | None,
-            typer.Option("--instance", help="A running instance's folder: its CPU is seen too."),
+            typer.Option(
+                "--instance", help="The folder of a running instance, to measure its CPU."
+            ),
         ] = None,
         admin_email: Annotated[str, typer.Option(help="Its administrator.")] = "",
         admin_password: Annotated[str, typer.Option(envvar="ADMIN_PASSWORD")] = "",
-        seconds: Annotated[float, typer.Option(min=0.5, help="How long each series runs.")] = 10.0,
+        seconds: Annotated[float, typer.Option(min=0.5, help="Duration of each series.")] = 10.0,
         warm_up: Annotated[float, typer.Option(min=0.0, help="Seconds before each series.")] = 3.0,
-        buyers: Annotated[str, typer.Option(help="How many buyers, series by series.")] = "1,8,32",
+        buyers: Annotated[str, typer.Option(help="Concurrent buyers of each series.")] = "1,8,32",
         rates: Annotated[
-            str, typer.Option(help="Checkouts begun a second in the open loop, series by series.")
+            str, typer.Option(help="Checkouts per second of each open-loop series.")
         ] = "10,40",
-        products: Annotated[int, typer.Option(help="How many products are put on sale.")] = 1000,
+        products: Annotated[int, typer.Option(help="Products on sale.")] = 1000,
         only: Annotated[
             str,
             typer.Option(
-                help="Parts with commas between, all without: rest, checkout, one-variant, "
+                help="Parts separated by commas; omit it for all: rest, checkout, one-variant, "
                 "open-loop, oversell, reading, messages, floors."
             ),
         ] = "",
         soak: Annotated[
-            float, typer.Option(min=0, help="Instead, memory over so many minutes of checkouts.")
+            float,
+            typer.Option(min=0, help="Measure memory over these minutes of checkouts instead."),
         ] = 0,
         soak_rate: Annotated[
-            float, typer.Option(min=0.1, help="Checkouts begun a second during --soak.")
+            float, typer.Option(min=0.1, help="Checkouts per second during --soak.")
         ] = 5.0,
-        out: Annotated[Path, typer.Option(help="Where the JSON goes.")] = run / "bench.json",
+        out: Annotated[Path, typer.Option(help="The JSON file to write.")] = run / "bench.json",
         keep: Annotated[bool, typer.Option("--keep", help="Leave the instance running.")] = False,
     ) -> None:
-        """Measure checkouts through the gateway, and what they cost, on an instance of its own."""
-        # Every command would wait for the driver's packages: they are loaded where they are used.
+        """Measure checkouts through the gateway, and their cost, on an instance of its own."""
+        # Imported here, because every other command would load the driver's packages too.
         load = importlib.import_module("suite.bench.command")
         plan = load.plan_of(
             seconds=seconds,

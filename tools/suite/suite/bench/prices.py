@@ -1,7 +1,7 @@
-"""What the smallest pieces of a checkout cost by themselves, in microseconds of processor time.
+"""The cost of the smallest pieces of a checkout, in microseconds of processor time.
 
-The same piece is priced in a stream, which keeps the caches of the processor filled with what it
-needs, and fifty times a second, as each step of a checkout comes in a busy shop.
+Each piece is measured in a continuous stream, with warm processor caches, and fifty times a second,
+which is the frequency of a checkout's steps in a busy shop.
 """
 
 import asyncio
@@ -29,69 +29,71 @@ MICROSECONDS = 10**6
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How a piece comes: on how many connections, and how often a second on each, if not always."""
+class Frequency:
+    """The connections that run a piece, and its rate per second on each; None is continuous."""
 
     name: str
     connections: int
     rate: float | None
 
 
-PACES = (Pace("in a stream", 8, None), Pace("fifty a second", 1, 50.0))
+FREQUENCIES = (Frequency("in a stream", 8, None), Frequency("fifty a second", 1, 50.0))
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """Weighs for so many seconds. `idle` is what each process uses of a second at rest."""
+class Meter:
+    """Measures for some seconds. `idle` is each process's usage per second at rest."""
 
     suite: Instance
     seconds: float
     idle: dict[str, float]
 
-    async def price(self, works: Collection[Work], pace: Pace, processes: Collection[str]) -> float:
-        """What a piece costs in these processes; `driver` is this one, where it is asked for."""
+    async def price(
+        self, works: Collection[Work], frequency: Frequency, processes: Collection[str]
+    ) -> float:
+        """The cost of a piece in these processes; `driver` is this one."""
         done, end = 0, time.perf_counter() + self.seconds
 
-        async def again_and_again(work: Work) -> None:
+        async def repeat(work: Work) -> None:
             nonlocal done
             while time.perf_counter() < end:
                 await work()
                 done += 1
-                await asyncio.sleep(1 / pace.rate if pace.rate else 0)
+                await asyncio.sleep(1 / frequency.rate if frequency.rate else 0)
 
-        used = await spent(self.suite, lambda: asyncio.gather(*map(again_and_again, works)))
+        used = await spent(self.suite, lambda: asyncio.gather(*map(repeat, works)))
         seconds = sum(used[name] - self.idle.get(name, 0.0) for name in processes) * self.seconds
         return round(seconds / done * MICROSECONDS, 1)
 
 
 async def prices(suite: Instance, seconds: float) -> dict[str, float]:
-    """Measure each piece for so many seconds."""
-    scale = Scale(suite, seconds, await spent(suite, lambda: asyncio.sleep(seconds)))
+    """Measure each piece for some seconds."""
+    meter = Meter(suite, seconds, await spent(suite, lambda: asyncio.sleep(seconds)))
     found = {}
-    for pace in PACES:
+    for frequency in FREQUENCIES:
         for what, where in (("a service", []), ("the gateway", ["gateway"])):
             clients = [
                 Connection(suite.url(where[0] if where else "identity"))
-                for _ in range(pace.connections)
+                for _ in range(frequency.connections)
             ]
-            works = [_asking(client) for client in clients]
-            found[f"request to {what}, {pace.name}"] = await scale.price(
-                works, pace, ["identity", *where]
+            works = [_request(client) for client in clients]
+            found[f"request to {what}, {frequency.name}"] = await meter.price(
+                works, frequency, ["identity", *where]
             )
-        async with _inserting(suite, pace.connections) as works:
-            found[f"transaction of one insert, {pace.name}"] = await scale.price(
-                works, pace, ["postgres", "driver"]
+        async with _inserts(suite, frequency.connections) as works:
+            found[f"transaction of one insert, {frequency.name}"] = await meter.price(
+                works, frequency, ["postgres", "driver"]
             )
     return found
 
 
-def _asking(connection: Connection) -> Work:
+def _request(connection: Connection) -> Work:
     return lambda: connection.request("GET", SMALL_ROUTE)
 
 
 @contextlib.asynccontextmanager
-async def _inserting(suite: Instance, number: int) -> AsyncIterator[list[Work]]:
-    """BEGIN, an insert and COMMIT, each a round trip."""
+async def _inserts(suite: Instance, number: int) -> AsyncIterator[list[Work]]:
+    """Pieces of BEGIN, an insert and COMMIT, each a round trip."""
     dsn = suite.dsn("postgres", "postgres")
     connections = [await asyncpg.connect(dsn) for _ in range(number)]
     await connections[0].execute(TABLE)
@@ -112,7 +114,7 @@ async def _inserting(suite: Instance, number: int) -> AsyncIterator[list[Work]]:
 
 
 async def spent(suite: Instance, work: Work) -> dict[str, float]:
-    """Processor seconds of each process, and of this one, in each second of the work."""
+    """Processor seconds of each process, and of this one, per second of the work."""
     own, before = os.times(), accounting.usage(suite)
     await work()
     used = accounting.usage(suite).since(before)

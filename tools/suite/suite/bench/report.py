@@ -1,4 +1,4 @@
-"""The results as tables for a person, readable on a terminal of 80 columns."""
+"""The results as tables for a terminal of 80 columns."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +14,7 @@ LATENCIES = ("p50_ms", "p95_ms", "p99_ms")
 
 
 def show(results: Json, console: Console) -> None:
-    """Print every part that was measured."""
+    """Print every measured part."""
     for table in tables(results):
         console.print()
         console.print(table)
@@ -26,7 +26,7 @@ def show(results: Json, console: Console) -> None:
 
 
 def tables(results: Json) -> Iterable[Table]:
-    """The tables, in the order of the measures."""
+    """Yield the tables, in the order of the measures."""
     levels = list(results.get("checkout", []))
     if one := results.get("one_variant"):
         levels.append(one)
@@ -74,7 +74,7 @@ def _checkouts(levels: list[Json]) -> Table:
 
 def _open_loop(levels: list[Json]) -> Table:
     table = _table(
-        "Guest checkout at a rate of its own, from the moment it is due to confirmed",
+        "Guest checkout at a fixed rate, from its due time to confirmed",
         "begun", "orders/s", "p50 ms", "p95 ms", "p99 ms", "left behind", "errors",
     )  # fmt: skip
     for level in levels:
@@ -85,7 +85,7 @@ def _open_loop(levels: list[Json]) -> Table:
 
 
 def _costs(levels: list[Json]) -> Table:
-    """Processor time of each process, dearest first, and what else the machine did meanwhile."""
+    """Processor time of each process, highest first, and that of the rest of the machine."""
     table = _table("CPU ms per order, by process", "buyers", *map(_named, levels))
     for name in levels[-1]["cpu_ms_by_process"]:
         table.add_row(name, *(_shown(level["cpu_ms_by_process"].get(name)) for level in levels))
@@ -95,7 +95,7 @@ def _costs(levels: list[Json]) -> Table:
     table.add_row("the driver, apart", *driver)
     others = (_percent(level.get("other_cpu_share")) for level in levels)
     table.add_row("others, of all used", *others)
-    table.add_row("yardstick, ms", *(_shown(level.get("yardstick_ms")) for level in levels))
+    table.add_row("calibration, ms", *(_shown(level.get("calibration_ms")) for level in levels))
     return table
 
 
@@ -155,9 +155,9 @@ def _reading(reading: Json) -> Table:
 
 
 def _messages(messages: Json) -> Table:
-    """The way of a message, each line with the target of the house."""
+    """The message path, each line with its target."""
     table = _table(
-        "The way of a message, without business (µs: its process + the servers)",
+        "The message path without business logic (µs: its process + the servers)",
         "what", "figure", "target",
     )  # fmt: skip
     for what, rate in (("relay", messages["relay"]), ("inbox", messages["inbox"])):
@@ -180,12 +180,12 @@ def _messages(messages: Json) -> Table:
 
 
 def _floors(floors: Json) -> Table:
-    table = _table("Floors: what this machine does at best", "what", "per second")
+    table = _table("Floors: the best case of this machine", "what", "per second")
     if "postgres_commits_per_s" in floors:
         table.add_row("PostgreSQL commits, 8 connections", _shown(floors["postgres_commits_per_s"]))
         for window, rate in floors["publishes_per_s"].items():
             table.add_row(f"confirmed publishes to a quorum queue, {window}", _shown(rate))
-    table.add_row("yardstick at rest, in ms", _shown(floors["yardstick_ms"]))
+    table.add_row("calibration at rest, in ms", _shown(floors["calibration_ms"]))
     for name, route in floors["routes"].items():
         table.add_row(f"requests, {name}, 8 connections", _shown(route["requests_per_s"]))
     return table
@@ -199,7 +199,7 @@ def _prices(found: Json) -> Table:
 
 
 def _named(level: Json) -> str:
-    """How a level is called: its buyers, those on one variant, or its rate."""
+    """The label of a level: its buyers, those on one variant, or its rate."""
     if "rate_per_s" in level:
         return f"{level['rate_per_s']:g}/s"
     return f"{level['buyers']}{' on one' if 'oversold' in level else ''}"

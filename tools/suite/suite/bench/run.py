@@ -23,9 +23,9 @@ PARTS = (
     "rest", "checkout", "one-variant", "open-loop", "oversell", "reading", "messages", "floors",
 )  # fmt: skip
 SOAK = "soak"
-# What buys goes easier once every service has its connections; the rest needs no goods at all.
+# Parts that buy are measured after a warm-up; some parts need no products.
 BUYING = frozenset({"checkout", "one-variant", "open-loop", SOAK})
-WITHOUT_GOODS = frozenset({"messages", "floors"})
+WITHOUT_PRODUCTS = frozenset({"messages", "floors"})
 CONNECTIONS = (8, 32)
 ONE_VARIANT_BUYERS = 32
 RACE = {"buyers": 150, "stock": 50}
@@ -39,7 +39,7 @@ Part = Callable[[Shop], Awaitable[Json]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: seconds of each series and of its warm-up, buyers, products, parts.
+    """The parts to measure; seconds of each series and its warm-up; buyers; products.
 
     rates: checkouts a second of the open loop. soak: its minutes, at `soak_rate` checkouts a
     second.
@@ -98,7 +98,7 @@ class Bench:
         """Every part with the names that ask for it, in their order."""
         return [
             (frozenset({"rest"}), self._at_rest),
-            (BUYING, self._settle),
+            (BUYING, self._warm_up),
             (frozenset({"checkout"}), self._checkouts),
             (frozenset({"one-variant"}), self._one_variant),
             (frozenset({"open-loop"}), self._open_loop),
@@ -112,7 +112,7 @@ class Bench:
     async def _shop(self) -> Shop:
         began = time.perf_counter()
         shop = await Shop.open(self.target)
-        if self.plan.parts <= WITHOUT_GOODS:
+        if self.plan.parts <= WITHOUT_PRODUCTS:
             return shop
         await shop.stock(self.plan.products)
         await self.target.rest()
@@ -140,10 +140,10 @@ class Bench:
             },
         }
 
-    async def _settle(self, shop: Shop) -> Json:
-        orders = await checkouts.settle(shop)
-        self.report(f"{orders} orders to settle in")
-        return {"settling_orders": orders}
+    async def _warm_up(self, shop: Shop) -> Json:
+        orders = await checkouts.warm_up_suite(shop)
+        self.report(f"{orders} orders to warm up")
+        return {"warm_up_orders": orders}
 
     async def _checkouts(self, shop: Shop) -> Json:
         return {"checkout": [await self._checkout(shop, buyers) for buyers in self.plan.buyers]}

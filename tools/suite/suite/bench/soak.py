@@ -1,4 +1,4 @@
-"""Memory over time: minutes of checkouts at a modest rate, and what each process holds."""
+"""Memory over time: minutes of checkouts at a modest rate, and the memory of each process."""
 
 import asyncio
 import math
@@ -9,39 +9,39 @@ from typing import Any
 
 from suite.bench import accounting
 from suite.bench.checkouts import checkout_figures
-from suite.bench.open_loop import crowd_of
+from suite.bench.open_loop import open_loop_of
 from suite.bench.stocking import Shop
 from suite.instance import Instance
 
-SAMPLED_EVERY = 15.0
-TOLD_EVERY = 4
-# Memory is watched through a minute's stall of the machine too.
+SAMPLE_INTERVAL = 15.0
+SAMPLES_PER_REPORT = 4
+# The soak continues through a stall of a minute.
 LONGEST_QUEUE = 60.0
-# What allocators and caches move by while nothing leaks.
+# The variation of allocators and caches without a leak.
 SLACK_MIB = 3.0
 SLACK_SHARE = 0.03
 
 Json = dict[str, Any]
-# The minute of a look, and the PSS in MiB by process.
-Look = tuple[float, dict[str, float]]
+# The minute of a sample, and the PSS in MiB by process.
+MemorySample = tuple[float, dict[str, float]]
 
 
 async def soak(
     shop: Shop, suite: Instance, minutes: float, rate: float, report: Callable[[str], None]
 ) -> Json:
-    """Play so many checkouts a second for so long; memory by process, and whether it grew."""
-    crowd = crowd_of(shop, rate, minutes * 60, most=math.ceil(rate * LONGEST_QUEUE))
-    looks: list[Look] = []
-    looking = asyncio.create_task(_look_on(suite, minutes, looks, report))
+    """Run checkouts at a rate for some minutes; returns memory by process, and whether it grew."""
+    loop = open_loop_of(shop, rate, minutes * 60, most=math.ceil(rate * LONGEST_QUEUE))
+    looks: list[MemorySample] = []
+    sampling = asyncio.create_task(_sample(suite, minutes, looks, report))
     try:
-        series = await crowd.come()
+        series = await loop.run()
         await shop.target.rest()
     finally:
-        looking.cancel()
+        sampling.cancel()
     looks.append((round(minutes, 2), accounting.memory(suite)))
     return {
         "minutes": minutes,
-        **crowd.figures,
+        **loop.figures,
         **checkout_figures(series),
         "memory": memory_figures(looks),
         "looks": [
@@ -51,22 +51,22 @@ async def soak(
     }
 
 
-async def _look_on(
-    suite: Instance, minutes: float, looks: list[Look], report: Callable[[str], None]
+async def _sample(
+    suite: Instance, minutes: float, looks: list[MemorySample], report: Callable[[str], None]
 ) -> None:
     began = time.perf_counter()
     while True:
         minute = (time.perf_counter() - began) / 60
-        # Reading the pages of a hundred processes takes long enough to hold the buyers up.
+        # Reading the memory of a hundred processes would block the event loop noticeably.
         held = await asyncio.to_thread(accounting.memory, suite)
         looks.append((round(minute, 2), held))
-        if len(looks) % TOLD_EVERY == 1:
+        if len(looks) % SAMPLES_PER_REPORT == 1:
             report(f"minute {minute:.0f} of {minutes:g}: {sum(held.values()):.0f} MiB")
-        await asyncio.sleep(SAMPLED_EVERY - (time.perf_counter() - began) % SAMPLED_EVERY)
+        await asyncio.sleep(SAMPLE_INTERVAL - (time.perf_counter() - began) % SAMPLE_INTERVAL)
 
 
-def memory_figures(looks: Sequence[Look]) -> dict[str, Json]:
-    """For each process, largest first, the growth over all looks; `all` is their sum."""
+def memory_figures(looks: Sequence[MemorySample]) -> dict[str, Json]:
+    """The growth of each process, largest first, over all samples; `all` is their sum."""
     names = sorted(looks[-1][1], key=lambda name: -looks[-1][1][name])
     figures = {
         name: growth([(minute, held.get(name, 0.0)) for minute, held in looks]) for name in names
@@ -80,10 +80,10 @@ def memory_figures(looks: Sequence[Look]) -> dict[str, Json]:
 def growth(points: Sequence[tuple[float, float]]) -> Json:
     """The medians of the first and the last quarter in MiB, and the slope in MiB per minute.
 
-    points: at least one, each a minute and what was held then, in MiB.
+    points: at least one, each a minute and the MiB at that time.
 
-    `grew` is whether the last quarter holds more than the first and the second, beyond what
-    allocators move by: pools, plans and caches fill in the first.
+    `grew` is whether the last quarter exceeds the first and the second by more than the variation
+    of allocators: pools, plans and caches fill in the first.
     """
     values = [value for _, value in points]
     quarter = max(1, len(values) // 4)

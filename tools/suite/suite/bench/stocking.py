@@ -1,4 +1,4 @@
-"""Filling the shop through its public API: a category, a warehouse, shipping and products."""
+"""Fills the shop through its public API: a category, a warehouse, shipping and products."""
 
 import asyncio
 import secrets
@@ -8,7 +8,7 @@ from typing import Any
 from suite.bench.client import Connection
 from suite.bench.target import Target, Unexpected, until
 
-AT_ONCE = 8
+CONCURRENCY = 8
 BULK = 500
 LARGEST_CART = 50
 PIECES = 1_000_000
@@ -27,7 +27,7 @@ class Product:
 
 @dataclass
 class Shop:
-    """What the bench sells, and how it is sent."""
+    """The products of the bench, and the shipping method."""
 
     target: Target
     category_id: str = ""
@@ -37,7 +37,7 @@ class Shop:
 
     @classmethod
     async def open(cls, target: Target) -> "Shop":
-        """Make the category, the warehouse and the shipping method."""
+        """Create the category, the warehouse and the shipping method."""
         await target.sign_in()
         shop, mark = cls(target), secrets.token_hex(3)
         category = await shop.post("/v1/admin/categories", {"name": f"Bench {mark}"})
@@ -48,7 +48,7 @@ class Shop:
         return shop
 
     async def shipping_method(self, mark: str) -> str:
-        """Make a shipping method at one price; its id."""
+        """Create a shipping method at one price; returns its id."""
         carrier = {"code": f"bench-{mark}", "name": f"Bench {mark}", "adapter": "manual"}
         provider = await self.post("/v1/admin/shipping-providers", carrier)
         method = {
@@ -63,7 +63,7 @@ class Shop:
         return str((await self.post("/v1/admin/shipping-methods", method))["id"])
 
     async def stock(self, count: int, pieces: int = PIECES) -> list[Product]:
-        """Put new products on sale, each with so many pieces, and wait until carts know them."""
+        """Put new products on sale, each with `pieces`, and wait until carts accept them."""
         numbers = iter(range(count))
         made: list[Product] = []
 
@@ -72,7 +72,7 @@ class Shop:
             made.extend([await self._create(connection) for _ in numbers])
             connection.close()
 
-        await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+        await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
         for start in range(0, count, BULK):
             await self._count(made[start : start + BULK], pieces)
         for start in range(0, count, LARGEST_CART):
@@ -94,7 +94,7 @@ class Shop:
         return Product(made["id"], made["variants"][0]["id"])
 
     async def _count(self, products: list[Product], pieces: int) -> None:
-        """Set the stock of products; inventory hears of a new variant a moment after its making."""
+        """Set the stock of products, once inventory has received their variants."""
         rows = [
             {
                 "variant_id": product.variant_id,
@@ -115,17 +115,17 @@ class Shop:
                 raise Unexpected(f"stock was refused: {answer.body[:300].decode()}")
             return False
 
-        await until(counted, "inventory's knowledge of new variants")
+        await until(counted, "the arrival of new variants in inventory")
         connection.close()
 
     async def _is_on_sale(self, products: list[Product]) -> bool:
-        """Whether a cart can be made with one of each."""
+        """Whether a cart accepts one of each."""
         wanted = [{"variant_id": product.variant_id, "quantity": 1} for product in products]
         answer = await Connection(self.target.url).request("POST", "/v1/carts", {"items": wanted})
         return answer.is_success
 
     async def level(self, product: Product) -> dict[str, Any]:
-        """What inventory holds of a product: `on_hand`, `reserved` and more."""
+        """Inventory's stock of a product: `on_hand`, `reserved` and more."""
         await self.target.sign_in()
         path = f"/v1/admin/stock/{product.variant_id}"
         found: dict[str, Any] = await self.target.call(
@@ -134,7 +134,7 @@ class Shop:
         return found
 
     async def post(self, path: str, body: Any, connection: Connection | None = None) -> Any:
-        """POST as the administrator, with a fresh idempotency key, which must succeed."""
+        """POST as the administrator with a new idempotency key; raises Unexpected on failure."""
         headers = {**self.target.staff, "Idempotency-Key": secrets.token_hex(12)}
         return await self.target.call(
             connection or Connection(self.target.url), "POST", path, body, headers

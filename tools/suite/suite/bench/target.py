@@ -1,4 +1,4 @@
-"""The suite under load: where it is, who administers it, and when it has come to rest."""
+"""The suite under load: its address, its administrator, and whether it is at rest."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,8 +15,8 @@ from suite.instance import Instance
 from suite.refusals import Refusal
 
 POLL = 0.05
-PATIENCE = 120.0
-# A saga ends in these stages, or waits for a person; what is in any other goes on by itself.
+WAIT_LIMIT = 120.0
+# A saga ends in these stages or waits for a person; in any other it continues by itself.
 AT_REST = ("completed", "cancelled", "needs_review", "awaiting_customer")
 MOVING = (
     "reserving", "redeeming", "collecting", "cancelling_payment",
@@ -25,18 +25,18 @@ MOVING = (
 
 
 class Unexpected(Refusal):
-    """The suite refused what the bench prepares or asks; the message holds its answer."""
+    """The suite refused a request of the bench; the message holds its response."""
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     """Wait until a condition holds; raises Unexpected when it takes too long."""
     try:
-        async with asyncio.timeout(PATIENCE):
-            # What is waited for happens in other processes, which signal no event here.
+        async with asyncio.timeout(WAIT_LIMIT):
+            # The condition changes in other processes, which set no event here.
             while not await condition():  # noqa: ASYNC110
                 await asyncio.sleep(POLL)
     except TimeoutError:
-        raise Unexpected(f"{what} did not happen within {PATIENCE:.0f} s.") from None
+        raise Unexpected(f"{what} did not happen within {WAIT_LIMIT:.0f} s.") from None
 
 
 @dataclass
@@ -50,15 +50,15 @@ class Target:
     _token: str = field(default="", repr=False)
 
     async def sign_in(self) -> None:
-        """Get a fresh token of the administrator, which lives for some minutes."""
-        who = {"email": self.admin_email, "password": self.admin_password}
-        self._token = (await self.call(Connection(self.url), "POST", "/v1/auth/login", who))[
+        """Get a new token of the administrator, which is valid for some minutes."""
+        login = {"email": self.admin_email, "password": self.admin_password}
+        self._token = (await self.call(Connection(self.url), "POST", "/v1/auth/login", login))[
             "access_token"
         ]
 
     @property
     def staff(self) -> dict[str, str]:
-        """The headers of a request of the administrator."""
+        """The headers of an administrator's request."""
         return {"Authorization": f"Bearer {self._token}"}
 
     async def call(
@@ -69,22 +69,22 @@ class Target:
         body: Any = None,
         headers: dict[str, str] | None = None,
     ) -> Any:
-        """A request that must succeed: its JSON. Raises Unexpected with what was answered."""
+        """Send a request and return its JSON. Raises Unexpected with the response on failure."""
         answer = await connection.request(method, path, body, headers)
         if not answer.is_success:
             hint = " Raise its rate limits." if answer.status == 429 else ""  # noqa: PLR2004
-            said = answer.body[:300].decode(errors="replace")
-            raise Unexpected(f"{method} {path} was answered {answer.status}: {said}{hint}")
+            text = answer.body[:300].decode(errors="replace")
+            raise Unexpected(f"{method} {path} was answered {answer.status}: {text}{hint}")
         return answer.json()
 
     async def rest(self) -> None:
-        """Wait until nothing is under way: sagas ended, and where we can look, messages handled."""
+        """Wait until every saga has ended and, on a local instance, every message is handled."""
         if self.suite is None:
             await until(self._sagas_rest, "the end of every saga")
             return
         observer = await Observer.of(self.suite)
         try:
-            await until(observer.sees_rest, "the end of every saga and message")
+            await until(observer.is_at_rest, "the end of every saga and message")
         finally:
             await observer.close()
 
@@ -101,7 +101,7 @@ class Target:
 
 @dataclass
 class Observer:
-    """Looks at a local instance from behind: at its sagas, outboxes and queues."""
+    """Reads the sagas, outboxes and queues of a local instance."""
 
     orders: asyncpg.Connection
     outboxes: list[asyncpg.Connection]
@@ -111,7 +111,7 @@ class Observer:
 
     @classmethod
     async def of(cls, suite: Instance) -> "Observer":
-        """Connect as those who may see everything."""
+        """Connect as superuser of the database and administrator of the broker."""
         services = repository.services(suite.root)
         databases = [await asyncpg.connect(suite.dsn(name, "postgres")) for name in services]
         broker = await aio_pika.connect(suite.broker_url())
@@ -123,8 +123,8 @@ class Observer:
             queues=[f"svc.{name}" for name in services],
         )
 
-    async def sees_rest(self) -> bool:
-        """Two looks in a row find nothing: a batch in a consumer's hands shows in neither place."""
+    async def is_at_rest(self) -> bool:
+        """Whether two polls in a row find nothing: a batch in a handler is in neither place."""
         if not await self._is_still():
             return False
         await asyncio.sleep(POLL)
@@ -145,7 +145,7 @@ class Observer:
         return True
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Close the connections."""
         for database in self.outboxes:
             await database.close()
         await self.broker.close()

@@ -1,7 +1,7 @@
-"""The sample shop: seeded through the public API, and proven by a first order.
+"""The sample shop: seeded through the public API, and verified by a first order.
 
-`seeding.seed` and `story.first_order` are its two halves; `open_for_business` is what the runner
-calls once a suite is up, and `seed` fills an instance for tests.
+`seeding.seed` and `story.first_order` are its two halves; the runner calls `seed_and_order` once a
+suite is up, and `seed` fills an instance for tests.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from suite.shop import seeding, story
 from suite.shop.people import Login, logins_of
 from suite.shop.seeding import Shop
 
-__all__ = ["Login", "Shop", "open_for_business", "seed"]
+__all__ = ["Login", "Shop", "seed", "seed_and_order"]
 
 
 def seed(suite: Instance) -> Shop:
-    """Fill the shop of an instance; a second time changes nothing."""
+    """Fill the shop of an instance; idempotent."""
     password = suite.environment.secrets["admin:password"]
     return asyncio.run(
         seeding.seed(suite.url("gateway"), ADMIN_EMAIL, password, suite.report),
     )
 
 
-def open_for_business(address: str, password: str, report: Callable[[str], None]) -> None:
-    """Fill the shop behind a gateway, place an order, print its story, and who can log in."""
+def seed_and_order(address: str, password: str, report: Callable[[str], None]) -> None:
+    """Fill the shop behind a gateway, place an order, print its steps and the logins."""
     asyncio.run(seeding.seed(address, ADMIN_EMAIL, password, report))
     shop = Shop(logins_of(ADMIN_EMAIL, password))
     asyncio.run(story.first_order(address, shop, report))
@@ -36,7 +36,7 @@ def open_for_business(address: str, password: str, report: Callable[[str], None]
 
 
 def _table_of(shop: Shop) -> Table:
-    table = Table(title="Who can log in", title_justify="left")
+    table = Table(title="Logins", title_justify="left")
     for heading in ("role", "e-mail", "password"):
         table.add_column(heading)
     for login in shop.logins:

@@ -1,4 +1,4 @@
-"""The sample shop's categories and products, written from tables of words; the same every time."""
+"""The sample shop's categories and products, generated from tables of words, always the same."""
 
 import random
 import re
@@ -16,7 +16,7 @@ IMAGES = "https://images.cartwright.example/products"
 
 @dataclass(frozen=True)
 class SampleProduct:
-    """A product as the catalogue takes it, its category by slug, and how much of each SKU there is.
+    """The body of a product, its category by slug, and its stock by SKU.
 
     stock: whole pieces in the first and in the second warehouse, by SKU.
     """
@@ -27,18 +27,18 @@ class SampleProduct:
 
     @property
     def slug(self) -> str:
-        """The slug by which the product is found again."""
+        """The slug, by which an existing product is found."""
         slug: str = self.body["slug"]
         return slug
 
 
 def slug_of(text: str) -> str:
-    """Spell a text as part of an address."""
+    """Convert a text into a slug."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower().replace("'", "")).strip("-")
 
 
 def category_levels() -> list[list[dict[str, Any]]]:
-    """The categories by level; `parent` is the slug of the one above, absent at the top."""
+    """The categories by level; `parent` is the slug of the parent, absent at the top."""
     levels: list[dict[str, dict[str, Any]]] = [{}, {}, {}]
     for shelf in SHELVES:
         above = None
@@ -50,8 +50,8 @@ def category_levels() -> list[list[dict[str, Any]]]:
 
 
 def products() -> list[SampleProduct]:
-    """All products, the same for the same tables."""
-    chance = random.Random(SEED)  # noqa: S311  (a shop made of dice, not a secret)
+    """Return all products, the same for the same tables."""
+    chance = random.Random(SEED)  # noqa: S311  (sample data, no secret)
     return [product for shelf in SHELVES for product in _of_shelf(shelf, chance)]
 
 
@@ -86,7 +86,7 @@ def _product(shelf: Shelf, name: str, chance: random.Random) -> SampleProduct:
 
 
 def _variants(shelf: Shelf, slug: str, chance: random.Random) -> list[dict[str, Any]]:
-    """One variant for each size in each of a few colours; the sizes grow dearer by steps."""
+    """A variant for each size in each of some colours; prices rise with the sizes."""
     few = min(len(shelf.colours), chance.randint(1, 2 if shelf.sizes else 4))
     colours = chance.sample(shelf.colours, few) if few else [""]
     stem = "".join(part[:4] for part in slug.split("-"))[:18].upper()
@@ -126,7 +126,7 @@ def _images(slug: str, name: str) -> list[dict[str, Any]]:
 
 
 def _pieces(chance: random.Random) -> tuple[int, int]:
-    """Mostly plenty, sometimes little, now and then nothing at all."""
+    """Pieces in both warehouses: mostly many, sometimes few, rarely none."""
     luck = chance.random()
     if luck < 1 / 25:
         return 0, 0
@@ -136,7 +136,7 @@ def _pieces(chance: random.Random) -> tuple[int, int]:
 
 
 def _price(whole: int) -> int:
-    """A price in cents as shops write them."""
+    """A price in cents: 38.90, or 120.00 from 100 on."""
     return whole * 100 - 10 if whole < 100 else whole * 100  # noqa: PLR2004
 
 

@@ -1,4 +1,4 @@
-"""Asking the suite through its gateway, as somebody: patient with limits, clear about refusals."""
+"""A client of the gateway that retries on rate limits and unavailable services."""
 
 import asyncio
 import hashlib
@@ -13,14 +13,14 @@ from suite.refusals import Refusal
 Found = TypeVar("Found")
 Item = TypeVar("Item")
 
-PATIENCE = 60.0
-AT_ONCE = 4
-NOT_NOW = {429, 502, 503, 504}
+WAIT_LIMIT = 60.0
+CONCURRENCY = 4
+RETRIED = {429, 502, 503, 504}
 PAGE = 100
 
 
 class ShopRefused(Refusal):
-    """The shop answered a request of the sample with a refusal."""
+    """The shop answered a request with an error."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.status = answer.status_code
@@ -28,13 +28,13 @@ class ShopRefused(Refusal):
             self.problem: dict[str, Any] = answer.json()
         except ValueError:
             self.problem = {}
-        asked = f"{answer.request.method} {answer.request.url.path}"
+        request = f"{answer.request.method} {answer.request.url.path}"
         code = self.problem.get("code", "no code")
-        super().__init__(f"{asked} was answered with {self.status} {code}: {answer.text[:500]}")
+        super().__init__(f"{request} was answered with {self.status} {code}: {answer.text[:500]}")
 
 
-class NeverHappened(Refusal):
-    """Something the sample waited for did not come."""
+class TimedOut(Refusal):
+    """A condition did not hold in time, or the gateway does not answer."""
 
 
 class Gateway:
@@ -54,15 +54,15 @@ class Gateway:
     async def request(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, **request: Any
     ) -> httpx.Response:
-        """Ask, again while the suite says "not now"; raises ShopRefused on any other refusal."""
+        """Send a request, retried on the statuses RETRIED; raises ShopRefused on other errors."""
         sent = {**self.headers, **(headers or {})}
 
         async def answered() -> httpx.Response | None:
             try:
                 answer = await self.http.request(method, path, headers=sent, **request)
             except httpx.TransportError as error:
-                raise NeverHappened(f"{method} {path}: no answer ({error!r})") from None
-            if answer.status_code in NOT_NOW:
+                raise TimedOut(f"{method} {path}: no answer ({error!r})") from None
+            if answer.status_code in RETRIED:
                 await asyncio.sleep(_pause(answer))
                 return None
             return answer
@@ -77,7 +77,7 @@ class Gateway:
         return (await self.request("GET", path, params=query)).json()
 
     async def post(self, path: str, body: Any, **headers: str) -> Any:
-        """POST a body; the same body twice has one effect where the route takes a key."""
+        """POST a body with an idempotency key derived from it: a repetition has no effect."""
         text = json.dumps(body, sort_keys=True)
         key = hashlib.sha256(f"{path} {text}".encode()).hexdigest()
         sent = {"Idempotency-Key": f"sample-{key}", "Content-Type": "application/json", **headers}
@@ -85,7 +85,7 @@ class Gateway:
         return answer.json() if answer.content else None
 
     async def pages(self, path: str, **query: Any) -> AsyncIterator[dict[str, Any]]:
-        """Every row of a list that comes in pages."""
+        """Yield every row of a paged list."""
         query["limit"] = PAGE
         while True:
             page = await self.get(path, **query)
@@ -97,34 +97,35 @@ class Gateway:
 
 
 def _pause(answer: httpx.Response) -> float:
-    told = answer.headers.get("Retry-After", "")
-    return min(float(told), 10.0) if told.isdigit() else 0.5
+    retry_after = answer.headers.get("Retry-After", "")
+    return min(float(retry_after), 10.0) if retry_after.isdigit() else 0.5
 
 
 async def until(what: str, condition: Callable[[], Awaitable[Found | None]]) -> Found:
-    """Ask again and again until a condition gives something; raises NeverHappened otherwise."""
+    """Poll a condition until it returns a value; raises TimedOut after WAIT_LIMIT seconds."""
     try:
-        async with asyncio.timeout(PATIENCE):
-            while (found := await condition()) is None:  # noqa: ASYNC110  (the shop tells nobody)
+        async with asyncio.timeout(WAIT_LIMIT):
+            # The condition changes in other processes, which set no event here.
+            while (found := await condition()) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
     except TimeoutError:
-        raise NeverHappened(f"{what}: not within {PATIENCE:.0f} s") from None
+        raise TimedOut(f"{what}: not within {WAIT_LIMIT:.0f} s") from None
     return found
 
 
 async def each(items: Iterable[Item], work: Callable[[Item], Awaitable[Any]]) -> list[Any]:
-    """Do work for every item, a few at once; the results in the order of the items."""
-    turns = asyncio.Semaphore(AT_ONCE)
+    """Run work for every item, CONCURRENCY at once; returns the results in the items' order."""
+    slots = asyncio.Semaphore(CONCURRENCY)
 
     async def one(item: Item) -> Any:
-        async with turns:
+        async with slots:
             return await work(item)
 
     return await together(*(one(item) for item in items))
 
 
 async def together(*works: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Do all of this at once; of several failures the first is raised, by itself."""
+    """Run coroutines concurrently; raises the first of several failures."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work) for work in works]

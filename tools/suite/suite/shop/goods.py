@@ -1,7 +1,6 @@
-"""Putting the sample's categories, products and stock into the shop, as far as they are missing."""
+"""Creates the sample's missing categories, products and stock."""
 
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import Any
 
 from suite.shop import catalogue
@@ -40,27 +39,25 @@ Progress = Callable[[str], None]
 
 
 async def stock_shop(staff: Gateway, progress: Progress) -> list[str]:
-    """Make categories, products and warehouses, and count what is in them; returns product ids."""
-    categories = await _keep_categories(staff)
+    """Create categories, products, warehouses and their stock; returns the product ids."""
+    categories = await _ensure_categories(staff)
     progress(f"{len(categories)} categories")
-    warehouses = await _keep_warehouses(staff)
+    warehouses = await _ensure_warehouses(staff)
     sample = catalogue.products()
-    products = await _keep_products(staff, sample, categories, progress)
+    products = await _ensure_products(staff, sample, categories, progress)
     missing = await _missing_counts(staff, sample, products, warehouses)
     await each(batches(missing, COUNTS_AT_ONCE), lambda rows: _count(staff, rows))
-    told = f"{len(missing)} counts" if missing else "nothing to count"
-    progress(f"stock in {len(warehouses)} warehouses: {told}")
+    progress(f"stock in {len(warehouses)} warehouses: {len(missing)} new entries")
     return [product["id"] for product in products.values()]
 
 
 def batches(rows: Sequence[Any], size: int) -> list[list[Any]]:
-    """Rows in portions."""
-    left = iter(rows)
-    return [portion for _ in range(0, len(rows), size) if (portion := list(islice(left, size)))]
+    """Split rows into batches of a size."""
+    return [list(rows[start : start + size]) for start in range(0, len(rows), size)]
 
 
-async def _keep_categories(staff: Gateway) -> dict[str, str]:
-    """The ids of the sample's categories by slug."""
+async def _ensure_categories(staff: Gateway) -> dict[str, str]:
+    """Create missing categories; returns the ids by slug."""
     listed = await staff.get("/v1/admin/categories")
     ids: dict[str, str] = {row["slug"]: row["id"] for row in listed["items"]}
 
@@ -75,8 +72,8 @@ async def _keep_categories(staff: Gateway) -> dict[str, str]:
     return ids
 
 
-async def _keep_warehouses(staff: Gateway) -> list[str]:
-    """The ids of both warehouses, in their order."""
+async def _ensure_warehouses(staff: Gateway) -> list[str]:
+    """Create missing warehouses; returns the ids in order."""
     ids = {row["code"]: row["id"] async for row in staff.pages("/v1/admin/warehouses")}
     for body in WAREHOUSES:
         if body["code"] not in ids:
@@ -84,13 +81,13 @@ async def _keep_warehouses(staff: Gateway) -> list[str]:
     return [ids[body["code"]] for body in WAREHOUSES]
 
 
-async def _keep_products(
+async def _ensure_products(
     staff: Gateway,
     sample: Sequence[SampleProduct],
     categories: dict[str, str],
     progress: Progress,
 ) -> dict[str, dict[str, Any]]:
-    """The sample's products by slug, as the catalogue shows them to staff."""
+    """Create missing products; returns the staff's view of each by slug."""
     found = {row["slug"]: row async for row in staff.pages("/v1/admin/products")}
     missing = [product for product in sample if product.slug not in found]
 
@@ -112,8 +109,8 @@ async def _missing_counts(
     products: dict[str, dict[str, Any]],
     warehouses: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """What was never counted: stock that was sold meanwhile is not filled up again."""
-    kept = {
+    """The stock entries that do not exist; existing ones are not replenished."""
+    existing = {
         (item["variant_id"], item["warehouse_id"])
         async for row in staff.pages("/v1/admin/stock")
         for item in row["items"]
@@ -130,12 +127,12 @@ async def _missing_counts(
         for warehouse, pieces in zip(
             warehouses, product.stock.get(variant["sku"], (0, 0)), strict=True
         )
-        if (variant["id"], warehouse) not in kept
+        if (variant["id"], warehouse) not in existing
     ]
 
 
 async def _count(staff: Gateway, rows: list[dict[str, Any]]) -> None:
-    """Count, as soon as inventory has heard of these variants."""
+    """Set stock, as soon as inventory has received these variants."""
     body = {"items": rows, "reason": "opening stock"}
 
     async def counted() -> bool | None:
@@ -147,4 +144,4 @@ async def _count(staff: Gateway, rows: list[dict[str, Any]]) -> None:
             raise
         return True
 
-    await until("inventory hears of new variants", counted)
+    await until("inventory receives new variants", counted)

@@ -16,7 +16,7 @@ TOKEN = re.compile(r"token=([A-Za-z0-9._~-]+)")
 
 @dataclass(frozen=True)
 class Login:
-    """Somebody who can log in, and as what."""
+    """The role and credentials of a user."""
 
     role: str
     email: str
@@ -42,29 +42,29 @@ HOME: dict[str, Any] = {
 
 
 def password_of(email: str, admin_password: str) -> str:
-    """A password of this suite alone: one that worked everywhere would be a back door."""
+    """Derive a password for this suite alone: a fixed one would be a back door."""
     digest = hmac.new(admin_password.encode(), email.encode(), hashlib.sha256).digest()
     text = base64.b32encode(digest).decode().lower()
     return "-".join(text[start : start + 5] for start in range(0, 20, 5))
 
 
 def logins_of(admin_email: str, admin_password: str) -> Sequence[Login]:
-    """Everybody's login, the administrator's first."""
+    """Return every login, the administrator's first."""
     emails = [(role, f"{role}@{DOMAIN}") for role, _, _ in PEOPLE]
     others = [Login(role, email, password_of(email, admin_password)) for role, email in emails]
     return [Login("admin", admin_email, admin_password), *others]
 
 
-async def keep_people(admin: Gateway, admin_email: str, admin_password: str) -> Sequence[Login]:
-    """Register who is missing, give them their roles, and tell everybody's login."""
+async def ensure_people(admin: Gateway, admin_email: str, admin_password: str) -> Sequence[Login]:
+    """Register missing users, grant their roles, and return every login."""
     logins = logins_of(admin_email, admin_password)
     for login, (role, first_name, last_name) in zip(logins[1:], PEOPLE, strict=True):
         user = await _registered(admin, login, first_name, last_name)
         if not user["email_verified"]:
             await _verify(admin, login)
         if role not in user["roles"]:
-            await _give(admin, user, role)
-    await _keep_home(admin, logins[-1])
+            await _grant(admin, user, role)
+    await _ensure_address(admin, logins[-1])
     return logins
 
 
@@ -93,7 +93,7 @@ async def _registered(
 
 
 async def _verify(admin: Gateway, login: Login) -> None:
-    """Prove an address by the link in its mail: an unverified account receives no role of staff."""
+    """Verify an address by the link in its mail: an unverified account cannot be staff."""
     guest = Gateway(admin.http)
 
     async def mailed() -> str | None:
@@ -107,15 +107,15 @@ async def _verify(admin: Gateway, login: Login) -> None:
     await guest.post("/v1/auth/verify", {"token": token, "password": login.password})
 
 
-async def _give(admin: Gateway, user: dict[str, Any], role: str) -> None:
+async def _grant(admin: Gateway, user: dict[str, Any], role: str) -> None:
     path = f"/v1/admin/users/{user['id']}"
     etag = (await admin.request("GET", path)).headers["ETag"]
     roles = sorted({*user["roles"], role})
     await admin.request("PUT", f"{path}/roles", json={"roles": roles}, headers={"If-Match": etag})
 
 
-async def _keep_home(admin: Gateway, login: Login) -> None:
-    """Give the customer an address, unless somebody changed the password of the sample."""
+async def _ensure_address(admin: Gateway, login: Login) -> None:
+    """Add an address to the customer, unless the sample password was changed."""
     try:
         customer = await Gateway.logged_in(admin.http, login.email, login.password)
     except ShopRefused as refused:

@@ -1,4 +1,4 @@
-"""Making the sample shop through the public API; a second time changes nothing."""
+"""Creates the sample shop through the public API; idempotent."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ import httpx
 
 from suite.shop.gateway import Gateway, together
 from suite.shop.goods import stock_shop
-from suite.shop.people import Login, keep_people
-from suite.shop.terms import keep_terms
+from suite.shop.people import Login, ensure_people
+from suite.shop.terms import ensure_terms
 
 TIME_LIMIT = httpx.Timeout(30.0)
 
 
 @dataclass(frozen=True)
 class Shop:
-    """The sample shop: who can log in to it, the administrator first, and what it sells."""
+    """The sample shop: its logins, the administrator's first, and its products."""
 
     logins: Sequence[Login]
     product_ids: Sequence[str] = ()
@@ -29,18 +29,18 @@ class Shop:
 async def seed(
     url: str, admin_email: str, admin_password: str, progress: Callable[[str], None]
 ) -> Shop:
-    """Fill the shop behind the gateway at `url`; `progress` is told each step in a few words.
+    """Fill the shop behind the gateway at `url`; `progress` receives one line per step.
 
-    Raises Refusal with the answer of the shop when something is refused or never happens.
+    Raises Refusal with the shop's response to a failed request, or when a condition times out.
     """
     async with httpx.AsyncClient(base_url=url, timeout=TIME_LIMIT) as http:
         admin = await Gateway.logged_in(http, admin_email, admin_password)
 
         async def terms() -> None:
-            progress(await keep_terms(admin))
+            progress(await ensure_terms(admin))
 
         async def people() -> Sequence[Login]:
-            logins = await keep_people(admin, admin_email, admin_password)
+            logins = await ensure_people(admin, admin_email, admin_password)
             progress(f"{len(logins)} people, one of each role")
             return logins
 

@@ -1,4 +1,4 @@
-"""The first order: a guest's checkout through the gateway, and its story step by step."""
+"""The first order: a guest's checkout through the gateway, and the steps of its saga."""
 
 import secrets
 from collections.abc import Callable
@@ -27,23 +27,23 @@ NOT_YET = {"variant_unknown", "variant_unavailable", "insufficient_stock"}
 
 
 async def first_order(url: str, shop: Shop, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Buy two things as a guest, wait until the saga is complete, and print its story.
+    """Buy two products as a guest, wait until the saga has ended, and print its steps.
 
-    Returns the order as its guest sees it. Raises Refusal when the shop does not let it happen.
+    Returns the guest's view of the order. Raises Refusal when a request fails.
     """
     async with httpx.AsyncClient(base_url=url, timeout=TIME_LIMIT) as http:
         admin = await Gateway.logged_in(http, shop.admin.email, shop.admin.password)
         cart = await _fill_cart(Gateway(http))
-        progress(f"a cart with {len(cart['items'])} things for {_spell(cart['subtotal'])}")
+        progress(f"a cart with {len(cart['items'])} items for {_format(cart['subtotal'])}")
         order = await _check_out(Gateway(http), cart)
-        progress(f"order {order['order_number']} is {order['status']}: {_spell(order['total'])}")
+        progress(f"order {order['order_number']} is {order['status']}: {_format(order['total'])}")
         saga = await until("the saga ends", lambda: _ended(admin, order["id"]))
     Console(highlight=False).print(story_of(order, saga))
     return order
 
 
 async def _fill_cart(guest: Gateway) -> dict[str, Any]:
-    """A cart with one piece each of two products that are in stock."""
+    """Create a cart with one piece each of two products in stock."""
 
     async def chosen() -> list[dict[str, Any]] | None:
         found = await guest.get(
@@ -63,7 +63,7 @@ async def _fill_cart(guest: Gateway) -> dict[str, Any]:
         try:
             return (await guest.request("POST", "/v1/carts", json=body)).json()
         except ShopRefused as refused:
-            # The cart hears of products and stock a moment after the catalogue.
+            # The cart receives products and stock shortly after the catalogue.
             if refused.problem.get("code") in NOT_YET:
                 return None
             raise
@@ -100,11 +100,11 @@ async def _ended(admin: Gateway, order_id: str) -> dict[str, Any] | None:
 
 
 def story_of(order: dict[str, Any], saga: dict[str, Any]) -> Table:
-    """What the saga heard and did, each with the milliseconds since the order was placed."""
+    """The steps of the saga, each with the milliseconds since the order was placed."""
     placed_at = datetime.fromisoformat(order["placed_at"])
     table = Table(title=f"Order {order['order_number']}: {saga['stage']}", title_justify="left")
     table.add_column("ms", justify="right")
-    for heading in ("while", "heard", "went to", "and sent"):
+    for heading in ("stage", "received", "next stage", "sent"):
         table.add_column(heading)
     for step in saga["steps"]:
         passed = datetime.fromisoformat(step["at"]) - placed_at
@@ -118,5 +118,5 @@ def story_of(order: dict[str, Any], saga: dict[str, Any]) -> Table:
     return table
 
 
-def _spell(money: dict[str, Any]) -> str:
+def _format(money: dict[str, Any]) -> str:
     return f"{money['amount'] / 100:.2f} {money['currency']}"

@@ -1,4 +1,4 @@
-"""How the sample shop sells: taxes, coupons, and who carries parcels where and for how much."""
+"""The sample shop's tax rates, coupons, shipping providers and shipping methods."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ COUPONS: tuple[dict[str, Any], ...] = (
     },
     {
         "code": "FREESHIP",
-        "description": "Free shipping, once for everybody",
+        "description": "Free shipping, once per customer",
         "discount_type": "free_shipping",
         "max_uses_per_customer": 1,
     },
@@ -83,18 +83,18 @@ METHODS: tuple[dict[str, Any], ...] = (
 )
 
 
-async def keep_terms(staff: Gateway) -> str:
-    """Make what is missing of taxes, coupons and shipping; returns a line on what is there."""
-    await _keep_taxes(staff)
-    await _keep_coupons(staff)
-    await _keep_shipping(staff)
+async def ensure_terms(staff: Gateway) -> str:
+    """Create missing taxes, coupons and shipping; returns a summary line."""
+    await _ensure_taxes(staff)
+    await _ensure_coupons(staff)
+    await _ensure_shipping(staff)
     return (
         f"{len(METHODS)} shipping methods of {len(PROVIDERS)} providers, "
         f"{len(COUPONS)} coupons, {len(TAXES)} tax rates"
     )
 
 
-async def _keep_taxes(staff: Gateway) -> None:
+async def _ensure_taxes(staff: Gateway) -> None:
     path = "/v1/admin/tax-rates"
     known = {
         (row["country"], row["state"])
@@ -109,14 +109,14 @@ async def _keep_taxes(staff: Gateway) -> None:
     await each(bodies, lambda body: staff.post(path, body))
 
 
-async def _keep_coupons(staff: Gateway) -> None:
+async def _ensure_coupons(staff: Gateway) -> None:
     path = "/v1/admin/coupons"
     known = {row["code"].upper() async for row in staff.pages(path)}
     bodies = [body for body in COUPONS if body["code"] not in known]
     await each(bodies, lambda body: staff.post(path, body))
 
 
-async def _keep_shipping(staff: Gateway) -> None:
+async def _ensure_shipping(staff: Gateway) -> None:
     path = "/v1/admin/shipping-providers"
     ids = {row["code"]: row["id"] async for row in staff.pages(path)}
     for provider in PROVIDERS:

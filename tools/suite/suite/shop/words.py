@@ -1,4 +1,4 @@
-"""The words the sample shop is written in: its categories, its things, how they are told of."""
+"""The vocabulary of the sample shop: its categories, products and descriptions."""
 
 from dataclasses import dataclass, field
 
@@ -9,11 +9,11 @@ BEDS = ("Single", "Double", "King")
 
 @dataclass(frozen=True)
 class Shelf:
-    """A category at the third level and what stands on it; prices in whole units of the currency.
+    """A category of the third level and its products; prices in whole units of the currency.
 
     sizes: the values of its first option, named `size_name`; each costs `step` more than the last.
     colours: some of them are the values of a second option.
-    engraved: what a customer may have written on it, as the label of the field.
+    engraved: the label of the field for a text that the customer has engraved.
     """
 
     path: tuple[str, str, str]

@@ -1,4 +1,4 @@
-"""The smallest service there can be: it migrates a table, writes to it, and answers for its health."""
+"""A minimal service: it migrates a table, writes to it, and answers health checks."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ class Health(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *arguments: object) -> None:
-        """Write nothing: the log shows the service's own lines."""
+        """Discard the access log."""
 
 
 async def execute(url: str, statement: str) -> None:

@@ -1,4 +1,4 @@
-"""A service that hears what the speaker says, and does one statement about it."""
+"""A service that handles the producer's events, with one statement for each batch."""
 
 import time
 
@@ -8,16 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.bus import Bus
 from chassis.service import Service
 from chassis.settings import ServiceSettings
-from suite.bench.messages.producer import Said
+from suite.bench.messages.producer import BenchEvent
 
 TABLES = """
-create table heard (
+create table consumed (
   place bigint generated always as identity primary key,
   order_id uuid not null, sequence bigint not null, at double precision not null
 );
 """
-NOTE = text(
-    "insert into heard (order_id, sequence, at) "
+RECORD = text(
+    "insert into consumed (order_id, sequence, at) "
     "select order_id, sequence, cast(:moment as double precision) "
     "from unnest(cast(:orders as uuid[]), cast(:sequences as bigint[])) "
     "with ordinality as new(order_id, sequence, place) order by place"
@@ -26,13 +26,13 @@ NOTE = text(
 bus: Bus[ServiceSettings] = Bus("consumer")
 
 
-@bus.handles_many(Said)
-async def note(events: list[Said], tx: AsyncSession) -> None:
-    """Remember what was heard, in which order, and when the handler was called."""
+@bus.handles_many(BenchEvent)
+async def record(events: list[BenchEvent], tx: AsyncSession) -> None:
+    """Record the events in the order of handling, with the time of the handler's call."""
     moment = time.monotonic()
     orders = [event.order_id for event in events]
     sequences = [event.sequence for event in events]
-    await tx.execute(NOTE, {"orders": orders, "sequences": sequences, "moment": moment})
+    await tx.execute(RECORD, {"orders": orders, "sequences": sequences, "moment": moment})
 
 
 service = Service("consumer", ServiceSettings, MetaData(), [], bus)

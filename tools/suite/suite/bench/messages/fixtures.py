@@ -1,4 +1,4 @@
-"""Where the message path is measured: scratch databases and a virtual host, dropped afterwards."""
+"""The fixtures of the message path: scratch databases and a virtual host, dropped afterwards."""
 
 import asyncio
 import contextlib
@@ -20,38 +20,38 @@ from suite.bench.target import Unexpected, until
 from suite.instance import Instance
 
 VHOST = "bench"
-SPEAKER, LISTENER = "producer", "consumer"
-EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
+PRODUCER, CONSUMER = "producer", "consumer"
+ALL_RIGHTS = {"configure": ".*", "write": ".*", "read": ".*"}
 GRACE = 30.0
-# How many aggregates the speakers say events of.
+# The number of aggregates whose events the producers publish.
 AGGREGATES = 50
-# The parts of a virtual host's topology; users and rights are made apart.
+# The parts of a virtual host's topology; users and permissions are created separately.
 SECTIONS = ("policies", "exchanges", "queues", "bindings")
 
 
 @dataclass
-class Heard:
-    """The message class of the speaker, as the topology sees it; loading it loads the chassis."""
+class BenchEventStub:
+    """The producer's message class as the topology needs it; the real one loads the chassis."""
 
     kind: str = "event"
     senders: tuple[str, ...] = ()
 
     def routing_key(self) -> str:
         """Return owner and name."""
-        return "speaker.Said"
+        return "producer.BenchEvent"
 
     def type_name(self) -> str:
         """Return the type."""
-        return "cartwright.speaker.Said.v1"
+        return "cartwright.producer.BenchEvent.v1"
 
 
 @dataclass
 class Fixtures:
-    """An instance's servers with what the measures need on them."""
+    """The databases, users and virtual host of the measures on an instance's servers."""
 
     suite: Instance
     passwords: dict[str, str] = field(
-        default_factory=lambda: {name: secrets.token_urlsafe(24) for name in (SPEAKER, LISTENER)}
+        default_factory=lambda: {name: secrets.token_urlsafe(24) for name in (PRODUCER, CONSUMER)}
     )
 
     def dsn(self, name: str) -> str:
@@ -59,30 +59,30 @@ class Fixtures:
         return self.suite.dsn(f"bench_{name}", "postgres")
 
     def settings(self, name: str, **more: Any) -> dict[str, str]:
-        """The environment of a process; it runs on a free port."""
+        """The environment of a process, with a free port."""
         broker = self.suite.environment.ports["rabbitmq"]
-        nobody = "http://127.0.0.1:9"
+        unreachable = "http://127.0.0.1:9"
         return {
             **self.suite.environment.inherited(),
             "PORT": str(_free_port()),
             "DATABASE_URL": self.dsn(name).replace("postgresql:", "postgresql+asyncpg:", 1),
             "BROKER_URL": f"amqp://{name}:{self.passwords[name]}@127.0.0.1:{broker}/{VHOST}",
-            "JWKS_URL": nobody,
-            "IDENTITY_URL": nobody,
-            "SERVICE_CLIENT_SECRET": "asked by nobody here",
+            "JWKS_URL": unreachable,
+            "IDENTITY_URL": unreachable,
+            "SERVICE_CLIENT_SECRET": "unused",
             "LOG_LEVEL": "WARNING",
             **{key.upper(): str(value) for key, value in more.items()},
         }
 
     async def run(self, role: str, name: str, **more: Any) -> None:
-        """Run a process to its end; raises Unexpected when it fails."""
+        """Run a process until it ends; raises Unexpected when it fails."""
         process = await self._start(role, self.settings(name, **more))
         if await process.wait():
             raise Unexpected(f"`{role}` failed: see {self.suite.logs / 'messages.log'}")
 
     @contextlib.asynccontextmanager
     async def running(self, name: str, **more: Any) -> AsyncIterator["Worker"]:
-        """A service while it runs: the listener with its consumer, the speaker with its relay."""
+        """Run a service for the context: the consumer's worker, or the producer with its relay."""
         settings = self.settings(name, **more)
         process = await self._start(name, settings)
         worker = Worker(process, f"http://127.0.0.1:{settings['PORT']}")
@@ -108,23 +108,23 @@ class Fixtures:
         finally:
             await connection.close()
 
-    # Making and dropping.
+    # Creating and dropping.
 
-    async def make(self) -> None:
-        """Make everything, and drop what an earlier run may have left."""
+    async def create(self) -> None:
+        """Create everything, and drop first what an earlier run may have left."""
         await self.drop()
         async with self._servers() as (database, api):
-            for name in (SPEAKER, LISTENER):
+            for name in (PRODUCER, CONSUMER):
                 await database.execute(f"create database bench_{name}")
                 await self.run("tables", name, fill_aggregates=AGGREGATES)
             (await api.put(f"/api/vhosts/{VHOST}")).raise_for_status()
-            for name in ("admin", SPEAKER, LISTENER):
+            for name in ("admin", PRODUCER, CONSUMER):
                 if name in self.passwords:
                     user = {"password": self.passwords[name], "tags": ""}
                     (await api.put(f"/api/users/{name}", json=user)).raise_for_status()
-                right = await api.put(f"/api/permissions/{VHOST}/{name}", json=EVERYTHING)
+                right = await api.put(f"/api/permissions/{VHOST}/{name}", json=ALL_RIGHTS)
                 right.raise_for_status()
-            wanted = topology.definitions({SPEAKER: [], LISTENER: [Heard()]}, [])
+            wanted = topology.definitions({PRODUCER: [], CONSUMER: [BenchEventStub()]}, [])
             objects = {
                 section: [{k: v for k, v in entry.items() if k != "vhost"} for entry in rows]
                 for section, rows in wanted.items()
@@ -134,11 +134,11 @@ class Fixtures:
             brought.raise_for_status()
 
     async def drop(self) -> None:
-        """Leave nothing on the servers; harmless when there is nothing."""
+        """Drop everything from the servers; idempotent."""
         async with self._servers() as (database, api):
-            for name in (SPEAKER, LISTENER):
+            for name in (PRODUCER, CONSUMER):
                 await database.execute(f"drop database if exists bench_{name} with (force)")
-            for path in (f"vhosts/{VHOST}", f"users/{SPEAKER}", f"users/{LISTENER}"):
+            for path in (f"vhosts/{VHOST}", f"users/{PRODUCER}", f"users/{CONSUMER}"):
                 await api.delete(f"/api/{path}")
 
     @contextlib.asynccontextmanager
@@ -154,19 +154,19 @@ class Fixtures:
 
 @dataclass(frozen=True)
 class Worker:
-    """A process of speaker or listener."""
+    """A process of the producer or the consumer."""
 
     process: Process
     url: str
 
     @property
     def cpu_seconds(self) -> float:
-        """The processor time it has used so far."""
+        """The processor time used so far."""
         times = psutil.Process(self.process.pid).cpu_times()
         return float(times.user + times.system)
 
     async def ready(self) -> None:
-        """Wait until it says so; the listener then takes messages."""
+        """Wait until it is ready; the consumer then receives messages."""
         async with httpx.AsyncClient(trust_env=False) as web:
 
             async def is_ready() -> bool:
@@ -180,7 +180,7 @@ class Worker:
             await until(is_ready, "the start of a process of the message path")
 
     async def stop(self) -> None:
-        """End it in good order, or by force when that takes too long."""
+        """Stop it with SIGTERM, or with SIGKILL after GRACE seconds."""
         if self.process.returncode is not None:
             return
         self.process.send_signal(signal.SIGTERM)
@@ -200,10 +200,10 @@ def _free_port() -> int:
 
 @contextlib.asynccontextmanager
 async def fixtures_on(suite: Instance) -> AsyncIterator[Fixtures]:
-    """The ground on an instance's servers, for as long as it is measured."""
-    ground = Fixtures(suite)
+    """Create the fixtures on an instance's servers for the context."""
+    fixtures = Fixtures(suite)
     try:
-        await ground.make()
-        yield ground
+        await fixtures.create()
+        yield fixtures
     finally:
-        await ground.drop()
+        await fixtures.drop()

@@ -1,4 +1,4 @@
-"""A service that says things: at a rate or as fast as it goes, each in a transaction of its own."""
+"""A service that publishes events, at a rate or unlimited, each in a transaction of its own."""
 
 import asyncio
 import random
@@ -16,94 +16,95 @@ from chassis.settings import ServiceSettings
 from contracts.examples import build
 from contracts.orders import OrderPlaced
 
-AT_ONCE = 8
+CONCURRENCY = 8
 TABLES = """
 create table aggregates (id uuid primary key, sequence bigint not null);
-create table said (order_id uuid, sequence bigint, at double precision);
+create table published (order_id uuid, sequence bigint, at double precision);
 """
 # The row's lock is held until the commit, so an aggregate's events commit in their order.
 NEXT = text("update aggregates set sequence = sequence + 1 where id = :id returning sequence")
 ALL = text("select id from aggregates order by id")
-NOTE = text(
-    "insert into said select * from unnest(cast(:orders as uuid[]), cast(:sequences as bigint[]), "
-    "cast(:moments as double precision[]))"
+RECORD = text(
+    "insert into published select * from unnest(cast(:orders as uuid[]), "
+    "cast(:sequences as bigint[]), cast(:moments as double precision[]))"
 )
 
-Note = tuple[UUID, int, float]
+# The aggregate, the sequence, and the time of the commit.
+Published = tuple[UUID, int, float]
 
 
-class Said(OrderPlaced):
+class BenchEvent(OrderPlaced):
     """An event as long as the longest of a checkout."""
 
 
-class SpeakerSettings(ServiceSettings):
-    """What the speaker is to say once it runs."""
+class ProducerSettings(ServiceSettings):
+    """The events that the producer publishes once it runs."""
 
-    say_count: int = Field(0, ge=0, description="how many events to say", examples=["500"])
-    say_rate: float = Field(
-        0, ge=0, description="how many a second; 0 is as fast as it goes", examples=["50"]
+    publish_count: int = Field(0, ge=0, description="number of events", examples=["500"])
+    publish_rate: float = Field(
+        0, ge=0, description="events per second; 0 is unlimited", examples=["50"]
     )
 
 
-EXAMPLE = build(Said)
-bus: Bus[SpeakerSettings] = Bus("producer")
+EXAMPLE = build(BenchEvent)
+bus: Bus[ProducerSettings] = Bus("producer")
 
 
-def event(order_id: UUID, sequence: int) -> Said:
-    """An event with its place in the life of its aggregate."""
-    said: Said = EXAMPLE.model_copy(update={"order_id": order_id})
-    return said.with_sequence(sequence)
+def event(order_id: UUID, sequence: int) -> BenchEvent:
+    """An event of an aggregate with its sequence number."""
+    made: BenchEvent = EXAMPLE.model_copy(update={"order_id": order_id})
+    return made.with_sequence(sequence)
 
 
-async def say(running: Running[SpeakerSettings]) -> None:
-    """Say everything there is to say, note when each was committed, and rest for ever."""
+async def publish(running: Running[ProducerSettings]) -> None:
+    """Publish the events of the settings, record each time of commit, then idle until stopped."""
     settings, database = running.settings, running.database
-    if settings.say_count:
+    if settings.publish_count:
         async with database.transaction() as tx:
             aggregates = list((await tx.execute(ALL)).scalars())
         chance = random.Random(settings.port)  # noqa: S311
-        chosen = [chance.choice(aggregates) for _ in range(settings.say_count)]
-        notes = await _say_all(database, chosen, settings.say_rate, chance)
-        orders, sequences, moments = zip(*notes, strict=True)
+        chosen = [chance.choice(aggregates) for _ in range(settings.publish_count)]
+        published = await _publish_all(database, chosen, settings.publish_rate, chance)
+        orders, sequences, moments = zip(*published, strict=True)
         async with database.transaction() as tx:
             values = {"orders": orders, "sequences": sequences, "moments": moments}
-            await tx.execute(NOTE, values)
+            await tx.execute(RECORD, values)
     await asyncio.Event().wait()
 
 
-async def _say_all(
+async def _publish_all(
     database: Database, chosen: list[UUID], rate: float, chance: random.Random
-) -> list[Note]:
-    """Poisson arrivals at the rate, none waiting for another; or so many at once without one."""
-    notes: list[Note] = []
+) -> list[Published]:
+    """Publish as independent Poisson arrivals; without a rate, in CONCURRENCY loops."""
+    published: list[Published] = []
 
-    async def say_one(aggregate: UUID) -> None:
-        notes.append(await _say(database, aggregate))
+    async def publish_one(aggregate: UUID) -> None:
+        published.append(await _publish(database, aggregate))
 
     if not rate:
         queue = iter(chosen)
 
-        async def go_on() -> None:
+        async def loop() -> None:
             for aggregate in queue:
-                await say_one(aggregate)
+                await publish_one(aggregate)
 
-        await asyncio.gather(*(go_on() for _ in range(AT_ONCE)))
-        return notes
+        await asyncio.gather(*(loop() for _ in range(CONCURRENCY)))
+        return published
     due = time.monotonic()
-    async with asyncio.TaskGroup() as saying:
+    async with asyncio.TaskGroup() as tasks:
         for aggregate in chosen:
             due += chance.expovariate(rate)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            saying.create_task(say_one(aggregate))
-    return notes
+            tasks.create_task(publish_one(aggregate))
+    return published
 
 
-async def _say(database: Database, aggregate: UUID) -> Note:
-    """Say one event; the moment is that of the machine's monotonic clock after the commit."""
+async def _publish(database: Database, aggregate: UUID) -> Published:
+    """Publish one event; the time is that of the machine's monotonic clock after the commit."""
     async with database.transaction() as tx:
         sequence = (await tx.execute(NEXT, {"id": aggregate})).scalar_one()
         outbox.add(tx, event(aggregate, sequence))
     return aggregate, sequence, time.monotonic()
 
 
-service = Service("producer", SpeakerSettings, MetaData(), [], bus, background=[say])
+service = Service("producer", ProducerSettings, MetaData(), [], bus, background=[publish])
