@@ -69,7 +69,7 @@ class Fixtures:
             "BROKER_URL": f"amqp://{name}:{self.passwords[name]}@127.0.0.1:{broker}/{VHOST}",
             "JWKS_URL": unreachable,
             "IDENTITY_URL": unreachable,
-            "SERVICE_CLIENT_SECRET": "unused",
+            "SERVICE_CLIENT_SECRET": "no identity service runs here",
             "LOG_LEVEL": "WARNING",
             **{key.upper(): str(value) for key, value in more.items()},
         }
