@@ -1,4 +1,4 @@
-"""What catalog must be told besides what every service is told."""
+"""Catalog's settings beside those that every service has."""
 
 from pydantic import Field
 
@@ -13,5 +13,5 @@ class CatalogSettings(ServiceSettings):
         50, ge=1, le=500, description="most values counted per facet", examples=["50"]
     )
     default_currency: Currency = Field(
-        "USD", description="the currency of prices when none is asked for", examples=["USD"]
+        "USD", description="the currency of prices where a request names none", examples=["USD"]
     )

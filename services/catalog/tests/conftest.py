@@ -1,4 +1,4 @@
-"""Catalog on a database of its own, with what its tests need made by its own API."""
+"""Catalog on its own database, and a shop that creates products by its API."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -28,7 +28,7 @@ def staff(catalog: Harness[Any]) -> dict[str, str]:
 
 
 class Shop:
-    """Makes categories and products as staff do."""
+    """Creates categories and products as staff do."""
 
     def __init__(self, catalog: Harness[Any], staff: dict[str, str]) -> None:
         self.client = catalog.client

@@ -1,4 +1,4 @@
-"""The catalogue as staff keep it: what they may do, and what is refused."""
+"""The catalogue as staff edit it: what they may do, and what is refused."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,9 @@ async def test_only_staff_may_change_the_catalogue(shop: Any, catalog: Any) -> N
             assert (await shop.client.post(url, json={}, headers=headers)).status_code == status
 
 
-async def test_a_product_is_announced_whole_and_numbered(shop: Any, catalog: Any) -> None:
+async def test_each_change_publishes_the_whole_product_with_its_sequence(
+    shop: Any, catalog: Any
+) -> None:
     top = await shop.category()
     shirts = await shop.category("Shirts", parent_id=top["id"])
     made = await shop.product(
@@ -55,7 +57,7 @@ async def test_a_product_is_announced_whole_and_numbered(shop: Any, catalog: Any
     assert first.customization_fields[0].name == "initials"
 
 
-async def test_a_retired_product_is_told_as_deleted_and_frees_its_slug(
+async def test_a_retired_product_is_published_as_deleted_and_frees_its_slug(
     shop: Any, catalog: Any, staff: dict[str, str]
 ) -> None:
     category = await shop.category()
@@ -63,9 +65,9 @@ async def test_a_retired_product_is_told_as_deleted_and_frees_its_slug(
     url = f"/v1/admin/products/{made['id']}"
     assert (await shop.delete(url)).status_code == 204
 
-    told = (await catalog.published(ProductChanged))[-1]
-    assert told.status == "deleted"
-    assert not any(variant.is_available for variant in told.variants)
+    event = (await catalog.published(ProductChanged))[-1]
+    assert event.status == "deleted"
+    assert not any(variant.is_available for variant in event.variants)
     retired = (await shop.client.get(url, headers=staff)).json()
     assert retired["deleted_at"] is not None
     assert (await shop.delete(url, version=retired["version"])).status_code == 404
@@ -77,7 +79,7 @@ async def test_a_retired_product_is_told_as_deleted_and_frees_its_slug(
     assert (await shop.delete(f"/v1/admin/categories/{category['id']}")).status_code == 409
 
 
-async def test_a_change_names_the_version_it_saw(shop: Any, staff: dict[str, str]) -> None:
+async def test_a_change_needs_the_current_version(shop: Any, staff: dict[str, str]) -> None:
     category = await shop.category()
     made = await shop.product(category, images=[{"url": "https://images.example/a"}])
     product = f"/v1/admin/products/{made['id']}"
@@ -98,7 +100,7 @@ async def test_a_change_names_the_version_it_saw(shop: Any, staff: dict[str, str
         ).status_code == 200
 
 
-async def test_of_two_rival_changes_one_wins(shop: Any) -> None:
+async def test_of_rival_changes_one_wins(shop: Any) -> None:
     made = await shop.product(await shop.category())
     url = f"/v1/admin/products/{made['id']}"
     answers = await asyncio.gather(
@@ -107,7 +109,7 @@ async def test_of_two_rival_changes_one_wins(shop: Any) -> None:
     assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412, 412]
 
 
-async def test_a_sku_is_taken_for_ever(shop: Any, staff: dict[str, str]) -> None:
+async def test_a_removed_variant_still_occupies_its_sku(shop: Any, staff: dict[str, str]) -> None:
     category = await shop.category()
     made = await shop.product(
         category,
@@ -142,7 +144,7 @@ async def test_twenty_rivals_for_one_sku_make_one_product(shop: Any, staff: dict
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 19
 
 
-async def test_many_products_are_made_at_once_or_none(shop: Any, catalog: Any) -> None:
+async def test_a_bulk_request_creates_all_products_or_none(shop: Any, catalog: Any) -> None:
     category = await shop.category()
     bodies = [
         {
@@ -166,7 +168,7 @@ async def test_many_products_are_made_at_once_or_none(shop: Any, catalog: Any) -
     assert [card["id"] for card in listed.json()["items"]] == [each["id"] for each in made["items"]]
 
 
-async def test_options_of_variants_differ(shop: Any, staff: dict[str, str]) -> None:
+async def test_two_variants_cannot_have_the_same_options(shop: Any, staff: dict[str, str]) -> None:
     made = await shop.product(
         await shop.category(),
         variants=[
@@ -202,7 +204,9 @@ async def test_images_have_one_primary(shop: Any, staff: dict[str, str]) -> None
     assert (await shop.delete(f"{product}/images/{second['id']}", version=5)).status_code == 404
 
 
-async def test_the_tree_refuses_cycles_depth_and_doubles(shop: Any, staff: dict[str, str]) -> None:
+async def test_the_tree_refuses_cycles_depth_and_duplicates(
+    shop: Any, staff: dict[str, str]
+) -> None:
     top = await shop.category("Top")
     middle = await shop.category("Middle", parent_id=top["id"])
     leaf = await shop.category("Leaf", parent_id=middle["id"])
@@ -242,7 +246,7 @@ async def test_a_moved_category_moves_its_products(shop: Any, catalog: Any) -> N
     assert [link["name"] for link in page["category_path"]] == ["Leaves"]
 
 
-async def test_an_empty_category_can_go(shop: Any, catalog: Any) -> None:
+async def test_an_empty_category_can_be_deleted(shop: Any, catalog: Any) -> None:
     category = await shop.category()
     made = await shop.product(category)
     url = f"/v1/admin/categories/{category['id']}"
@@ -286,7 +290,7 @@ PRODUCT: dict[str, Any] = {"name": "Cap", "base_price": usd(900), "variants": [{
         ({"is_admin": True}, 422),
     ],
 )
-async def test_a_senseless_product_is_refused(
+async def test_an_invalid_product_is_refused(
     shop: Any, staff: dict[str, str], change: dict[str, Any], status: int
 ) -> None:
     category = await shop.category()
@@ -298,13 +302,13 @@ async def test_a_senseless_product_is_refused(
 @pytest.mark.parametrize(
     "change", [{}, {"name": None}, {"base_price": None}, {"category_id": str(new_id())}]
 )
-async def test_a_senseless_change_is_refused(shop: Any, change: dict[str, Any]) -> None:
+async def test_an_invalid_change_is_refused(shop: Any, change: dict[str, Any]) -> None:
     made = await shop.product(await shop.category())
     answer = await shop.patch(f"/v1/admin/products/{made['id']}", **change)
     assert answer.status_code == 422, answer.text
 
 
-async def test_the_longest_texts_are_kept(shop: Any) -> None:
+async def test_the_longest_texts_are_stored(shop: Any) -> None:
     options = [{"name": f"{n}" + "é" * 49, "value": "🧢" * 100} for n in range(5)]
     await shop.product(
         await shop.category("🧢" * 99 + "x"),

@@ -52,7 +52,7 @@ async def test_a_product_is_found_by_id_and_by_slug(shop: Any) -> None:
     assert page["availability"] == "out_of_stock"
 
 
-async def test_a_page_that_did_not_change_is_not_sent_again(shop: Any) -> None:
+async def test_an_unchanged_page_gets_a_304(shop: Any) -> None:
     made = await shop.product(await shop.category())
     for url in (f"/v1/products/{made['id']}", "/v1/products", "/v1/categories"):
         first = await shop.client.get(url)
@@ -65,7 +65,7 @@ async def test_a_page_that_did_not_change_is_not_sent_again(shop: Any) -> None:
     assert changed.json()["name"] == "Silk Shirt"
 
 
-async def test_only_what_is_on_sale_is_seen(shop: Any) -> None:
+async def test_customers_see_only_products_on_sale(shop: Any) -> None:
     category = await shop.category()
     await shop.product(category, "Draft Shirt", status="draft")
     shown = await shop.product(category, "Blue Shirt")
@@ -207,7 +207,7 @@ async def test_facets_count_the_whole_list(shop: Any) -> None:
         },
     ],
 )
-async def test_a_senseless_list_is_refused(shop: Any, query: dict[str, Any]) -> None:
+async def test_an_invalid_query_is_refused(shop: Any, query: dict[str, Any]) -> None:
     answer = await shop.client.get("/v1/products", params=query)
     assert answer.status_code in (400, 422), answer.text
 
@@ -230,7 +230,7 @@ async def test_a_discount_shows_the_lowest_price_of_the_thirty_days_before(
     assert len(await catalog.sql("select 1 from price_history where valid_until is null")) == 1
 
 
-async def test_a_discount_begins_and_ends_by_itself(shop: Any, catalog: Any) -> None:
+async def test_a_sweep_applies_a_discount_that_begins_or_ends(shop: Any, catalog: Any) -> None:
     soon, later = utcnow() + timedelta(hours=1), utcnow() + timedelta(hours=2)
     made = await shop.product(
         await shop.category(),

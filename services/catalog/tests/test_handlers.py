@@ -1,4 +1,4 @@
-"""What inventory's events do to what customers see."""
+"""What inventory's events change in the listings that customers see."""
 
 from typing import Any
 from uuid import UUID
@@ -8,7 +8,9 @@ from contracts.catalog import ProductChanged
 from contracts.inventory import StockChanged
 
 
-def stock(product: dict[str, Any], variant: int, word: str, number: int = 0) -> StockChanged:
+def stock(
+    product: dict[str, Any], variant: int, availability_now: str, number: int = 0
+) -> StockChanged:
     chosen = product["variants"][variant]
     event = StockChanged(
         variant_id=UUID(chosen["id"]),
@@ -17,7 +19,7 @@ def stock(product: dict[str, Any], variant: int, word: str, number: int = 0) -> 
         available=0,
         on_hand=0,
         reserved=0,
-        availability=word,  # type: ignore[arg-type]
+        availability=availability_now,  # type: ignore[arg-type]
     )
     return event.with_sequence(number) if number else event
 
@@ -49,7 +51,7 @@ async def test_a_product_is_as_available_as_its_best_variant(shop: Any, catalog:
     assert await catalog.published(ProductChanged) == []
 
 
-async def test_an_older_word_never_replaces_a_newer_one(shop: Any, catalog: Any) -> None:
+async def test_an_older_event_never_replaces_a_newer_one(shop: Any, catalog: Any) -> None:
     product = await a_product(shop)
     await catalog.deliver(stock(product, 0, "in_stock", 5))
     await catalog.deliver(
@@ -68,7 +70,9 @@ async def test_the_same_message_twice_has_one_effect(shop: Any, catalog: Any) ->
     assert (await availability(shop, product))[0] == "in_stock"
 
 
-async def test_what_cannot_be_bought_does_not_count(shop: Any, catalog: Any, staff: Any) -> None:
+async def test_an_unavailable_variant_does_not_make_its_product_available(
+    shop: Any, catalog: Any, staff: Any
+) -> None:
     product = await a_product(shop)
     await catalog.deliver(stock(product, 0, "in_stock"))
     url = f"/v1/admin/products/{product['id']}/variants/{product['variants'][0]['id']}"
@@ -76,9 +80,11 @@ async def test_what_cannot_be_bought_does_not_count(shop: Any, catalog: Any, sta
     assert await availability(shop, product) == ("out_of_stock", ["in_stock", "out_of_stock"])
 
 
-async def test_stock_of_an_unknown_or_retired_product_is_harmless(shop: Any, catalog: Any) -> None:
+async def test_stock_of_an_unknown_or_retired_product_lists_nothing(
+    shop: Any, catalog: Any
+) -> None:
     product = await a_product(shop)
     assert (await shop.delete(f"/v1/admin/products/{product['id']}")).status_code == 204
-    stranger = {"id": str(new_id()), "variants": [{"id": str(new_id()), "sku": "X"}]}
-    await catalog.deliver(stock(product, 0, "in_stock"), stock(stranger, 0, "in_stock"))
+    unknown = {"id": str(new_id()), "variants": [{"id": str(new_id()), "sku": "X"}]}
+    await catalog.deliver(stock(product, 0, "in_stock"), stock(unknown, 0, "in_stock"))
     assert await catalog.sql("select 1 from listings") == []

@@ -62,7 +62,7 @@ def test_a_discount_holds_from_its_beginning_until_before_its_end() -> None:
     assert Pricing(2000, None, None, None).changes_after(NOW) is None
 
 
-def test_a_variant_keeps_its_difference_from_the_price() -> None:
+def test_a_variants_price_difference_applies_to_the_discount_too() -> None:
     variant = a_variant(300, size="XL")
     product = a_product(variant)
     product.discount(1500, None, None, NOW)
@@ -70,7 +70,7 @@ def test_a_variant_keeps_its_difference_from_the_price() -> None:
 
 
 @pytest.mark.parametrize("discount", [2000, 2500])
-def test_a_discount_price_is_a_lower_price(discount: int) -> None:
+def test_a_discount_price_must_be_lower(discount: int) -> None:
     product = a_product()
     product.discount(discount, None, None, NOW)
     with pytest.raises(DiscountNotLower):
@@ -104,7 +104,7 @@ def test_several_variants_differ_by_their_options() -> None:
         a_product(a_variant(size="M", colour="red"), a_variant(Colour="RED", Size="m")).validate()
 
 
-def test_the_last_variant_stays_and_another_may_go() -> None:
+def test_the_last_variant_cannot_be_removed() -> None:
     first, second = a_variant(size="S"), a_variant(size="M")
     product = a_product(first, second)
     product.remove_variant(first, "user:1", NOW)
@@ -115,7 +115,7 @@ def test_the_last_variant_stays_and_another_may_go() -> None:
         product.remove_variant(second, "user:1", NOW)
 
 
-def test_exactly_one_image_is_primary_as_long_as_there_is_any() -> None:
+def test_exactly_one_image_of_several_is_primary() -> None:
     product = a_product()
     first, second, third = (ProductImage(id=new_id(), display_order=place) for place in range(3))
     product.add_image(first, as_primary=False)
@@ -136,14 +136,14 @@ def test_customization_fields_need_a_customizable_product() -> None:
         a_product(customization_fields=[field]).validate()
 
 
-def test_what_was_on_sale_is_never_a_draft_again() -> None:
+def test_a_product_that_was_on_sale_cannot_become_a_draft() -> None:
     product = a_product()
     product.set_status("inactive")
     with pytest.raises(NotADraftAgain):
         product.set_status("draft")
 
 
-def test_a_category_stands_neither_below_itself_nor_too_deep() -> None:
+def test_a_category_cannot_be_below_itself_or_too_deep() -> None:
     top = a_category()
     middle = a_category(top)
     leaf = a_category(middle)

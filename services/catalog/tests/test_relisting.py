@@ -1,4 +1,4 @@
-"""A change of a category lists the products below it again, in parts that go on by themselves."""
+"""A changed category has the listings below it rebuilt in batches, the first one at once."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from catalog import service
 from catalog.jobs import continue_relistings
 from contracts.catalog import ProductChanged
 
-SHOWN_AT_ONCE = 2
+BATCH = 2
 
 
 @pytest.fixture(autouse=True)
-def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "LISTING_BATCH", SHOWN_AT_ONCE)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "LISTING_BATCH", BATCH)
 
 
-async def filled(shop: Any, count: int) -> dict[str, Any]:
+async def category_with_products(shop: Any, count: int) -> dict[str, Any]:
     category: dict[str, Any] = await shop.category("Shirts")
     for number in range(count):
         await shop.product(category, f"Shirt {number}")
@@ -30,13 +30,13 @@ async def paths(shop: Any) -> list[str]:
     return sorted(page["category_path"][-1]["name"] for page in pages)
 
 
-async def test_the_rest_of_a_change_goes_on_in_the_background(shop: Any, catalog: Any) -> None:
-    category = await filled(shop, 5)
+async def test_a_sweep_rebuilds_the_listings_that_the_request_left(shop: Any, catalog: Any) -> None:
+    category = await category_with_products(shop, 5)
     url = f"/v1/admin/categories/{category['id']}"
     database = catalog.running.database
     assert (await shop.patch(url, description="All kinds")).json()["relisting"] is None
     changed = (await shop.patch(url, name="Blouses")).json()
-    assert changed["relisting"] == {"done": SHOWN_AT_ONCE, "total": 5}
+    assert changed["relisting"] == {"done": BATCH, "total": 5}
     assert await paths(shop) == ["Blouses"] * 2 + ["Shirts"] * 3
     (listed,) = (await shop.client.get("/v1/admin/categories", headers=shop.staff)).json()["items"]
     assert listed["relisting"] == changed["relisting"]
@@ -46,27 +46,27 @@ async def test_the_rest_of_a_change_goes_on_in_the_background(shop: Any, catalog
     assert (await shop.client.get(url, headers=shop.staff)).json()["relisting"] is None
 
 
-async def test_a_move_is_told_of_each_product_once(shop: Any, catalog: Any) -> None:
-    category = await filled(shop, 5)
+async def test_a_moved_category_publishes_each_product_once(shop: Any, catalog: Any) -> None:
+    category = await category_with_products(shop, 5)
     top = await shop.category("Top")
     await catalog.clear_outbox()
     url = f"/v1/admin/categories/{category['id']}"
     assert (await shop.patch(url, parent_id=top["id"])).status_code == 200
     while await continue_relistings(catalog.running.database):
         pass
-    told = await catalog.published(ProductChanged)
-    assert len({each.product_id for each in told}) == len(told) == 5
-    assert {str(each.category_path[0]) for each in told} == {top["id"]}
+    events = await catalog.published(ProductChanged)
+    assert len({each.product_id for each in events}) == len(events) == 5
+    assert {str(each.category_path[0]) for each in events} == {top["id"]}
 
 
-async def test_a_change_amid_another_begins_again(shop: Any, catalog: Any) -> None:
-    category = await filled(shop, 5)
+async def test_a_second_change_starts_the_relisting_again(shop: Any, catalog: Any) -> None:
+    category = await category_with_products(shop, 5)
     top = await shop.category("Top")
     url = f"/v1/admin/categories/{category['id']}"
     await shop.patch(url, parent_id=top["id"])
     await continue_relistings(catalog.running.database)
     again = (await shop.patch(url, name="Blouses")).json()
-    assert again["relisting"] == {"done": SHOWN_AT_ONCE, "total": 5}
+    assert again["relisting"] == {"done": BATCH, "total": 5}
     while await continue_relistings(catalog.running.database):
         pass
     assert await paths(shop) == ["Blouses"] * 5
@@ -74,8 +74,8 @@ async def test_a_change_amid_another_begins_again(shop: Any, catalog: Any) -> No
     assert len({each.product_id for each in await catalog.published(ProductChanged)}) == 5
 
 
-async def test_a_category_that_goes_takes_its_work_along(shop: Any, catalog: Any) -> None:
-    category = await filled(shop, 3)
+async def test_a_deleted_category_takes_its_relisting_along(shop: Any, catalog: Any) -> None:
+    category = await category_with_products(shop, 3)
     url = f"/v1/admin/categories/{category['id']}"
     await shop.patch(url, name="Blouses")
     found = (await shop.client.get("/v1/products")).json()["items"]

@@ -1,4 +1,4 @@
-"""The catalogue tells its present state to whoever asks, page by page, and changes nothing by it."""
+"""On request the catalogue sends a snapshot of each product, page by page."""
 
 from typing import Any
 from uuid import UUID
@@ -20,28 +20,28 @@ def request(**changes: Any) -> RequestProductSnapshots:
     return RequestProductSnapshots(**{**known, **changes})
 
 
-async def test_every_product_is_told_as_it_is_now_with_its_number(shop: Any, catalog: Any) -> None:
+async def test_a_snapshot_has_the_present_state_and_its_sequence(shop: Any, catalog: Any) -> None:
     category = await shop.category()
-    kept = await shop.product(category)
-    gone = await shop.product(category, "Silk Scarf")
-    await shop.patch(f"/v1/admin/products/{kept['id']}", name="Better Shirt")
-    await shop.delete(f"/v1/admin/products/{gone['id']}")
+    shirt = await shop.product(category)
+    retired = await shop.product(category, "Silk Scarf")
+    await shop.patch(f"/v1/admin/products/{shirt['id']}", name="Better Shirt")
+    await shop.delete(f"/v1/admin/products/{retired['id']}")
     last = {event.product_id: event for event in await catalog.published(ProductChanged)}
     await catalog.clear_outbox()
-    asked = request()
-    await catalog.deliver(asked)
-    told = await catalog.published(ProductSnapshot)
-    assert {each.product_id: each.model_dump() for each in told} == {
+    command = request()
+    await catalog.deliver(command)
+    snapshots = await catalog.published(ProductSnapshot)
+    assert {each.product_id: each.model_dump() for each in snapshots} == {
         product_id: event.model_dump() for product_id, event in last.items()
     }
-    assert {each.product_id: each.sequence for each in told} == {
+    assert {each.product_id: each.sequence for each in snapshots} == {
         product_id: event.sequence for product_id, event in last.items()
     }
     (end,) = await catalog.published(ProductSnapshotsCompleted)
-    assert (end.request_id, end.sent) == (asked.request_id, 2)
+    assert (end.request_id, end.sent) == (command.request_id, 2)
     ways = await catalog.sql("select distinct exchange, routing_key from outbox")
     assert [tuple(way) for way in ways] == [("snapshots", "svc.cart")]
-    await shop.patch(f"/v1/admin/products/{kept['id']}", name="Best Shirt")
+    await shop.patch(f"/v1/admin/products/{shirt['id']}", name="Best Shirt")
     (event,) = await catalog.published(ProductChanged)
     assert event.sequence == last[event.product_id].sequence + 1
 
@@ -49,8 +49,8 @@ async def test_every_product_is_told_as_it_is_now_with_its_number(shop: Any, cat
 async def test_a_retired_product_outlives_its_category(shop: Any, catalog: Any) -> None:
     above = await shop.category("Clothes")
     below = await shop.category("Shirts", parent_id=above["id"])
-    gone = await shop.product(below)
-    await shop.delete(f"/v1/admin/products/{gone['id']}")
+    retired = await shop.product(below)
+    await shop.delete(f"/v1/admin/products/{retired['id']}")
     (*_, last) = await catalog.published(ProductChanged)
     other = await shop.product(above, "Silk Scarf")
     for category in (below, await shop.category("Trousers")):
@@ -58,9 +58,9 @@ async def test_a_retired_product_outlives_its_category(shop: Any, catalog: Any) 
         assert answer.status_code == 204
     await catalog.clear_outbox()
     await catalog.deliver(request())
-    told = {str(each.product_id): each for each in await catalog.published(ProductSnapshot)}
-    assert told.keys() == {gone["id"], other["id"]}
-    assert told[gone["id"]].model_dump() == last.model_dump()
+    snapshots = {str(each.product_id): each for each in await catalog.published(ProductSnapshot)}
+    assert snapshots.keys() == {retired["id"], other["id"]}
+    assert snapshots[retired["id"]].model_dump() == last.model_dump()
     assert (last.status, last.category_path[0]) == ("deleted", UUID(above["id"]))
     (end,) = await catalog.published(ProductSnapshotsCompleted)
     assert end.sent == 2
@@ -70,37 +70,37 @@ async def test_a_product_retired_without_a_path_has_the_unknown_category(
     shop: Any, catalog: Any
 ) -> None:
     category = await shop.category()
-    gone = await shop.product(category)
-    await shop.delete(f"/v1/admin/products/{gone['id']}")
+    retired = await shop.product(category)
+    await shop.delete(f"/v1/admin/products/{retired['id']}")
     await shop.delete(f"/v1/admin/categories/{category['id']}")
     await catalog.sql("update products set retired_path = null returning id")
     await catalog.clear_outbox()
     await catalog.deliver(request())
-    (told,) = await catalog.published(ProductSnapshot)
-    assert (told.category_id, told.category_path) == (UUID(int=0), [UUID(int=0)])
+    (snapshot,) = await catalog.published(ProductSnapshot)
+    assert (snapshot.category_id, snapshot.category_path) == (UUID(int=0), [UUID(int=0)])
 
 
-async def test_a_long_answer_comes_in_pages(
+async def test_many_snapshots_are_sent_in_pages(
     shop: Any, catalog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handlers, "PAGE", 2)
     category = await shop.category()
     made = {(await shop.product(category, f"Shirt {n}"))["id"] for n in range(5)}
     await catalog.clear_outbox()
-    asked: list[Any] = [request()]
-    told: list[str] = []
-    while asked:
-        await catalog.deliver(*asked)
-        told += [str(each.product_id) for each in await catalog.published(ProductSnapshot)]
-        asked = await catalog.published(RequestProductSnapshots)
+    pending: list[Any] = [request()]
+    snapshots: list[str] = []
+    while pending:
+        await catalog.deliver(*pending)
+        snapshots += [str(each.product_id) for each in await catalog.published(ProductSnapshot)]
+        pending = await catalog.published(RequestProductSnapshots)
         ends = await catalog.published(ProductSnapshotsCompleted)
         await catalog.clear_outbox()
-    assert len(told) == len(set(told)) == 5
-    assert set(told) == made
+    assert len(snapshots) == len(set(snapshots)) == 5
+    assert set(snapshots) == made
     assert [end.sent for end in ends] == [5]
 
 
-async def test_an_empty_catalogue_says_so(catalog: Any) -> None:
+async def test_an_empty_catalogue_sends_only_the_completion(catalog: Any) -> None:
     await catalog.deliver(request())
     (end,) = await catalog.published()
     assert (type(end), end.sent) == (ProductSnapshotsCompleted, 0)

@@ -1,1 +1,1 @@
-"""Inventory: what is on the shelves, what is promised to orders, every piece that moved."""
+"""Inventory: the stock in every warehouse, what orders have reserved, and every movement."""

@@ -27,4 +27,4 @@ async def inventory(template: str) -> AsyncIterator[Harness[ServiceSettings]]:
 async def shop(inventory: Harness[ServiceSettings]) -> AsyncIterator[Shop]:
     shop = await Shop.open(inventory)
     yield shop
-    assert await shop.faults() == []
+    assert await shop.violations() == []

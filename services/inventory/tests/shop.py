@@ -1,4 +1,4 @@
-"""A shop with two warehouses, what its neighbours say, and what must be true of its books."""
+"""A shop with two warehouses, messages of its neighbours, and the invariants of its stock."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +69,7 @@ def parcel(order_id: UUID, *pieces: Allocation) -> ShipmentHandedOver:
 
 @dataclass
 class Shop:
-    """Inventory with two warehouses: what tests do to it, and what must be true of it after all."""
+    """Inventory with two warehouses, what tests do with it, and its invariants."""
 
     inventory: Harness[ServiceSettings]
     first: UUID
@@ -92,10 +92,10 @@ class Shop:
         return self.inventory.signed_in(permissions=("stock:read", "stock:write"), **claims)
 
     async def variant(self, first: int | None = None, second: int | None = None) -> UUID:
-        """A variant with so many pieces in each warehouse; None: never kept there."""
-        told = product()
-        await self.inventory.deliver(told)
-        variant_id = told.variants[0].variant_id
+        """A variant with some pieces in each warehouse; None: never stocked there."""
+        published = product()
+        await self.inventory.deliver(published)
+        variant_id = published.variants[0].variant_id
         for warehouse_id, on_hand in ((self.first, first), (self.second, second)):
             if on_hand is not None:
                 await self.count(variant_id, warehouse_id, on_hand)
@@ -126,16 +126,16 @@ class Shop:
         )
         return str(rows[0].state)
 
-    async def faults(self) -> list[Any]:
-        """Everything that is wrong with the books; an empty list is what every test must leave."""
+    async def violations(self) -> list[Any]:
+        """The violations of the invariants; every test must leave none."""
         return [
             *await self.inventory.sql(OVERSOLD),
-            *await self.inventory.sql(UNBALANCED),
+            *await self.inventory.sql(UNBALANCED_MOVEMENTS),
             *await self.inventory.sql(WRONG_LEVELS),
         ]
 
 
-# Promised to live orders and not handed over yet, against what the shelf says is reserved and holds.
+# Pieces that live orders hold, against what their stock item has reserved and on hand.
 OVERSOLD = """
 select 'oversold', i.variant_id, i.warehouse_id, i.on_hand, i.reserved, coalesce(p.pieces, 0)
 from stock_items i left join (
@@ -145,7 +145,7 @@ from stock_items i left join (
 ) p on p.variant_id = i.variant_id and p.warehouse_id = i.warehouse_id
 where i.reserved <> coalesce(p.pieces, 0) or coalesce(p.pieces, 0) > i.on_hand
 """
-UNBALANCED = """
+UNBALANCED_MOVEMENTS = """
 select 'unbalanced', i.variant_id, i.warehouse_id, b.bucket, b.pieces, coalesce(m.pieces, 0)
 from stock_items i
 cross join lateral (values ('on_hand', i.on_hand), ('reserved', i.reserved)) as b (bucket, pieces)

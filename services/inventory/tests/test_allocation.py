@@ -1,4 +1,4 @@
-"""Promising pieces, as a rule without a database."""
+"""The rules by which locked stock is reserved, without a database."""
 
 from uuid import UUID
 
@@ -82,7 +82,7 @@ def test_every_order_gets_all_it_wants_or_nothing(
     stock: LockedStock, arriving: list[list[WantedLine]]
 ) -> None:
     before = sum(reserved(stock))
-    promised = 0
+    held = 0
     for order in arriving:
         fits = all(pieces <= free(stock, v) for v, pieces in wanted_by(order).items())
         untouched = reserved(stock)
@@ -95,15 +95,15 @@ def test_every_order_gets_all_it_wants_or_nothing(
                 assert line.quantity == sum(
                     a.quantity for a in allocations if a.line_id == line.line_id
                 )
-            promised += sum(line.quantity for line in order)
+            held += sum(line.quantity for line in order)
             assert_emptied_in_order(stock, allocations)
         else:
             assert {s.variant_id for s in shortages} == {
                 v for v, pieces in wanted_by(order).items() if pieces > free(stock, v)
             }
     assert all(0 <= s.reserved <= s.on_hand for on in stock.items.values() for s in on)
-    assert sum(reserved(stock)) == before + promised
-    assert sum(m.new - m.previous for m in stock.movements) == promised
+    assert sum(reserved(stock)) == before + held
+    assert sum(m.new - m.previous for m in stock.movements) == held
 
 
 def assert_emptied_in_order(stock: LockedStock, allocations: list[Allocation]) -> None:
@@ -118,7 +118,7 @@ def assert_emptied_in_order(stock: LockedStock, allocations: list[Allocation]) -
 
 
 @given(stocks(), orders)
-def test_giving_everything_back_restores_the_stock(
+def test_releasing_everything_restores_the_stock(
     stock: LockedStock, arriving: list[list[WantedLine]]
 ) -> None:
     before = reserved(stock)
@@ -135,26 +135,26 @@ def test_giving_everything_back_restores_the_stock(
 
 
 @given(stocks(), orders)
-def test_the_level_told_is_what_active_items_hold(
+def test_a_level_adds_up_its_active_items(
     stock: LockedStock, arriving: list[list[WantedLine]]
 ) -> None:
     for order in arriving:
         if not stock.shortages(order):
             stock.reserve(new_id(), order)
-    numbers = {v: told.sequence for v, told in stock.levels.items()}
-    news = stock.update_levels()
-    for variant_id, told in stock.levels.items():
-        assert told.on_hand - told.reserved == free(stock, variant_id)
-        assert told.availability == availability_of(free(stock, variant_id), 2) or not any(
+    numbers = {v: level.sequence for v, level in stock.levels.items()}
+    published = stock.update_levels()
+    for variant_id, level in stock.levels.items():
+        assert level.on_hand - level.reserved == free(stock, variant_id)
+        assert level.availability == availability_of(free(stock, variant_id), 2) or not any(
             s.is_active for s in stock.items[variant_id]
         )
-        events = news.get(variant_id, [])
+        events = published.get(variant_id, [])
         first = numbers[variant_id] + 1
         assert [e.sequence for e in events] == list(range(first, first + len(events)))
     assert stock.update_levels() == {}
 
 
-def test_nothing_is_counted_below_what_is_promised() -> None:
+def test_a_count_below_the_reserved_pieces_is_refused() -> None:
     stock, item = stock_of_one_item(5, reserved=3)
     with pytest.raises(BelowReserved):
         stock.count(item, 2, COUNTED)
@@ -164,13 +164,13 @@ def test_nothing_is_counted_below_what_is_promised() -> None:
     assert item.on_hand == 3
 
 
-def test_more_than_can_be_counted_is_refused() -> None:
+def test_a_count_above_the_maximum_is_refused() -> None:
     stock, item = stock_of_one_item(10**9)
     with pytest.raises(TooManyPieces):
         stock.adjust(item, 1, COUNTED)
 
 
-def test_the_version_moves_with_what_people_count_and_not_with_promises() -> None:
+def test_the_version_changes_with_counts_and_not_with_reservations() -> None:
     stock, item = stock_of_one_item(5)
     stock.reserve(new_id(), [WantedLine(line_id=new_id(), variant_id=VARIANTS[0], quantity=1)])
     assert item.version == 1
@@ -179,7 +179,7 @@ def test_the_version_moves_with_what_people_count_and_not_with_promises() -> Non
     assert item.version == 2
 
 
-def test_counting_the_same_again_moves_nothing() -> None:
+def test_an_unchanged_count_moves_nothing() -> None:
     stock, item = stock_of_one_item(5)
     stock.count(item, 5, COUNTED)
     item.set_low_stock_threshold(10)

@@ -49,7 +49,7 @@ async def test_stock_is_listed_by_sku_and_filtered(shop: Shop) -> None:
     assert await ids(sku="POT") == set()
 
 
-async def test_every_movement_is_there_newest_first(shop: Shop) -> None:
+async def test_movements_are_listed_newest_first(shop: Shop) -> None:
     mug, pot = await shop.variant(5), await shop.variant(5)
     order = wants((mug, 2))
     await shop.inventory.deliver(order)
@@ -81,7 +81,7 @@ async def reservations(shop: Shop, **params: Any) -> list[str]:
     return [row["order_id"] for row in await items(shop, "/reservations", **params)]
 
 
-async def test_old_holds_can_be_found(shop: Shop) -> None:
+async def test_reservations_are_filtered_by_age(shop: Shop) -> None:
     mug = await shop.variant(5)
     old, new, refused, gone = wants((mug, 1)), wants((mug, 1)), wants((mug, 9)), new_id()
     for message in (old, new, refused, ReleaseStock(operation_id=new_id(), order_id=gone)):
@@ -124,7 +124,7 @@ BAD_QUESTIONS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-async def test_a_bad_question_is_refused(shop: Shop) -> None:
+async def test_an_invalid_query_is_refused(shop: Shop) -> None:
     for path, params in BAD_QUESTIONS:
         answer = await get(shop, path, **params)
         assert answer.status_code == 422, (path, params, answer.text)
@@ -144,9 +144,9 @@ BAD_POSITIONS: list[list[Any]] = [
 
 
 async def test_a_bad_cursor_is_refused(shop: Shop) -> None:
-    asked = [(p, at) for p in ("", "/movements", "/reservations") for at in BAD_POSITIONS]
+    page = [(p, at) for p in ("", "/movements", "/reservations") for at in BAD_POSITIONS]
     moments = ("2026-01-01T00:00:00", "0001-01-01T00:00:00+01:00", "9999-12-31T23:00:00-01:00")
-    asked += [("/reservations", [moment, SOME_ID]) for moment in moments]
-    for path, position in asked:
+    page += [("/reservations", [moment, SOME_ID]) for moment in moments]
+    for path, position in page:
         answer = await get(shop, path, cursor=encode(*position))
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor"), (path, position)

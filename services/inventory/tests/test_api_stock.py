@@ -45,7 +45,7 @@ async def get(shop: Shop, path: str, **params: Any) -> Any:
 STAFF = new_id()
 
 
-async def test_stock_is_counted_with_the_version_that_was_seen(shop: Shop) -> None:
+async def test_a_count_needs_the_current_version(shop: Shop) -> None:
     mug = await shop.variant()
     first = await put(shop, mug, sku="MUG-0", low_stock_threshold=2)
     assert first.status_code == 201
@@ -65,12 +65,12 @@ async def test_stock_is_counted_with_the_version_that_was_seen(shop: Shop) -> No
     assert read.json() == again.json()
 
 
-async def test_a_version_of_stock_that_is_not_there_is_stale(shop: Shop) -> None:
+async def test_a_version_of_an_item_that_does_not_exist_is_stale(shop: Shop) -> None:
     mug = await shop.variant()
     assert (await put(shop, mug, 1)).status_code == 412
 
 
-async def test_reserving_does_not_stand_in_the_way_of_counting(shop: Shop) -> None:
+async def test_a_reservation_does_not_change_the_version(shop: Shop) -> None:
     mug = await shop.variant(5)
     version = (await get(shop, f"/{mug}/{shop.first}")).json()["version"]
     await shop.inventory.deliver(wants((mug, 3)))
@@ -82,7 +82,7 @@ async def test_reserving_does_not_stand_in_the_way_of_counting(shop: Shop) -> No
     assert await shop.pieces(mug) == [(3, 3)]
 
 
-async def test_what_nobody_told_of_cannot_be_counted(shop: Shop) -> None:
+async def test_an_unknown_variant_or_warehouse_cannot_be_counted(shop: Shop) -> None:
     mug = await shop.variant()
     unknown = await put(shop, new_id())
     assert (unknown.status_code, unknown.json()["code"]) == (404, "variant_unknown")
@@ -99,7 +99,7 @@ async def test_what_nobody_told_of_cannot_be_counted(shop: Shop) -> None:
     assert (await adjust(shop, new_id())).json()["code"] == "variant_unknown"
 
 
-async def test_a_sellers_warehouse_keeps_only_that_sellers_variants(shop: Shop) -> None:
+async def test_a_sellers_warehouse_stocks_only_that_sellers_variants(shop: Shop) -> None:
     mug, seller = await shop.variant(), new_id()
     theirs = product(seller_id=seller)
     await shop.inventory.deliver(theirs)
@@ -109,7 +109,7 @@ async def test_a_sellers_warehouse_keeps_only_that_sellers_variants(shop: Shop) 
     assert (await put(shop, theirs.variants[0].variant_id)).status_code == 201
 
 
-async def test_an_adjustment_is_made_once_and_names_its_maker(shop: Shop) -> None:
+async def test_an_adjustment_is_applied_once_and_records_its_user(shop: Shop) -> None:
     mug = await shop.variant(5)
     first = await adjust(shop, mug, reference_type="transfer", reference_id=str(new_id()))
     assert first.status_code == 201, first.text
@@ -177,12 +177,12 @@ async def test_a_bad_count_is_refused(shop: Shop) -> None:
     assert await shop.pieces(mug) == []
 
 
-async def test_hundreds_are_counted_at_once_or_not_at_all(shop: Shop) -> None:
-    told = product(250)
-    await shop.inventory.deliver(told)
+async def test_a_bulk_request_applies_all_counts_or_none(shop: Shop) -> None:
+    published = product(250)
+    await shop.inventory.deliver(published)
     rows = [
         {"variant_id": str(v.variant_id), "warehouse_id": str(w), "on_hand": 3, "sku": v.sku}
-        for v in told.variants
+        for v in published.variants
         for w in (shop.first, shop.second)
     ]
     stranger = {**rows[0], "variant_id": str(new_id())}
@@ -217,7 +217,7 @@ async def test_a_bad_bulk_count_is_refused_whole(shop: Shop) -> None:
     assert await shop.pieces(pot) == [(5, 0)]
 
 
-async def test_two_who_count_at_once_do_not_overwrite_one_another(shop: Shop) -> None:
+async def test_of_two_counts_at_once_one_is_stale(shop: Shop) -> None:
     mug = await shop.variant()
     answers = await asyncio.gather(*(put(shop, mug, on_hand=n) for n in range(8)))
     assert sorted(a.status_code for a in answers) == [201] + [428] * 7

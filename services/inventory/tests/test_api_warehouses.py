@@ -21,7 +21,7 @@ async def make(shop: Shop, **changes: Any) -> Any:
     return await shop.inventory.client.post(URL, json={**EAST, **changes}, headers=shop.staff())
 
 
-async def test_a_warehouse_is_made_read_and_changed(shop: Shop) -> None:
+async def test_a_warehouse_is_created_read_and_changed(shop: Shop) -> None:
     seller = str(new_id())
     made = await make(shop, seller_id=seller)
     assert made.status_code == 201, made.text
@@ -47,7 +47,7 @@ async def test_a_warehouse_is_made_read_and_changed(shop: Shop) -> None:
     assert stale.status_code == 412
 
 
-async def test_a_code_belongs_to_one_warehouse(shop: Shop) -> None:
+async def test_a_code_is_unique(shop: Shop) -> None:
     answers = await asyncio.gather(*(make(shop) for _ in range(5)))
     assert sorted(a.status_code for a in answers) == [201, 409, 409, 409, 409]
     assert {a.json()["code"] for a in answers if a.status_code == 409} == {"warehouse_code_taken"}
@@ -72,11 +72,11 @@ async def test_warehouses_are_listed_in_the_order_in_which_they_are_emptied(shop
     assert await codes(cursor=encode(0, "A")) == ["W1", "W2"]
 
 
-async def test_only_a_warehouse_that_never_kept_anything_can_be_removed(shop: Shop) -> None:
+async def test_only_a_warehouse_that_never_stocked_a_variant_can_be_removed(shop: Shop) -> None:
     await shop.variant(0)
     drop = shop.inventory.client.delete
-    kept = await drop(f"{URL}/{shop.first}", headers={**shop.staff(), "If-Match": '"1"'})
-    assert (kept.status_code, kept.json()["code"]) == (409, "warehouse_in_use")
+    stocked = await drop(f"{URL}/{shop.first}", headers={**shop.staff(), "If-Match": '"1"'})
+    assert (stocked.status_code, stocked.json()["code"]) == (409, "warehouse_in_use")
     headers = {**shop.staff(), "If-Match": '"1"'}
     assert (await drop(f"{URL}/{shop.second}", headers=headers)).status_code == 204
     assert (await drop(f"{URL}/{shop.second}", headers=headers)).status_code == 404

@@ -1,4 +1,4 @@
-"""What the metrics of inventory tell about promises that the shelves do not hold."""
+"""The gauge of oversold stock items."""
 
 import pytest
 
@@ -30,7 +30,9 @@ async def test_nothing_is_oversold_while_orders_hold_what_is_reserved(shop: Shop
         "update allocations set quantity = quantity + 1",
     ],
 )
-async def test_a_promise_too_many_is_seen(inventory: Harness[ServiceSettings], defect: str) -> None:
+async def test_an_oversold_item_is_counted(
+    inventory: Harness[ServiceSettings], defect: str
+) -> None:
     shop = await Shop.open(inventory)
     mug = await shop.variant(5)
     await inventory.deliver(wants((mug, 2)))

@@ -1,4 +1,4 @@
-"""Pieces leave with the carrier and come back: once per parcel and per operation."""
+"""Hand-overs and restocks are applied once per shipment and operation."""
 
 from itertools import permutations
 from uuid import UUID
@@ -35,7 +35,7 @@ def release(order_id: UUID) -> ReleaseStock:
     return ReleaseStock(operation_id=new_id(), order_id=order_id)
 
 
-async def test_a_parcel_takes_its_pieces_and_their_promise_along(shop: Shop) -> None:
+async def test_a_parcel_deducts_its_pieces_on_hand_and_reserved(shop: Shop) -> None:
     mug = await shop.variant(5)
     order_id, pieces = await held(shop, (mug, 2))
     sent = parcel(order_id, *pieces)
@@ -70,7 +70,7 @@ async def test_several_parcels_fulfil_an_order_together(shop: Shop) -> None:
     assert await shop.state(order_id) == "fulfilled"
 
 
-async def test_a_hand_over_may_be_heard_before_the_confirmation(shop: Shop) -> None:
+async def test_a_hand_over_may_arrive_before_the_confirmation(shop: Shop) -> None:
     mug = await shop.variant(2, 2)
     order_id, (here, there) = await held(shop, (mug, 4))
     await shop.inventory.sql("update reservations set state = 'held'")
@@ -80,7 +80,7 @@ async def test_a_hand_over_may_be_heard_before_the_confirmation(shop: Shop) -> N
     assert await shop.state(order_id) == "fulfilled"
 
 
-async def test_what_was_kept_back_is_released_and_what_left_stays_gone(shop: Shop) -> None:
+async def test_a_release_after_a_partial_hand_over_frees_only_the_rest(shop: Shop) -> None:
     mug = await shop.variant(2, 2)
     order_id, (here, _there) = await held(shop, (mug, 4))
     await shop.inventory.deliver(parcel(order_id, here))
@@ -114,7 +114,7 @@ async def test_a_release_that_overtakes_the_hand_over_still_counts_the_pieces_go
     assert await shop.state(order_id) == "fulfilled"
 
 
-async def test_pieces_gone_but_promised_to_another_are_a_fault_for_people(shop: Shop) -> None:
+async def test_a_hand_over_of_pieces_reserved_by_another_order_is_a_fault(shop: Shop) -> None:
     mug = await shop.variant(2)
     order_id, pieces = await held(shop, (mug, 2))
     await shop.inventory.deliver(release(order_id))
@@ -125,7 +125,7 @@ async def test_pieces_gone_but_promised_to_another_are_a_fault_for_people(shop: 
 
 
 @pytest.mark.parametrize("change", ["quantity", "line", "warehouse", "order", "nothing"])
-async def test_a_parcel_of_pieces_never_promised_is_a_fault(shop: Shop, change: str) -> None:
+async def test_a_parcel_of_unreserved_pieces_is_a_fault(shop: Shop, change: str) -> None:
     mug = await shop.variant(5, 5)
     order_id, (piece,) = await held(shop, (mug, 2))
     wrong = {
@@ -146,7 +146,7 @@ def came_back(order_id: UUID, *lines: Allocation, reason: str = "returned") -> R
     return RestockUnits(operation_id=new_id(), order_id=order_id, lines=list(lines), reason=reason)
 
 
-async def test_what_came_back_is_put_on_its_shelf_once(shop: Shop) -> None:
+async def test_returned_pieces_are_restocked_once(shop: Shop) -> None:
     mug = await shop.variant(2)
     order_id, pieces = await held(shop, (mug, 2))
     await shop.inventory.deliver(parcel(order_id, *pieces))
@@ -163,7 +163,7 @@ async def test_what_came_back_is_put_on_its_shelf_once(shop: Shop) -> None:
     assert moved.reason == "r" * 500
 
 
-async def test_pieces_may_come_back_to_another_warehouse(shop: Shop) -> None:
+async def test_pieces_may_return_to_another_warehouse(shop: Shop) -> None:
     mug = await shop.variant(2)
     order_id, (piece,) = await held(shop, (mug, 2))
     await shop.inventory.deliver(parcel(order_id, piece))
@@ -180,7 +180,7 @@ async def test_pieces_may_come_back_to_another_warehouse(shop: Shop) -> None:
         ({"quantity": -1}, ValueError),
     ],
 )
-async def test_a_restock_that_makes_no_sense_is_a_fault(
+async def test_an_invalid_restock_is_a_fault(
     shop: Shop, wrong: dict[str, object], fault: type[Exception]
 ) -> None:
     mug = await shop.variant(2)

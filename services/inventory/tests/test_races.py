@@ -1,4 +1,4 @@
-"""Many processes at once on one database: nothing is sold that is not there."""
+"""Many processes at once on one database never sell a piece twice."""
 
 import asyncio
 import random
@@ -33,14 +33,14 @@ from .shop import Shop, parcel, wants
 
 PROCESSES = 3
 CONNECTIONS = 3
-# An answer that says: too many wanted the same at once, come again.
+# The status of a request that lost to others too often; a client retries it.
 CONTENDED = 503
 PAUSE = 0.05
 
 
 @asynccontextmanager
 async def processes(shop: Shop) -> AsyncIterator[list[Database]]:
-    """Connection pools as so many worker processes would have."""
+    """One connection pool for each worker process."""
     url = shop.inventory.running.settings.database_url
     pools = [Database(url, pool_size=CONNECTIONS) for _ in range(PROCESSES)]
     try:
@@ -55,10 +55,10 @@ def batches(messages: Sequence[Message], size: int) -> Iterable[Sequence[Message
 
 
 async def at_once(shop: Shop, messages: Sequence[Message], *, size: int = 7) -> None:
-    """Hand the messages to all processes at the same time, in batches, as consumers do.
+    """Deliver the messages to all processes at the same time, in batches, as consumers do.
 
-    Each process takes as many batches at once as it has connections, and tries those again that
-    lost to others too often: the broker would bring them again.
+    Each process handles one batch per connection, and retries those that lost to others too often,
+    as the broker would redeliver them.
     """
     async with processes(shop) as pools:
         lanes = [asyncio.Semaphore(CONNECTIONS) for _ in pools]
@@ -80,7 +80,7 @@ async def at_once(shop: Shop, messages: Sequence[Message], *, size: int = 7) -> 
 
 
 async def received(pool: Database, deliveries: Sequence[Delivery]) -> None:
-    """Take a batch, and take it again when it was undone to break a deadlock."""
+    """Handle a batch, and retry it when PostgreSQL rolled it back to break a deadlock."""
     while True:
         try:
             await bus.receive(pool, deliveries)
@@ -99,7 +99,7 @@ async def assert_numbered_without_gaps(shop: Shop) -> None:
         assert each == list(range(each[0], each[0] + len(each)))
 
 
-async def test_three_buyers_for_every_unit(shop: Shop) -> None:
+async def test_three_buyers_compete_for_every_unit(shop: Shop) -> None:
     mug = await shop.variant(40, 20)
     await at_once(shop, [wants((mug, 1)) for _ in range(180)])
 
@@ -109,7 +109,7 @@ async def test_three_buyers_for_every_unit(shop: Shop) -> None:
     await assert_numbered_without_gaps(shop)
 
 
-async def test_orders_of_many_variants_in_any_order_never_stand_in_each_others_way(
+async def test_orders_of_many_variants_in_any_order_do_not_deadlock(
     shop: Shop,
 ) -> None:
     dice = random.Random(7)
@@ -124,13 +124,13 @@ async def test_orders_of_many_variants_in_any_order_never_stand_in_each_others_w
     refused = await shop.inventory.published(StockRejected)
     assert len(held) + len(refused) == len(orders)
     assert {r.reason for r in refused} <= {"insufficient"}
-    # What a refused order lacked was really short: it is short still, as nothing came back.
+    # A rejected order really lacked pieces: they are still short, as none were released.
     left = {v: 40 - sum(r for _, r in await shop.pieces(v)) for v in variants}
     assert all(any(left[s.variant_id] < s.wanted for s in r.shortages) for r in refused)
     await assert_numbered_without_gaps(shop)
 
 
-async def test_one_order_sent_by_everybody_at_once_holds_once(shop: Shop) -> None:
+async def test_an_order_delivered_twenty_times_at_once_holds_once(shop: Shop) -> None:
     mug = await shop.variant(50)
     order = wants((mug, 2))
     await at_once(shop, [order] * 20, size=2)
@@ -140,12 +140,12 @@ async def test_one_order_sent_by_everybody_at_once_holds_once(shop: Shop) -> Non
     assert await shop.pieces(mug) == [(50, 2)]
 
 
-async def test_orders_and_their_calling_off_meet_in_any_order(shop: Shop) -> None:
+async def test_reservations_and_their_releases_may_race(shop: Shop) -> None:
     mug = await shop.variant(30)
     orders = [wants((mug, 1)) for _ in range(60)]
-    called_off = [ReleaseStock(operation_id=new_id(), order_id=o.order_id) for o in orders]
-    random.Random(3).shuffle(called_off)
-    await asyncio.gather(at_once(shop, orders), at_once(shop, called_off))
+    released = [ReleaseStock(operation_id=new_id(), order_id=o.order_id) for o in orders]
+    random.Random(3).shuffle(released)
+    await asyncio.gather(at_once(shop, orders), at_once(shop, released))
 
     assert await shop.pieces(mug) == [(30, 0)]
     assert len(await shop.inventory.published(StockReleased)) == 60
@@ -153,7 +153,7 @@ async def test_orders_and_their_calling_off_meet_in_any_order(shop: Shop) -> Non
     assert {row.state for row in states} <= {"released", "rejected"}
 
 
-async def test_buying_sending_calling_off_and_counting_at_once_leave_the_books_right(
+async def test_orders_parcels_releases_and_counts_at_once_violate_no_invariant(
     shop: Shop,
 ) -> None:
     dice = random.Random(11)
@@ -165,9 +165,9 @@ async def test_buying_sending_calling_off_and_counting_at_once_leave_the_books_r
     parcels = [
         parcel(r.order_id, *together) for r in held[:12] for together in by_warehouse(r.allocations)
     ]
-    called_off = [ReleaseStock(operation_id=new_id(), order_id=r.order_id) for r in held[12:18]]
+    released = [ReleaseStock(operation_id=new_id(), order_id=r.order_id) for r in held[12:18]]
     later = [wants((pot, dice.randint(1, 3)), (mug, 1)) for _ in range(24)]
-    messages: list[Message] = [*parcels, *parcels, *called_off, *later]
+    messages: list[Message] = [*parcels, *parcels, *released, *later]
     dice.shuffle(messages)
 
     await asyncio.gather(at_once(shop, messages), counting(shop, mug), counting(shop, pot))
@@ -187,7 +187,7 @@ def by_warehouse(allocations: Sequence[Allocation]) -> list[list[Allocation]]:
 
 
 async def counting(shop: Shop, variant_id: UUID) -> None:
-    """Staff adjust the stock while it moves; who is told to come again does, under the same key."""
+    """Staff adjust the stock while it moves, and retry a 503 under the same key."""
     for number in range(6):
         while (answer := await adjusted(shop, variant_id, number)).status_code == CONTENDED:
             assert answer.json()["code"] == "contention", answer.text
@@ -204,7 +204,7 @@ async def adjusted(shop: Shop, variant_id: UUID, number: int) -> httpx.Response:
     )
 
 
-async def test_the_detector_sees_a_seller_that_looks_before_it_takes(
+async def test_the_invariants_detect_a_sale_without_a_lock(
     inventory: Harness[ServiceSettings],
 ) -> None:
     shop = await Shop.open(inventory)
@@ -213,12 +213,12 @@ async def test_the_detector_sees_a_seller_that_looks_before_it_takes(
         looked = asyncio.Barrier(PROCESSES)
         await asyncio.gather(*(naive_sale(shop, pool, mug, looked) for pool in pools))
 
-    faults = await shop.faults()
-    assert "oversold" in {fault[0] for fault in faults}
+    violations = await shop.violations()
+    assert "oversold" in {fault[0] for fault in violations}
 
 
 async def naive_sale(shop: Shop, pool: Database, variant_id: UUID, looked: asyncio.Barrier) -> None:
-    """Sell as one who reads what is free, without a lock, and writes what they reckoned."""
+    """Read what is available without a lock, and write the computed value."""
     ids: dict[str, Any] = {
         "order_id": new_id(),
         "line_id": new_id(),
@@ -245,10 +245,10 @@ async def naive_sale(shop: Shop, pool: Database, variant_id: UUID, looked: async
             await tx.execute(text(statement), ids)
 
 
-async def test_the_detector_sees_pieces_that_moved_without_a_record(
+async def test_the_invariants_detect_a_change_without_a_movement(
     inventory: Harness[ServiceSettings],
 ) -> None:
     shop = await Shop.open(inventory)
     await shop.variant(3)
     await inventory.sql("update stock_items set on_hand = on_hand + 1")
-    assert {fault[0] for fault in await shop.faults()} == {"unbalanced", "wrong level"}
+    assert {fault[0] for fault in await shop.violations()} == {"unbalanced", "wrong level"}

@@ -1,4 +1,4 @@
-"""What orders hold is read for their reconciliation, and a stray hold is given back."""
+"""Orders' reconciliation reads the holds, and an operator releases a stray one."""
 
 from typing import Any
 
@@ -22,7 +22,9 @@ async def held(shop: Shop) -> dict[str, int]:
     return {row["order_id"]: row["pieces"] for row in found}
 
 
-async def test_a_stray_hold_goes_back_on_sale_and_orders_hears_nothing(shop: Shop) -> None:
+async def test_a_released_stray_hold_is_on_sale_again_and_orders_gets_no_message(
+    shop: Shop,
+) -> None:
     mug = await shop.variant(5)
     stray, sound = wants((mug, 2)), wants((mug, 1))
     await shop.inventory.deliver(stray, sound)
@@ -42,7 +44,7 @@ async def test_a_stray_hold_goes_back_on_sale_and_orders_hears_nothing(shop: Sho
     )  # fmt: skip
 
 
-async def test_what_is_not_held_cannot_be_released(shop: Shop) -> None:
+async def test_an_order_without_a_hold_cannot_be_released(shop: Shop) -> None:
     order = wants((await shop.variant(5), 2))
     await shop.inventory.deliver(order)
     assert (await release(shop, new_id())).status_code == 404

@@ -1,4 +1,4 @@
-"""Orders hold stock: all lines or none, once, in the order of arrival."""
+"""Orders reserve all lines or none, once, in the order of arrival."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -34,7 +34,7 @@ async def test_all_lines_are_held_warehouse_after_warehouse(shop: Shop) -> None:
     assert await shop.state(order.order_id) == "held"
 
 
-async def test_one_short_line_leaves_the_whole_order_without(shop: Shop) -> None:
+async def test_one_short_line_rejects_the_whole_order(shop: Shop) -> None:
     mug, pot = await shop.variant(2, 1), await shop.variant(3)
     order = wants((pot, 3), (mug, 4))
     await shop.inventory.deliver(order)
@@ -55,15 +55,15 @@ async def test_two_lines_of_one_variant_are_counted_together(shop: Shop) -> None
     assert await shop.pieces(mug) == [(3, 3)]
 
 
-async def test_a_batch_serves_in_the_order_of_arrival_and_tells_each_variant_once(
+async def test_a_batch_is_served_in_order_and_publishes_each_variant_once(
     shop: Shop,
 ) -> None:
     mug = await shop.variant(3)
     orders = [wants((mug, 2)), wants((mug, 2)), wants((mug, 1)), wants((mug, 1))]
     await shop.inventory.deliver(*orders)
 
-    said = await shop.inventory.published(StockReserved, StockRejected)
-    assert [type(answer) for answer in said] == [
+    answers = await shop.inventory.published(StockReserved, StockRejected)
+    assert [type(answer) for answer in answers] == [
         StockReserved,
         StockRejected,
         StockReserved,
@@ -79,7 +79,7 @@ async def test_an_unknown_variant_is_a_shortage(shop: Shop) -> None:
     assert rejected.shortages[0].available == 0
 
 
-async def test_more_than_any_warehouse_holds_is_a_shortage_like_any_other(shop: Shop) -> None:
+async def test_a_huge_quantity_is_a_shortage(shop: Shop) -> None:
     mug = await shop.variant(1)
     order = wants((mug, 10**30))
     await shop.inventory.deliver(order)
@@ -87,7 +87,7 @@ async def test_more_than_any_warehouse_holds_is_a_shortage_like_any_other(shop: 
     assert [m.shortages[0].wanted for m in await shop.inventory.published()] == [10**30, 10**30]
 
 
-async def test_a_repeat_hears_what_was_answered_before(shop: Shop) -> None:
+async def test_a_repeat_gets_the_stored_answer(shop: Shop) -> None:
     mug = await shop.variant(1)
     taken, refused = wants((mug, 1)), wants((mug, 1))
     await shop.inventory.deliver(taken, refused)
@@ -113,7 +113,7 @@ async def test_the_same_order_twice_in_one_batch_holds_once(shop: Shop) -> None:
     assert await shop.pieces(mug) == [(5, 2)]
 
 
-async def test_an_order_that_comes_too_late_is_refused_for_good(shop: Shop) -> None:
+async def test_an_expired_order_is_rejected_for_good(shop: Shop) -> None:
     mug = await shop.variant(5)
     late = wants((mug, 2), expires_at=utcnow() - timedelta(seconds=1))
     await shop.inventory.deliver(late)
@@ -126,7 +126,7 @@ async def test_an_order_that_comes_too_late_is_refused_for_good(shop: Shop) -> N
     assert await shop.pieces(mug) == [(5, 0)]
 
 
-async def test_a_repeat_after_the_deadline_still_hears_that_it_holds(shop: Shop) -> None:
+async def test_a_repeat_after_the_deadline_is_still_reserved(shop: Shop) -> None:
     mug = await shop.variant(5)
     order = wants((mug, 2))
     await shop.inventory.deliver(order)
@@ -136,7 +136,7 @@ async def test_a_repeat_after_the_deadline_still_hears_that_it_holds(shop: Shop)
     assert len(await shop.inventory.published(StockReserved)) == 2
 
 
-async def test_what_is_released_can_be_sold_again(shop: Shop) -> None:
+async def test_released_stock_can_be_reserved_again(shop: Shop) -> None:
     mug = await shop.variant(2, 2)
     order = wants((mug, 3))
     await shop.inventory.deliver(order)
@@ -148,17 +148,22 @@ async def test_what_is_released_can_be_sold_again(shop: Shop) -> None:
     assert await shop.state(order.order_id) == "released"
 
 
-async def test_a_release_that_overtakes_its_reservation_has_it_refused(shop: Shop) -> None:
+async def test_a_release_that_overtakes_its_reservation_rejects_it(shop: Shop) -> None:
     mug = await shop.variant(2)
     order = wants((mug, 1))
     await shop.inventory.deliver(release(order.order_id))
     await shop.inventory.deliver(order)
     await shop.inventory.deliver(release(order.order_id), order)
 
-    said = await shop.inventory.published()
-    assert [type(m) for m in said] == [StockReleased, StockRejected, StockReleased, StockRejected]
-    assert {m.reason for m in said if isinstance(m, StockRejected)} == {"released"}
-    assert [m.sequence for m in said] == [1, 2, 3, 4]
+    answers = await shop.inventory.published()
+    assert [type(m) for m in answers] == [
+        StockReleased,
+        StockRejected,
+        StockReleased,
+        StockRejected,
+    ]
+    assert {m.reason for m in answers if isinstance(m, StockRejected)} == {"released"}
+    assert [m.sequence for m in answers] == [1, 2, 3, 4]
     assert await shop.pieces(mug) == [(2, 0)]
 
 
@@ -167,11 +172,11 @@ async def test_a_reservation_and_its_release_in_one_batch(shop: Shop) -> None:
     order = wants((mug, 1))
     await shop.inventory.deliver(order, release(order.order_id), order)
 
-    said = await shop.inventory.published(StockReserved, StockReleased, StockRejected)
-    assert [type(m) for m in said] == [StockReserved, StockReleased, StockRejected]
+    answers = await shop.inventory.published(StockReserved, StockReleased, StockRejected)
+    assert [type(m) for m in answers] == [StockReserved, StockReleased, StockRejected]
 
 
-async def test_a_refused_order_is_released_without_effect(shop: Shop) -> None:
+async def test_the_release_of_a_rejected_order_has_no_effect(shop: Shop) -> None:
     mug = await shop.variant(1)
     order = wants((mug, 2))
     await shop.inventory.deliver(order)
@@ -193,7 +198,7 @@ async def test_a_confirmed_order_can_be_released_until_the_hand_over(shop: Shop)
     assert await shop.pieces(mug) == [(2, 0)]
 
 
-async def test_what_lies_in_an_inactive_warehouse_is_not_promised(shop: Shop) -> None:
+async def test_stock_in_an_inactive_warehouse_is_not_reserved(shop: Shop) -> None:
     mug = await shop.variant(2, 2)
     await shop.inventory.sql("update warehouses set is_active = false where code = 'W1'")
     await shop.inventory.deliver(wants((mug, 3)), wants((mug, 1)))

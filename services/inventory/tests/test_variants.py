@@ -1,4 +1,4 @@
-"""The variants of the catalogue, as inventory knows them."""
+"""The catalogue's variants, as inventory stores them."""
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -22,14 +22,14 @@ async def known(shop: Shop) -> list[tuple[str, object]]:
     return [tuple(row) for row in rows]
 
 
-async def test_every_variant_told_of_is_known_with_nothing_on_hand(shop: Shop) -> None:
+async def test_a_published_variant_is_stored_with_nothing_on_hand(shop: Shop) -> None:
     seller = new_id()
     await shop.inventory.deliver(product(2, seller_id=seller), product(0))
     assert await known(shop) == [("MUG-0", seller), ("MUG-1", seller)]
     assert await shop.inventory.published() == []
 
 
-async def test_what_is_older_is_ignored_in_and_across_batches(shop: Shop) -> None:
+async def test_an_older_event_is_ignored_in_and_across_batches(shop: Shop) -> None:
     old = product(sequence=4)
     seller = new_id()
     new: ProductChanged = old.model_copy(update={"seller_id": seller}).with_sequence(5)
@@ -38,16 +38,18 @@ async def test_what_is_older_is_ignored_in_and_across_batches(shop: Shop) -> Non
     assert await known(shop) == [("MUG-0", seller)]
 
 
-async def test_what_is_known_changes_with_the_catalogue_and_keeps_its_stock(shop: Shop) -> None:
-    told = product(sequence=1)
-    await shop.inventory.deliver(told)
-    mug = told.variants[0].variant_id
+async def test_a_changed_variant_retains_its_stock(shop: Shop) -> None:
+    published = product(sequence=1)
+    await shop.inventory.deliver(published)
+    mug = published.variants[0].variant_id
     await shop.count(mug, shop.first, 5)
-    await shop.inventory.deliver(told.model_copy(update={"seller_id": new_id()}).with_sequence(2))
+    await shop.inventory.deliver(
+        published.model_copy(update={"seller_id": new_id()}).with_sequence(2)
+    )
     assert await shop.pieces(mug) == [(5, 0)]
 
 
-async def test_a_copy_that_was_emptied_asks_the_catalogue_and_ends_as_it_was(shop: Shop) -> None:
+async def test_an_emptied_copy_requests_snapshots_and_is_restored(shop: Shop) -> None:
     bootstrap = next(each for each in sweeps if "variants" in each.name)
     catalogue = [product(2, seller_id=new_id(), sequence=3), product(sequence=1)]
     await shop.inventory.deliver(*catalogue)
@@ -58,13 +60,13 @@ async def test_a_copy_that_was_emptied_asks_the_catalogue_and_ends_as_it_was(sho
 
     await shop.inventory.sql("delete from stock_levels")
     await bootstrap.work(shop.inventory.running.database)
-    (asked,) = await shop.inventory.published(RequestProductSnapshots)
-    assert asked.reply_to == "svc.inventory"
-    for told in catalogue:
-        snapshot = ProductSnapshot(**told.model_dump())
-        await shop.inventory.deliver(snapshot.addressed_to(asked.reply_to, told.sequence or 0))
-    end = ProductSnapshotsCompleted(request_id=asked.request_id, sent=2)
-    await shop.inventory.deliver(end.addressed_to(asked.reply_to, 1))
+    (request,) = await shop.inventory.published(RequestProductSnapshots)
+    assert request.reply_to == "svc.inventory"
+    for event in catalogue:
+        snapshot = ProductSnapshot(**event.model_dump())
+        await shop.inventory.deliver(snapshot.addressed_to(request.reply_to, event.sequence or 0))
+    end = ProductSnapshotsCompleted(request_id=request.request_id, sent=2)
+    await shop.inventory.deliver(end.addressed_to(request.reply_to, 1))
     assert sorted(map(tuple, await shop.inventory.sql(copy))) == before
     assert len(before) == 3
 
@@ -76,7 +78,7 @@ async def test_movements_cannot_be_rewritten(shop: Shop) -> None:
             await shop.inventory.sql(statement)
 
 
-async def test_no_row_may_promise_more_than_is_there(shop: Shop) -> None:
+async def test_no_row_can_reserve_more_than_is_on_hand(shop: Shop) -> None:
     await shop.variant(3)
     for table in ("stock_items", "stock_levels"):
         with pytest.raises(DBAPIError, match="reserved_within_on_hand"):

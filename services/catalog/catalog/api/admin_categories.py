@@ -21,13 +21,13 @@ from chassis.wire import Body, Id, Name, SafeText, View
 
 router = APIRouter(prefix="/v1/admin/categories")
 
-# What a listing shows of the categories above a product, and whether it is shown at all.
-LISTED = {"name", "slug", "is_active"}
+# The fields of a category on which the listings below it depend.
+LISTED_FIELDS = {"name", "slug", "is_active"}
 Text = Annotated[SafeText, Field(max_length=2000)]
 
 
 class CategoryBody(Body):
-    """A new category; without a slug one is made of the name."""
+    """A new category; the default slug is made of the name."""
 
     parent_id: Id | None = None
     name: Name
@@ -51,14 +51,14 @@ class CategoryChanges(Changes):
 
 
 class RelistingView(View):
-    """How many products below a changed category are listed again already, of how many."""
+    """How many listings below a changed category were rebuilt, of how many."""
 
     done: int
     total: int
 
 
 class CategoryView(View):
-    """A category as staff see it; `relisting` while products below it are still to be listed."""
+    """A category as staff see it; `relisting` while listings below it are still to be rebuilt."""
 
     id: UUID
     parent_id: UUID | None
@@ -73,13 +73,13 @@ class CategoryView(View):
 
     @classmethod
     def of(cls, category: Category, job: Relisting | None) -> "CategoryView":
-        """Show a category, and what its last change has left to do."""
-        told = {name: getattr(category, name, None) for name in cls.model_fields}
-        return cls(**told | {"relisting": job and RelistingView.model_validate(job)})
+        """Show a category, and the relisting that its last change has left."""
+        values = {name: getattr(category, name, None) for name in cls.model_fields}
+        return cls(**values | {"relisting": job and RelistingView.model_validate(job)})
 
 
 class CategoryList(View):
-    """All categories, those above before those below."""
+    """All categories, parents before children."""
 
     items: list[CategoryView]
 
@@ -100,7 +100,7 @@ def _slug_of(name: str) -> str:
     return made
 
 
-def _shown(response: Response, category: Category, job: Relisting | None = None) -> CategoryView:
+def _show(response: Response, category: Category, job: Relisting | None = None) -> CategoryView:
     etag.set_header(response, category.version)
     return CategoryView.of(category, job)
 
@@ -109,7 +109,7 @@ def _shown(response: Response, category: Category, job: Relisting | None = None)
 async def create_category(
     body: CategoryBody, _caller: Editor, tx: Tx, response: Response
 ) -> CategoryView:
-    """Make a category."""
+    """Create a category."""
     await categories.lock_tree(tx)
     category = Category(
         id=new_id(),
@@ -121,12 +121,12 @@ async def create_category(
     tx.add(category)
     outbox.add(tx, category.record_change())
     await flush(tx)
-    return _shown(response, category)
+    return _show(response, category)
 
 
 @router.get("")
 async def list_categories(_caller: Editor, tx: Tx) -> CategoryList:
-    """All categories, inactive ones too."""
+    """List all categories, inactive ones too."""
     rows = await categories.list_categories(tx)
     jobs = {job.category_id: job for job in await categories.list_relistings(tx)}
     return CategoryList(items=[CategoryView.of(row, jobs.get(row.id)) for row in rows])
@@ -136,9 +136,9 @@ async def list_categories(_caller: Editor, tx: Tx) -> CategoryList:
 async def get_category(
     category_id: UUID, _caller: Editor, tx: Tx, response: Response
 ) -> CategoryView:
-    """One category."""
+    """Return one category."""
     category = await categories.get_category(tx, category_id)
-    return _shown(response, category, await categories.find_relisting(tx, category_id))
+    return _show(response, category, await categories.find_relisting(tx, category_id))
 
 
 @router.patch("/{category_id}")
@@ -150,15 +150,15 @@ async def change_category(
     tx: Tx,
     response: Response,
 ) -> CategoryView:
-    """Change or move a category; products below it are listed again.
+    """Change or move a category, and rebuild the listings below it.
 
-    The first 200 at once, the rest in the background: `relisting` tells how far that is.
+    The first 200 at once, the rest in the background: `relisting` shows the progress.
     """
     category = await categories.lock_category(tx, category_id)
     etag.check(category.version, expected)
-    given = body.given()
+    given = body.changed_fields()
     moves = "parent_id" in given and given.pop("parent_id") != category.parent_id
-    # Asked before anything changes: a later query would write a taken slug where nobody expects it.
+    # Queried before anything changes: a later query would flush a taken slug too early.
     below = await categories.list_below(tx, category) if moves else ()
     parent = await _parent(tx, body.parent_id) if moves else None
     for field, value in given.items():
@@ -168,17 +168,17 @@ async def change_category(
     category.touch()
     outbox.add(tx, category.record_change(), *(each.record_change() for each in below))
     await flush(tx)
-    if not moves and not given.keys() & LISTED:
-        return _shown(response, category, await categories.find_relisting(tx, category_id))
+    if not moves and not given.keys() & LISTED_FIELDS:
+        return _show(response, category, await categories.find_relisting(tx, category_id))
     job = await service.start_relisting(tx, category.id, utcnow(), with_events=moves)
-    return _shown(response, category, job)
+    return _show(response, category, job)
 
 
 @router.delete("/{category_id}", status_code=204)
 async def delete_category(
     category_id: UUID, expected: etag.IfMatch, _caller: Editor, tx: Tx
 ) -> None:
-    """Delete a category that holds neither categories nor products."""
+    """Delete a category that has neither categories nor products."""
     category = await categories.lock_category(tx, category_id)
     etag.check(category.version, expected)
     if await categories.is_in_use(tx, category_id):

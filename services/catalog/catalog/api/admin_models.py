@@ -1,4 +1,4 @@
-"""What staff send of products, variants and images, and what they receive."""
+"""Request and response models of products, variants and images, as staff edit them."""
 
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
@@ -29,7 +29,7 @@ class NothingToChange(Invalid):
 
 
 def _not_an_id(slug: str) -> str:
-    """Products are found by id or slug in one place, so no slug may look like an id."""
+    """Refuse a slug that looks like an id, since one path takes either."""
     try:
         UUID(slug)
     except ValueError:
@@ -58,14 +58,14 @@ class AdjustmentBody(Body):
 
 
 class OptionBody(Body):
-    """One thing in which variants differ, such as `size` and `XL`; names hold no colon."""
+    """One option of a variant, such as `size` and `XL`; names have no colon."""
 
     name: Annotated[SafeText, Field(min_length=1, max_length=50, pattern=r"^[^:]+$")]
     value: Annotated[SafeText, Field(min_length=1, max_length=100)]
 
 
 class Changes(Body):
-    """Some fields of a resource; one left out stays, null clears those that are `clearable`."""
+    """Some fields of a resource; omitted ones stay, null clears those that are `clearable`."""
 
     clearable: ClassVar[frozenset[str]] = frozenset()
 
@@ -76,8 +76,8 @@ class Changes(Body):
             raise ValueError("this field cannot be null")
         return self
 
-    def given(self) -> dict[str, Any]:
-        """The fields that were named; raises NothingToChange when there are none."""
+    def changed_fields(self) -> dict[str, Any]:
+        """The fields that were sent; raises NothingToChange when there are none."""
         if not self.model_fields_set:
             raise NothingToChange
         return {name: getattr(self, name) for name in self.model_fields_set}
@@ -89,7 +89,7 @@ Pixels = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class Options(Body):
-    """What both a new and a changed variant may name of options and prices."""
+    """The options and the price of a new or changed variant."""
 
     options: list[OptionBody] = Field(default_factory=list, max_length=5)
     price: PriceBody | None = None
@@ -104,12 +104,12 @@ class Options(Body):
             raise ValueError("send price or price_adjustment, not both")
         return self
 
-    def described(self) -> list[Option]:
-        """The options as they are stored."""
+    def option_values(self) -> list[Option]:
+        """The options in their stored form."""
         return [Option(name=option.name, value=option.value) for option in self.options]
 
     def adjustment(self, product: Product) -> int:
-        """What is added to the product's price, in minor units; nothing unless named."""
+        """The difference from the product's price, in minor units; 0 where no price was sent."""
         named = self.price or self.price_adjustment
         if named is None:
             return 0
@@ -119,14 +119,14 @@ class Options(Body):
 
 
 class VariantBody(Options):
-    """A new variant; its SKU is for ever."""
+    """A new variant; its SKU cannot change."""
 
     sku: Sku
     lead_time_days: Days = 0
     is_available: bool = True
 
     def to_variant(self, product: Product) -> Variant:
-        """The variant of a product."""
+        """The variant of this product, not yet added to it."""
         variant = Variant(
             id=new_id(),
             sku=self.sku,
@@ -134,7 +134,7 @@ class VariantBody(Options):
             lead_time_days=self.lead_time_days,
             is_available=self.is_available,
         )
-        variant.set_options(self.described())
+        variant.set_options(self.option_values())
         return variant
 
 
@@ -148,7 +148,7 @@ class VariantChanges(Changes, Options):
 
 
 class ImageBody(Body):
-    """A new image, by its address; the first of a product is primary, or one that says so."""
+    """A new image, by its URL; a product's first is primary unless another has `is_primary`."""
 
     url: Url
     alt_text: OptionalLine = ""
@@ -160,12 +160,12 @@ class ImageBody(Body):
     display_order: Place = 0
 
     def to_image(self) -> ProductImage:
-        """The image; whether it is primary is its product's to say."""
+        """The image; its product sets `is_primary`."""
         return ProductImage(id=new_id(), **self.model_dump(exclude={"is_primary"}))
 
 
 class ImageChanges(Changes):
-    """What to change of an image; another becomes primary only by being made so."""
+    """What to change of an image; `is_primary` true makes it primary in place of another."""
 
     clearable: ClassVar[frozenset[str]] = frozenset({"mime", "bytes", "width", "height"})
 
@@ -234,7 +234,7 @@ class ProductView(View):
 
 
 def variant_view(product: Product, variant: Variant) -> VariantView:
-    """Show a variant with what it costs."""
+    """Show a variant with its price."""
     currency = product.currency
     return VariantView(
         id=variant.id,
@@ -270,7 +270,7 @@ MADE = {"base_price", "discount_price", "customization_fields", "variants", "ima
 COPIED = ProductView.model_fields.keys() - MADE
 
 
-def shown(response: Response, product: Product) -> ProductView:
+def show_product(response: Response, product: Product) -> ProductView:
     """Show a whole product with its ETag."""
     etag.set_header(response, product.version)
     return product_view(product)

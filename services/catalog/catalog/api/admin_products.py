@@ -21,10 +21,10 @@ from catalog.api.admin_models import (
     ProductView,
     VariantBody,
     product_view,
-    shown,
+    show_product,
 )
 from catalog.domain.category import Category, UnknownCategory
-from catalog.domain.product import CurrencyMismatch, Product
+from catalog.domain.product import CurrencyMismatch, Product, Status
 from catalog.store import categories, products
 from chassis import etag
 from chassis.db import Tx
@@ -36,7 +36,7 @@ router = APIRouter(prefix="/v1/admin/products")
 
 
 class CustomizationBody(Body):
-    """Something the customer may write on the product."""
+    """A text or number that customers add to the product."""
 
     name: Name
     type: Literal["text", "number"] = "text"
@@ -48,7 +48,7 @@ Fields = Annotated[list[CustomizationBody], Field(max_length=20)]
 
 
 class ProductBody(Body):
-    """A new product with its variants and images; without a slug one is made of the name."""
+    """A new product with its variants and images; the default slug is made of the name."""
 
     category_id: Id
     seller_id: Id | None = None
@@ -59,17 +59,17 @@ class ProductBody(Body):
     discount_price: PriceBody | None = None
     discount_from: Moment | None = None
     discount_until: Moment | None = None
-    status: Literal["draft", "active", "inactive"] = "draft"
+    status: Status = "draft"
     is_customizable: bool = False
     customization_fields: Fields = Field(default_factory=list)
     variants: list[VariantBody] = Field(min_length=1, max_length=100)
     images: list[ImageBody] = Field(default_factory=list, max_length=20)
 
     @model_validator(mode="after")
-    def _names_everything_once(self) -> Self:
+    def _has_no_duplicates(self) -> Self:
         skus = [variant.sku for variant in self.variants]
         if len(set(skus)) < len(skus):
-            raise ValueError("each SKU may stand once")
+            raise ValueError("each SKU may be used once")
         if sum(image.is_primary for image in self.images) > 1:
             raise ValueError("one image is primary")
         check_fields(self.customization_fields)
@@ -83,7 +83,7 @@ class ProductsBody(Body):
 
 
 class ProductsView(View):
-    """Products, in the order in which they were sent."""
+    """Products, in the order of the request."""
 
     items: list[ProductView]
 
@@ -104,12 +104,12 @@ class ProductChanges(Changes):
     discount_price: PriceBody | None = None
     discount_from: Moment | None = None
     discount_until: Moment | None = None
-    status: Literal["draft", "active", "inactive"] | None = None
+    status: Status | None = None
     is_customizable: bool | None = None
     customization_fields: Fields | None = None
 
     @model_validator(mode="after")
-    def _names_fields_once(self) -> Self:
+    def _has_no_duplicate_fields(self) -> Self:
         check_fields(self.customization_fields or [])
         return self
 
@@ -127,8 +127,8 @@ async def _category(tx: AsyncSession, category_id: UUID) -> Category:
     return found
 
 
-def _discount(product: Product, given: dict[str, Any]) -> None:
-    """Apply what was named of the discount; what was not named stays, unless the discount ends."""
+def _apply_discount(product: Product, given: dict[str, Any]) -> None:
+    """Apply the discount fields that were sent; the others stay, unless the discount ends."""
     named = {"discount_price", "discount_from", "discount_until"} & given.keys()
     if not named:
         return
@@ -149,8 +149,8 @@ def _discount(product: Product, given: dict[str, Any]) -> None:
     )
 
 
-async def _make(tx: AsyncSession, body: ProductBody, by: str, now: datetime) -> Product:
-    """Make a product as its body says; its rules are checked when it is published."""
+async def _build(tx: AsyncSession, body: ProductBody, by: str, now: datetime) -> Product:
+    """Build a product from its body; `save_products` checks its rules."""
     product = Product(
         id=new_id(),
         version=0,
@@ -167,7 +167,7 @@ async def _make(tx: AsyncSession, body: ProductBody, by: str, now: datetime) -> 
     )
     product.category_id = body.category_id
     product.slug = body.slug or _slug_of(product)
-    _discount(product, {name: getattr(body, name) for name in body.model_fields_set})
+    _apply_discount(product, {name: getattr(body, name) for name in body.model_fields_set})
     for variant in body.variants:
         product.add_variant(variant.to_variant(product))
     for image in body.images:
@@ -179,26 +179,26 @@ async def _make(tx: AsyncSession, body: ProductBody, by: str, now: datetime) -> 
 async def create_product(
     body: ProductBody, caller: Editor, tx: Tx, response: Response
 ) -> ProductView:
-    """Make a product with its variants and images."""
+    """Create a product with its variants and images."""
     await categories.share_lock_tree(tx)
     now = utcnow()
-    product = await _make(tx, body, caller.principal, now)
+    product = await _build(tx, body, caller.principal, now)
     await service.save_products(tx, [product], caller.principal, now)
-    return shown(response, product)
+    return show_product(response, product)
 
 
 @router.post("/bulk", status_code=201)
 async def create_many(body: ProductsBody, caller: Editor, tx: Tx) -> ProductsView:
-    """Make many products at once, all of them or none."""
+    """Create up to a hundred products, all of them or none."""
     await categories.share_lock_tree(tx)
     now = utcnow()
-    products = [await _make(tx, item, caller.principal, now) for item in body.items]
-    await service.save_products(tx, products, caller.principal, now)
-    return ProductsView(items=[product_view(product) for product in products])
+    created = [await _build(tx, item, caller.principal, now) for item in body.items]
+    await service.save_products(tx, created, caller.principal, now)
+    return ProductsView(items=[product_view(product) for product in created])
 
 
 def _slug_of(product: Product) -> str:
-    """A slug of the name, told from those of other products by the end of the id."""
+    """A slug of the name, made unique by the end of the id."""
     return slugify(f"{product.name[:100]} {product.id.hex[-8:]}", max_length=160)
 
 
@@ -214,7 +214,7 @@ async def list_products(
     sku: Annotated[Sku | None, Query()] = None,
     name: Annotated[SafeText | None, Query(max_length=200, description="part of the name")] = None,
 ) -> Page[ProductView]:
-    """All products, newest first; retired ones when asked for by `status=deleted`."""
+    """List products, newest first; retired ones with `status=deleted`."""
     rows = await products.list_products(
         tx,
         paging.limit + 1,
@@ -230,8 +230,8 @@ async def list_products(
 
 @router.get("/{product_id}")
 async def get_product(product_id: UUID, _caller: Editor, tx: Tx, response: Response) -> ProductView:
-    """One product, whatever its state."""
-    return shown(response, await products.get_product(tx, product_id))
+    """Return one product, in any state."""
+    return show_product(response, await products.get_product(tx, product_id))
 
 
 @router.patch("/{product_id}")
@@ -244,11 +244,11 @@ async def change_product(
     tx: Tx,
     response: Response,
 ) -> ProductView:
-    """Change a product; variants keep their differences from its price."""
+    """Change a product; its variants' price differences stay."""
     await categories.share_lock_tree(tx)
     product = await products.lock_product(tx, product_id)
     etag.check(product.version, expected)
-    given = body.given()
+    given = body.changed_fields()
     if body.base_price is not None:
         if body.base_price.currency != product.currency:
             raise CurrencyMismatch
@@ -262,14 +262,14 @@ async def change_product(
         product.customization_fields = [each.model_dump() for each in body.customization_fields]
     for field in given.keys() & {"seller_id", "name", "slug", "description", "is_customizable"}:
         setattr(product, field, given[field])
-    _discount(product, given)
+    _apply_discount(product, given)
     await service.save_products(tx, [product], caller.principal, utcnow())
-    return shown(response, product)
+    return show_product(response, product)
 
 
 @router.delete("/{product_id}", status_code=204)
 async def delete_product(product_id: UUID, expected: etag.IfMatch, caller: Editor, tx: Tx) -> None:
-    """Retire a product; orders and carts still know it."""
+    """Retire a product; orders and carts still refer to it."""
     await categories.share_lock_tree(tx)
     product = await products.lock_product(tx, product_id)
     etag.check(product.version, expected)

@@ -29,7 +29,7 @@ images = APIRouter(prefix="/v1/admin/products/{product_id}/images")
 async def add_variant(
     product_id: UUID, body: VariantBody, caller: Editor, tx: Tx, response: Response
 ) -> VariantView:
-    """Offer the product in one more variant; the ETag is the product's."""
+    """Add a variant; the ETag is the product's."""
     await categories.share_lock_tree(tx)
     product = await products.lock_product(tx, product_id)
     variant = body.to_variant(product)
@@ -50,14 +50,14 @@ async def change_variant(
     tx: Tx,
     response: Response,
 ) -> VariantView:
-    """Change a variant; If-Match names the product's version."""
+    """Change a variant; `If-Match` is the product's version."""
     await categories.share_lock_tree(tx)
     product = await products.lock_product(tx, product_id)
     etag.check(product.version, expected)
     variant = product.find_variant(variant_id)
-    given = body.given()
+    given = body.changed_fields()
     if "options" in given:
-        variant.set_options(body.described())
+        variant.set_options(body.option_values())
     if given.keys() & {"price", "price_adjustment"}:
         variant.price_adjustment_amount = body.adjustment(product)
     for field in given.keys() & {"lead_time_days", "is_available"}:
@@ -71,7 +71,7 @@ async def change_variant(
 async def remove_variant(
     product_id: UUID, variant_id: UUID, expected: etag.IfMatch, caller: Editor, tx: Tx
 ) -> None:
-    """Take a variant away; orders still know it, and its SKU stays taken."""
+    """Remove a variant; orders still refer to it, and its SKU stays taken."""
     await categories.share_lock_tree(tx)
     product = await products.lock_product(tx, product_id)
     etag.check(product.version, expected)
@@ -84,7 +84,7 @@ async def remove_variant(
 async def add_image(
     product_id: UUID, body: ImageBody, caller: Editor, tx: Tx, response: Response
 ) -> ImageView:
-    """Show one more image; the ETag is the product's."""
+    """Add an image; the ETag is the product's."""
     await categories.share_lock_tree(tx)
     product = await products.lock_product(tx, product_id)
     image = body.to_image()
@@ -105,12 +105,12 @@ async def change_image(
     tx: Tx,
     response: Response,
 ) -> ImageView:
-    """Change an image; If-Match names the product's version."""
+    """Change an image; `If-Match` is the product's version."""
     await categories.share_lock_tree(tx)
     product = await products.lock_product(tx, product_id)
     etag.check(product.version, expected)
     image = product.find_image(image_id)
-    given = body.given()
+    given = body.changed_fields()
     if given.pop("is_primary", False):
         product.set_primary_image(image)
     for field, value in given.items():
@@ -124,7 +124,7 @@ async def change_image(
 async def remove_image(
     product_id: UUID, image_id: UUID, expected: etag.IfMatch, caller: Editor, tx: Tx
 ) -> None:
-    """Remove an image; the next in order becomes primary where it was."""
+    """Remove an image; the next in order becomes primary in its place."""
     await categories.share_lock_tree(tx)
     product = await products.lock_product(tx, product_id)
     etag.check(product.version, expected)

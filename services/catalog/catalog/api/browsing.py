@@ -22,7 +22,7 @@ from contracts.money import Currency
 products_router = APIRouter(prefix="/v1/products")
 categories_router = APIRouter(prefix="/v1/categories")
 
-# A shared cache may keep an answer, but asks each time whether it still holds.
+# A shared cache may store a response, but must revalidate it before each use.
 CACHED = "public, no-cache"
 
 
@@ -35,7 +35,8 @@ Reads = Annotated[Database, Depends(_reads)]
 IfNoneMatch = Annotated[
     str | None,
     Header(
-        alias="If-None-Match", description="The ETag you have; answered with 304 while it holds"
+        alias="If-None-Match",
+        description="The ETag you have; 304 while it is current",
     ),
 ]
 
@@ -45,7 +46,7 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
 
 
 def respond_cached(body: str | bytes, etag: str, known: str | None) -> Response:
-    """The JSON, or 304 when the client has it already."""
+    """The JSON, or 304 where the client has it already."""
     headers = {"ETag": f'W/"{etag}"', "Cache-Control": CACHED}
     if known is not None and (known.strip() == "*" or f'"{etag}"' in known):
         return Response(status_code=304, headers=headers)
@@ -53,7 +54,7 @@ def respond_cached(body: str | bytes, etag: str, known: str | None) -> Response:
 
 
 class CategoryNode(View):
-    """A category and what stands below it."""
+    """A category with those below it."""
 
     id: UUID
     parent_id: UUID | None
@@ -74,7 +75,7 @@ TREE = TypeAdapter(CategoryTree)
 
 
 def tree_of(categories: Sequence[Category]) -> list[CategoryNode]:
-    """Build the tree of active categories, given in the order of their depth."""
+    """The tree of the active categories, which are given by rising depth."""
     nodes: dict[UUID, CategoryNode] = {}
     top: list[CategoryNode] = []
     for category in categories:
@@ -97,14 +98,14 @@ def tree_of(categories: Sequence[Category]) -> list[CategoryNode]:
 
 @categories_router.get("", response_model=CategoryTree, responses=NOT_MODIFIED)
 async def list_categories(tx: Tx, known: IfNoneMatch = None) -> Response:
-    """All active categories as a tree."""
+    """Return all active categories as a tree."""
     body = TREE.dump_json(CategoryTree(items=tree_of(await categories.list_categories(tx))))
     return respond_cached(body, hashlib.blake2b(body, digest_size=12).hexdigest(), known)
 
 
 @categories_router.get("/{id_or_slug}")
 async def get_category(id_or_slug: str, tx: Tx) -> CategoryNode:
-    """One category by id or slug, with what stands below it."""
+    """Return one category by id or slug, with those below it."""
     waiting = tree_of(await categories.list_categories(tx))
     while waiting:
         node = waiting.pop()
@@ -127,7 +128,7 @@ class Facet(View):
 
 
 class PriceRange(View):
-    """The least and the greatest price in the list, in minor units of one currency."""
+    """The lowest and the highest price in the list, in minor units of one currency."""
 
     currency: str
     min_amount: int
@@ -135,7 +136,7 @@ class PriceRange(View):
 
 
 class Facets(View):
-    """What the list could be narrowed by; `category` and `seller` hold ids, `option` `size:xl`."""
+    """Values to filter the list by; `category` and `seller` are ids, `option` is like `size:xl`."""
 
     category: list[Facet]
     availability: list[Facet]
@@ -145,7 +146,7 @@ class Facets(View):
 
 
 class ProductList(Page[ProductCard]):
-    """A page of products; `facets` when they were asked for."""
+    """A page of products; `facets` only on request."""
 
     facets: Facets | None = None
 
@@ -156,7 +157,7 @@ async def _filters(
         SafeText | None, Query(max_length=200, description="words to search for; typos forgiven")
     ] = None,
     category: Annotated[
-        str | None, Query(max_length=160, description="id or slug; everything below it counts")
+        str | None, Query(max_length=160, description="id or slug; includes everything below it")
     ] = None,
     seller_id: UUID | None = None,
     currency: Currency | None = None,
@@ -165,10 +166,10 @@ async def _filters(
     availability: Annotated[list[Availability] | None, Query()] = None,
     option: Annotated[
         list[OptionFilter] | None,
-        Query(max_length=50, description="`size:XL`; one name twice means either"),
+        Query(max_length=50, description="`size:XL`; the same name twice matches either"),
     ] = None,
 ) -> dict[str, Any]:
-    """What was asked for, under the names of the store's filters."""
+    """The filters of the request, under the names that the store uses."""
     given: dict[str, Any] = {
         "q": q or None,
         "seller_id": seller_id,
@@ -189,7 +190,7 @@ def _category_filter(category: str | None) -> dict[str, Any]:
     if identifier is not None:
         return {"category_id": identifier}
     if "\0" in category:
-        raise Invalid("A category is named by its id or slug.")
+        raise Invalid("`category` takes an id or a slug.")
     return {"category_slug": category}
 
 
@@ -198,7 +199,7 @@ def _option_filters(options: list[str]) -> dict[str, list[str]]:
     for option in options:
         by_name.setdefault(option.partition(":")[0].lower(), []).append(option.lower())
     if len(by_name) > MAX_OPTION_NAMES:
-        raise Invalid(f"At most {MAX_OPTION_NAMES} different options narrow a list.")
+        raise Invalid(f"At most {MAX_OPTION_NAMES} different options can filter a list.")
     return {f"options_{place}": wanted for place, wanted in enumerate(by_name.values(), start=1)}
 
 
@@ -206,7 +207,7 @@ Filters = Annotated[dict[str, Any], Depends(_filters)]
 
 
 def as_id(value: str) -> UUID | None:
-    """The id a text spells, or None."""
+    """The id in a text, or None."""
     try:
         return UUID(value)
     except ValueError:
@@ -229,11 +230,11 @@ async def list_products(
     reads: Reads,
     filters: Filters,
     paging: Paged,
-    sort: Annotated[SortName | None, Query(description="`-price`: dearest first")] = None,
+    sort: Annotated[SortName | None, Query(description="`-price`: highest first")] = None,
     known: IfNoneMatch = None,
-    facets: Annotated[bool, Query(description="count what the list could be narrowed by")] = False,
+    facets: Annotated[bool, Query(description="count the values to filter by")] = False,
 ) -> Response:
-    """Products on sale, filtered, searched and sorted; a page at a time."""
+    """List products on sale: filtered, searched, sorted and in pages."""
     order: SortName = sort or ("relevance" if "q" in filters else "newest")
     if order == "relevance" and "q" not in filters:
         raise Malformed("Only a search can be sorted by relevance.", code="bad_sort")
@@ -247,7 +248,7 @@ async def list_products(
     if facets:
         limit: int = request.app.state.settings.facet_values
         counted = _facets(await listings.count_facets(reads, filters), limit).model_dump_json()
-    # The cards are JSON already: parsing them only to write them again would double the cost.
+    # The cards are JSON already: to parse and serialise them again would double the cost.
     cards = ",".join(row.card for row in shown)
     body = f'{{"items":[{cards}],"next_cursor":{following},"facets":{counted}}}'
     versions = "".join(row.etag for row in shown) + following + counted
@@ -276,7 +277,7 @@ def _facets(rows: list[Any], limit: int) -> Facets:
 
 @products_router.get("/{id_or_slug}", response_model=ProductPage, responses=NOT_MODIFIED)
 async def get_product(id_or_slug: str, reads: Reads, known: IfNoneMatch = None) -> Response:
-    """One product on sale by id or slug, with its variants and images."""
+    """Return one product on sale by id or slug, with its variants and images."""
     if "\0" in id_or_slug:
         raise ProductNotFound
     found = await listings.find_page(reads, as_id(id_or_slug) or id_or_slug)

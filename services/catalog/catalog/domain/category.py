@@ -27,13 +27,13 @@ class UnknownCategory(Invalid):
 
 
 class CategoryCycle(Refused):
-    """A category cannot stand below itself."""
+    """A category cannot be below itself."""
 
     code = "category_cycle"
 
 
 class CategoryTooDeep(Refused):
-    """Categories stand at most three deep."""
+    """A category has at most two levels above it."""
 
     code = "category_too_deep"
 
@@ -64,7 +64,7 @@ class Base(Model):
 
 
 class Category(Aggregate, Base):
-    """A place in the tree. `path` holds the ids from the root down to the category itself."""
+    """A node of the tree. `path` holds the ids from the root down to the category itself."""
 
     __tablename__ = "categories"
     __table_args__ = (
@@ -86,21 +86,21 @@ class Category(Aggregate, Base):
     is_active: Mapped[bool]
 
     def move_under(self, parent: "Category | None", below: "Sequence[Category]" = ()) -> None:
-        """Stand under `parent` (None: at the top) and take `below`, the whole subtree, along."""
+        """Move under `parent` (None: to the top) with `below`, the whole subtree."""
         above = parent.path if parent is not None else []
         if self.id in above:
             raise CategoryCycle
         moved_from = len(self.path or [])
         self.parent_id = parent.id if parent is not None else None
         for category in (self, *below):
-            kept = (category.path or [self.id])[max(moved_from - 1, 0) :]
-            category.path = [*above, *kept]
+            rest = (category.path or [self.id])[max(moved_from - 1, 0) :]
+            category.path = [*above, *rest]
             category.depth = len(category.path)
             if category.depth > DEEPEST:
                 raise CategoryTooDeep
 
     def record_change(self, *, is_deleted: bool = False) -> CategoryChanged:
-        """Tell what the category is like now."""
+        """Record the state of the category as an event."""
         return self.record(
             CategoryChanged(
                 category_id=self.id,
@@ -114,9 +114,9 @@ class Category(Aggregate, Base):
 
 
 class Relisting(Stamped, Base):
-    """Products below a category that are listed again, in the order of their ids, up to `after`.
+    """Progress of the listings below a changed category, rebuilt by product id up to `after`.
 
-    `is_announced`: others are told of each product too, since its path changed. A change of the
+    `is_announced`: each product publishes its change too, since its path changed. A change of the
     category meanwhile starts again from the first product.
     """
 

@@ -1,4 +1,4 @@
-"""What customers see of a product, prepared ahead: its card in a list and its own page."""
+"""What customers see of a product, prepared in advance: its card in a list and its own page."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ BEST_FIRST: Final[tuple[Availability, ...]] = get_args(Availability)
 
 
 class VariantStock(Stamped, Base):
-    """What inventory last said of a variant; `sequence` is that of the event it came with."""
+    """The availability that inventory last published of a variant, with the event's `sequence`."""
 
     __tablename__ = "variant_stock"
     __table_args__ = (CheckConstraint(check_in("availability", BEST_FIRST), name="availability"),)
@@ -36,7 +36,7 @@ class VariantStock(Stamped, Base):
 
 
 class Listing(Stamped, Base):
-    """A product on sale as customers see it, kept in the transaction of every change.
+    """A product on sale as customers see it, rewritten in the transaction of every change.
 
     `card` and `page` are the JSON of its place in a list and of its own page; `options` has the
     form `size:xl`; `price_amount` is what its cheapest variant costs now.
@@ -85,7 +85,7 @@ class CategoryLink(View):
 
 
 class OptionView(View):
-    """One thing in which variants differ."""
+    """One option of a variant."""
 
     name: str
     value: str
@@ -99,7 +99,7 @@ class OptionChoices(View):
 
 
 class PricesView(View):
-    """What is paid now; beside a discount stands the lowest price of the 30 days before it."""
+    """The present price; a discount also shows the lowest price of the 30 days before it."""
 
     price: Money
     regular_price: Money
@@ -161,7 +161,7 @@ class ProductPage(ProductCard):
 
 @dataclass(frozen=True, slots=True)
 class ListingContext:
-    """What a product's page tells besides the product: one read for many products at once.
+    """What the page of a product shows beside the product: one read for many products.
 
     stock: availability by variant.
     lowest: least amount of the 30 days before a discount, by variant.
@@ -185,7 +185,7 @@ def is_on_sale(product: Product, context: ListingContext) -> bool:
 
 
 def listing_of(product: Product, context: ListingContext, now: datetime) -> dict[str, Any]:
-    """The row by which customers find and see a product that is on sale."""
+    """The row of `listings` for a product that is on sale."""
     page = _page(product, context, now)
     body = page.model_dump_json()
     values = [option["value"] for variant in product.offered for option in variant.options]
@@ -210,7 +210,7 @@ def listing_of(product: Product, context: ListingContext, now: datetime) -> dict
 
 def _page(product: Product, context: ListingContext, now: datetime) -> ProductPage:
     variants = [_variant(product, variant, context, now) for variant in product.offered]
-    # What cannot be bought at all sets neither price nor availability, unless nothing else can.
+    # An unavailable variant counts for price and availability only where all are unavailable.
     sold = [variant for variant in variants if variant.is_available] or variants
     cheapest = min(sold, key=lambda variant: variant.price.amount)
     images = sorted(product.images, key=lambda each: (not each.is_primary, each.display_order))
@@ -285,7 +285,7 @@ def _choices(variants: Sequence[Variant]) -> list[OptionChoices]:
 
 
 def _facets(variants: Sequence[Variant]) -> list[str]:
-    """Options as they are filtered by: `size:xl`."""
+    """Options in the form of the filter: `size:xl`."""
     return sorted(
         {
             f"{option['name']}:{option['value']}".lower()

@@ -28,7 +28,7 @@ Status = Literal["draft", "active", "inactive"]
 
 MAX_VARIANTS = 100
 MAX_IMAGES = 20
-# Of a product whose category was deleted before paths of retired products were stored.
+# The path of a product whose category was deleted before retired products stored theirs.
 UNKNOWN_PATH = [UUID(int=0)]
 
 
@@ -63,19 +63,19 @@ class DuplicateOptions(Refused):
 
 
 class OptionsMissing(Refused):
-    """Each of several variants needs options to tell it from the others."""
+    """Each of several variants needs options that distinguish it from the others."""
 
     code = "options_missing"
 
 
 class LastVariant(Refused):
-    """A product keeps at least one variant."""
+    """A product has at least one variant."""
 
     code = "last_variant"
 
 
 class TooMany(Refused):
-    """The product has as many of these as a product may have."""
+    """The product has the highest allowed number of these."""
 
     code = "too_many"
 
@@ -87,7 +87,7 @@ class PriceTooLow(Refused):
 
 
 class DiscountNotLower(Refused):
-    """A discount price lies below the price, and its window ends after it begins."""
+    """A discount price is below the price, and its window ends after it begins."""
 
     code = "discount_invalid"
 
@@ -111,7 +111,7 @@ class NotADraftAgain(Refused):
 
 
 class Product(Aggregate, Base):
-    """Something the shop sells, in one or more variants; `seller_id` null is the house's own.
+    """Something the shop sells, in one or more variants; `seller_id` None is the house.
 
     `price_changes_at` is when the window of the discount next opens or closes. `retired_path` is
     the path of the category at the product's retirement: the category may be deleted afterwards,
@@ -165,7 +165,7 @@ class Product(Aggregate, Base):
     status: Mapped[str] = mapped_column(String(10))
     is_customizable: Mapped[bool]
     customization_fields: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-    # Set by whoever changes the product: the passing of a discount is nobody's change.
+    # Each change by staff sets it; a discount that begins or ends does not.
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     created_by: Mapped[str] = mapped_column(String(100))
     updated_by: Mapped[str] = mapped_column(String(100))
@@ -183,7 +183,7 @@ class Product(Aggregate, Base):
 
     @property
     def offered(self) -> list[Variant]:
-        """The variants that were not taken away."""
+        """The variants that were not removed."""
         return [variant for variant in self.variants if variant.deleted_at is None]
 
     @property
@@ -206,7 +206,7 @@ class Product(Aggregate, Base):
     def discount(
         self, amount: int | None, begins: datetime | None, ends: datetime | None, now: datetime
     ) -> None:
-        """Lower the price to `amount` inside a window, from now where no beginning is named."""
+        """Lower the price to `amount` inside a window, which begins now where `begins` is None."""
         if amount is None and (begins or ends):
             raise DiscountNotLower("A discount window needs a discount price.")
         self.discount_price_amount = amount
@@ -214,7 +214,7 @@ class Product(Aggregate, Base):
         self.discount_until = ends
 
     def schedule_price_change(self, at: datetime) -> None:
-        """Note when the discount's window next opens or closes after a moment."""
+        """Set when the discount's window next opens or closes after a moment."""
         window = Pricing(
             self.base_price_amount,
             self.discount_price_amount,
@@ -224,7 +224,7 @@ class Product(Aggregate, Base):
         self.price_changes_at = None if self.deleted_at else window.changes_after(at)
 
     def set_status(self, status: str) -> None:
-        """Put on sale or take off it; what was on sale does not become a draft again."""
+        """Set the status; a product that was on sale cannot become a draft again."""
         if status == "draft" and self.status not in (None, "draft"):
             raise NotADraftAgain
         self.status = status
@@ -243,7 +243,7 @@ class Product(Aggregate, Base):
         raise VariantNotFound
 
     def remove_variant(self, variant: Variant, by: str, now: datetime) -> None:
-        """Take a variant away; its SKU stays taken."""
+        """Remove a variant; its SKU stays taken."""
         if len(self.offered) == 1:
             raise LastVariant
         variant.deleted_at, variant.deleted_by = now, by
@@ -258,7 +258,7 @@ class Product(Aggregate, Base):
             self.set_primary_image(image)
 
     def set_primary_image(self, chosen: ProductImage) -> None:
-        """Make one image the primary one, in place of whichever was."""
+        """Make one image the only primary one."""
         for image in self.images:
             image.is_primary = image is chosen
 
@@ -270,20 +270,20 @@ class Product(Aggregate, Base):
         raise ImageNotFound
 
     def remove_image(self, image: ProductImage) -> None:
-        """Remove an image; the next in order becomes primary where that one was."""
+        """Remove an image; the next in order becomes primary in its place."""
         self.images.remove(image)
         if image.is_primary and self.images:
             self.set_primary_image(min(self.images, key=lambda each: (each.display_order, each.id)))
 
     def retire(self, by: str, now: datetime) -> None:
-        """Delete softly: orders and carts still point here. The slug becomes free."""
+        """Delete softly, as orders and carts still refer to the product. The slug becomes free."""
         self.retired_path = self.category_path
         self.deleted_at, self.deleted_by = now, by
         self.status = "inactive" if self.status == "active" else self.status
         self.slug = f"{self.slug[:120].rstrip('-')}-{self.id}"
 
     def validate(self) -> None:
-        """Refuse what no single part can see: prices, options and customization together."""
+        """Check the rules between prices, options and customization; raises what they refuse."""
         if self.customization_fields and not self.is_customizable:
             raise NotCustomizable
         discount, ends = self.discount_price_amount, self.discount_until
@@ -301,11 +301,11 @@ class Product(Aggregate, Base):
             raise DuplicateOptions
 
     def record_change(self) -> ProductChanged:
-        """Tell the whole state of the product after a change."""
+        """Record the whole state of the product as an event."""
         return self.record(self._state(ProductChanged))
 
     def snapshot(self, reply_to: str) -> ProductSnapshot:
-        """Tell one asker the whole state of the product, which did not change."""
+        """The whole state for one queue; no event, so it takes no number of its own."""
         return self._state(ProductSnapshot).addressed_to(reply_to, self.sequence)
 
     def _state(self, kind: type[State]) -> State:
@@ -321,10 +321,10 @@ class Product(Aggregate, Base):
             customization_fields=[
                 CustomizationField(**field) for field in self.customization_fields
             ],
-            variants=[self._told(variant) for variant in self.offered],
+            variants=[self._variant_state(variant) for variant in self.offered],
         )
 
-    def _told(self, variant: Variant) -> ProductVariant:
+    def _variant_state(self, variant: Variant) -> ProductVariant:
         pricing = self.pricing(variant)
         return ProductVariant(
             variant_id=variant.id,

@@ -14,22 +14,22 @@ from sqlalchemy.orm import Mapped, mapped_column
 from catalog.domain.category import Base
 from chassis.model import Stamped
 
-# Directive 98/6/EC, article 6a: beside a reduction stands the lowest price of this long before.
+# Directive 98/6/EC, article 6a: a reduction shows the lowest price of this long before it.
 REFERENCE_PERIOD = timedelta(days=30)
 
 
 class Option(TypedDict):
-    """One thing in which variants differ, such as `size` and `XL`."""
+    """One option of a variant, such as `size` and `XL`."""
 
     name: str
     value: str
 
 
 class Variant(Stamped, Base):
-    """One thing that can be bought.
+    """What a customer can buy.
 
     `price_adjustment_amount` (signed minor units) is added to the product's price of the moment;
-    `options_key` is a digest of the options without order and case, by which no two may agree.
+    `options_key`, a digest of the options without order and case, is unique within a product.
     """
 
     __tablename__ = "variants"
@@ -57,7 +57,7 @@ class Variant(Stamped, Base):
     deleted_by: Mapped[str | None] = mapped_column(String(100))
 
     def set_options(self, options: list[Option]) -> None:
-        """Take these options, in this order."""
+        """Set the options, in this order, and their digest."""
         self.options = options
         pairs = sorted((each["name"].lower(), each["value"].lower()) for each in options)
         self.options_key = hashlib.blake2b(json.dumps(pairs).encode(), digest_size=16).hexdigest()
@@ -85,7 +85,7 @@ class Pricing:
         return begun and (self.discount_until is None or at < self.discount_until)
 
     def amount(self, at: datetime) -> int:
-        """What is paid at a moment."""
+        """The amount to pay at a moment."""
         if self.discount_price_amount is not None and self.is_discounted(at):
             return self.discount_price_amount
         return self.price_amount
@@ -99,7 +99,7 @@ class Pricing:
 
 
 class PriceHistory(Stamped, Base):
-    """What a variant cost from one moment until another (excluded; null while it still does)."""
+    """What a variant cost from one moment until another (excluded; null: still today)."""
 
     __tablename__ = "price_history"
     __table_args__ = (
@@ -129,7 +129,7 @@ class ProductImage(Stamped, Base):
     __table_args__ = (
         CheckConstraint("bytes >= 0", name="bytes"),
         CheckConstraint("width > 0 and height > 0", name="pixels"),
-        # Judged at the commit: one image takes the place of another in whatever order.
+        # Checked at the commit, so that two images can swap in any order of statements.
         ExcludeConstraint(
             ("product_id", "="),
             using="btree",

@@ -51,7 +51,7 @@ async def lock_category(tx: AsyncSession, category_id: UUID) -> Category:
 
 
 async def list_categories(tx: AsyncSession) -> Sequence[Category]:
-    """All categories, those above before those below, each level in its order."""
+    """All categories, parents before children, each level in its display order."""
     order = (Category.depth, Category.display_order, Category.name, Category.id)
     return (await tx.scalars(select(Category).order_by(*order))).all()
 
@@ -70,7 +70,7 @@ async def list_by_ids(tx: AsyncSession, ids: Iterable[UUID]) -> Sequence[Categor
 
 
 async def is_in_use(tx: AsyncSession, category_id: UUID) -> bool:
-    """Whether a category holds categories or products; retired products do not count."""
+    """Whether a category has categories or products; retired products do not count."""
     children = exists().where(Category.parent_id == category_id)
     products = exists().where(Product.category_id == category_id, Product.deleted_at.is_(None))
     return bool(await tx.scalar(select(children | products)))

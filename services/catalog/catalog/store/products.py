@@ -71,7 +71,7 @@ async def lock_products(tx: AsyncSession, product_ids: Iterable[UUID]) -> Sequen
     ids = (await tx.scalars(locked)).all()
     if not ids:
         return []
-    # Read after the locks are held, so that nothing of it can be older than they are.
+    # Read after the rows are locked, so that it sees what the last holder committed.
     whole = select(Product).where(Product.id.in_(ids)).order_by(Product.id).options(*WHOLE)
     return (await tx.scalars(whole)).all()
 
@@ -155,7 +155,7 @@ async def list_products(
 
 
 async def flush(tx: AsyncSession) -> None:
-    """Write what changed; raises the refusal that a violated constraint stands for."""
+    """Flush the session; raises the refusal for a violated constraint."""
     with violations_as(
         uq_categories_lower_name=CategoryNameTaken,
         uq_categories_slug=SlugTaken,

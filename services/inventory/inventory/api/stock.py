@@ -71,7 +71,7 @@ class CountsBody(Body):
     @model_validator(mode="after")
     def _each_once(self) -> "CountsBody":
         if len({(row.variant_id, row.warehouse_id) for row in self.items}) < len(self.items):
-            raise ValueError("a variant stands twice for one warehouse")
+            raise ValueError("a variant is listed twice for one warehouse")
         return self
 
 
