@@ -7,7 +7,7 @@ from orders.saga.engine import Deadlines
 
 
 class StreamLimits(BaseModel):
-    """How many progress streams one process keeps open at the same time."""
+    """The most progress streams that are open in one process at the same time."""
 
     per_principal: int = Field(10, ge=1)
     per_address: int = Field(50, ge=1)
@@ -39,7 +39,7 @@ class OrdersSettings(ServiceSettings):
     )
     streams: StreamLimits = Field(
         default_factory=StreamLimits,
-        description="progress streams one process keeps open: by principal, client address (an "
+        description="most open progress streams of a process: by principal, client address (an "
         "IPv6 /64), order, and in all",
         examples=['{"per_principal": 10, "per_address": 50, "per_order": 10, "per_process": 1000}'],
     )

@@ -1,4 +1,4 @@
-"""Histories of finished sagas, as their log keeps them, played again through the table of today."""
+"""Recorded histories of finished sagas, replayed through the table."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from orders.saga import engine
 from orders.saga.table import MOVES
 
 FILE = Path(__file__).parent / "histories.json"
-KINDS = {heard.__name__: heard for _, heard in MOVES} | {
+KINDS = {kind.__name__: kind for _, kind in MOVES} | {
     kind.__name__: kind for kind in engine.ANSWERS
 }
 
@@ -20,13 +20,13 @@ History = dict[str, Any]
 
 
 def recorded() -> list[History]:
-    """The histories that are kept."""
+    """The recorded histories."""
     found: list[History] = json.loads(FILE.read_text())
     return found
 
 
 def differences(history: History) -> list[str]:
-    """Where the table of today does otherwise than was done then."""
+    """Where the table differs from a recorded history."""
     order = an_order(
         coupon=history["coupon"],
         total_amount=history["total"],
@@ -37,9 +37,9 @@ def differences(history: History) -> list[str]:
     found = _compare(first, order.stage, "moved", engine.start(order, NOW, DEADLINES).sent)
     for step in steps:
         if order.stage != step["stage"]:
-            return [*found, f"{step['heard']} was heard in {step['stage']}, not {order.stage}"]
-        heard = engine.apply(order, message(KINDS[step["heard"]], order), NOW, DEADLINES)
-        found += _compare(step, order.stage, heard.outcome, heard.sent)
+            return [*found, f"{step['heard']} arrived in {order.stage}, not {step['stage']}"]
+        transition = engine.apply(order, message(KINDS[step["heard"]], order), NOW, DEADLINES)
+        found += _compare(step, order.stage, transition.outcome, transition.sent)
     return found
 
 

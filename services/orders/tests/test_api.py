@@ -1,4 +1,4 @@
-"""Checkout over HTTP: what a client asks, gets and may not see."""
+"""Checkout over HTTP: requests, responses and what strangers cannot see."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from contracts.payments import CancelPayment, PaymentCaptured
 from orders.main import service
 
 
-async def test_a_checkout_places_an_order_and_asks_for_its_stock(orders: Any, guest: Any) -> None:
+async def test_a_checkout_places_an_order_and_reserves_its_stock(orders: Any, guest: Any) -> None:
     answer = await guest.check_out()
 
     assert answer.status_code == 202, answer.text
@@ -49,13 +49,13 @@ async def test_the_same_checkout_twenty_times_is_one_order(orders: Any, guest: A
     assert len(await orders.sql("select * from orders")) == 1
 
 
-async def test_other_keys_for_one_cart_find_it_ordered(orders: Any, guest: Any) -> None:
+async def test_another_key_for_the_same_cart_is_refused(orders: Any, guest: Any) -> None:
     await guest.check_out(key="a")
     answer = await guest.check_out(key="b")
     assert (answer.status_code, answer.json()["code"]) == (409, "cart_already_ordered")
 
 
-async def test_what_cart_refuses_is_refused_in_its_words(
+async def test_a_refusal_by_cart_is_passed_to_the_client(
     orders: Any, cart: Any, guest: Any
 ) -> None:
     cart.refusal = (409, "total_changed")
@@ -65,7 +65,7 @@ async def test_what_cart_refuses_is_refused_in_its_words(
     assert (await guest.check_out()).status_code == 202
 
 
-async def test_a_cart_that_is_away_is_503_and_the_key_is_free_again(
+async def test_an_unavailable_cart_is_503_and_frees_the_key(
     orders: Any, cart: Any, guest: Any
 ) -> None:
     cart.refusal = (500, "broken")
@@ -86,7 +86,9 @@ async def test_a_cart_that_is_away_is_503_and_the_key_is_free_again(
         {"method": "card", "token": "tok ok"},
     ],
 )
-async def test_a_payment_without_means_is_refused(guest: Any, payment: dict[str, Any]) -> None:
+async def test_a_payment_without_one_instrument_is_refused(
+    guest: Any, payment: dict[str, Any]
+) -> None:
     assert (await guest.check_out(payment=payment)).status_code == 422
 
 
@@ -96,7 +98,7 @@ async def test_a_bad_preference_is_refused(guest: Any, prefer: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_prefer")
 
 
-async def test_waiting_answers_with_the_outcome(orders: Any, guest: Any) -> None:
+async def test_a_waiting_checkout_returns_the_outcome(orders: Any, guest: Any) -> None:
     waiting = asyncio.create_task(guest.check_out(prefer="wait=2"))
     while not (placed := await orders.published(OrderPlaced)):
         assert not waiting.done(), waiting.result().text
@@ -111,11 +113,11 @@ async def test_waiting_answers_with_the_outcome(orders: Any, guest: Any) -> None
     assert answer.json()["order_token"].startswith("ord_")
 
 
-async def test_waiting_in_vain_answers_as_if_not_waited(guest: Any) -> None:
+async def test_a_wait_that_ends_without_an_outcome_returns_202(guest: Any) -> None:
     assert (await guest.check_out(prefer="wait=1")).status_code == 202
 
 
-async def test_nobody_reads_what_is_not_theirs(orders: Any, guest: Any) -> None:
+async def test_strangers_read_no_order(orders: Any, guest: Any) -> None:
     order = (await guest.check_out()).json()
     url = f"/v1/orders/{order['id']}"
     client: httpx.AsyncClient = orders.client
@@ -170,7 +172,7 @@ async def test_cancelling_while_pending_is_accepted_once(orders: Any, guest: Any
     assert len(await orders.published(CancelPayment)) == 1
 
 
-async def test_rival_cancellations_and_replies_leave_one_story(orders: Any, guest: Any) -> None:
+async def test_concurrent_cancellations_and_replies_are_serialised(orders: Any, guest: Any) -> None:
     order = (await guest.check_out()).json()
     url = f"/v1/orders/{order['id']}/cancellation"
     token = {"X-Order-Token": order["order_token"]}
@@ -226,7 +228,7 @@ async def test_staff_see_the_saga_step_by_step(orders: Any, guest: Any) -> None:
     assert len(found.json()["items"]) == 1
 
 
-async def test_only_cart_asks_whether_an_order_lives(orders: Any, guest: Any) -> None:
+async def test_only_cart_reads_the_state_of_an_order(orders: Any, guest: Any) -> None:
     order = (await guest.check_out()).json()
     url = f"/internal/orders/{order['id']}"
     for name, status in (("cart", 200), ("shipping", 403)):
@@ -234,9 +236,7 @@ async def test_only_cart_asks_whether_an_order_lives(orders: Any, guest: Any) ->
         assert (await orders.client.get(url, headers=headers)).status_code == status
 
 
-async def test_the_link_of_an_order_is_for_notifications_once_confirmed(
-    orders: Any, guest: Any
-) -> None:
+async def test_notifications_reads_the_link_of_a_confirmed_order(orders: Any, guest: Any) -> None:
     order = (await guest.check_out()).json()
     order_id = UUID(order["id"])
 
@@ -262,7 +262,7 @@ async def test_the_link_of_an_order_is_for_notifications_once_confirmed(
     assert (await link()).json()["link"].endswith(f"/orders/{order_id}")
 
 
-async def test_the_migration_takes_tokens_out_of_facts(orders: Any, guest: Any) -> None:
+async def test_the_migration_removes_tokens_from_facts(orders: Any, guest: Any) -> None:
     order_id = UUID((await guest.check_out()).json()["id"])
     link = "https://shop.example/orders/1?token=ord_secret"
     for stage, has_token in (("collecting", True), ("completed", False), ("cancelled", False)):
@@ -289,7 +289,7 @@ async def confirm(orders: Any, order_id: UUID) -> None:
     await orders.deliver(paid)
 
 
-async def test_order_numbers_of_two_processes_never_meet(orders: Harness[Any]) -> None:
+async def test_two_processes_issue_distinct_order_numbers(orders: Harness[Any]) -> None:
     from chassis.ids import utcnow
     from orders.service import OrderNumbers
 
@@ -298,5 +298,5 @@ async def test_order_numbers_of_two_processes_never_meet(orders: Harness[Any]) -
     assert len(set(taken)) == 20
 
 
-def test_the_models_are_what_the_migrations_make(template: str) -> None:
+def test_the_tables_match_the_migrations(template: str) -> None:
     assert model_differences(service, template) == []

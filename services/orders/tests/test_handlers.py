@@ -70,12 +70,12 @@ async def test_a_batch_of_replies_moves_every_order(orders: Any, guest: Any) -> 
     await orders.clear_outbox()
     await orders.deliver(*(StockReserved(order_id=i, allocations=[]) for i in ids))
 
-    asked = await orders.published(CollectPayment)
-    assert {command.order_id for command in asked} == set(ids)
+    commands = await orders.published(CollectPayment)
+    assert {command.order_id for command in commands} == set(ids)
     assert all([await stage(orders, i) == "collecting" for i in ids])
 
 
-async def test_each_reply_twice_is_as_once(orders: Any, guest: Any) -> None:
+async def test_a_duplicate_reply_has_no_effect(orders: Any, guest: Any) -> None:
     order_id = await placed(guest)
     for reply in (StockReserved(order_id=order_id, allocations=[]), captured(order_id)):
         await orders.deliver(reply)
@@ -85,22 +85,20 @@ async def test_each_reply_twice_is_as_once(orders: Any, guest: Any) -> None:
     assert len(await orders.published(CreateShipments)) == 1
 
 
-async def test_a_reply_without_its_order_is_a_fault_not_a_loss(orders: Any) -> None:
+async def test_a_reply_to_an_unknown_order_raises(orders: Any) -> None:
     with pytest.raises(OrderUnknown):
         await orders.deliver(StockReserved(order_id=new_id(), allocations=[]))
 
 
-async def test_stock_that_was_asked_for_too_late_is_not_out_of_stock(
-    orders: Any, guest: Any
-) -> None:
-    """Inventory got the command after its deadline: a queue was long, or a clock is wrong."""
+async def test_an_expired_reservation_times_out_the_order(orders: Any, guest: Any) -> None:
+    """Inventory received the command after its deadline: a queue was long, or a clock is wrong."""
     order_id = await placed(guest)
     await orders.deliver(StockRejected(order_id=order_id, reason="expired"))
     (event,) = await orders.published(OrderCancelled)
     assert event.reason == "timed_out"
 
 
-async def test_out_of_stock_cancels_with_one_mail(orders: Any, guest: Any) -> None:
+async def test_a_rejected_reservation_cancels_with_one_mail(orders: Any, guest: Any) -> None:
     order_id = await placed(guest)
     await orders.deliver(StockRejected(order_id=order_id, reason="insufficient"))
     (event,) = await orders.published(OrderCancelled)
@@ -110,7 +108,7 @@ async def test_out_of_stock_cancels_with_one_mail(orders: Any, guest: Any) -> No
     assert tuple(row) == ("cancelled", "out_of_stock")
 
 
-async def test_a_passed_deadline_acts_by_itself(orders: Any, guest: Any) -> None:
+async def test_a_passed_deadline_releases_the_order(orders: Any, guest: Any) -> None:
     order_id = await placed(guest)
     assert await sweep(orders) == 0
     await orders.sql("update checkout_sagas set deadline_at = now() - interval '1 s'")
@@ -124,7 +122,7 @@ async def test_a_passed_deadline_acts_by_itself(orders: Any, guest: Any) -> None
     assert row.cancellation_reason == "timed_out"
 
 
-async def test_a_saga_that_raises_blocks_no_other_deadline(orders: Any, guest: Any) -> None:
+async def test_a_saga_that_raises_does_not_block_other_deadlines(orders: Any, guest: Any) -> None:
     ids = [await placed(guest, key=f"k{n}") for n in range(3)]
     # Its stage repeats CreateShipments, and what that needs is missing.
     await orders.sql(
@@ -146,7 +144,7 @@ async def test_a_saga_that_raises_blocks_no_other_deadline(orders: Any, guest: A
     assert 'cartwright_sweep_failures_total{sweep="deadlines"}' in page
 
 
-async def test_what_a_deadline_says_is_found_from_the_trace_of_the_checkout(
+async def test_messages_sent_by_a_deadline_continue_the_trace_of_the_checkout(
     orders: Any, guest: Any
 ) -> None:
     spans: list[tracing.Span] = []
@@ -163,12 +161,12 @@ async def test_what_a_deadline_says_is_found_from_the_trace_of_the_checkout(
         tracing.set_exporter(None)
 
     [passed] = spans
-    [asked] = await orders.sql("select facts->>'traceparent' from checkout_sagas")
-    assert (passed.name, passed.parent) == ("deadline passed", asked[0])
+    [placed_in] = await orders.sql("select facts->>'traceparent' from checkout_sagas")
+    assert (passed.name, passed.parent) == ("deadline passed", placed_in[0])
     assert passed.attributes == {"cartwright.order": str(order_id)}
-    said = await orders.sql("select headers->>'cloudEvents:traceparent' from outbox order by seq")
-    assert said[-1][0] == passed.traceparent
-    assert {trace_id_of(each[0]) for each in said} == {trace}
+    traces = await orders.sql("select headers->>'cloudEvents:traceparent' from outbox order by seq")
+    assert traces[-1][0] == passed.traceparent
+    assert {trace_id_of(each[0]) for each in traces} == {trace}
     logged = await orders.sql("select heard, trace_id from saga_log order by at")
     assert [tuple(row) for row in logged] == [("Placed", trace), ("DeadlinePassed", trace)]
 
@@ -237,7 +235,7 @@ async def test_parcels_drive_the_order_to_delivered(orders: Any, guest: Any) -> 
     assert mails == ["order_shipped", "order_delivered"] * 2
 
 
-async def test_cash_is_taken_when_all_has_arrived(orders: Any, guest: Any) -> None:
+async def test_cash_is_captured_when_all_parcels_have_arrived(orders: Any, guest: Any) -> None:
     order_id, parcels, line_id = await fulfilled(orders, guest, payment={"method": "cod"})
     for parcel in parcels:
         await orders.deliver(hand_over(order_id, parcel, line_id))
@@ -250,7 +248,7 @@ async def test_cash_is_taken_when_all_has_arrived(orders: Any, guest: Any) -> No
     assert event.payment_status == "paid"
 
 
-async def test_cash_refused_at_the_door_ends_the_order(orders: Any, guest: Any) -> None:
+async def test_cash_refused_at_the_door_cancels_the_payment(orders: Any, guest: Any) -> None:
     order_id, parcels, line_id = await fulfilled(orders, guest, payment={"method": "cod"})
     for parcel in parcels:
         await orders.deliver(hand_over(order_id, parcel, line_id))
@@ -280,7 +278,7 @@ async def test_a_handed_over_order_cannot_be_cancelled(orders: Any, guest: Any) 
     assert (answer.status_code, answer.json()["code"]) == (409, "too_late_to_cancel")
 
 
-async def test_a_refund_by_staff_shows_on_the_order(orders: Any, guest: Any) -> None:
+async def test_a_staff_refund_shows_on_the_order(orders: Any, guest: Any) -> None:
     order_id, _, _ = await fulfilled(orders, guest)
     part = Money(amount=1000, currency="USD")
     await orders.deliver(
@@ -302,7 +300,7 @@ async def test_a_review_is_refused_when_there_is_nothing_to_review(orders: Any, 
     assert answer.json()["code"] == "nothing_to_review"
 
 
-async def test_the_orders_of_a_customer_who_was_another_move_along(orders: Any) -> None:
+async def test_orders_move_to_the_customer_merged_into(orders: Any) -> None:
     before, after = new_id(), new_id()
     body = {"cart_id": str(new_id()), "payment": {"method": "cod"}}
     headers = {**orders.signed_in(customer_id=before), "Idempotency-Key": "k"}

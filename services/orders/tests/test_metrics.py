@@ -1,4 +1,4 @@
-"""What the metrics of orders tell about checkouts that have not ended."""
+"""The metrics of checkouts that have not ended."""
 
 from chassis.metrics_page import MetricsPage
 from chassis.testing import Harness
@@ -11,9 +11,7 @@ async def scrape(orders: Harness[OrdersSettings]) -> MetricsPage:
     return MetricsPage.of(await orders.client.get("/metrics"))
 
 
-async def test_a_checkout_that_nobody_moves_is_seen(
-    orders: Harness[OrdersSettings], guest: Guest
-) -> None:
+async def test_metrics_show_a_stuck_checkout(orders: Harness[OrdersSettings], guest: Guest) -> None:
     empty = await scrape(orders)
     assert empty("cartwright_sagas_open", stage="reserving") == 0
     assert ("cartwright_sagas_open", frozenset({("stage", "needs_review")})) in empty.found

@@ -1,4 +1,4 @@
-"""What an operator does with a saga that stands still, and what is refused."""
+"""Operator actions on a stuck saga, and their refusals."""
 
 from typing import Any
 from uuid import UUID
@@ -25,19 +25,19 @@ from orders.domain.order import Stage
 from orders.saga import engine
 from orders.saga.table import FINAL, MOVES
 
-WHY = {"reason": "the test wants it"}
+REASON = {"reason": "the test wants it"}
 
 
 @pytest.mark.parametrize(
     "story",
     [(), (StockReserved,), (StockReserved, DeadlinePassed), (*PAID,), (*PAID, CancelRequested)],
 )
-def test_a_retry_asks_for_the_same_operation_and_stays(story: tuple[type, ...]) -> None:
+def test_a_retry_sends_the_same_operation_and_stays_in_the_stage(story: tuple[type, ...]) -> None:
     _, stage, order = play(*story)
-    asked = engine.apply(order, RetryRequested(), NOW, DEADLINES).sent
+    first = engine.apply(order, RetryRequested(), NOW, DEADLINES).sent
     again = engine.apply(order, RetryRequested(), NOW, DEADLINES).sent
     operations = [
-        [m.operation_id for m in sent if isinstance(m, Command)] for sent in (asked, again)
+        [m.operation_id for m in sent if isinstance(m, Command)] for sent in (first, again)
     ]
 
     assert operations[0] == operations[1] != []
@@ -51,21 +51,21 @@ def test_every_running_stage_can_be_retried_and_given_a_new_deadline() -> None:
         assert (stage, ResumeRequested) in MOVES
 
 
-def test_nothing_is_skipped_before_goods_are_held_and_paid() -> None:
-    skipped = {stage for stage, heard in MOVES if heard is SkipRequested}
+def test_no_stage_before_the_pivot_can_be_skipped() -> None:
+    skipped = {stage for stage, kind in MOVES if kind is SkipRequested}
     before_the_pivot = {Stage.RESERVING, Stage.REDEEMING, Stage.COLLECTING, Stage.AWAITING_CUSTOMER}
     assert skipped & before_the_pivot == set()
 
 
-def test_kept_money_is_never_skipped() -> None:
+def test_a_stage_with_captured_money_is_never_skipped() -> None:
     story = (StockReserved, DeadlinePassed, PaymentCaptured)
     _, stage, order = play(*story)
     assert (stage, order.unrefunded_amount) == (Stage.REFUNDING, 2500)
-    heard = engine.apply(order, message(SkipRequested, order), NOW, DEADLINES)
-    assert (heard.outcome, order.stage) == ("ignored", Stage.REFUNDING)
+    transition = engine.apply(order, message(SkipRequested, order), NOW, DEADLINES)
+    assert (transition.outcome, order.stage) == ("ignored", Stage.REFUNDING)
 
 
-def test_what_was_done_by_hand_is_skipped_and_the_order_ends_once() -> None:
+def test_a_skipped_payment_cancellation_ends_the_order_once() -> None:
     sent, stage = after(
         StockReserved, DeadlinePassed, PaymentCancelled, SkipRequested, StockReleased
     )
@@ -74,7 +74,7 @@ def test_what_was_done_by_hand_is_skipped_and_the_order_ends_once() -> None:
 
 
 async def order_in(orders: Any, guest: Any, *events: type, key: str = "k") -> UUID:
-    """An order whose saga heard these."""
+    """An order to whose saga these events were applied."""
     guest.cart_id = new_id()
     order_id = UUID((await guest.check_out(key=key)).json()["id"])
     usd = Money(amount=2500, currency="USD")
@@ -90,13 +90,13 @@ async def order_in(orders: Any, guest: Any, *events: type, key: str = "k") -> UU
 
 
 async def act(
-    orders: Harness[Any], order_id: UUID, deed: str, *, may_refund: bool = True, **body: Any
+    orders: Harness[Any], order_id: UUID, action: str, *, may_refund: bool = True, **body: Any
 ) -> Any:
     refund = ("orders:refund",) if may_refund else ()
     headers = orders.signed_in(permissions=("ops:read", "ops:write", "orders:read", *refund))
     headers["Idempotency-Key"] = new_id().hex
-    url = f"/v1/admin/sagas/{order_id}/{deed}"
-    return await orders.client.post(url, json={**WHY, **body}, headers=headers)
+    url = f"/v1/admin/sagas/{order_id}/{action}"
+    return await orders.client.post(url, json={**REASON, **body}, headers=headers)
 
 
 async def audited(orders: Harness[Any], order_id: UUID) -> Any:
@@ -113,7 +113,7 @@ async def test_a_retry_sends_the_command_again_and_is_audited(orders: Any, guest
     assert answer.status_code == 202, answer.text
     assert answer.json()["steps"][-1]["heard"] == "RetryRequested"
     assert [type(m) for m in await orders.published()] == [ReserveStock]
-    assert (entry["action"], entry["reason"]) == ("saga.retry", WHY["reason"])
+    assert (entry["action"], entry["reason"]) == ("saga.retry", REASON["reason"])
     assert entry["before"]["stage"] == entry["after"]["stage"] == "reserving"
     assert entry["actor"].startswith("user:")
 
@@ -138,7 +138,7 @@ async def test_a_saga_without_a_deadline_gets_one_again(orders: Any, guest: Any)
     assert answer.json()["deadline_at"] is not None
 
 
-async def test_what_staff_settled_by_hand_is_skipped(orders: Any, guest: Any) -> None:
+async def test_a_stage_that_staff_settled_by_hand_is_skipped(orders: Any, guest: Any) -> None:
     order_id = await order_in(orders, guest, StockReserved, PaymentCaptured)
     answer = await act(orders, order_id, "skip")
     fresh = await order_in(orders, guest, key="other")
@@ -148,7 +148,7 @@ async def test_what_staff_settled_by_hand_is_skipped(orders: Any, guest: Any) ->
     assert (refused.status_code, refused.json()["code"]) == (409, "may_not_skip")
 
 
-async def test_an_order_is_compensated_from_wherever_it_is(orders: Any, guest: Any) -> None:
+async def test_an_order_is_compensated_from_any_stage(orders: Any, guest: Any) -> None:
     paying = await order_in(orders, guest, StockReserved)
     paid = await order_in(orders, guest, StockReserved, PaymentCaptured, key="other")
     for order_id in (paying, paid):
@@ -159,7 +159,7 @@ async def test_an_order_is_compensated_from_wherever_it_is(orders: Any, guest: A
     assert (again.status_code, again.json()["code"]) == (409, "compensates_already")
 
 
-async def test_the_timeline_tells_attempts_and_waits(orders: Any, guest: Any) -> None:
+async def test_the_timeline_shows_attempts_and_waits(orders: Any, guest: Any) -> None:
     order_id = await order_in(orders, guest)
     await act(orders, order_id, "retry")
     answer = await act(orders, order_id, "retry")
@@ -171,7 +171,9 @@ async def test_the_timeline_tells_attempts_and_waits(orders: Any, guest: Any) ->
     assert all(step["trace_id"] for step in steps)
 
 
-async def test_stuck_are_those_that_stand_still(orders: Any, guest: Any) -> None:
+async def test_the_stuck_filter_lists_sagas_that_repeat_or_missed_their_deadline(
+    orders: Any, guest: Any
+) -> None:
     well, repeating, lost, late = [
         await order_in(orders, guest, key=key) for key in ("a", "b", "c", "d")
     ]
@@ -187,18 +189,18 @@ async def test_stuck_are_those_that_stand_still(orders: Any, guest: Any) -> None
     assert all(each["order_number"] for each in found)
 
 
-async def test_mending_needs_its_permission_and_a_reason(orders: Any, guest: Any) -> None:
+async def test_operator_actions_need_their_permission_and_a_reason(orders: Any, guest: Any) -> None:
     order_id = await order_in(orders, guest)
-    for deed in ("retry", "skip", "resume", "compensate"):
-        url = f"/v1/admin/sagas/{order_id}/{deed}"
+    for action in ("retry", "skip", "resume", "compensate"):
+        url = f"/v1/admin/sagas/{order_id}/{action}"
         staff = {**orders.signed_in(permissions=("orders:write",)), "Idempotency-Key": "k"}
-        assert (await orders.client.post(url, json=WHY, headers=staff)).status_code == 403
-        assert (await act(orders, order_id, deed, reason="")).status_code == 422
-        assert (await act(orders, new_id(), deed)).status_code == 404
+        assert (await orders.client.post(url, json=REASON, headers=staff)).status_code == 403
+        assert (await act(orders, order_id, action, reason="")).status_code == 422
+        assert (await act(orders, new_id(), action)).status_code == 404
     assert await audited(orders, order_id) == []
 
 
-async def test_the_money_of_every_order_is_read_for_reconciliation(orders: Any, guest: Any) -> None:
+async def test_the_reconciliation_lists_the_money_of_every_order(orders: Any, guest: Any) -> None:
     paid = await order_in(orders, guest, StockReserved, PaymentCaptured)
     placed = await order_in(orders, guest, key="other")
     headers = orders.signed_in(permissions=("ops:read",))

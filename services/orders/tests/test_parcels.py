@@ -32,7 +32,7 @@ from contracts.shipping import (
     ShippedLine,
 )
 
-TOLD = (OrderShipped, OrderDelivered, CapturePayment, CancelPayment, RefundPayment)
+SENT_BY_PARCELS = (OrderShipped, OrderDelivered, CapturePayment, CancelPayment, RefundPayment)
 
 
 @dataclass
@@ -83,11 +83,11 @@ class Journey:
         first = self.end(0, statuses[0], 2 - delivered[0])
         return [self.created(), *first, *self.end(1, statuses[1], 2 - sum(delivered))]
 
-    def one_kept_back(self) -> list[Event]:
-        kept_back = ShipmentsPartlyCancelled(order_id=self.order_id, unsent=[self.line])
+    def one_recalled(self) -> list[Event]:
+        recalled = ShipmentsPartlyCancelled(order_id=self.order_id, unsent=[self.line])
         packed = self.moved(1, "packed", 1, 2)
         first = self.end(0, "delivered", 0)
-        return [self.created(), packed, *first[:2], kept_back.with_sequence(2), *first[2:]]
+        return [self.created(), packed, *first[:2], recalled.with_sequence(2), *first[2:]]
 
 
 async def begin(orders: Any, guest: Any, method: str, *, cancelled: bool) -> Journey:
@@ -106,12 +106,12 @@ async def begin(orders: Any, guest: Any, method: str, *, cancelled: bool) -> Jou
         )
     if cancelled:
         staff = orders.signed_in(permissions=("orders:read", "orders:write", "orders:refund"))
-        asked = await orders.client.post(
+        answer = await orders.client.post(
             f"/v1/admin/orders/{order_id}/cancellation",
             json={},
             headers={**staff, "Idempotency-Key": new_id().hex},
         )
-        assert asked.status_code == 202, asked.text
+        assert answer.status_code == 202, answer.text
     [line] = await orders.sql(
         "select id, variant_id from order_lines where order_id = :id", id=order_id
     )
@@ -120,7 +120,7 @@ async def begin(orders: Any, guest: Any, method: str, *, cancelled: bool) -> Jou
 
 
 async def end_of(orders: Any, journey: Journey) -> Any:
-    """Where the order stands, and what was told."""
+    """The state of the order and its parcels, and what was sent."""
     [order] = await orders.sql(
         "select o.status, o.payment_status, s.stage, l.quantity_shipped "
         "from orders o join checkout_sagas s on s.order_id = o.id "
@@ -132,8 +132,8 @@ async def end_of(orders: Any, journey: Journey) -> Any:
         id=journey.order_id,
     )
     by_parcel = {row.shipment_id: (row.status, row.handed_over) for row in parcels}
-    told = Counter(type(message).__name__ for message in await orders.published(*TOLD))
-    return tuple(order), [by_parcel[parcel] for parcel in journey.parcels], told
+    sent = Counter(type(message).__name__ for message in await orders.published(*SENT_BY_PARCELS))
+    return tuple(order), [by_parcel[parcel] for parcel in journey.parcels], sent
 
 
 def orders_of(count: int) -> Iterator[list[int]]:
@@ -154,14 +154,14 @@ STORIES: dict[str, tuple[str, bool, Story]] = {
     "cash paid": ("cod", False, lambda journey: journey.both("delivered", "delivered")),
     "cash refused": ("cod", False, lambda journey: journey.both("failed", "failed")),
     "cash half refused": ("cod", False, lambda journey: journey.both("delivered", "failed")),
-    "one kept back": ("card", True, lambda journey: journey.one_kept_back()),
+    "one recalled": ("card", True, lambda journey: journey.one_recalled()),
 }
 ENDS = {
     "delivered": ("delivered", "paid", "completed", 2),
     "cash paid": ("delivered", "authorized", "completed", 2),
     "cash refused": ("shipped", "authorized", "cancelling_payment", 2),
     "cash half refused": ("shipped", "authorized", "needs_review", 2),
-    "one kept back": ("delivered", "paid", "completed", 1),
+    "one recalled": ("delivered", "paid", "completed", 1),
 }
 
 
@@ -184,7 +184,9 @@ async def test_the_end_is_the_same_in_every_order(orders: Any, guest: Any, story
 PIECE = ShippedLine(line_id=new_id(), variant_id=new_id(), quantity=1)
 
 
-async def test_one_of_two_parcels_delivers_no_order(orders: Any, guest: Any) -> None:
+async def test_one_delivered_parcel_of_two_does_not_deliver_the_order(
+    orders: Any, guest: Any
+) -> None:
     # ShipmentsCreated is late: orders knows of one parcel alone.
     journey = await begin(orders, guest, "cod", cancelled=False)
     for event in journey.end(0, "delivered", 1):

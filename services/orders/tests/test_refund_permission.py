@@ -1,4 +1,4 @@
-"""Returning money needs `orders:refund`, whichever route returns it."""
+"""Every route that returns money needs `orders:refund`."""
 
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,7 @@ WAYS = {
 
 
 async def order_in(orders: Any, guest: Any, *events: type) -> UUID:
-    """Place an order whose saga heard these."""
+    """Place an order and apply these events to its saga."""
     order_id = UUID((await guest.check_out()).json()["id"])
     facts: dict[type, dict[str, Any]] = {
         StockReserved: {"allocations": []},
@@ -76,7 +76,7 @@ async def test_an_order_that_is_not_paid_is_cancelled_without_it(
 
 
 @pytest.mark.parametrize("permissions", [("orders:read",), (*SUPPORT, "orders:refund")])
-async def test_the_customers_own_route_is_no_second_door_for_staff(
+async def test_staff_cannot_use_the_customers_cancellation_route(
     orders: Any, guest: Any, permissions: tuple[str, ...]
 ) -> None:
     order_id = await order_in(orders, guest, StockReserved, PaymentCaptured)

@@ -1,4 +1,4 @@
-"""The saga, told as stories: every fault path ends, nothing is said twice."""
+"""The saga in stories: every fault path ends, and no event is published twice."""
 
 from datetime import timedelta
 from typing import Any
@@ -65,25 +65,25 @@ def test_a_coupon_is_redeemed_between_stock_and_money() -> None:
     assert stage is Stage.FULFILLING
 
 
-def test_nothing_due_needs_no_payment() -> None:
+def test_a_free_order_needs_no_payment() -> None:
     assert after(StockReserved, total_amount=0) == (
         [OrderConfirmed, CreateShipments],
         Stage.FULFILLING,
     )
 
 
-def test_a_declined_card_gives_the_stock_back() -> None:
+def test_a_declined_card_releases_the_stock() -> None:
     assert after(StockReserved, PaymentFailed, StockReleased) == (
         [CollectPayment, ReleaseStock, OrderCancelled],
         Stage.CANCELLED,
     )
 
 
-def test_out_of_stock_ends_the_order_at_once() -> None:
+def test_a_rejected_reservation_cancels_the_order_at_once() -> None:
     assert after(StockRejected) == ([OrderCancelled], Stage.CANCELLED)
 
 
-def test_both_stock_and_coupon_must_be_back_before_the_order_ends() -> None:
+def test_the_order_is_cancelled_once_stock_and_coupon_are_released() -> None:
     story = (StockReserved, PromotionsRedeemed, PaymentFailed)
     sent, stage = after(*story, StockReleased, coupon=True)
     assert (sent[-2:], stage) == ([ReleaseStock, ReleasePromotions], Stage.RELEASING)
@@ -91,7 +91,7 @@ def test_both_stock_and_coupon_must_be_back_before_the_order_ends() -> None:
     assert (sent[-1], stage) == (OrderCancelled, Stage.CANCELLED)
 
 
-def test_a_rejected_coupon_gives_the_stock_back() -> None:
+def test_a_rejected_coupon_releases_the_stock() -> None:
     sent, stage = after(
         StockReserved, PromotionsRejected, StockReleased, PromotionsReleased, coupon=True
     )
@@ -104,7 +104,7 @@ def test_a_payment_that_takes_too_long_is_cancelled_never_assumed_failed() -> No
     assert (sent, stage) == ([CollectPayment, CancelPayment], Stage.CANCELLING_PAYMENT)
 
 
-def test_money_that_came_while_cancelling_is_refunded_and_the_order_ends_once() -> None:
+def test_money_captured_while_cancelling_is_refunded_and_the_order_ends_once() -> None:
     assert after(
         StockReserved, DeadlinePassed, PaymentCaptured, PaymentRefunded, StockReleased
     ) == (
@@ -113,7 +113,7 @@ def test_money_that_came_while_cancelling_is_refunded_and_the_order_ends_once() 
     )
 
 
-def test_money_that_comes_after_the_end_is_refunded_without_a_second_end() -> None:
+def test_money_captured_after_the_cancellation_is_refunded_without_a_second_cancellation() -> None:
     story = (StockReserved, PaymentFailed, StockReleased, PaymentCaptured)
     sent, stage = after(*story, PaymentRefunded, StockReleased)
     assert sent.count(OrderCancelled) == 1
@@ -121,7 +121,7 @@ def test_money_that_comes_after_the_end_is_refunded_without_a_second_end() -> No
     assert stage is Stage.CANCELLED
 
 
-def test_a_promise_of_money_after_the_end_is_cancelled() -> None:
+def test_an_authorization_after_the_cancellation_is_voided() -> None:
     sent, stage = after(
         StockReserved,
         PaymentFailed,
@@ -134,7 +134,7 @@ def test_a_promise_of_money_after_the_end_is_cancelled() -> None:
     assert stage is Stage.CANCELLED
 
 
-def test_a_refund_that_fails_is_asked_for_again_under_the_same_operation() -> None:
+def test_a_failed_refund_is_retried_under_the_same_operation() -> None:
     _, _, order = play(StockReserved, DeadlinePassed)
     (first,) = engine.apply(order, message(PaymentCaptured, order), NOW, DEADLINES).sent
     engine.apply(order, message(RefundFailed, order), NOW, DEADLINES)
@@ -151,20 +151,20 @@ def one_line(order: Checkout, **changes: Any) -> OrderedLine:
 
 
 def refunded(order: Checkout, total: int) -> PaymentRefunded:
-    """What payments says when staff gave money back, `total` so far."""
+    """The event of a staff refund, `total` so far."""
     money = order.money(total)
     return PaymentRefunded(order_id=order.order_id, refunded=money, refunded_total=money)
 
 
-def test_what_staff_gave_back_is_not_given_back_again() -> None:
+def test_a_staff_refund_is_not_refunded_again() -> None:
     _, _, order = play(*DONE)
     engine.apply(order, refunded(order, order.captured_amount), NOW, DEADLINES)
     engine.apply(order, CancelRequested("customer_request"), NOW, DEADLINES)
-    kept = engine.apply(order, message(ShipmentsCancelled, order), NOW, DEADLINES)
-    assert (order.stage, [type(m) for m in kept.sent]) == (Stage.RELEASING, [ReleaseStock])
+    recalled = engine.apply(order, message(ShipmentsCancelled, order), NOW, DEADLINES)
+    assert (order.stage, [type(m) for m in recalled.sent]) == (Stage.RELEASING, [ReleaseStock])
 
 
-def test_what_staff_gave_back_while_the_refund_failed_is_left_out_of_the_next() -> None:
+def test_a_staff_refund_reduces_the_retried_refund() -> None:
     _, _, order = play(StockReserved, DeadlinePassed)
     (first,) = engine.apply(order, message(PaymentCaptured, order), NOW, DEADLINES).sent
     engine.apply(order, message(RefundFailed, order), NOW, DEADLINES)
@@ -175,14 +175,14 @@ def test_what_staff_gave_back_while_the_refund_failed_is_left_out_of_the_next() 
     assert rest.operation_id != first.operation_id
 
 
-def test_the_customer_may_have_to_act() -> None:
+def test_a_payment_that_needs_the_customer_waits_for_them() -> None:
     _, stage, order = play(StockReserved, PaymentActionRequired)
     assert stage is Stage.AWAITING_CUSTOMER
     assert order.deadline_at == NOW + timedelta(seconds=DEADLINES.card_action)
     assert after(StockReserved, PaymentActionRequired, PaymentCaptured)[1] is Stage.FULFILLING
 
 
-def test_an_abandoned_confirmation_ends_with_its_reason() -> None:
+def test_an_abandoned_payment_cancels_the_order_as_expired() -> None:
     _, stage, order = play(
         StockReserved, PaymentActionRequired, DeadlinePassed, PaymentCancelled, StockReleased
     )
@@ -205,7 +205,7 @@ def test_cancelling_after_confirmation_recalls_refunds_and_releases() -> None:
     )
 
 
-def test_cancelling_cash_on_delivery_cancels_the_promise() -> None:
+def test_cancelling_cash_on_delivery_cancels_the_payment() -> None:
     sent, stage = after(
         StockReserved,
         PaymentAuthorized,
@@ -233,12 +233,12 @@ def test_cancelling_a_free_order_needs_no_payment() -> None:
     assert (sent[-2:], stage) == ([ReleaseStock, OrderCancelled], Stage.CANCELLED)
 
 
-def test_a_parcel_that_is_gone_refuses_the_cancellation() -> None:
+def test_a_shipped_parcel_refuses_the_cancellation() -> None:
     _, stage, order = play(*DONE, CancelRequested, ShipmentAlreadySent)
     assert (stage, order.cancellation_state) == (Stage.COMPLETED, "refused")
 
 
-def test_half_gone_gives_half_the_money_back() -> None:
+def test_a_half_shipped_order_refunds_the_other_half() -> None:
     _, _, order = play(*DONE, CancelRequested)
     (refund, released) = engine.apply(
         order, message(ShipmentsPartlyCancelled, order), NOW, DEADLINES
@@ -253,7 +253,7 @@ def test_half_gone_gives_half_the_money_back() -> None:
     st.integers(1, 10_000),
     st.lists(st.integers(1, 5), min_size=1, max_size=12),
 )
-def test_the_parts_of_a_line_that_are_given_back_add_up_to_it(total: int, parts: list[int]) -> None:
+def test_partial_refunds_of_a_line_add_up_to_its_amount(total: int, parts: list[int]) -> None:
     order = an_order()
     line = one_line(order, total_amount=total, quantity=sum(parts))
     amounts = [order.refund_pieces({line.line_id: pieces}) for pieces in parts]
@@ -263,7 +263,7 @@ def test_the_parts_of_a_line_that_are_given_back_add_up_to_it(total: int, parts:
     assert order.refund_pieces({line.line_id: 1}) == 0
 
 
-def test_one_line_in_many_parcels_is_given_back_to_the_cent() -> None:
+def test_a_line_in_many_parcels_is_refunded_to_the_cent() -> None:
     _, _, order = play(*DONE, CancelRequested)
     line = one_line(order, total_amount=1000, quantity=3)
     piece = ShippedLine(line_id=line.line_id, variant_id=line.variant_id, quantity=1)

@@ -29,7 +29,7 @@ def rows() -> set[Row]:
 
 
 def arrivals(order: Checkout) -> Iterator[object]:
-    """What can arrive for an order; money goes back in part or whole."""
+    """What can arrive for an order; refunds are partial or full."""
     for kind in KINDS:
         if kind is PaymentRefunded:
             for total in {order.total_amount // 2, order.total_amount} - {0}:
@@ -39,26 +39,26 @@ def arrivals(order: Checkout) -> Iterator[object]:
             yield message(kind, order)
 
 
-GUARDS = {move.when for moves in MOVES.values() for move in moves}
+CONDITIONS = {move.when for moves in MOVES.values() for move in moves}
 
 
 def state(order: Checkout) -> tuple[object, ...]:
     """What the table depends on; stories that lead to the same are followed once."""
-    answers = tuple(guard(order) for guard in GUARDS)
+    answers = tuple(condition(order) for condition in CONDITIONS)
     released = (order.progress.stock_released, order.progress.promotions_released)
     return order.stage, answers, released, frozenset(order.progress.commands_sent)
 
 
-def follow(order: Checkout, arrived: object) -> tuple[Checkout, int | None]:
+def follow(order: Checkout, arrival: object) -> tuple[Checkout, int | None]:
     """The order after something arrived, and which of the row's moves that made."""
     after = copy.copy(order)
     after.progress, after.changes = order.progress.model_copy(deep=True), []
-    engine.apply(after, arrived, NOW, DEADLINES)
+    engine.apply(after, arrival, NOW, DEADLINES)
     noted = copy.copy(order)
     noted.progress = order.progress.model_copy(deep=True)
-    engine.note_facts(noted, arrived)
-    move = engine.find_move(noted, arrived)
-    return after, None if move is None else MOVES[order.stage, type(arrived)].index(move)
+    engine.note_facts(noted, arrival)
+    move = engine.find_move(noted, arrival)
+    return after, None if move is None else MOVES[order.stage, type(arrival)].index(move)
 
 
 def moves_made(order: Checkout) -> set[Row]:
@@ -68,11 +68,11 @@ def moves_made(order: Checkout) -> set[Row]:
     seen, waiting = {state(order)}, deque([order])
     while waiting:
         before = waiting.popleft()
-        for arrived in arrivals(before):
+        for arrival in arrivals(before):
             with suppress(engine.UnexpectedReply):
-                after, place = follow(before, arrived)
+                after, place = follow(before, arrival)
                 if place is not None:
-                    found.add((before.stage, type(arrived).__name__, place))
+                    found.add((before.stage, type(arrival).__name__, place))
                 if state(after) not in seen:
                     seen.add(state(after))
                     waiting.append(after)

@@ -1,4 +1,4 @@
-"""What sagas did when they were recorded, the table of today does again, step by step."""
+"""The table replays recorded sagas unchanged, step by step."""
 
 import copy
 
@@ -14,18 +14,18 @@ def named(history: History) -> str:
 
 
 @pytest.mark.parametrize("history", recorded(), ids=named)
-def test_a_recorded_history_is_played_again_as_it_was(history: History) -> None:
+def test_a_recorded_history_replays_unchanged(history: History) -> None:
     assert differences(history) == []
 
 
-def test_the_histories_go_through_most_stages_and_end_both_ways() -> None:
+def test_the_histories_cover_most_stages_and_both_ends() -> None:
     stages = {step["next_stage"] for history in recorded() for step in history["steps"]}
     assert set(Stage) - stages <= {Stage.NEEDS_REVIEW}
     ends = {history["steps"][-1]["next_stage"] for history in recorded()}
     assert ends == {stage.value for stage in FINAL}
 
 
-def test_a_history_that_went_otherwise_is_noticed() -> None:
+def test_a_history_that_differs_is_reported() -> None:
     history = copy.deepcopy(recorded()[0])
     history["steps"][1]["sent"] = ["SomethingElse"]
     assert differences(history)

@@ -1,4 +1,4 @@
-"""The saga among neighbours of a pure model, over a network that repeats, reorders, delays, loses."""
+"""The saga and modelled participants on a network that repeats, reorders, delays and loses."""
 
 import random
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from saga_participants import PAYS, Whims, World
+from saga_participants import PAYS, Behaviour, FakeParticipants
 from saga_play import DEADLINES, NOW, an_order
 
 from contracts.message import Command, Message
@@ -25,43 +25,43 @@ ENDS = (Stage.COMPLETED, Stage.CANCELLED, Stage.NEEDS_REVIEW)
 
 @dataclass
 class Story:
-    """One order; whatever the network does, everything is settled once it is quiet again.
+    """One order; whatever the network does, everything settles once it is quiet again.
 
-    under_way: messages sent and not arrived. unasked: those of them that answer no command.
+    under_way: messages sent and not arrived. unsolicited: those of them that answer no command.
     """
 
     order: Checkout
-    world: World
+    participants: FakeParticipants
     under_way: list[Message] = field(default_factory=list)
-    unasked: list[Message] = field(default_factory=list)
-    said: list[type] = field(default_factory=list)
+    unsolicited: list[Message] = field(default_factory=list)
+    sent: list[type] = field(default_factory=list)
 
     def begin(self) -> None:
         """Place the order."""
         self._send(engine.start(self.order, NOW, DEADLINES).sent)
 
     def _send(self, messages: list[Message]) -> None:
-        self.said += [type(each) for each in messages]
+        self.sent += [type(each) for each in messages]
         self.under_way += [each for each in messages if isinstance(each, Command)]
-        assert self.said.count(OrderConfirmed) <= 1
-        assert self.said.count(OrderCancelled) <= 1
+        assert self.sent.count(OrderConfirmed) <= 1
+        assert self.sent.count(OrderCancelled) <= 1
 
-    def apply(self, heard: Any) -> None:
-        """Let the saga hear a message or a trigger."""
-        self._send(engine.apply(self.order, heard, NOW, DEADLINES).sent)
+    def apply(self, trigger: Any) -> None:
+        """Apply a message or a trigger."""
+        self._send(engine.apply(self.order, trigger, NOW, DEADLINES).sent)
 
     def arrive(self, message: Message) -> None:
-        """Bring a message to whom it is for."""
+        """Deliver a message to its consumer."""
         if isinstance(message, Command):
-            self.under_way += self.world.obey(message)
+            self.under_way += self.participants.handle(message)
         else:
             self.apply(message)
 
     def customer_pays(self) -> None:
-        """The customer or the bank acts; of that payments tells until it is heard."""
-        told = self.world.customer_pays()
-        self.unasked += told
-        self.under_way += told
+        """The customer or the bank acts; payments repeats its event until it is applied."""
+        sent = self.participants.customer_pays()
+        self.unsolicited += sent
+        self.under_way += sent
 
     def step(self, chance: random.Random) -> None:
         """Something happens: mostly a message arrives."""
@@ -73,8 +73,8 @@ class Story:
         elif some is not None and what < 0.7:
             self.arrive(some)
         elif some is not None and what < 0.8:
-            # Whoever asked must ask again.
-            if some not in self.unasked:
+            # The message is lost: the saga repeats the command.
+            if some not in self.unsolicited:
                 self.under_way.remove(some)
         elif what < 0.88:
             if self.order.deadline_at is not None:
@@ -97,28 +97,28 @@ class Story:
         assert not self.under_way
 
     def is_settled(self) -> None:
-        """Nothing is held for an order without a sale, and a sale has everything."""
-        order, world = self.order, self.world
-        kept = world.captured - world.refunded
+        """A cancelled order holds nothing, and a confirmed one has stock and money."""
+        order, participants = self.order, self.participants
+        unrefunded = participants.captured - participants.refunded
         if order.stage is Stage.CANCELLED:
             assert order.status is Status.CANCELLED
-            assert world.stock != "held"
-            assert world.coupon != "held"
-            assert kept == order.unrefunded_amount == 0
+            assert participants.stock != "held"
+            assert participants.coupon != "held"
+            assert unrefunded == order.unrefunded_amount == 0
         else:
             assert order.status is Status.CONFIRMED
-            assert world.stock == "held"
-            assert kept == order.total_amount or world.money == "authorized"
-        assert world.refunded <= world.captured
+            assert participants.stock == "held"
+            assert unrefunded == order.total_amount or participants.money == "authorized"
+        assert participants.refunded <= participants.captured
 
 
 stories = given(
     st.builds(
-        Whims,
+        Behaviour,
         has_stock=st.sampled_from([True, True, True, False]),
         coupon_works=st.booleans(),
         pays=st.sampled_from(PAYS),
-        pays_at_the_last_moment=st.booleans(),
+        pays_late=st.booleans(),
         refund_fails_once=st.booleans(),
         can_ship=st.sampled_from([True, True, True, False]),
     ),
@@ -128,10 +128,10 @@ stories = given(
 )
 
 
-def it_is_settled(whims: Whims, coupon: bool, total: int, chance: random.Random) -> None:  # noqa: FBT001  (hypothesis passes by position)
+def ends_settled(behaviour: Behaviour, coupon: bool, total: int, chance: random.Random) -> None:  # noqa: FBT001  (hypothesis passes by position)
     """Play one order to its end, and then let late money come."""
     order = an_order(coupon=coupon, total_amount=total)
-    story = Story(order, World(order, whims))
+    story = Story(order, FakeParticipants(order, behaviour))
     story.begin()
     for _ in range(STEPS):
         story.step(chance)
@@ -143,30 +143,32 @@ def it_is_settled(whims: Whims, coupon: bool, total: int, chance: random.Random)
     story.is_settled()
 
 
-test_whatever_the_network_does_everything_is_settled = settings(max_examples=400, deadline=None)(
-    stories(it_is_settled)
+test_every_checkout_settles_on_an_unreliable_network = settings(max_examples=400, deadline=None)(
+    stories(ends_settled)
 )
 
 
 @pytest.mark.parametrize(
-    ("stage", "heard"),
+    ("stage", "kind"),
     [
-        pytest.param(Stage.CANCELLED, PaymentCaptured, id="late money is forgotten"),
-        pytest.param(Stage.AWAITING_CUSTOMER, CancelRequested, id="no word from payments awaited"),
-        pytest.param(Stage.RECALLING, ShipmentsCancelled, id="a recall is never heard"),
+        pytest.param(Stage.CANCELLED, PaymentCaptured, id="late money is ignored"),
+        pytest.param(
+            Stage.AWAITING_CUSTOMER, CancelRequested, id="the reply of payments is not awaited"
+        ),
+        pytest.param(Stage.RECALLING, ShipmentsCancelled, id="the reply to a recall is ignored"),
     ],
 )
-def test_a_table_with_a_hole_is_found_out(
-    stage: Stage, heard: type, monkeypatch: pytest.MonkeyPatch
+def test_the_model_detects_a_hole_in_the_table(
+    stage: Stage, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holed = dict(MOVES)
-    if heard is CancelRequested:
-        # Releasing at once, as if a payment under way could not succeed any more, and deaf to it.
-        holed[stage, heard] = (Move(Stage.RELEASING, steps.release),)
+    if kind is CancelRequested:
+        # Releases at once, as if a pending payment could not succeed any more, and ignores its success.
+        holed[stage, kind] = (Move(Stage.RELEASING, steps.release),)
         del holed[Stage.RELEASING, PaymentCaptured]
     else:
-        del holed[stage, heard]
+        del holed[stage, kind]
     monkeypatch.setattr(engine, "MOVES", holed)
     searching = settings(max_examples=3000, deadline=None, phases=[Phase.generate])
     with pytest.raises(AssertionError):
-        searching(stories(it_is_settled))()
+        searching(stories(ends_settled))()

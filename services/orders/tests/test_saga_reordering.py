@@ -65,7 +65,7 @@ def number_events(order: Checkout, kinds: Sequence[type]) -> list[Event]:
 
 
 @pytest.mark.parametrize("kinds", PAYMENTS, ids=lambda kinds: " ".join(k.__name__ for k in kinds))
-def test_a_payments_events_end_the_same_in_every_order(kinds: Sequence[type]) -> None:
+def test_payment_events_lead_to_the_same_end_in_every_order(kinds: Sequence[type]) -> None:
     ends = set()
     for places in permutations(range(len(kinds))):
         _, _, order = play(StockReserved, capture="on_shipment")
@@ -80,7 +80,7 @@ def test_a_payments_events_end_the_same_in_every_order(kinds: Sequence[type]) ->
 @pytest.mark.parametrize(
     "late", [StockReserved, PromotionsRedeemed], ids=["stock reserved", "coupon redeemed"]
 )
-def test_a_hold_that_is_received_after_its_release_changes_nothing(late: type) -> None:
+def test_a_reservation_received_after_its_release_is_ignored(late: type) -> None:
     before = (StockReserved,) if late is PromotionsRedeemed else ()
     story = (*before, DeadlinePassed)
     released = (StockReleased, PromotionsReleased) if before else (StockReleased,)

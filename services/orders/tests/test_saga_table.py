@@ -1,4 +1,4 @@
-"""The saga's table as a whole: staff, late and repeated replies, and whatever else may be heard."""
+"""The saga's table as a whole: staff, late and repeated replies, and any sequence of messages."""
 
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -50,7 +50,7 @@ from orders.saga import engine, steps
 from orders.saga.table import FINAL, MOVES, mermaid
 
 
-def test_what_cannot_be_sent_waits_for_staff() -> None:
+def test_parcels_that_cannot_be_shipped_wait_for_staff() -> None:
     story = (*PAID, ShipmentImpossible)
     assert after(*story)[1] is Stage.NEEDS_REVIEW
     assert after(*story, ReviewRetry)[0][-1] is CreateShipments
@@ -85,9 +85,11 @@ def test_cash_is_captured_on_delivery() -> None:
     assert (sent[-1], stage) == (CapturePayment, Stage.COMPLETED)
 
 
-@pytest.mark.parametrize("asked", [(), (PaymentActionRequired,)])
-def test_an_authorisation_voided_by_the_provider_ends_a_checkout(asked: tuple[type, ...]) -> None:
-    sent, stage = after(StockReserved, *asked, PaymentCancelled, StockReleased)
+@pytest.mark.parametrize("action", [(), (PaymentActionRequired,)])
+def test_an_authorization_voided_by_the_provider_cancels_the_checkout(
+    action: tuple[type, ...],
+) -> None:
+    sent, stage = after(StockReserved, *action, PaymentCancelled, StockReleased)
     assert (sent[-2:], stage) == ([ReleaseStock, OrderCancelled], Stage.CANCELLED)
 
 
@@ -97,7 +99,7 @@ LOST = [PaymentCancelled, CaptureFailed]
 
 @pytest.mark.parametrize("lost", LOST)
 @pytest.mark.parametrize("place", [2, 3])
-def test_an_order_whose_authorisation_died_waits_for_staff(lost: type, place: int) -> None:
+def test_an_order_that_lost_its_authorization_waits_for_staff(lost: type, place: int) -> None:
     story = [StockReserved, PaymentAuthorized, ShipmentsCreated]
     story.insert(place, lost)
     sent, stage, order = play(*story, **PROMISED)
@@ -111,27 +113,27 @@ def test_an_order_whose_authorisation_died_waits_for_staff(lost: type, place: in
 
 
 @pytest.mark.parametrize("lost", LOST)
-def test_a_lost_authorisation_is_no_matter_once_the_money_was_taken(lost: type) -> None:
+def test_a_lost_authorization_does_not_matter_once_the_money_is_captured(lost: type) -> None:
     story = (StockReserved, PaymentAuthorized, ShipmentsCreated)
     for events in ((PaymentCaptured, lost), (lost, PaymentCaptured)):
         _, stage, order = play(*story, *events, **PROMISED)
         assert (stage, order.payment_status) == (Stage.COMPLETED, PaymentStatus.PAID)
 
 
-def test_a_refund_by_staff_that_the_provider_refused_is_no_error() -> None:
+def test_a_staff_refund_that_the_provider_refused_is_no_error() -> None:
     assert after(*DONE, RefundFailed)[1] is Stage.COMPLETED
 
 
 @pytest.mark.parametrize("reply", [StockReserved, PaymentCaptured, ShipmentsCreated])
-def test_a_repeated_reply_changes_nothing(reply: type) -> None:
+def test_a_repeated_reply_is_ignored(reply: type) -> None:
     story = DONE[: DONE.index(reply) + 1]
     _, stage, order = play(*story)
-    heard = engine.apply(order, message(reply, order), NOW, DEADLINES)
+    transition = engine.apply(order, message(reply, order), NOW, DEADLINES)
     if (stage, reply) not in MOVES:
-        assert (heard.outcome, heard.sent, order.stage) == ("ignored", [], stage)
+        assert (transition.outcome, transition.sent, order.stage) == ("ignored", [], stage)
 
 
-def test_an_answer_to_a_command_never_sent_is_an_error() -> None:
+def test_a_reply_to_a_command_never_sent_raises() -> None:
     for reply in (PaymentCaptured, PromotionsRedeemed, ShipmentsCreated, StockReleased):
         with pytest.raises(engine.UnexpectedReply):
             play(reply)
@@ -144,7 +146,7 @@ def test_every_stage_can_be_left_and_every_stage_is_reached() -> None:
 
 def test_every_unfinished_stage_has_a_deadline() -> None:
     waiting = set(Stage) - FINAL - {Stage.NEEDS_REVIEW}
-    assert {stage for stage, heard in MOVES if heard is DeadlinePassed} == waiting
+    assert {stage for stage, kind in MOVES if kind is DeadlinePassed} == waiting
 
 
 def test_repetitions_wait_longer_each_time() -> None:
@@ -167,14 +169,14 @@ REPLIES = sorted({kind for _, kind in MOVES if kind is not Placed}, key=lambda k
     st.booleans(),
     st.sampled_from([0, 2500]),
 )
-def test_whatever_is_heard_the_order_ends_once_and_keeps_no_money_it_refused(
-    heard: list[type],
+def test_any_sequence_of_messages_ends_the_order_once_and_retains_no_refused_money(
+    triggers: list[type],
     coupon: bool,  # noqa: FBT001  (hypothesis passes by position)
     total: int,
 ) -> None:
     order = an_order(coupon=coupon, total_amount=total)
     sent = engine.start(order, NOW, DEADLINES).sent
-    for kind in heard:
+    for kind in triggers:
         try:
             sent += engine.apply(order, message(kind, order), NOW, DEADLINES).sent
         except engine.UnexpectedReply:
@@ -196,7 +198,7 @@ def test_whatever_is_heard_the_order_ends_once_and_keeps_no_money_it_refused(
     assert numbers == sorted(numbers)
 
 
-def test_the_picture_in_the_readme_is_the_table() -> None:
+def test_the_diagram_in_the_readme_matches_the_table() -> None:
     readme = Path(__file__).resolve().parents[1] / "README.md"
     assert f"```mermaid\n{mermaid()}\n```" in readme.read_text()
 

@@ -1,4 +1,4 @@
-"""The provider's token stays only as long as a command may still need it."""
+"""The provider's token is stored only as long as a command may need it."""
 
 from typing import Any
 from uuid import UUID
@@ -35,7 +35,7 @@ def reserved(order_id: UUID) -> Message:
 
 
 @pytest.mark.parametrize("outcome", ["captured", "authorized", "failed", "out of stock"])
-async def test_the_payment_token_goes_when_no_command_needs_it(
+async def test_the_payment_token_is_dropped_once_no_command_needs_it(
     orders: Any, guest: Any, outcome: str
 ) -> None:
     answer = await guest.check_out(payment={"method": "card", "token": TOKEN})

@@ -1,4 +1,4 @@
-"""Progress streams: bounded, fed by one reading of each order, and ended from outside."""
+"""Progress streams: bounded, fed by one query for each order, and ended by the service."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -58,13 +58,13 @@ async def test_each_limit_counts_by_itself_and_is_free_again_after_a_stream(
     assert not streams._counts
 
 
-async def test_an_address_that_nobody_reported_is_not_counted(orders: Any) -> None:
+async def test_an_unreported_address_is_not_counted(orders: Any) -> None:
     streams = limited(orders, per_address=1)
     async with streams.follow(new_id(), "user:a", ""), streams.follow(new_id(), "user:b", ""):
         pass
 
 
-async def test_a_process_serves_so_many_streams_in_all(orders: Any) -> None:
+async def test_a_process_limits_its_streams(orders: Any) -> None:
     streams = limited(orders, per_process=1)
     async with streams.follow(new_id(), "user:a", HOME):
         with pytest.raises(StreamsExhausted) as refused:
@@ -73,7 +73,7 @@ async def test_a_process_serves_so_many_streams_in_all(orders: Any) -> None:
     assert int(refused.value.headers["Retry-After"]) > 0
 
 
-async def test_a_client_is_told_when_to_come_again(orders: Any, guest: Any) -> None:
+async def test_a_refused_stream_names_when_to_retry(orders: Any, guest: Any) -> None:
     order_id, token = await order_of(guest)
     streams: Streams = orders.running.resources.streams
     url = f"/v1/orders/{order_id}/progress"
@@ -92,7 +92,7 @@ async def test_a_client_is_told_when_to_come_again(orders: Any, guest: Any) -> N
     assert not streams._open
 
 
-async def test_all_streams_of_an_order_share_one_reading(orders: Any, guest: Any) -> None:
+async def test_all_streams_of_an_order_share_one_query(orders: Any, guest: Any) -> None:
     order_id, _ = await order_of(guest)
     streams: Streams = orders.running.resources.streams
     async with AsyncExitStack() as stack:
@@ -110,7 +110,7 @@ async def test_all_streams_of_an_order_share_one_reading(orders: Any, guest: Any
     assert streams._reader is None
 
 
-async def test_a_lost_notification_costs_an_interval(orders: Any, guest: Any) -> None:
+async def test_a_lost_notification_delays_a_stream_by_one_interval(orders: Any, guest: Any) -> None:
     order_id, _ = await order_of(guest)
     streams: Streams = orders.running.resources.streams
     async with streams.follow(order_id, "user:a", HOME) as stream:

@@ -1,4 +1,4 @@
-"""What a signed-in customer may do ends with their access token."""
+"""A customer's requests and streams end with their access token."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ def expire(orders: Any) -> None:
     orders.running.revocations._read_at -= 10
 
 
-async def test_who_was_banned_or_blocked_places_no_order_with_the_old_token(
+async def test_a_banned_or_blocked_user_places_no_order_with_the_old_token(
     orders: Any, cart: Any
 ) -> None:
     user = new_id()
@@ -35,7 +35,7 @@ async def test_who_was_banned_or_blocked_places_no_order_with_the_old_token(
     assert (await check_out(orders, new)).status_code == 202
 
 
-async def test_an_inactive_customer_never_buys(orders: Any, cart: Any) -> None:
+async def test_an_inactive_customer_cannot_check_out(orders: Any, cart: Any) -> None:
     headers = orders.signed_in(buys=False)
     refused = await check_out(orders, headers)
     assert (refused.status_code, refused.json()["code"]) == (403, "customer_inactive")
@@ -52,7 +52,7 @@ async def follow(orders: Any, order_id: str, headers: dict[str, str]) -> Any:
 
 
 @pytest.mark.parametrize("ends", ["logout", "ban"])
-async def test_a_stream_ends_with_its_session_and_its_user(orders: Any, ends: str) -> None:
+async def test_a_stream_ends_when_its_session_or_user_is_revoked(orders: Any, ends: str) -> None:
     user, customer, session = new_id(), new_id(), new_id()
     who = {"user_id": user, "customer_id": customer, "gen": {str(user): 1}}
     headers = orders.signed_in(**who, sid=str(session))

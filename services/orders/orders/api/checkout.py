@@ -161,7 +161,7 @@ async def place_order(
     return Response(ended.model_dump_json(), 200, headers, "application/json")
 
 
-# What cart may refuse to lock, as its own document says (tests/architecture compares them).
+# The refusals of cart, as in its API document (tests/architecture compares them).
 @refuses(404, "not_found")
 @refuses(404, "coupon_unknown")
 @refuses(409, "coupon_disabled", "coupon_not_started", "coupon_ended", "coupon_used_up")

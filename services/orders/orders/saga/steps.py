@@ -110,7 +110,7 @@ def collect(order: Checkout, trigger: object, now: datetime) -> Sent:
 
 
 def await_customer(order: Checkout, event: PaymentActionRequired, now: datetime) -> Sent:
-    """The customer must act: their client asks payments for what to do."""
+    """The customer must act: their client requests the action from payments."""
     if event.payment_id is None:
         return []
     order.payment_id = event.payment_id
