@@ -3,7 +3,7 @@
 from words import ALLOWED, ROOT, banned_in, files, found
 
 # Parts whose words were not rewritten yet; a part leaves the list and never comes back.
-LEFT = ("libs", "services", "tools", "Makefile", "conftest.py")  # fmt: skip
+LEFT = ("libs/", "services/feed/", "tools/cartwright/")
 
 
 def test_no_banned_word_is_used() -> None:

@@ -106,6 +106,14 @@ async def a_jar(jars: Harness[Any]) -> str:
     return f"/v1/admin/jars/{jar.id}"
 
 
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"null", b"[]"])
+async def test_a_missing_or_malformed_body_is_refused(jars: Harness[Any], body: bytes) -> None:
+    path, headers = await a_jar(jars), {"content-type": "application/json"}
+    answer = await jars.client.put(f"{path}/label/3", content=body, headers=headers)
+    assert answer.status_code in (400, 422)
+    assert await entries(jars) == []
+
+
 async def test_a_change_is_recorded_without_what_is_personal(jars: Harness[Any]) -> None:
     path = await a_jar(jars)
     body = {"coins": 7, "kind": "clay", "owner": "Ada Lovelace", "labels": ["secret"]}

@@ -28,6 +28,8 @@ async def test_a_checkout_places_an_order_and_reserves_its_stock(orders: Any, gu
     assert body["total"] == {"amount": 2500, "currency": "USD"}
     assert body["order_token"].startswith("ord_")
     assert [type(m) for m in await orders.published()] == [OrderPlaced, ReserveStock]
+    # The order's next event is number 2.
+    assert [row.sequence for row in await orders.sql("select sequence from orders")] == [1]
 
 
 async def test_the_order_token_is_never_stored(orders: Any, guest: Any) -> None:

@@ -35,7 +35,7 @@ async def mark(request: Request) -> None:
     named = {name: str(value) for name, value in request.path_params.items()}
     target = named.pop(next(iter(named))) if named else None
     for parameter in route.dependant.body_params:
-        named |= _summary(await request.json(), parameter.field_info.annotation)
+        named |= _summary(await _body_of(request), parameter.field_info.annotation)
     context.operate(StaffOperation(action=route.unique_id, target=target, after=named))
 
 
@@ -58,6 +58,14 @@ async def record(tx: AsyncSession, published: Sequence[Message]) -> StaffOperati
         entries = [(target, None, operation.after) for target in targets]
         await audit.record_all(tx, operation.action, REASON, entries)
     return operation
+
+
+async def _body_of(request: Request) -> Any:
+    """The body as JSON; None for a missing or malformed one, which the route itself refuses."""
+    try:
+        return await request.json()
+    except ValueError:
+        return None
 
 
 def _summary(body: Any, model: Any) -> audit.State:

@@ -139,8 +139,9 @@ async def place_order(
     number = await state.resources.numbers.take(now)
     order = begin_checkout(order_id, number, cart, body.payment, caller, settings, now)
     lines = line_rows(order_id, cart)
-    row = store.new_order_row(order, agreed_columns(cart, order, caller))
+    # The start numbers OrderPlaced, so it comes before the row that stores the sequence.
     transition = engine.start(order, now, settings.deadlines)
+    row = store.new_order_row(order, agreed_columns(cart, order, caller))
     shown = [LineView.model_validate(line) for line in lines]
     view = OrderView.of(row, order.stage, shown, shipments=[])
     async with state.resources.watch.on(order_id) as woken:
