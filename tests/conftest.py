@@ -10,7 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from chassis.openapi.declared import Declared, watch
+from chassis.openapi.conformance import Declared, check_declared
 from chassis.testing import PLAIN
 from failures import may_fail
 from invariants import InvariantChecker
@@ -96,7 +96,7 @@ async def http(instance: Instance, declared: Declared) -> AsyncIterator[httpx.As
         verify=PLAIN,
         timeout=PATIENT,
         limits=httpx.Limits(max_connections=300),
-        event_hooks={"response": [watch(declared)]},
+        event_hooks={"response": [check_declared(declared)]},
     ) as client:
         yield client
 

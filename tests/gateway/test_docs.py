@@ -228,7 +228,7 @@ def test_the_catalogue_shows_every_message(docs: httpx.Client) -> None:
     assert sorted(shown) == sorted(document["components"]["messages"])
     placed = page.partition('<article id="orders.OrderPlaced.v1"')[2].partition("</article>")[0]
     assert "from <b>orders</b> · to <b>other systems</b>" in placed
-    assert "A customer asked to buy; nothing is promised yet." in placed
+    assert "A customer placed the order; stock and payment are not confirmed yet." in placed
     assert "list of OrderedLine" in placed
     assert "2026-000042" in placed
     assert "<code>after</code> is the last" in page

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis.openapi.declared import Declared, watch
+from chassis.openapi.conformance import Declared, check_declared
 from invariants import InvariantChecker
 from shopfloor import ADDRESS, Buyer, Product, Staff, key, ok, until
 from suite.instance import Instance
@@ -32,7 +32,7 @@ async def test_an_answer_that_is_not_declared_is_seen(
 ) -> None:
     silent = copy.deepcopy(api_document)
     del silent["paths"]["/v1/products/{id_or_slug}"]["get"]["responses"]["404"]
-    hooks = {"response": [watch(Declared(silent))]}
+    hooks = {"response": [check_declared(Declared(silent))]}
     async with httpx.AsyncClient(base_url=instance.url("gateway"), event_hooks=hooks) as client:
         assert (await client.get("/v1/products")).is_success
         with pytest.raises(AssertionError, match="products_get answered 404"):

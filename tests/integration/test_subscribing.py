@@ -203,4 +203,4 @@ async def test_the_shops_own_copies_fill_themselves_again(
 
 async def test_what_no_queue_of_yours_could_take_is_refused(foreign: Foreign) -> None:
     with pytest.raises(FeedRefused, match="no_such_queue"):
-        await foreign.feed.ask_for(["catalog.ProductSnapshot"], "nowhere")
+        await foreign.feed.request_snapshots(["catalog.ProductSnapshot"], "nowhere")

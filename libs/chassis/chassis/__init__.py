@@ -1,1 +1,1 @@
-"""The chassis: what every service stands on, without a word of the business."""
+"""The chassis: the infrastructure of every service, without business logic."""

@@ -1,4 +1,4 @@
-"""The one form in which clients send a postal address."""
+"""The request model of a postal address."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ Phone = Annotated[SafeText, Field(max_length=40, pattern=r"^(\+?[0-9 ()./-]*)$")
 
 
 class PlaceBody(Body):
-    """A place. `country` is ISO 3166-1 alpha-2, `state` its code where the country has states."""
+    """A place. `country` is ISO 3166-1 alpha-2; `state` is the code of a state, if any."""
 
     line1: Line
     line2: OptionalLine = ""
@@ -24,10 +24,10 @@ class PlaceBody(Body):
 
 
 class AddressBody(PlaceBody):
-    """A postal address: where a parcel goes or a bill belongs."""
+    """A shipping or billing address."""
 
     recipient_name: Line
 
     def to_address(self) -> Address:
-        """The same as the contracts' address."""
+        """Convert it to the address of the contracts."""
         return Address(**self.model_dump(include=set(Address.model_fields)))

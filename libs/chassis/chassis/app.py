@@ -1,4 +1,4 @@
-"""The application factory: routers behind the edge, health, problem documents, tidy OpenAPI."""
+"""The application factory: routers, health checks, problem documents and OpenAPI."""
 
 import copy
 import threading
@@ -14,14 +14,14 @@ from chassis import openapi, problems
 
 
 class Fault(BaseModel):
-    """One field that breaks a rule: where it stands (RFC 6901), and which rule."""
+    """A field that breaks a rule: its JSON Pointer (RFC 6901) and the rule."""
 
     pointer: str
     rule: str
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem document. `code` is stable; some carry members of their own."""
+    """An RFC 9457 problem document. `code` is stable; some problems add members."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -35,37 +35,37 @@ class Problem(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether the process can do its work, and what keeps it from it."""
+    """Whether the process can serve, and which checks fail."""
 
     ready: bool
     checks: dict[str, str]
 
 
 class Application(FastAPI):
-    """A service's routes, and a document of them that is read off their code."""
+    """A service's routes, with an OpenAPI document derived from their code."""
 
-    describing = threading.Lock()
+    openapi_lock = threading.Lock()
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document: made when it is first asked for, which takes a while, then kept."""
-        with self.describing:
+        """The OpenAPI document; built on the first call, which is slow, and then cached."""
+        with self.openapi_lock:
             is_new = self.openapi_schema is None
             document = super().openapi()
             if is_new:
                 openapi.describe(document, self.routes)
             return document
 
-    def on(self, parts: Mapping[str, Any]) -> "Application":
-        """The same routes over these parts, as `state`: making the routes anew would take long."""
-        one = copy.copy(self)
-        one.state = State(dict(parts))
-        return one
+    def with_state(self, parts: Mapping[str, Any]) -> "Application":
+        """The same routes with other `state`; building the routes again would be slow."""
+        application = copy.copy(self)
+        application.state = State(dict(parts))
+        return application
 
 
 def create_app(name: str, routers: Sequence[APIRouter]) -> Application:
-    """A service's application; what it runs on is in its `state`.
+    """A service's application; its dependencies are in `state`.
 
-    `state.checks()` returns what is wrong by name; empty means ready.
+    `state.checks()` returns the failing checks by name; empty means ready.
     """
     app = Application(
         title=f"Cartwright {name}",
@@ -81,7 +81,7 @@ def create_app(name: str, routers: Sequence[APIRouter]) -> Application:
 
     @app.get("/openapi.json", include_in_schema=False)
     def document() -> JSONResponse:
-        # Not async, so that nobody waits while it is made.
+        # Not async: building the document would block the event loop.
         return JSONResponse(app.openapi())
 
     @app.get("/livez", include_in_schema=False)

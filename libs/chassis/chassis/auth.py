@@ -1,4 +1,4 @@
-"""Who is calling: access tokens checked against identity's keys, permissions, service callers."""
+"""Authentication and authorisation: access tokens, permissions and calling services."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from chassis.revocations import Revocations, TokenRevoked
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A signed-in user, as their access token says."""
+    """A signed-in user, by the claims of their access token."""
 
     id: UUID
     customer_id: UUID
@@ -41,11 +41,11 @@ class Caller:
 
 
 def caller_from_claims(claims: dict[str, Any]) -> Caller:
-    """The caller an access token speaks of; raises Unauthenticated when its claims are not ours."""
+    """The caller of an access token. Raises Unauthenticated for missing or malformed claims."""
     try:
         user_id, session = UUID(claims["sub"]), claims.get("sid")
         session_id = UUID(session) if session else None
-        # A token of a release before these claims is the oldest there can be.
+        # A token without these claims is of an earlier release: generation 0.
         generations = {each: 0 for each in (user_id, session_id) if each is not None}
         named = {UUID(name): int(number) for name, number in claims.get("gen", {}).items()}
         return Caller(
@@ -73,7 +73,7 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 async def _maybe_caller(request: Request, bearer: Bearer) -> Caller | None:
-    """The signed-in user, or None for a guest; a bad token is refused, never taken for a guest."""
+    """The signed-in user, or None for a guest. A bad token is refused, never treated as a guest."""
     if bearer is None:
         if "authorization" in request.headers:
             raise Unauthenticated("Authorization must be a bearer token.", code="bad_token")
@@ -92,9 +92,9 @@ async def _checked(request: Request, token: str) -> Caller:
 
 
 async def is_still_valid(revocations: Revocations, caller: Caller | None) -> bool:
-    """Whether what a caller's token allowed may go on: what streams ask again and again.
+    """Whether a caller's token is still valid; a stream checks it repeatedly.
 
-    A guest has no token that could end. Raises like `Revocations.check` when it cannot be known.
+    A guest has no token, so always True. Raises as `Revocations.check` when it is unknown.
     """
     if caller is None:
         return True
@@ -111,7 +111,7 @@ MaybeCaller = Annotated[Caller | None, Depends(_maybe_caller)]
 
 
 async def caller(caller: MaybeCaller) -> Caller:
-    """The signed-in user; nobody else passes."""
+    """The signed-in user; guests are refused."""
     if caller is None:
         raise Unauthenticated(headers={"WWW-Authenticate": "Bearer"})
     return caller
@@ -128,9 +128,9 @@ CALLING_SERVICES: dict[Callable[..., Any], tuple[str, ...]] = {}
 
 
 def require_permission(permission: str) -> Callable[..., Coroutine[Any, Any, Caller]]:
-    """A dependency only callers with the permission pass: `Depends(permitted("stock:write"))`.
+    """A dependency that refuses callers without a permission: `Depends(permitted("stock:write"))`.
 
-    What they change by the request is recorded in the audit trail.
+    The changes that the request makes are recorded in the audit trail.
     """
 
     async def check(request: Request, caller: SignedIn) -> Caller:
@@ -144,21 +144,21 @@ def require_permission(permission: str) -> Callable[..., Coroutine[Any, Any, Cal
 
 
 def has_permission(permission: str) -> Callable[[Caller], Coroutine[Any, Any, bool]]:
-    """A dependency that tells a route whether its caller has a permission.
+    """A dependency that returns whether the caller has a permission.
 
-    For a route that needs it for some requests only, such as those that return money.
+    For routes that need it for some requests only, such as refunds.
     """
 
-    async def holds(caller: SignedIn) -> bool:
+    async def check(caller: SignedIn) -> bool:
         return caller.may(permission)
 
-    CONDITIONAL_PERMISSIONS[holds] = permission
-    return holds
+    CONDITIONAL_PERMISSIONS[check] = permission
+    return check
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceCaller:
-    """Another service, and the user on whose behalf it asks (None for a guest)."""
+    """A calling service, and the user on whose behalf it calls (None for a guest)."""
 
     name: str
     on_behalf_of: Caller | None
@@ -169,25 +169,25 @@ async def service_caller(
     bearer: Bearer,
     token: Annotated[str | None, Header(alias="X-Caller-Token", include_in_schema=False)] = None,
 ) -> ServiceCaller:
-    """Both must be right: the calling service's own token, and the caller's where there is one."""
+    """The calling service by its own token, with the user by theirs, if one is sent."""
     if bearer is None:
         raise Unauthenticated("This route is for services.")
     keys: KeySet = request.app.state.keys
     claims = await keys.claims(bearer.credentials, "service")
-    person = await _checked(request, token) if token else None
-    context.set_actor(person.principal if person else f"service:{claims['sub']}")
-    return ServiceCaller(str(claims["sub"]), person)
+    user = await _checked(request, token) if token else None
+    context.set_actor(user.principal if user else f"service:{claims['sub']}")
+    return ServiceCaller(str(claims["sub"]), user)
 
 
 Internal = Annotated[ServiceCaller, Depends(service_caller)]
 
 
 def only_services(*names: str) -> Callable[[ServiceCaller], Coroutine[Any, Any, ServiceCaller]]:
-    """A dependency that lets only the named services pass."""
+    """A dependency that refuses all services but the named ones."""
 
     async def check(caller: Internal) -> ServiceCaller:
         if caller.name not in names:
-            raise Forbidden("This service may not ask that.")
+            raise Forbidden("This service may not call this route.")
         return caller
 
     CALLING_SERVICES[check] = names

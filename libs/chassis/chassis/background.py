@@ -1,4 +1,4 @@
-"""What runs beside requests in a service's process: kept going after faults, out of their way."""
+"""Background work of a process: restarted after failures."""
 
 import asyncio
 import gc
@@ -16,10 +16,10 @@ Running = TypeVar("Running")
 
 
 def freeze_gc() -> None:
-    """Leave what the start built out of every later collection, and collect less often.
+    """Exclude the objects built at startup from garbage collection, and collect less often.
 
-    Requests and messages free nearly all they make by reference counts alone; with the default
-    thresholds the collector walks the whole program again and again for nothing.
+    Reference counting frees nearly everything that requests and messages allocate; with the default
+    thresholds the collector traverses the whole program repeatedly and finds nothing.
     """
     gc.collect()
     gc.freeze()
@@ -28,22 +28,22 @@ def freeze_gc() -> None:
 
 
 async def restart_on_failure(work: Callable[[Running], Awaitable[None]], running: Running) -> None:
-    """Run background work, and start it again after a fault."""
+    """Run background work, and restart it when it fails."""
     while True:
         try:
             await work(running)
         except Exception as error:  # noqa: BLE001
-            log.warning("background work restarts", work=work.__name__, error=repr(error))
+            log.warning("background work failed, restarting", work=work.__name__, error=repr(error))
             await asyncio.sleep(1)
 
 
 async def consume(consumer: Consumer) -> None:
-    """Consume, and start again after a fault, except when the topology is wrong."""
+    """Consume, and restart after a failure. Raises TopologyMismatch."""
     while True:
         try:
             await consumer.run()
         except TopologyMismatch:
             raise
         except Exception as error:  # noqa: BLE001
-            log.warning("consumer restarts", error=repr(error))
+            log.warning("consumer failed, restarting", error=repr(error))
             await asyncio.sleep(1)

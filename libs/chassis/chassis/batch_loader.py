@@ -1,7 +1,7 @@
-"""Reads by key that are asked for at the same time, made together.
+"""Batches concurrent reads by key, as a DataLoader does.
 
-Nobody waits for company: the first read begins at once, and what is asked for while it is under way
-shares the next. A reader never gets an answer whose reading began before it asked.
+The first read starts at once; keys requested while it runs share the next one. No caller gets a
+result of a read that started before its request.
 """
 
 import asyncio
@@ -13,34 +13,34 @@ Found = TypeVar("Found")
 
 
 class BatchLoader(Generic[Key, Found]):
-    """`read` gives what it finds of some keys; it is never called twice at the same time."""
+    """`read` returns what it finds for a batch of keys; calls of it never overlap."""
 
     def __init__(self, read: Callable[[Sequence[Key]], Awaitable[Mapping[Key, Found]]]) -> None:
         self._read = read
-        self._asked: list[tuple[Key, asyncio.Future[Found | None]]] = []
+        self._requested: list[tuple[Key, asyncio.Future[Found | None]]] = []
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self, key: Key) -> Found | None:
-        """What there is of the key, or None. Raises whatever the reading raised."""
-        mine: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
-        self._asked.append((key, mine))
+        """The value of the key, or None. Raises the read's exception."""
+        result: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
+        self._requested.append((key, result))
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_all())
-        return await mine
+        return await result
 
     async def _read_all(self) -> None:
         try:
-            while self._asked:
-                asked, self._asked = self._asked, []
+            while self._requested:
+                requested, self._requested = self._requested, []
                 try:
-                    found = await self._read(list({key for key, _ in asked}))
+                    found = await self._read(list({key for key, _ in requested}))
                 except Exception as error:  # noqa: BLE001
-                    for _, answer in asked:
-                        if not answer.done():
-                            answer.set_exception(error)
+                    for _, result in requested:
+                        if not result.done():
+                            result.set_exception(error)
                 else:
-                    for key, answer in asked:
-                        if not answer.done():
-                            answer.set_result(found.get(key))
+                    for key, result in requested:
+                        if not result.done():
+                            result.set_result(found.get(key))
         finally:
             self._reading = None

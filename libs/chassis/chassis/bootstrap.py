@@ -1,4 +1,4 @@
-"""Filling an empty copy of another service's state: ask its owner, who tells it piece by piece."""
+"""Bootstraps an empty read model of another service by requesting snapshots from it."""
 
 from collections.abc import Awaitable, Callable
 
@@ -13,18 +13,18 @@ REQUEST_INTERVAL = 60.0
 
 
 def request_snapshots_while_empty(
-    name: str, is_empty: Callable[[AsyncSession], Awaitable[bool]], ask: Callable[[], Command]
+    name: str, is_empty: Callable[[AsyncSession], Awaitable[bool]], request: Callable[[], Command]
 ) -> Sweep:
-    """A sweep that sends `ask()` at the start, and every minute, for as long as nothing is known.
+    """A sweep that sends the command of `request()` at startup and every minute while empty.
 
-    The answers are snapshots: they are applied like events, the newest number wins. A new service,
-    or one whose copy was emptied, fills itself so.
+    The owner replies with snapshots, which are applied like events: the highest sequence wins. So a
+    new service, or one whose read model was truncated, fills it by itself.
     """
 
-    async def look(database: Database) -> int:
+    async def request_snapshots(database: Database) -> int:
         async with database.transaction() as tx:
             if await is_empty(tx):
-                outbox.add(tx, ask())
+                outbox.add(tx, request())
         return 0
 
-    return Sweep(f"bootstrap of {name}", look, every=REQUEST_INTERVAL)
+    return Sweep(f"bootstrap of {name}", request_snapshots, every=REQUEST_INTERVAL)

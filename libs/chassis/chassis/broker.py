@@ -1,7 +1,7 @@
 """The connections to RabbitMQ: one for publishing, one for consuming, replaced when lost.
 
-Nothing is restored behind the back of those that use it. A channel ends for good; a caller that
-used it opens another and knows what was not confirmed or acknowledged on the first.
+Channels are never restored silently. When one ends, its user opens another and knows what was not
+confirmed or acknowledged on the first.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ LONGEST_PAUSE = 2.0
 
 
 class TopologyMismatch(Exception):
-    """The broker does not hold the exchange or queue this service needs; import the definitions."""
+    """The broker lacks an exchange or queue that this service needs; import the definitions."""
 
 
 class BrokerLost(Exception):
@@ -36,8 +36,8 @@ class BrokerLost(Exception):
 def translate_errors(*others: type[AMQPError]) -> Iterator[None]:
     """Raise BrokerLost for what the driver raises when a channel or connection ends.
 
-    The driver also ends its callers with CancelledError when it gives a silent connection up; that
-    is no cancellation of the task that called it. `others` pass as they are.
+    The driver also raises CancelledError in its callers when it closes a silent connection; their
+    tasks are not cancelled. `others` are raised unchanged.
     """
     try:
         yield
@@ -47,13 +47,13 @@ def translate_errors(*others: type[AMQPError]) -> Iterator[None]:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        raise BrokerLost("the connection was given up") from None
+        raise BrokerLost("the connection timed out") from None
     except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
         raise BrokerLost(repr(error)) from error
 
 
 class Broker:
-    """Connections are opened on first use and wait for a broker that is unavailable."""
+    """Connects on first use, and waits while the broker is unavailable."""
 
     def __init__(self, url: str, name: str) -> None:
         self.url = url
@@ -63,10 +63,10 @@ class Broker:
         self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def connection(self, purpose: str) -> aiormq.Connection:
-        """The connection for `publish` or `consume`; waits until the broker answers."""
+        """The connection for `publish` or `consume`; waits until the broker is available."""
         async with self._opening[purpose]:
             pause = FIRST_PAUSE
-            while not self._stands(purpose):
+            while not self._is_open(purpose):
                 try:
                     self._connections[purpose] = await self._connect(purpose)
                 except BrokerLost as error:
@@ -81,16 +81,16 @@ class Broker:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 return await aiormq.connect(url)
 
-    def _stands(self, purpose: str) -> bool:
+    def _is_open(self, purpose: str) -> bool:
         known = self._connections.get(purpose)
         return known is not None and known.is_opened
 
     async def publishing(self) -> aiormq.Channel:
         """The channel to publish on.
 
-        A returned message raises (`on_return_raises`): without it an unroutable one would count as
-        sent. Messages whose order matters are published on one channel, taken once: when it ends
-        amid them, none of the later ones is sent. Raises BrokerLost.
+        A returned message raises (`on_return_raises`); otherwise an unroutable one would count as
+        sent. Publish messages whose order matters on the channel of one call: when it closes, none
+        of the later ones is sent. Raises BrokerLost.
         """
         async with self._opening["publishing channel"]:
             channel = self._publishing
@@ -100,9 +100,9 @@ class Broker:
             return channel
 
     async def abandon(self, channel: aiormq.Channel) -> None:
-        """Close a channel on which confirms are missing, so that no late one is taken for another.
+        """Close a channel with missing confirms, so that a late one matches no other message.
 
-        A channel that does not close in time takes its connection along.
+        When the channel does not close in time, its connection is closed.
         """
         if self._publishing is channel:
             self._publishing = None
@@ -110,10 +110,7 @@ class Broker:
 
     @asynccontextmanager
     async def channel(self) -> AsyncIterator[aiormq.Channel]:
-        """A channel of one's own on the consuming connection; it is closed at the end.
-
-        Raises BrokerLost.
-        """
+        """A new channel on the consuming connection, closed at the end. Raises BrokerLost."""
         connection = await self.connection("consume")
         channel = await self._open(connection, confirms=False)
         try:
@@ -132,23 +129,23 @@ class Broker:
         return channel
 
     async def has_queue(self, name: str) -> bool:
-        """Whether the broker holds a queue; it need not be ours. Raises BrokerLost."""
+        """Whether the broker has a queue, of any owner. Raises BrokerLost."""
         async with self.channel() as channel:
-            return await holds_queue(channel, name)
+            return await queue_exists(channel, name)
 
     @property
     def is_up(self) -> bool:
-        """Whether every connection in use stands at this moment."""
-        return bool(self._connections) and all(map(self._stands, self._connections))
+        """Whether every connection in use is open."""
+        return bool(self._connections) and all(map(self._is_open, self._connections))
 
     async def close(self) -> None:
-        """Close the connections; what is in flight must have finished before."""
+        """Close the connections; finish what is in flight first."""
         for connection in list(self._connections.values()):
             await self._end(connection)
         self._publishing = None
 
     async def _close(self, channel: aiormq.Channel) -> None:
-        """Close a channel; where that does not end in time, its connection."""
+        """Close a channel, or its connection when the channel does not close in time."""
         if channel.is_closed:
             return
         try:
@@ -159,7 +156,7 @@ class Broker:
             await self._end(channel.connection)
 
     async def _end(self, connection: aiormq.abc.AbstractConnection) -> None:
-        """Forget a connection and close it, as far as the broker answers."""
+        """Drop a connection and close it, if the broker responds."""
         for purpose, known in list(self._connections.items()):
             if known is connection:
                 del self._connections[purpose]
@@ -168,8 +165,8 @@ class Broker:
                 await connection.close()
 
 
-async def holds_queue(channel: aiormq.Channel, name: str) -> bool:
-    """Whether the broker holds a queue; the channel ends when it does not. Raises BrokerLost."""
+async def queue_exists(channel: aiormq.Channel, name: str) -> bool:
+    """Whether the broker has a queue; when it has not, the channel closes. Raises BrokerLost."""
     with translate_errors():
         async with asyncio.timeout(CALL_TIMEOUT):
             try:

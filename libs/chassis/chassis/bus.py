@@ -1,4 +1,4 @@
-"""The bus: which function handles which message, and how a batch becomes one transaction."""
+"""The bus: a service's message handlers, and the transaction around each batch."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,25 +31,25 @@ ManyFunction = TypeVar("ManyFunction", bound=Many)
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """Returned by `record` when there is nothing to call: the answer is known already."""
+    """Returned by `record` when no call is needed: the answer is known already."""
 
     answer: Answer
 
 
 class ExternalCall(Protocol[M_contra, Plan, Outcome]):
-    """The shape of a handler that must ask somebody outside: record → call → finish.
+    """The protocol of a handler that calls an external system: record → call → finish.
 
-    `record` stores the attempt with its idempotency key and commits; `call` asks, outside any
-    transaction and with a time limit; `finish` stores outcome, answer and inbox row together.
-    A crash in between repeats the message, so `record` must find its attempt again and `call` must
-    send the same key.
+    `record` stores the attempt with its idempotency key and commits; `call` sends the request with
+    a time limit and no open transaction; `finish` stores outcome, answer and inbox row together.
+    After a crash in between the message is redelivered, so `record` must find its attempt again and
+    `call` must send the same key.
     """
 
     async def record(self, command: M_contra, tx: AsyncSession) -> Plan | Replied:
-        """Store what is about to be done, or answer at once."""
+        """Store the attempt, or answer at once."""
 
     async def call(self, plan: Plan) -> Outcome:
-        """Ask the outside; raise to have the message delivered again later."""
+        """Call the external system; raise to have the message retried."""
 
     async def finish(
         self, command: M_contra, plan: Plan, outcome: Outcome, tx: AsyncSession
@@ -57,7 +57,7 @@ class ExternalCall(Protocol[M_contra, Plan, Outcome]):
         """Store the outcome and answer."""
 
 
-# What identity publishes of access tokens, every service stores.
+# Every service stores the revocations of access tokens that identity publishes.
 COMMON_HANDLERS: Mapping[type[Message], Many] = {
     UserTokensRevoked: revocations.store,
     SessionTokensRevoked: revocations.store,
@@ -67,9 +67,9 @@ COMMON_HANDLERS: Mapping[type[Message], Many] = {
 
 @dataclass
 class Bus(Generic[S]):
-    """The handlers of one service. `settings` and `resources` are filled in by its composition.
+    """The handlers of one service; `Service.compose` sets `settings` and fills `resources`.
 
-    `low_priority` are the types of messages for which nobody waits.
+    low_priority: the types of messages whose effect no client waits for.
     """
 
     service: str
@@ -82,7 +82,7 @@ class Bus(Generic[S]):
 
     @property
     def settings(self) -> S:
-        """The service's settings; only once the service is composed."""
+        """The service's settings. Raises RuntimeError before the service is composed."""
         if self._settings is None:
             raise RuntimeError(f"{self.service} is not composed yet")
         return self._settings
@@ -93,7 +93,7 @@ class Bus(Generic[S]):
 
     @property
     def handled(self) -> list[type[Message]]:
-        """The message classes this service's queue must be bound to."""
+        """The message classes that this service handles, to which its queue is bound."""
         return [*self.handlers, *self.batch_handlers, *self.external_calls]
 
     def handles(self, *messages: type[Message]) -> Callable[[OneFunction], OneFunction]:
@@ -110,11 +110,11 @@ class Bus(Generic[S]):
     def handles_many(
         self, message: type[Message], *, low_priority: bool = False
     ) -> Callable[[ManyFunction], ManyFunction]:
-        """Handle a run of messages with set-based statements.
+        """Handle a batch of messages of one class with set-based statements.
 
         `async (messages, tx) -> answers`, one entry per message in the same order, or None.
         A `low_priority` message waits up to `max_batch_delay` for others to share its transaction,
-        since no client waits for its effect; any other message takes those before it along.
+        since no client waits for its effect; the arrival of any other message ends the wait.
         """
 
         def register(function: ManyFunction) -> ManyFunction:
@@ -127,12 +127,12 @@ class Bus(Generic[S]):
         return register
 
     def calls(self, message: type[Message]) -> Callable[[type[Any]], type[Any]]:
-        """Handle a message by an external call; decorates a class of the `ExternalCall` shape."""
+        """Handle a message by an external call; decorates an `ExternalCall` class."""
 
-        def register(shape: type[Any]) -> type[Any]:
+        def register(handler: type[Any]) -> type[Any]:
             self._claim(message)
-            self.external_calls[message] = shape()
-            return shape
+            self.external_calls[message] = handler()
+            return handler
 
         return register
 
@@ -141,20 +141,20 @@ class Bus(Generic[S]):
             raise TypeError(f"{message.__name__} already has a handler in {self.service}")
 
     async def receive(self, database: Database, deliveries: Sequence[Delivery]) -> None:
-        """Handle deliveries in one transaction: inbox, business change and answers together.
+        """Handle deliveries in one transaction, with their inbox rows and answers.
 
-        Raises whatever a handler raised; nothing of the batch has then happened.
+        Raises the handler's exception; the whole batch is then rolled back.
         """
 
         async def work(tx: AsyncSession) -> None:
-            fresh = await inbox.remember(tx, self.service, [d.envelope.id for d in deliveries])
-            wanted: dict[Any, Delivery] = {
+            fresh = await inbox.insert_new(tx, self.service, [d.envelope.id for d in deliveries])
+            new: dict[Any, Delivery] = {
                 d.envelope.id: d for d in deliveries if d.envelope.id in fresh
             }
-            batch.fresh = list(wanted.values())
+            batch.fresh = list(new.values())
             for run in runs(batch.fresh):
                 await self._handle(run, tx, batch.traceparent)
-            reached(Point.BEFORE_COMMIT, (delivery.key for delivery in wanted.values()))
+            reached(Point.BEFORE_COMMIT, (delivery.key for delivery in new.values()))
 
         with Batch(self.service, deliveries) as batch:
             await database.retry(work)
@@ -164,8 +164,8 @@ class Bus(Generic[S]):
         kind = type(run[0].message)
         contexts = [Context.of(delivery.envelope) for delivery in run]
         if kind in self.batch_handlers:
-            together = Context.of(*(delivery.envelope for delivery in run))
-            with use_context(together), Handling(self.service, run, contexts, batch):
+            shared = Context.of(*(delivery.envelope for delivery in run))
+            with use_context(shared), Handling(self.service, run, contexts, batch):
                 answers = await self.batch_handlers[kind]([d.message for d in run], tx)
             if answers is not None:
                 for answer, own in zip(answers, contexts, strict=True):
@@ -179,45 +179,45 @@ class Bus(Generic[S]):
 
     async def receive_external(self, database: Database, delivery: Delivery) -> None:
         """Handle one delivery by record → call → finish."""
-        shape = self.external_calls[type(delivery.message)]
+        handler = self.external_calls[type(delivery.message)]
         own = Context.of(delivery.envelope)
         with use_context(own), Handling(self.service, [delivery], [own]):
-            plan = await database.retry(lambda tx: self._record(shape, delivery, tx))
+            plan = await database.retry(lambda tx: self._record(handler, delivery, tx))
             if isinstance(plan, Replied):
                 return
             reached(Point.BEFORE_CALL, [delivery.key])
-            outcome = await shape.call(plan)
+            outcome = await handler.call(plan)
             reached(Point.AFTER_CALL, [delivery.key])
-            await database.retry(lambda tx: self._finish(shape, delivery, plan, outcome, tx))
+            await database.retry(lambda tx: self._finish(handler, delivery, plan, outcome, tx))
         reached(Point.BEFORE_ACK, [delivery.key])
 
     async def _record(
-        self, shape: ExternalCall[Any, Any, Any], delivery: Delivery, tx: AsyncSession
+        self, handler: ExternalCall[Any, Any, Any], delivery: Delivery, tx: AsyncSession
     ) -> Any:
-        if await inbox.knows(tx, self.service, delivery.envelope.id):
+        if await inbox.contains(tx, self.service, delivery.envelope.id):
             return Replied(None)
-        plan = await shape.record(delivery.message, tx)
+        plan = await handler.record(delivery.message, tx)
         if isinstance(plan, Replied):
-            await inbox.remember(tx, self.service, [delivery.envelope.id])
+            await inbox.insert_new(tx, self.service, [delivery.envelope.id])
             outbox.add(tx, *outbox.listed(plan.answer))
         return plan
 
     async def _finish(
         self,
-        shape: ExternalCall[Any, Any, Any],
+        handler: ExternalCall[Any, Any, Any],
         delivery: Delivery,
         plan: Any,
         outcome: Any,
         tx: AsyncSession,
     ) -> None:
-        if await inbox.remember(tx, self.service, [delivery.envelope.id]):
-            answer = await shape.finish(delivery.message, plan, outcome, tx)
+        if await inbox.insert_new(tx, self.service, [delivery.envelope.id]):
+            answer = await handler.finish(delivery.message, plan, outcome, tx)
             outbox.add(tx, *outbox.listed(answer))
             reached(Point.BEFORE_COMMIT, [delivery.key])
 
 
 def runs(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
-    """Group deliveries by message class without moving two of the same process past each other."""
+    """Group deliveries by class, preserving their order within each correlation id and subject."""
     grouped: list[list[Delivery]] = []
     last: dict[str, int] = {}
     for delivery in deliveries:

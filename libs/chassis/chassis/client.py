@@ -1,4 +1,4 @@
-"""Asking another service: one client with a time limit, retries, a breaker and both tokens."""
+"""Calls to other services: a client with a time limit, retries, a circuit breaker and tokens."""
 
 import asyncio
 import time
@@ -33,27 +33,27 @@ EXPIRY_MARGIN = 10.0
 
 
 class PeerUnavailable(Unavailable):
-    """A service this answer depends on is away; try again soon."""
+    """A service that this request depends on is unavailable; try again soon."""
 
     code = "dependency_unavailable"
 
 
 @dataclass
 class Breaker:
-    """After so many failures in a row a peer is left alone for a moment."""
+    """A circuit breaker: opens after BREAK_AFTER consecutive failures, for BREAK_FOR seconds."""
 
     failures: int = 0
     open_until: float = 0.0
 
     def check(self, peer: str) -> None:
-        """Refuse at once while the peer is left alone; afterwards one call probes it."""
+        """Raise PeerUnavailable while open; afterwards let one call through as a probe."""
         now = time.monotonic()
         if now < self.open_until:
-            raise PeerUnavailable(f"{peer} is away; try again soon.")
+            raise PeerUnavailable(f"{peer} is unavailable; try again soon.")
         if self.failures >= BREAK_AFTER:
             self.open_until = now + CALL_LIMIT
 
-    def note(self, *, failed: bool) -> None:
+    def record(self, *, failed: bool) -> None:
         """Count an outcome."""
         self.failures = self.failures + 1 if failed else 0
         self.open_until = time.monotonic() + BREAK_FOR if self.failures >= BREAK_AFTER else 0.0
@@ -61,14 +61,14 @@ class Breaker:
 
 @dataclass
 class ServiceTokens:
-    """This service's own token from identity, renewed in the background at half of its life."""
+    """This service's token from identity, renewed in the background at half of its lifetime."""
 
     identity_url: str
     client_id: str
     secret: str = field(repr=False)
     _token: str = field(default="", repr=False)
     _renew_at: float = 0.0
-    _good_until: float = 0.0
+    _valid_until: float = 0.0
     _fetching: SingleFlight[None] = field(
         default_factory=lambda: SingleFlight(
             "service token", time_limit=TOKEN_LIMIT, pause=FAILURE_PAUSE
@@ -78,17 +78,17 @@ class ServiceTokens:
     async def get(self, http: Http) -> str:
         """Return a valid token.
 
-        Raises PeerUnavailable within TOKEN_LIMIT seconds when identity gives none.
+        Raises PeerUnavailable within TOKEN_LIMIT seconds when identity issues none.
         """
         now = time.monotonic()
         fetch = partial(self._fetch, http)
-        if now >= self._good_until:
-            # The first use of a client takes a while, which is not the network's.
+        if now >= self._valid_until:
+            # Opening the client is slow the first time, and must not count against the time limit.
             http.open()
             try:
                 await self._fetching.run(fetch)
             except (Unreachable, ValueError, KeyError, TypeError, TimeoutError):
-                raise PeerUnavailable("identity is away; try again soon.") from None
+                raise PeerUnavailable("identity is unavailable; try again soon.") from None
         elif now >= self._renew_at:
             self._fetching.start(fetch)
         return self._token
@@ -104,7 +104,7 @@ class ServiceTokens:
         found = answer.json()
         self._token, lifetime = found["access_token"], float(found["expires_in"])
         now = time.monotonic()
-        self._renew_at, self._good_until = now + lifetime / 2, now + lifetime - EXPIRY_MARGIN
+        self._renew_at, self._valid_until = now + lifetime / 2, now + lifetime - EXPIRY_MARGIN
 
 
 @dataclass
@@ -124,11 +124,11 @@ class Peers:
         caller_token: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> Any:
-        """Call `url` and return its JSON, or None when there is none.
+        """Call `url` and return its JSON, or None for an empty body.
 
-        The call must be idempotent: it is repeated when the peer is away, with jitter. A refusal
-        (4xx) is raised as the same problem; a peer that gives no answer within CALL_LIMIT seconds,
-        repeats included, as PeerUnavailable (503).
+        The call must be idempotent: it is retried with jitter while the peer is unavailable. A
+        refusal (4xx) is raised as the same problem. Raises PeerUnavailable (503) without a response
+        within CALL_LIMIT seconds, retries included.
         """
         token = await self.tokens.get(self.http)
         peer = urlsplit(url).netloc
@@ -144,13 +144,13 @@ class Peers:
             async with asyncio.timeout(CALL_LIMIT):
                 answer = await self._send(method, url, body, sent)
         except (Unreachable, PeerUnavailable, TimeoutError) as error:
-            breaker.note(failed=True)
-            log.warning("peer away", url=url, error=repr(error))
+            breaker.record(failed=True)
+            log.warning("peer unavailable", url=url, error=repr(error))
             raise PeerUnavailable from None
-        breaker.note(failed=False)
+        breaker.record(failed=False)
         if answer.is_success:
             return answer.json() if answer.content else None
-        raise refusal(answer)
+        raise problem_of(answer)
 
     async def _send(self, method: str, url: str, body: Any, headers: dict[str, str]) -> Reply:
         async for attempt in AsyncRetrying(
@@ -171,13 +171,13 @@ class Peers:
         await self.http.close()
 
 
-def refusal(answer: Reply) -> Problem:
-    """A peer's problem document as the problem our own client shall see."""
+def problem_of(answer: Reply) -> Problem:
+    """A peer's problem document as the problem that our own client receives."""
     try:
-        told = answer.json()
+        body = answer.json()
         known = {"type", "title", "status", "code", "detail", "request_id"}
-        extra = {key: value for key, value in told.items() if key not in known}
-        problem = Problem(told["detail"], code=told["code"], **extra)
+        extra = {key: value for key, value in body.items() if key not in known}
+        problem = Problem(body["detail"], code=body["code"], **extra)
     except (ValueError, KeyError, TypeError, AttributeError):
         return PeerUnavailable()
     problem.status = answer.status

@@ -1,4 +1,4 @@
-"""The network address of the client, as the gateway reports it in one header of its own."""
+"""The client's network address, which the gateway reports in its own header."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -9,7 +9,7 @@ IPV6_SITE_PREFIX = 64
 
 
 def client_address(request: Request) -> str:
-    """Return the client's IP address, or "" when the gateway reported none.
+    """The client's IP address, or "" when the gateway reported none.
 
     The gateway overwrites the header on every request. The address of the connection is never used:
     it is the gateway's own.
@@ -23,7 +23,7 @@ def client_address(request: Request) -> str:
 
 
 def site_of(address: str) -> str:
-    """Return what a limit per address counts: an IPv4 address, or the /64 of an IPv6 address.
+    """The key of a limit per address: an IPv4 address, or the /64 of an IPv6 address.
 
     An IPv6 subscriber owns at least a /64 and may use each of its addresses (RFC 6177).
     """

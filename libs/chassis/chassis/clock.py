@@ -1,8 +1,8 @@
-"""The one clock: this machine's, corrected to the database's where the two differ noticeably.
+"""The clock of a process: the machine's, corrected to the database's where the two differ.
 
-Deadlines, envelopes and tokens cross machines, whose clocks may be hours apart. Every process
-measures the database's clock with each connection it opens and every few seconds, so processes
-agree as well as their databases do.
+Deadlines, envelopes and tokens cross machines, whose clocks may differ by hours. Every process
+compares its clock with the database's on each new connection and every few seconds, so processes
+agree as closely as their databases do.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ READ: Final = "select extract(epoch from clock_timestamp())::float8"
 
 
 class Source(Protocol):
-    """Where the time is read, such as a connection of asyncpg."""
+    """A database connection, such as asyncpg's."""
 
     async def fetchval(self, query: str) -> Any:
         """The value of a statement's only column."""
 
 
 class Pooled(Protocol):
-    """Where connections are taken from."""
+    """A pool of such connections."""
 
     def driver(self) -> Any:
         """A connection, as an asynchronous context."""
@@ -43,7 +43,7 @@ def machine_time() -> float:
 
 @dataclass
 class Clock:
-    """`correction` is what is added to the machine's clock, in seconds."""
+    """The machine's clock plus `correction`, in seconds."""
 
     correction: float = 0.0
 
@@ -52,9 +52,9 @@ class Clock:
         return machine_time() + self.correction
 
     def compare(self, database_time: float, began: float, ended: float) -> None:
-        """Take in a reading that was requested at `began` and received at `ended`.
+        """Apply a measurement that was requested at `began` and received at `ended`.
 
-        The database read its clock somewhen between the two: that is the measurement's error.
+        The database read its clock at some time between the two, which bounds the error.
         """
         ahead = database_time - (began + ended) / 2
         noise = TOLERANCE + (ended - began) / 2

@@ -1,7 +1,6 @@
 """The command line, `python -m <service> api|worker|all|migrate|revision|openapi`.
 
-Each loads what it needs and no more. The settings are read first: whoever starts a service with a
-wrong one is told at once.
+Each loads only what it needs. The settings are read first, so that a wrong one is reported at once.
 """
 
 import argparse
@@ -28,7 +27,7 @@ def main(name: str, settings: type[ServiceSettings], after_migration: str | None
     after_migration: `module:function`, awaited with the settings at the end of `migrate`. Exits
     with 2 and an explanation when a setting is missing or malformed.
     """
-    # A start builds what stays: looking through it again and again for garbage finds none.
+    # Startup allocates long-lived objects only; collecting garbage would find none.
     gc.disable()
     parser = argparse.ArgumentParser(prog=f"python -m {name}")
     parser.add_argument("kind", nargs="?", default="all", choices=KINDS)
@@ -39,13 +38,13 @@ def main(name: str, settings: type[ServiceSettings], after_migration: str | None
     if arguments.kind == "openapi":
         print(json.dumps(_composed(name).document()))  # noqa: T201
         return
-    found = load(settings)
+    loaded = load(settings)
     if arguments.kind in ("api", "worker", "all"):
-        sys.exit(_composed(name).run(found, arguments.kind))
+        sys.exit(_composed(name).run(loaded, arguments.kind))
     is_draft = arguments.kind == "revision"
-    asyncio.run(_migrate(name, found, None if is_draft else after_migration))
+    asyncio.run(_migrate(name, loaded, None if is_draft else after_migration))
     if is_draft:
-        asyncio.run(_draft(name, found, arguments.message))
+        asyncio.run(_draft(name, loaded, arguments.message))
 
 
 def _composed(name: str) -> "Service[Any]":
@@ -54,7 +53,7 @@ def _composed(name: str) -> "Service[Any]":
 
 
 async def _migrate(name: str, settings: ServiceSettings, after: str | None) -> None:
-    # Alembic is for this alone: loaded at the top, every running service would hold it.
+    # Only migrations need Alembic; an import at the top would load it into every service.
     migrations = importlib.import_module("chassis.migrations")
     importlib.import_module("chassis.logs").configure(name, settings.log_level)
     role = unquote(urlsplit(settings.database_url).username or "")

@@ -1,4 +1,4 @@
-"""Broken constraints as refusals: the name of a constraint decides what a client is answered."""
+"""Maps violated constraints to refusals, by the constraint's name."""
 
 import ast
 import importlib.util
@@ -13,7 +13,7 @@ from chassis.errors import Problem
 
 @contextmanager
 def violations_as(**refusals: type[Problem]) -> Iterator[None]:
-    """Raise the refusal that is given for a broken constraint, by the constraint's name.
+    """Raise the refusal that is named for the violated constraint.
 
     As in `with violations_as(uq_coupons_code=CodeTaken): await tx.flush()`. A constraint that is
     not named is a fault and raises IntegrityError as before. The names are spelt out at the call:
@@ -29,7 +29,7 @@ def violations_as(**refusals: type[Problem]) -> Iterator[None]:
 
 
 def constraint_of(error: IntegrityError) -> str | None:
-    """The constraint or unique index that was broken; None for a missing value."""
+    """The violated constraint or unique index; None for a NOT NULL violation."""
     # SQLAlchemy's dialect wraps the driver's error; a plain statement raises it itself.
     for raised in (error.orig, getattr(error.orig, "__cause__", None)):
         name: str | None = getattr(raised, "constraint_name", None)
@@ -46,12 +46,12 @@ def named_in(package: str) -> set[str]:
         name
         for place in places
         for file in Path(place).rglob("*.py")
-        for name in named_by(file.read_text())
+        for name in constraints_in(file.read_text())
     }
 
 
-def named_by(source: str) -> Iterator[str]:
-    """The constraints that one module names."""
+def constraints_in(source: str) -> Iterator[str]:
+    """The constraints that a module's source names in its calls of `violations_as`."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "violations_as":
             yield from (word.arg or "(not spelt out)" for word in node.keywords)

@@ -1,4 +1,4 @@
-"""What a piece of work belongs to: its process, cause, actor and trace, carried by the task."""
+"""The context of a request or message: correlation, cause, actor and trace."""
 
 import random
 import re
@@ -31,7 +31,7 @@ def new_traceparent() -> str:
 
 
 def child_of(traceparent: str | None) -> str:
-    """A new span in the same trace; a new trace when the given one is not well formed."""
+    """The traceparent of a child span; of a new trace when the given one is malformed."""
     if traceparent is None or not TRACEPARENT.fullmatch(traceparent):
         return new_traceparent()
     version, trace, _, flags = traceparent.split("-")
@@ -39,15 +39,15 @@ def child_of(traceparent: str | None) -> str:
 
 
 def trace_id_of(traceparent: str) -> str | None:
-    """The id of the trace, by which logs are found; None for what is not a traceparent."""
+    """The id of the trace, which log lines carry; None for a malformed traceparent."""
     return traceparent.split("-")[1] if TRACEPARENT.fullmatch(traceparent) else None
 
 
 @dataclass(kw_only=True, slots=True)
 class StaffOperation:
-    """A request that changes something by a permission, as the audit trail records it.
+    """A change by staff, as the audit trail records it.
 
-    target: the id that its path names first, None for an operation that creates something.
+    target: the first id in the path; None for an operation that creates something.
     """
 
     action: str
@@ -58,10 +58,10 @@ class StaffOperation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """What the work at hand belongs to; the outbox writes it into each message's envelope.
+    """The context of the current work; the outbox writes it into each message's envelope.
 
-    envelopes: those of the messages that are handled together, in their order.
-    operation: what staff changes by this request; its transaction leaves an audit entry.
+    envelopes: of the messages that are handled in one call, in order.
+    operation: the change by staff that the request makes; its transaction writes an audit entry.
     """
 
     actor: str = "system"
@@ -74,7 +74,7 @@ class Context:
 
     @classmethod
     def of(cls, envelope: Envelope, *others: Envelope) -> "Context":
-        """The context in which a received message is handled, perhaps together with others."""
+        """The context in which a message is handled, with the others of its batch, if any."""
         return cls(
             actor=envelope.actor,
             traceparent=child_of(envelope.traceparent),
@@ -89,13 +89,13 @@ _current: ContextVar[Context] = ContextVar("context", default=SYSTEM)
 
 
 def current() -> Context:
-    """The context of the task at hand."""
+    """The context of the current task."""
     return _current.get()
 
 
 @contextmanager
 def use_context(context: Context) -> Iterator[None]:
-    """Do a piece of work in a context, and leave it again."""
+    """Run a block in a context."""
     token = _current.set(context)
     try:
         yield
@@ -104,18 +104,18 @@ def use_context(context: Context) -> Iterator[None]:
 
 
 def set_actor(actor: str) -> None:
-    """Name the actor once authentication knows them."""
+    """Set the actor, once authenticated."""
     _current.set(replace(_current.get(), actor=actor))
 
 
-def operate(operation: StaffOperation) -> None:
-    """Mark the work as a staff operation."""
+def set_operation(operation: StaffOperation) -> None:
+    """Mark the current work as a staff operation."""
     _current.set(replace(_current.get(), operation=operation))
 
 
-def set_correlation_id(process: str) -> None:
-    """Name the order, or other process, that the work turned out to be about; logs then say so."""
-    _current.set(replace(_current.get(), correlation_id=process))
+def set_correlation_id(correlation_id: str) -> None:
+    """Set the order, or other process, that the work belongs to."""
+    _current.set(replace(_current.get(), correlation_id=correlation_id))
 
 
 # A former name, until no caller is left.

@@ -1,9 +1,9 @@
-"""Crash points: named places between two effects where a test lets this process fail.
+"""Crash points: named places between two effects where a test can make this process fail.
 
 They are off unless the setting `crash_points` names a folder. Then a point fails once for each file
-`<service>/<point>/<message>.crash` (SIGKILL), `.freeze` (SIGSTOP) or `.raise` (an exception) found
-there; the file is taken away by who fails, so one file is one failure however many processes pass.
-Everything passed is noted in `<folder>/passed.log`, one line each: service, point, message.
+`<service>/<point>/<message>.crash` (SIGKILL), `.freeze` (SIGSTOP) or `.raise` (an exception) there;
+the failing process deletes the file, so that one file causes one failure in any number of
+processes. Every point passed is logged in `<folder>/passed.log`: service, point, message.
 """
 
 import os
@@ -16,24 +16,24 @@ LOG = "passed.log"
 
 
 class Point(StrEnum):
-    """Where a process may fail, beside a message it has heard or says (its routing key)."""
+    """Where a process may fail, for a message that it handles or publishes (by routing key)."""
 
     BEFORE_COMMIT = "before_commit"
-    """Effects and answers stand in the transaction; nothing is committed."""
+    """Effects and answers are written; nothing is committed."""
     BEFORE_PUBLISH = "before_publish"
-    """Committed; the relay has read the message and not sent it."""
+    """Committed; the relay has read the message and not published it."""
     AFTER_PUBLISH = "after_publish"
     """The broker has confirmed the message, which is still in the outbox."""
     BEFORE_ACK = "before_ack"
-    """The effect of a message heard is committed; the broker does not know."""
+    """The effect of a message is committed; it is not acknowledged."""
     BEFORE_CALL = "before_call"
-    """The attempt is recorded; nobody outside was asked."""
+    """The attempt is recorded; the external system was not called."""
     AFTER_CALL = "after_call"
-    """Somebody outside has answered; the answer is not recorded."""
+    """The external system has answered; the answer is not recorded."""
 
 
 class Failed(Exception):
-    """A crash point was told to fail by an exception."""
+    """A crash point failed by an exception."""
 
 
 _folder: Path | None = None
@@ -41,13 +41,13 @@ _service = ""
 
 
 def configure(folder: Path | None, service: str) -> None:
-    """Look for failures in this folder from now on; None turns the points off."""
+    """Read failures from this folder; None turns the crash points off."""
     global _folder, _service
     _folder, _service = folder, service
 
 
 def reached(point: Point, messages: Iterable[str]) -> None:
-    """Pass, or fail if one of the messages is told to; `messages` is not read while off."""
+    """Fail if there is a file for one of the messages; while off, `messages` is not read."""
     if _folder is None:
         return
     names = list(messages)
@@ -55,18 +55,18 @@ def reached(point: Point, messages: Iterable[str]) -> None:
         log.write("".join(f"{_service} {point} {name}\n" for name in names))
     for name in names:
         place = _folder / _service / point
-        if _taken(place / f"{name}.crash"):
+        if _consume(place / f"{name}.crash"):
             os.kill(os.getpid(), signal.SIGKILL)
-        if _taken(place / f"{name}.freeze"):
+        if _consume(place / f"{name}.freeze"):
             os.kill(os.getpid(), signal.SIGSTOP)
-        if _taken(place / f"{name}.raise"):
+        if _consume(place / f"{name}.raise"):
             raise Failed(f"{point} {name}")
 
 
-def _taken(order: Path) -> bool:
-    """Whether the file was there; only one process finds it."""
+def _consume(failure: Path) -> bool:
+    """Delete the file; True for the one process that found it."""
     try:
-        order.unlink()
+        failure.unlink()
     except FileNotFoundError:
         return False
     return True

@@ -1,7 +1,7 @@
 """The database: one pool, and one transaction per request or message, with the outbox inside it.
 
-The chassis begins and ends the transaction on the driver's connection; SQLAlchemy runs on it in its
-autocommit mode, so ORM and plain statements share it without either knowing of the other.
+The chassis begins and ends the transaction on the driver's connection; SQLAlchemy uses it in
+autocommit mode, so that ORM and plain statements share one transaction.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Sequence
@@ -30,11 +30,11 @@ from contracts.message import Message
 
 Outcome = TypeVar("Outcome")
 
-MAX_REPEATS = 5
+MAX_ATTEMPTS = 5
 SESSION_SETTINGS = {
     "jit": "off",
-    # Statements ask by key: a plan for these very values is never the better one,
-    # and PostgreSQL would go on to make one for each `any(array)`.
+    # Statements look up rows by key, so a custom plan is never better than the generic one; for
+    # `any(array)` PostgreSQL would otherwise plan every execution.
     "plan_cache_mode": "force_generic_plan",
     **session_limits.SERVICE_SESSIONS,
 }
@@ -42,7 +42,7 @@ AFTER_COMMIT = "after_commit"
 
 
 class Session(AsyncSession):
-    """The session of one transaction; what is plain goes straight to the driver."""
+    """The session of one transaction; plain statements bypass the ORM."""
 
     def __init__(self, taken: PooledConnection, statements: Statements) -> None:
         super().__init__(taken.shared, expire_on_commit=False)
@@ -59,25 +59,25 @@ class Session(AsyncSession):
         return await super().execute(statement, params, **kwargs)
 
     def begin_nested(self) -> Any:
-        """A part of the transaction that may fail alone: `async with tx.begin_nested(): …`.
+        """A savepoint: `async with tx.begin_nested(): …`.
 
-        Set on the driver at once: SQLAlchemy would wait until it is used itself. For plain
-        statements; the ORM's objects know nothing of it.
+        Set on the driver at once, since SQLAlchemy would defer it. For plain statements only: a
+        rollback does not restore ORM objects.
         """
         return self._driver.savepoint()
 
     async def finish(self) -> None:
-        """Write what the ORM still holds; the transaction's owner commits."""
+        """Flush the ORM; the transaction's owner commits."""
         if self.in_transaction() or self.new:
             await self.commit()
             await self.close()
 
 
 def after_commit(tx: AsyncSession, call: Callable[[], None]) -> None:
-    """Call something as soon as this transaction has committed, and not otherwise.
+    """Call a function after this transaction commits, and only then.
 
-    For what shortens a wait: it must not fail, and a crash right after the commit loses it.
-    SQLAlchemy's own event of this name comes too early here, or never: it does not commit.
+    For notifications that shorten a wait: the call must not fail, and a crash right after the
+    commit loses it. SQLAlchemy's event of this name does not fire, since the chassis commits.
     """
     tx.info.setdefault(AFTER_COMMIT, []).append(call)
 
@@ -85,9 +85,9 @@ def after_commit(tx: AsyncSession, call: Callable[[], None]) -> None:
 class Database:
     """A service's own database.
 
-    Right after each commit that says something, `on_commit` is called with the shards that got
-    messages (the relay listens there), and each of `listeners` with each message: whoever waits in
-    this process need not wait for the broker.
+    After each commit with messages, `on_commit` is called with their outbox shards, which wakes the
+    relay, and each of `listeners` with each message, so that this process learns of it before the
+    broker delivers it.
     """
 
     def __init__(
@@ -100,9 +100,9 @@ class Database:
     ) -> None:
         self.engine: AsyncEngine = create_async_engine(
             url,
-            # Statements may end up in logs; what they carry is somebody's.
+            # Statements may be logged, and their parameters may be personal data.
             hide_parameters=True,
-            # The pool below bounds and keeps them; a second one could only disagree with it.
+            # `Pool` below holds the connections.
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             connect_args={
@@ -117,38 +117,38 @@ class Database:
         self._statements = Statements(self.engine.dialect)
         self.on_commit: Callable[[set[int]], None] = lambda _shards: None
         self.listeners: list[Callable[[Message], None]] = []
-        self._together: dict[str, BatchLoader[Hashable, Row[Any]]] = {}
+        self._loaders: dict[str, BatchLoader[Hashable, Row[Any]]] = {}
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
-        """One transaction: what is added to the outbox is written at its end, and sent after it."""
-        async with self.pool.take() as taken:
+        """One transaction; it writes the outbox at its end, and the commit wakes the relay."""
+        async with self.pool.acquire() as taken:
             tx = Session(taken, self._statements)
             with translate_errors("begin"), invalidate_on_error(taken):
                 await taken.driver.begin()
             try:
                 yield tx
-                said = await outbox.write(tx)
-                operation = await operations.record(tx, said)
+                published = await outbox.write(tx)
+                operation = await operations.record(tx, published)
                 await tx.finish()
                 with translate_errors("commit"):
                     await taken.driver.commit()
             except BaseException as error:
-                await _undo(tx, taken, error)
+                await _roll_back(tx, taken, error)
                 raise
         if operation is not None:
             operation.is_recorded = True
-        if said:
-            self.on_commit({outbox.shard_of(message.subject()) for message in said})
+        if published:
+            self.on_commit({outbox.shard_of(message.subject()) for message in published})
             for listener in self.listeners:
-                for message in said:
+                for message in published:
                     listener(message)
         for call in tx.info.get(AFTER_COMMIT, ()):
             call()
 
     async def execute_once(self, statement: Executable, params: Parameters = None) -> Result[Any]:
-        """The answer of one statement that is its own transaction."""
-        async with self.pool.take() as taken:
+        """Execute one statement in a transaction of its own."""
+        async with self.pool.acquire() as taken:
             plain = self._statements.plain(statement, params)
             with invalidate_on_error(taken):
                 if plain is not None:
@@ -156,37 +156,37 @@ class Database:
                 return await taken.shared.execute(statement, params)
 
     async def load_one(self, statement: TextClause, key: Hashable) -> Row[Any] | None:
-        """The row that begins with `key`, of a statement that selects the rows of all `:keys`.
+        """The row of `key`, by a statement that selects the rows of all `:keys`, key first.
 
-        Keys that are asked for at the same time are read in one statement.
+        Concurrent calls share one statement.
         """
 
         async def read(keys: Sequence[Hashable]) -> dict[Hashable, Row[Any]]:
             return {row[0]: row for row in await self.execute_once(statement, {"keys": keys})}
 
-        together = self._together.get(statement.text)
-        if together is None:
-            together = self._together[statement.text] = BatchLoader(read)
-        return await together.get(key)
+        loader = self._loaders.get(statement.text)
+        if loader is None:
+            loader = self._loaders[statement.text] = BatchLoader(read)
+        return await loader.get(key)
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection of the pool without SQLAlchemy around it, for the chassis's own hot paths.
+        """A raw connection of the pool, for the chassis's own hot paths.
 
-        Whoever uses it owns its transaction wholly: SQLAlchemy begins none on it.
+        The caller begins and ends its transactions; SQLAlchemy begins none on it.
         """
-        async with self.pool.take() as taken:
+        async with self.pool.acquire() as taken:
             with invalidate_on_error(taken):
                 yield taken.driver.connection
 
     async def retry(self, work: Callable[[Session], Awaitable[Outcome]]) -> Outcome:
-        """Run `work` in a transaction, again at once on a conflict with another one."""
-        for attempt in range(1, MAX_REPEATS + 1):
+        """Run `work` in a transaction, and retry at once on a conflict with a concurrent one."""
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 async with self.transaction() as session:
                     return await work(session)
             except DBAPIError as error:
-                if classify(error) is not ErrorKind.CONFLICT or attempt == MAX_REPEATS:
+                if classify(error) is not ErrorKind.CONFLICT or attempt == MAX_ATTEMPTS:
                     raise
         raise AssertionError("the last attempt either returned or raised")
 
@@ -198,9 +198,9 @@ class Database:
 
 @contextmanager
 def invalidate_on_error(taken: PooledConnection) -> Iterator[None]:
-    """Throw a connection away whose operation did not come to its end.
+    """Invalidate the connection when an operation was cut off.
 
-    The driver may wait for a word that never comes, and not call itself closed yet.
+    The driver may not have noticed yet that the server will never respond.
     """
     try:
         yield
@@ -210,8 +210,8 @@ def invalidate_on_error(taken: PooledConnection) -> Iterator[None]:
         raise
 
 
-async def _undo(tx: Session, taken: PooledConnection, reason: BaseException) -> None:
-    """Roll back; a connection that cannot even do that is thrown away."""
+async def _roll_back(tx: Session, taken: PooledConnection, reason: BaseException) -> None:
+    """Roll back, or invalidate the connection when that fails."""
     try:
         if not taken.is_closed:
             await taken.driver.rollback()
@@ -225,14 +225,14 @@ async def _undo(tx: Session, taken: PooledConnection, reason: BaseException) -> 
 
 
 def _translate_lost_connection(context: ExceptionContext) -> None:
-    """Raise as SQLAlchemy's what it passes on: a time limit of asyncpg, an error of the socket."""
+    """Raise asyncpg's timeouts and socket errors as SQLAlchemy's, which does not wrap them."""
     if context.statement is not None and isinstance(context.original_exception, OSError):
         with translate_errors(context.statement):
             raise context.original_exception
 
 
 async def transaction(request: Request) -> AsyncIterator[Session]:
-    """The request's transaction; it commits before the answer is sent, by its function scope."""
+    """The request's transaction; its function scope commits before the response is sent."""
     database: Database = request.app.state.database
     async with database.transaction() as session:
         yield session

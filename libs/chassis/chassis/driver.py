@@ -1,4 +1,4 @@
-"""One connection's driver: runs plain statements, and the transaction that they stand in."""
+"""The driver of one connection: runs transactions and plain statements."""
 
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 from chassis.statements import Parameters, Plain
 
 COUNTED = re.compile(r"(\d+)$")
-MOST_PREPARED = 300
-DRIVERS_OWN = (
+MAX_PREPARED = 300
+DRIVER_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -25,11 +25,11 @@ NO_COLUMNS = SimpleResultMetaData(())
 
 
 class TransactionAborted(Exception):
-    """A statement of the transaction had failed, and whoever ran it went on as if it had not."""
+    """A statement of the transaction had failed and its error was ignored."""
 
 
 class Rows(IteratorResult[Any]):
-    """A plain statement's answer, as SQLAlchemy's own result; `rowcount` as PostgreSQL says."""
+    """A plain statement's result, with PostgreSQL's `rowcount`."""
 
     def __init__(self, shape: SimpleResultMetaData, rows: Iterable[Any], rowcount: int) -> None:
         super().__init__(shape, iter(rows))
@@ -37,7 +37,7 @@ class Rows(IteratorResult[Any]):
 
 
 class Driver:
-    """One connection's driver with what it has prepared."""
+    """The driver of one connection, with its prepared statements."""
 
     __slots__ = ("_prepared", "connection")
 
@@ -50,17 +50,17 @@ class Driver:
         await self.connection.execute("begin")
 
     async def commit(self) -> None:
-        """Commit. Raises TransactionAborted where a failed statement was passed over."""
+        """Commit. Raises TransactionAborted when the error of a failed statement was ignored."""
         if await self.connection.execute("commit") != "COMMIT":
             raise TransactionAborted
 
     async def rollback(self) -> None:
-        """Undo all since `begin`."""
+        """Roll back."""
         await self.connection.execute("rollback")
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
-        """A part of the transaction that may fail alone."""
+        """A savepoint, released at the end and rolled back on an error."""
         await self.connection.execute("savepoint part")
         try:
             yield
@@ -88,7 +88,7 @@ class Driver:
         try:
             records = await prepared.fetch(*values)
         except asyncpg.InvalidCachedStatementError:
-            # A migration changed what the statement returns; the next transaction prepares anew.
+            # A migration changed the statement's columns; the next transaction prepares it again.
             self._prepared.clear()
             raise
         counted = COUNTED.search(prepared.get_statusmsg() or "")
@@ -99,16 +99,16 @@ class Driver:
         shape = plain.shape
         if shape is None:
             shape = SimpleResultMetaData([column.name for column in prepared.get_attributes()])
-        if len(self._prepared) >= MOST_PREPARED:
+        if len(self._prepared) >= MAX_PREPARED:
             self._prepared.clear()
         self._prepared[plain.sql] = prepared, shape
         return prepared, shape
 
 
 class translate_errors:  # noqa: N801
-    """Raises a driver's errors as callers of SQLAlchemy know them; parameters are never shown.
+    """Raises the driver's errors as SQLAlchemy's, without parameters.
 
-    A class, because a generator's context costs as much as the statement's own bookkeeping.
+    A class, because a generator's context manager costs as much as the rest of a statement.
     """
 
     __slots__ = ("_sql",)
@@ -117,18 +117,18 @@ class translate_errors:  # noqa: N801
         self._sql = sql
 
     def __enter__(self) -> None:
-        """Nothing to prepare."""
+        """Enter; errors are translated on exit."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Raise the error's other form."""
-        if not isinstance(error, DRIVERS_OWN):
+        """Raise the error as SQLAlchemy's."""
+        if not isinstance(error, DRIVER_ERRORS):
             return
         kind: type[DBAPIError] = DBAPIError
         if isinstance(error, asyncpg.IntegrityConstraintViolationError):
             kind = IntegrityError
         elif not isinstance(error, asyncpg.PostgresError):
             kind = InterfaceError
-        away = isinstance(error, asyncpg.PostgresConnectionError | OSError)
+        is_lost = isinstance(error, asyncpg.PostgresConnectionError | OSError)
         raise kind(
-            self._sql, None, error, hide_parameters=True, connection_invalidated=away
+            self._sql, None, error, hide_parameters=True, connection_invalidated=is_lost
         ) from error

@@ -1,4 +1,4 @@
-"""What a failed database operation means: one classification for routes, handlers and jobs.
+"""Classifies database errors, for routes, handlers and jobs alike.
 
 The codes are PostgreSQL's (appendix A of its manual). Only a fault counts against a message.
 """
@@ -16,12 +16,12 @@ from chassis.errors import Unavailable
 DialectError: Final = AsyncAdapt_asyncpg_dbapi.Error
 STALE_PLAN: Final = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 
-# With the last, asyncpg meets a session that the server ended between two statements.
+# asyncpg raises the last for a session that the server ended between two statements.
 LOST: Final = (PoolTimeout, ConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 CONFLICTS: Final = frozenset({"40001", "40P01"})
-# Limits that concern the statement or the session that met them; others may well succeed.
-CONFINED: Final = frozenset({
+# Limits of one statement or session; others may succeed.
+LIMITED: Final = frozenset({
     "55P03",  # lock_timeout passed, or NOWAIT found a lock
     "55006",  # object in use
     "57014",  # statement_timeout passed, or an operator cancelled the statement
@@ -41,8 +41,8 @@ OUTAGES: Final = frozenset({
     "25006",  # read-only: a standby, or an operator's or a provider's safeguard against a full disk
     "3D000",  # the database does not exist: it is being restored
 })  # fmt: skip
-# After these a session is of no more use: the server ended it, or a new one may find a server that
-# takes writes.
+# After these the session is unusable: the server ended it, or a new session may reach a server that
+# accepts writes.
 END_OF_SESSION: Final = frozenset({"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05"})
 
 
@@ -50,63 +50,67 @@ class ErrorKind(Enum):
     """What a caller can do about a failed operation."""
 
     TRANSIENT = "transient"
-    """The database cannot do it now. Nothing is wrong with the request or message: repeat later."""
+    """The database cannot do it now; the request or message is fine: retry later."""
     CONFLICT = "conflict"
-    """A concurrent transaction or migration was in the way: repeat the transaction at once."""
+    """A concurrent transaction or migration interfered: retry the transaction at once."""
     FAULT = "fault"
-    """It would fail again."""
+    """A retry would fail again."""
 
 
 def classify(error: BaseException) -> ErrorKind:
-    """Classify an error of SQLAlchemy, asyncpg or the pool; what is none of theirs is a fault."""
+    """Classify an error of SQLAlchemy, asyncpg or the pool; any other error is a fault."""
     cause = _of_driver(error)
     if isinstance(cause, STALE_PLAN) or sqlstate(error) in CONFLICTS:
         return ErrorKind.CONFLICT
-    if sqlstate(error) in CONFINED or is_outage(error):
+    if sqlstate(error) in LIMITED or is_outage(error):
         return ErrorKind.TRANSIENT
     return ErrorKind.FAULT
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the database serves no write at all at present, to any caller."""
+    """Whether the database currently accepts no writes from any caller."""
     code = sqlstate(error)
     if code is not None:
-        return code in OUTAGES or (code.startswith(OUTAGE_CLASSES) and code not in CONFINED)
+        return code in OUTAGES or (code.startswith(OUTAGE_CLASSES) and code not in LIMITED)
     cause = _of_driver(error)
     if isinstance(cause, STALE_PLAN):
         return False
-    # A command's own time limit passed without a word from the server: a TimeoutError of asyncpg.
+    # asyncpg raises TimeoutError when the server did not respond within the command's time limit.
     lost = isinstance(error, DBAPIError) and isinstance(cause, OSError)
     return lost or isinstance(cause, LOST)
 
 
 def ends_session(error: BaseException) -> bool:
-    """Whether the session that met the error must not be used again.
+    """Whether the session must not be used after the error.
 
-    What the server refused leaves a session as good as before. Without its word the state of the
-    session is unknown: an operation was cut off or cancelled.
+    After an error that the server reported, the session is intact. Otherwise its state is unknown:
+    an operation was cut off or cancelled.
     """
     code = sqlstate(error)
     return code is None or code in END_OF_SESSION or code.startswith("08")
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """PostgreSQL's five-letter code of an error, where the server gave one."""
+    """PostgreSQL's five-letter code of an error that the server reported, else None."""
     code: str | None = getattr(_of_driver(error), "sqlstate", None)
     return code
 
 
 def as_problem(error: BaseException) -> Unavailable | None:
-    """The refusal a client sees: the database or a lock was in the way; None for a fault."""
+    """The 503 that a client receives during an outage or after a conflict; None for a fault."""
     if is_outage(error):
-        return Unavailable("The database is away; try again soon.", code="database_unavailable")
+        return Unavailable(
+            "The database is unavailable; try again soon.", code="database_unavailable"
+        )
     if classify(error) is not ErrorKind.FAULT:
-        return Unavailable("Too many want the same thing at once; try again.", code="contention")
+        return Unavailable(
+            "Too many concurrent requests for the same data; try again.", code="contention"
+        )
     return None
 
 
 def _of_driver(error: BaseException) -> BaseException:
-    """The driver's own error; SQLAlchemy wraps it once or, on its own paths, twice."""
+    """The driver's own error, which SQLAlchemy wraps once or twice."""
     found = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     if isinstance(found, DialectError) and found.__cause__ is not None:
         return found.__cause__

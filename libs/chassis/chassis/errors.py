@@ -1,6 +1,6 @@
-"""Refusals over HTTP: each an exception that becomes a problem document (RFC 9457).
+"""Refusals over HTTP: exceptions that become problem documents (RFC 9457).
 
-Over messages a refusal is an answer, not an exception; there an exception means a fault.
+A message handler refuses with an answer; an exception there means a fault.
 """
 
 from typing import Any
@@ -10,8 +10,8 @@ class Problem(Exception):
     """A request that cannot be served; the docstring's first line is the default detail.
 
     code: stable, for programs.
-    extra: members added to the document; never an echo of what the client sent.
-    headers: added to the answer, such as `Retry-After`.
+    extra: members added to the document; never the client's input.
+    headers: added to the response, such as `Retry-After`.
     """
 
     status = 500
@@ -61,7 +61,7 @@ class NotFound(Problem):
 
 
 class Refused(Problem):
-    """The state of things does not allow this."""
+    """The resource's state does not allow this."""
 
     status = 409
     code = "conflict"
@@ -89,7 +89,7 @@ class WrongContentType(Problem):
 
 
 class Invalid(Problem):
-    """The request is understood but breaks a rule."""
+    """The request is well formed but breaks a rule."""
 
     status = 422
     code = "invalid_request"
@@ -103,7 +103,7 @@ class IfMatchMissing(Problem):
 
 
 class Unavailable(Problem):
-    """Something this answer depends on is away; try again soon."""
+    """Something that this request depends on is unavailable; try again soon."""
 
     status = 503
     code = "unavailable"

@@ -1,6 +1,6 @@
-"""What metrics read from the service's database when they are asked for: depths and ages.
+"""Gauges that are read from the service's database at each scrape: depths and ages.
 
-Every replica of a service reads the same, so take the maximum over them and never the sum.
+Every replica of a service reports the same values, so take the maximum over them, never the sum.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 TIME_LIMIT = 3.0
 FAILURES = Counter(
-    "cartwright_reading_failures", "Readings of the database that failed.", ["reading"]
+    "cartwright_reading_failures", "Gauges that could not be read from the database.", ["reading"]
 )
 
 
@@ -31,7 +31,7 @@ FAILURES = Counter(
 class DatabaseGauge:
     """A gauge whose samples are the rows of a statement: its `labels`, and `value`.
 
-    every: seconds for which an answer is believed, for statements that look at much.
+    every: seconds for which a result is cached, for expensive statements.
     """
 
     name: str
@@ -44,7 +44,7 @@ class DatabaseGauge:
 COMMON_GAUGES = (
     DatabaseGauge(
         "cartwright_outbox_messages",
-        "Messages that were committed and not sent; the parked ones found no queue.",
+        "Messages committed and not published; parked ones are unroutable.",
         text(
             "select state, count(seq) as value from (values ('waiting'), ('parked')) s (state) "
             "left join outbox on (parked_at is not null) = (state = 'parked') group by state"
@@ -53,19 +53,19 @@ COMMON_GAUGES = (
     ),
     DatabaseGauge(
         "cartwright_outbox_oldest_seconds",
-        "Age of the oldest message that was committed and not sent.",
+        "Age of the oldest message committed and not published.",
         text(
             "select coalesce(extract(epoch from now() - min(created_at)), 0) as value from outbox"
         ),
     ),
     DatabaseGauge(
         "cartwright_dead_letters",
-        "Dead letters that were fetched from the queue and wait for a decision.",
+        "Dead letters fetched from the queue and not yet redriven or discarded.",
         text("select count(*) as value from dead_letters"),
     ),
     DatabaseGauge(
         "cartwright_idempotency_keys_abandoned",
-        "Requests whose process ended before them and that nobody has repeated.",
+        "Requests whose process crashed and that no client has repeated.",
         text(
             "select count(*) as value from idempotency_keys "
             "where state = 'running' and lease_until < now()"
@@ -76,43 +76,43 @@ COMMON_GAUGES = (
 
 @dataclass
 class DatabaseGauges:
-    """Reads what is due; an answer that is still believed is shown again."""
+    """Reads the gauges whose cached result has expired."""
 
     database: Database
-    listed: Sequence[DatabaseGauge]
-    _kept: dict[str, tuple[float, GaugeMetricFamily]] = field(default_factory=dict)
+    gauges: Sequence[DatabaseGauge]
+    _cached: dict[str, tuple[float, GaugeMetricFamily]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for reading in self.listed:
-            FAILURES.labels(reading.name)
+        for gauge in self.gauges:
+            FAILURES.labels(gauge.name)
 
     async def families(self) -> list[GaugeMetricFamily]:
-        """The gauges; what cannot be read in three seconds is absent and counted as a failure."""
+        """The gauges, without those that fail or take over three seconds, which are counted."""
         found: list[GaugeMetricFamily] = []
         try:
             async with asyncio.timeout(TIME_LIMIT):
-                for reading in self.listed:
-                    found.append(await self._read(reading))  # noqa: PERF401
+                for gauge in self.gauges:
+                    found.append(await self._read(gauge))  # noqa: PERF401
         except Exception as error:  # noqa: BLE001
-            # Whoever collects metrics must learn of it from the others, database or not.
-            FAILURES.labels(self.listed[len(found)].name).inc()
-            log.warning("metrics not read", error=repr(error)[:200])
+            # During an outage of the database the other metrics must be served still.
+            FAILURES.labels(self.gauges[len(found)].name).inc()
+            log.warning("database gauges not read", error=repr(error)[:200])
         return found
 
-    async def _read(self, reading: DatabaseGauge) -> GaugeMetricFamily:
-        read_at, family = self._kept.get(reading.name, (float("-inf"), None))
-        if family is not None and time.monotonic() - read_at < reading.every:
+    async def _read(self, gauge: DatabaseGauge) -> GaugeMetricFamily:
+        read_at, family = self._cached.get(gauge.name, (float("-inf"), None))
+        if family is not None and time.monotonic() - read_at < gauge.every:
             return family
-        family = GaugeMetricFamily(reading.name, reading.help, labels=reading.labels)
-        for row in (await self.database.execute_once(reading.statement)).mappings():
-            family.add_metric([str(row[label]) for label in reading.labels], float(row["value"]))
-        self._kept[reading.name] = (time.monotonic(), family)
+        family = GaugeMetricFamily(gauge.name, gauge.help, labels=gauge.labels)
+        for row in (await self.database.execute_once(gauge.statement)).mappings():
+            family.add_metric([str(row[label]) for label in gauge.labels], float(row["value"]))
+        self._cached[gauge.name] = (time.monotonic(), family)
         return family
 
 
 @dataclass
 class _Families(Collector):
-    """Gauges that were read already."""
+    """Gauges already read, as a collector."""
 
     found: Sequence[GaugeMetricFamily]
 

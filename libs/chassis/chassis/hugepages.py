@@ -1,8 +1,8 @@
-"""Moves what a start built into huge pages, so that the processor finds it sooner.
+"""Collapses a process's memory into huge pages, to reduce TLB misses.
 
-A service's code and tables are some 60 MB of small objects on 15,000 pages of 4 KiB, more than any
-processor remembers the places of; in pages of 2 MiB they are thirty. Linux makes these on request
-(MADV_COLLAPSE, since 6.1); elsewhere, or where it has none to spare, all stays as it is.
+A service's code and tables are about 60 MB of small objects on 15,000 pages of 4 KiB, more than a
+TLB holds; they fit on thirty pages of 2 MiB. Linux collapses pages on request (MADV_COLLAPSE, since
+6.1); on other systems, or without free huge pages, nothing changes.
 """
 
 import asyncio
@@ -14,20 +14,20 @@ HUGE = 2 * 1024 * 1024
 # From Linux's include/uapi/asm-generic/mman-common.h.
 MADV_COLLAPSE = 25
 MAPS = Path("/proc/self/maps")
-# Seconds after a start in which what stays has come to be: prepared statements, codecs, routes.
-SETTLED = 20
+# Seconds after startup by which the long-lived objects exist: prepared statements, codecs, routes.
+WARM_UP = 20
 
 
-def gather_later() -> None:
-    """Gather once, beside the work, when this process has lived long enough to be worth it."""
+def collapse_later() -> None:
+    """Collapse once, in another thread, after the warm-up."""
     loop = asyncio.get_running_loop()
-    loop.call_later(SETTLED, loop.run_in_executor, None, gather)
+    loop.call_later(WARM_UP, loop.run_in_executor, None, collapse)
 
 
-def gather() -> int:
-    """Move this process's own memory into huge pages; returns on how many it then lies.
+def collapse() -> int:
+    """Collapse this process's private memory into huge pages; returns their number.
 
-    Takes some 50 ms and a megabyte or two. What is not there yet is left alone.
+    Takes about 50 ms and one or two megabytes. Pages that are not resident are left alone.
     """
     try:
         maps = MAPS.read_text(encoding="utf-8", errors="replace")
@@ -39,9 +39,9 @@ def gather() -> int:
 
 
 def places(maps: str) -> Iterator[int]:
-    """The addresses where a huge page of private, writable memory without a file fits.
+    """The addresses at which a huge page of private, writable, anonymous memory fits.
 
-    `maps` is in the form of proc_pid_maps(5): range, rights, offset, device, inode, name.
+    `maps` has the format of proc_pid_maps(5): range, rights, offset, device, inode, name.
     """
     for line in maps.splitlines():
         span, rights, _, _, inode, *name = line.split(maxsplit=5)

@@ -1,9 +1,9 @@
-"""Idempotency-Key: a POST that moves money or stock has its effect once, however often it is sent.
+"""Idempotency-Key: a POST that moves money or stock takes effect once, however often it is sent.
 
-The key is claimed in a short transaction of its own (running, with a lease); effect and stored
-answer commit together later. An expired lease is taken over with the same resource id, so a repeat
-finishes what a crash left; whoever stores an answer first has had the effect, a rival's is undone.
-Semantics follow the IETF draft (400 missing, 422 other body, 409 still running).
+The key is claimed in a short transaction of its own (state `running`, with a lease); the effect and
+the stored response commit together later. A repeat takes over an expired lease with the same
+resource id, so it finishes what a crash interrupted. The first request to store a response wins;
+a rival is rolled back. Semantics follow the IETF draft (400 missing, 422 other body, 409 running).
 """
 
 import hashlib
@@ -52,21 +52,21 @@ STORE = text(
     "update idempotency_keys set state = 'done', status = :status, answer = :answer "
     "where principal = :principal and key = :key and state = 'running'"
 )
-LAPSE = text(
+EXPIRE_LEASE = text(
     "update idempotency_keys set lease_until = clock_timestamp() - interval '1 microsecond' "
     "where principal = :principal and key = :key and state = 'running'"
 )
-FORGET = text(
+RELEASE = text(
     "delete from idempotency_keys where principal = :principal and key = :key and state = 'running'"
 )
-EXPIRE = text(
+DELETE_EXPIRED = text(
     "delete from idempotency_keys where ctid = any(array(select ctid from idempotency_keys "
     "where created_at < now() - make_interval(hours => :hours) limit 1000))"
 )
 
 
 class RequestInProgress(Refused):
-    """A request with this Idempotency-Key is still being served; ask again in a moment."""
+    """A request with this Idempotency-Key is still in progress; try again soon."""
 
     code = "idempotency_key_running"
 
@@ -84,7 +84,7 @@ class KeyReused(Invalid):
 
 
 class Replayed(Exception):
-    """The request was served before; carries the stored answer out of the route."""
+    """The request was served before; carries the stored response out of the route."""
 
     def __init__(self, status: int, answer: bytes) -> None:
         self.status = status
@@ -94,7 +94,7 @@ class Replayed(Exception):
 
 @dataclass
 class Claim:
-    """A key that is ours to serve; `resource_id` is the new id, the same over repeats."""
+    """A claimed key; `resource_id` is the id of the resource to create, the same for repeats."""
 
     principal: str
     key: str
@@ -102,16 +102,16 @@ class Claim:
     stored: bool = False
 
     async def store(self, tx: AsyncSession, status: int, answer: BaseModel) -> Response:
-        """Keep the answer in the transaction of the effect, and send exactly the same bytes.
+        """Store the response in the transaction of the effect, and return exactly these bytes.
 
         Raises RequestInProgress, which rolls the effect back, when the lease expired and another
-        request took it.
+        request took it over.
         """
         body = answer.model_dump_json().encode()
-        kept = await tx.execute(
+        result = await tx.execute(
             STORE, {"principal": self.principal, "key": self.key, "status": status, "answer": body}
         )
-        if not cast("CursorResult[Any]", kept).rowcount:
+        if not cast("CursorResult[Any]", result).rowcount:
             raise RequestInProgress(headers={"Retry-After": "1"})
         self.stored = True
         return Response(body, status_code=status, media_type="application/json")
@@ -121,7 +121,7 @@ async def claim(
     database: Database, principal: str, key: str, route: str, body: bytes, lease: float
 ) -> Claim:
     """Claim a key for `lease` seconds. Raises Replayed, RequestInProgress or KeyReused."""
-    wanted = {
+    values = {
         "principal": principal,
         "key": key,
         "route": route,
@@ -129,14 +129,14 @@ async def claim(
         "lease": lease,
         "resource_id": new_id(),
     }
-    resource_id = (await database.execute_once(CLAIM, wanted)).scalar_one_or_none()
+    resource_id = (await database.execute_once(CLAIM, values)).scalar_one_or_none()
     if resource_id is not None:
         return Claim(principal, key, resource_id)
     found = (await database.execute_once(READ, {"principal": principal, "key": key})).one_or_none()
     if found is None:
-        # It was let go between the two looks.
+        # It was released between the two statements.
         raise RequestInProgress(headers={"Retry-After": "1"})
-    if found.route != route or found.body_hash != wanted["body_hash"]:
+    if found.route != route or found.body_hash != values["body_hash"]:
         raise KeyReused
     if found.state == "running":
         raise RequestInProgress(headers={"Retry-After": "1"})
@@ -144,66 +144,67 @@ async def claim(
 
 
 async def release(database: Database, held: Claim) -> None:
-    """Let go of a key whose request was refused: refusals are not stored."""
-    await database.execute_once(FORGET, {"principal": held.principal, "key": held.key})
+    """Release a key whose request was refused: refusals are not stored."""
+    await database.execute_once(RELEASE, {"principal": held.principal, "key": held.key})
 
 
-async def lapse(database: Database, held: Claim) -> None:
-    """End the lease of a key: the next repeat takes it over, with the same resource id."""
-    await database.execute_once(LAPSE, {"principal": held.principal, "key": held.key})
+async def expire_lease(database: Database, held: Claim) -> None:
+    """End the lease of a key, so that the next repeat takes it over with the same resource id."""
+    await database.execute_once(EXPIRE_LEASE, {"principal": held.principal, "key": held.key})
 
 
-async def expire(database: Database) -> None:
-    """Forget keys older than their retention."""
+async def delete_expired(database: Database) -> None:
+    """Delete keys older than their retention."""
     async with database.transaction() as tx:
-        await tx.execute(EXPIRE, {"hours": RETENTION_HOURS})
+        await tx.execute(DELETE_EXPIRED, {"hours": RETENTION_HOURS})
 
 
 @asynccontextmanager
 async def _release_lease(database: Database, held: Claim) -> AsyncIterator[None]:
-    """Free a key whose request left no answer, unless a repeat must come with the same id."""
+    """Release a key without a stored response, unless a repeat needs the same resource id."""
     try:
         yield
     except Problem as problem:
-        # A refusal is known to have had no effect. A part that is away may have had its own
-        # under our resource id: a repeat must come with the same.
+        # A refusal had no effect. An unavailable dependency may have acted under our resource
+        # id, so a repeat must use the same one.
         refused = problem.status < 500  # noqa: PLR2004
-        await (release if refused else lapse)(database, held)
+        await (release if refused else expire_lease)(database, held)
         raise
     except RequestValidationError:
         await release(database, held)
         raise
     except Exception as error:
-        # After a fault the lease stays, and a repeat takes it over when it has run out.
+        # After a fault the lease remains, and a repeat takes it over once it has expired.
         if classify(error) is not ErrorKind.FAULT:
-            await _try_to_lapse(database, held)
+            await _try_to_expire_lease(database, held)
         raise
     if not held.stored:
         await release(database, held)
 
 
-async def _try_to_lapse(database: Database, held: Claim) -> None:
-    """Let a repeat take the key over as soon as `Retry-After` says, where the database allows."""
+async def _try_to_expire_lease(database: Database, held: Claim) -> None:
+    """End the lease early, so that a repeat after `Retry-After` succeeds, if possible."""
     try:
-        await lapse(database, held)
+        await expire_lease(database, held)
     except Exception as error:  # noqa: BLE001
-        log.info("the key stays leased", error=repr(error)[:200])
+        log.info("lease not ended early", error=repr(error)[:200])
 
 
 def idempotent(
     principal: Callable[..., Any], revise: Callable[[Request, bytes], bytes] | None = None
 ) -> Any:
-    """A dependency that claims the request's key for the principal another dependency names.
+    """A dependency that claims the request's key for the principal that another one returns.
 
-    `revise` may complete a stored answer before it is sent again, with what must not be kept.
+    principal: a dependency such as one that returns `caller.principal`.
+    revise: completes a stored response before it is sent again, with what must not be stored.
 
-    `async def place(claim: Annotated[Claim, idempotent(whoever)], tx: Tx)`; the route ends with
+    `async def place(claim: Annotated[Claim, idempotent(buyer)], tx: Tx)`; the route ends with
     `return await claim.store(tx, 202, view)`.
     """
 
-    async def hold(
+    async def claim_key(
         request: Request,
-        who: Annotated[str, Depends(principal)],
+        claimant: Annotated[str, Depends(principal)],
         key: Annotated[
             str | None,
             Header(
@@ -224,7 +225,7 @@ def idempotent(
         route = f"{request.method} {request.scope['path']}"
         try:
             lease = request.app.state.settings.idempotency_lease
-            held = await claim(database, who, key, route, await request.body(), lease)
+            held = await claim(database, claimant, key, route, await request.body(), lease)
         except Replayed as replayed:
             if revise is not None:
                 replayed.answer = revise(request, bytes(replayed.answer))
@@ -232,4 +233,4 @@ def idempotent(
         async with _release_lease(database, held):
             yield held
 
-    return Depends(hold, scope="function")
+    return Depends(claim_key, scope="function")

@@ -1,4 +1,4 @@
-"""Identifiers and the clock: UUIDv7 everywhere, UTC everywhere."""
+"""UUIDv7 identifiers and the current time in UTC."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -9,19 +9,19 @@ from chassis import clock
 
 
 def new_id() -> UUID:
-    """A fresh UUIDv7: sortable by the millisecond it was made in."""
+    """A new UUIDv7, which sorts by its time of creation."""
     made = UUID(bytes=uuid_utils.uuid7().bytes)
     if not clock.clock.correction:
         return made
-    # Shifted, because only ids that the library times itself are sorted within a millisecond.
+    # Shifted, because the library sorts ids within a millisecond only if it reads the time itself.
     return UUID(int=made.int + (int(clock.clock.correction * 1000) << 80))
 
 
 def lowest_id(moment: datetime) -> UUID:
-    """The lowest UUIDv7 that can have been made at `moment` or later; none was before 1970."""
+    """The lowest UUIDv7 of a time; times before 1970 count as 1970."""
     return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
 
 
 def utcnow() -> datetime:
-    """The time now, aware and in UTC. Rules never call this; they are handed `now`."""
+    """The current time, aware and in UTC. Rules take `now` as a parameter instead."""
     return datetime.fromtimestamp(clock.now(), UTC)

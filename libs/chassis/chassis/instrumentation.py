@@ -1,4 +1,4 @@
-"""One object around each piece of work, which measures it and makes its span.
+"""Context managers around requests, calls and messages, which record metrics and spans.
 
 Span names and attributes follow OpenTelemetry's semantic conventions for HTTP, messaging and
 RabbitMQ.
@@ -26,7 +26,7 @@ SERVER_ERROR = 500
 
 
 def request(scope: Scope, parent: str | None, status: int, took: float) -> None:
-    """Note a request that was answered, in its context; `took` in seconds."""
+    """Record a request that was answered, in its context; `took` is in seconds."""
     if (order := scope.get("path_params", {}).get("order_id")) is not None:
         context.set_correlation_id(str(order))
     metrics.record_request(scope, status, took)
@@ -41,7 +41,7 @@ def request(scope: Scope, parent: str | None, status: int, took: float) -> None:
         "cartwright.request_id": now.request_id or "",
         **({"cartwright.order": now.correlation_id} if now.correlation_id else {}),
     }
-    failed = f"answered {status}" if not 0 < status < SERVER_ERROR else None
+    failed = f"status {status}" if not 0 < status < SERVER_ERROR else None
     tracing.record(
         f"{method} {route}", Kind.SERVER, now.traceparent, parent,
         took=took, attributes=attributes, error=failed,
@@ -49,7 +49,7 @@ def request(scope: Scope, parent: str | None, status: int, took: float) -> None:
 
 
 class _Timed:
-    """Knows how long it was open, and by what it was left."""
+    """Measures a block, and calls `_over` with its time in seconds and its error's name."""
 
     __slots__ = ("_began",)
 
@@ -63,14 +63,14 @@ class _Timed:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._over(time.perf_counter() - self._began, None if kind is None else kind.__name__)
+        self._record(time.perf_counter() - self._began, None if kind is None else kind.__name__)
 
-    def _over(self, took: float, error: str | None) -> None:
+    def _record(self, took: float, error: str | None) -> None:
         raise NotImplementedError
 
 
 class Call(_Timed):
-    """Around a call over HTTP: it carries the trace on. Set `status` when an answer came."""
+    """Around an HTTP call, with the traceparent to send. Set `status` to the response's."""
 
     __slots__ = ("_method", "_parent", "_url", "status", "traceparent")
 
@@ -79,20 +79,20 @@ class Call(_Timed):
         self._parent = context.current().traceparent
         self.traceparent = context.child_of(self._parent)
 
-    def _over(self, took: float, error: str | None) -> None:
+    def _record(self, took: float, error: str | None) -> None:
         metrics.record_call(self._url, self._method, self.status, took)
         if not tracing.is_on():
             return
-        asked = urlsplit(self._url)
+        address = urlsplit(self._url)
         attributes: dict[str, str | int] = {
             "http.request.method": self._method,
-            "server.address": asked.hostname or "",
-            "url.path": asked.path,
+            "server.address": address.hostname or "",
+            "url.path": address.path,
         }
         if self.status:
             attributes["http.response.status_code"] = self.status
         if error is None and self.status >= SERVER_ERROR:
-            error = f"answered {self.status}"
+            error = f"status {self.status}"
         tracing.record(
             self._method, Kind.CLIENT, self.traceparent, self._parent or None,
             took=took, attributes=attributes, error=error,
@@ -100,10 +100,10 @@ class Call(_Timed):
 
 
 class Sending(_Timed):
-    """Around the publishing of an outbox row; `headers` are those to send.
+    """Around the publishing of an outbox row, with the `headers` to send.
 
-    Its span begins when the message was written, so what it waited in the outbox shows. A row that
-    something else put there, without an envelope, is sent like any other and begins a trace.
+    Its span starts when the message was written, so it includes the wait in the outbox. A row
+    without an envelope begins a trace.
     """
 
     __slots__ = ("_row", "headers")
@@ -115,7 +115,7 @@ class Sending(_Timed):
             own = context.child_of(self.headers.get(TRACEPARENT))
             self.headers = {**self.headers, TRACEPARENT: own}
 
-    def _over(self, took: float, error: str | None) -> None:
+    def _record(self, took: float, error: str | None) -> None:
         if not tracing.is_on():
             return
         written = self.headers.get(f"{PREFIX}time")
@@ -139,20 +139,20 @@ class Sending(_Timed):
 
 
 class Batch(_Timed):
-    """Around a transaction that handles deliveries; its span links those of the messages."""
+    """Around the transaction of a batch; its span links to those of the messages."""
 
     __slots__ = ("_deliveries", "_service", "fresh", "traceparent")
 
     def __init__(self, service: str, deliveries: Sequence[Delivery]) -> None:
         self._service, self._deliveries = service, deliveries
-        # Those that were not handled before, known once the inbox was asked.
+        # The deliveries that the inbox did not know; set by the bus.
         self.fresh: Sequence[Delivery] = ()
         self.traceparent = ""
         if tracing.is_on():
             sampled = any(tracing.is_sampled(each.envelope.traceparent) for each in deliveries)
             self.traceparent = f"{context.new_traceparent()[:-2]}{int(sampled):02d}"
 
-    def _over(self, took: float, error: str | None) -> None:
+    def _record(self, took: float, error: str | None) -> None:
         if error is None:
             now = clock.now()
             for each in self.fresh:
@@ -179,10 +179,10 @@ class Batch(_Timed):
 
 
 class Handling(_Timed):
-    """Around the handler of messages of one class; each gets a span of its own.
+    """Around a handler of messages of one class; each message gets its own span.
 
-    contexts: in which the work of each message is done; it is what its answers belong to.
-    batch: the traceparent of the batch they came in, if any.
+    contexts: the context of each message's work and answers.
+    batch: the traceparent of their batch, if any.
     """
 
     __slots__ = ("_batch", "_contexts", "_run", "_service")
@@ -196,16 +196,16 @@ class Handling(_Timed):
     ) -> None:
         self._service, self._run, self._contexts, self._batch = service, run, contexts, batch
 
-    def _over(self, took: float, error: str | None) -> None:
+    def _record(self, took: float, error: str | None) -> None:
         kind = type(self._run[0].message)
         metrics.record_handler(kind, took, failed=error is not None)
         if not tracing.is_on():
             return
         links = [self._batch] if self._batch else []
-        for delivery, done_in in zip(self._run, self._contexts, strict=True):
+        for delivery, own in zip(self._run, self._contexts, strict=True):
             tracing.record(
                 f"process {destination(kind)}:svc.{self._service}", Kind.CONSUMER,
-                done_in.traceparent, delivery.envelope.traceparent,
+                own.traceparent, delivery.envelope.traceparent,
                 took=took,
                 attributes={
                     **RABBITMQ,

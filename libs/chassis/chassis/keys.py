@@ -1,4 +1,4 @@
-"""Identity's public keys, and the claims of tokens that they verify."""
+"""Identity's public keys, and verification of the tokens that they sign."""
 
 import ssl
 import time
@@ -16,11 +16,11 @@ from chassis.single_flight import SingleFlight
 ALGORITHMS = ["ES256"]
 LEEWAY = 5
 REQUIRED = ["exp", "iat", "iss", "aud", "sub", "typ"]
-# Seconds between issue and expiry; a token made to live longer is refused, validly signed or not.
+# Seconds between issue and expiry; a token with a longer lifetime is refused.
 MAX_LIFETIME = 600
-# A withdrawn key stops verifying after this many seconds.
+# A withdrawn key is rejected after this many seconds.
 REFRESH_AFTER = 60.0
-# While identity is unavailable, its last keys count until every token they signed has expired.
+# While identity is unavailable, its last keys are used until every token they signed has expired.
 KEYS_EXPIRE_AFTER = REFRESH_AFTER + MAX_LIFETIME
 UNKNOWN_KEY_PAUSE = 2.0
 FETCH_LIMIT = 2.0
@@ -40,7 +40,7 @@ class Verified:
 class KeySet:
     """Identity's public keys, cached; refreshed in the background, and for an unknown key.
 
-    A service that has the keys themselves pins them; a pinned key is never requested.
+    Identity pins its own keys; a pinned key is never requested.
     """
 
     def __init__(self, url: str, issuer: str, audience: str) -> None:
@@ -54,14 +54,14 @@ class KeySet:
         self._verified: dict[str, Verified] = {}
 
     def pin(self, keys: dict[str, Any]) -> None:
-        """Trust these keys, by key id, without a request."""
+        """Trust these keys, by key id, without requesting them."""
         self._pinned.update(keys)
 
     async def claims(self, token: str, typ: str) -> dict[str, Any]:
         """Return the claims of a valid token of this `typ`.
 
-        Raises Unauthenticated for a token that is not valid, and Unavailable when the keys that
-        decide it are neither cached nor to be had from identity within FETCH_LIMIT seconds.
+        Raises Unauthenticated for an invalid token, and Unavailable when the keys are not cached
+        and identity does not return them within FETCH_LIMIT seconds.
         """
         try:
             claims = await self._verify(token)
@@ -74,11 +74,11 @@ class KeySet:
                 headers={"WWW-Authenticate": "Bearer"},
             ) from None
         if claims["typ"] != typ:
-            raise Unauthenticated("This token is of another kind.", code="bad_token")
+            raise Unauthenticated("The token is of another type.", code="bad_token")
         return claims
 
     async def _verify(self, token: str) -> dict[str, Any]:
-        """Return the claims; those of a token seen before while the same key still stands."""
+        """Return the claims, cached by token for as long as its key is unchanged."""
         known = self._verified.get(token)
         key_id = known.key_id if known else _key_id_of(token)
         key = await self._key(key_id)
@@ -109,7 +109,7 @@ class KeySet:
         )
         _check_times(claims, clock.now())
         if claims["exp"] - claims["iat"] > MAX_LIFETIME:
-            raise jwt.InvalidTokenError("lives too long")
+            raise jwt.InvalidTokenError("the lifetime is too long")
         return claims
 
     async def _key(self, key_id: str) -> Any:
@@ -129,7 +129,7 @@ class KeySet:
         try:
             await self._fetching.run(self._fetch)
         except (httpx.HTTPError, jwt.PyJWTError, ValueError, TimeoutError):
-            raise Unavailable("Tokens cannot be checked just now; try again soon.") from None
+            raise Unavailable("Tokens cannot be verified at present; try again soon.") from None
 
     async def _fetch(self) -> None:
         async with httpx.AsyncClient(timeout=FETCH_LIMIT, verify=_certificates()) as client:
@@ -141,7 +141,7 @@ class KeySet:
 
 
 def _check_times(claims: dict[str, Any], now: float) -> None:
-    """Raise for a token that has expired or is not valid yet; a claim's time is whole seconds."""
+    """Raise for a token that has expired or is not valid yet; claims hold whole seconds."""
     if int(claims["exp"]) + LEEWAY <= now:
         raise jwt.ExpiredSignatureError
     if max(int(claims["iat"]), int(claims.get("nbf", 0))) - LEEWAY > now:
@@ -149,7 +149,7 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
 
 
 def _key_id_of(token: str) -> str:
-    """Return which key signed a token; refuses at once what identity cannot have signed."""
+    """The id of a token's key. Raises for a token that identity cannot have signed."""
     header = jwt.get_unverified_header(token)
     key_id = header.get("kid")
     if header.get("alg") not in ALGORITHMS or not isinstance(key_id, str):
@@ -159,5 +159,5 @@ def _key_id_of(token: str) -> str:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Return the machine's certificates; to read them takes 25 ms."""
+    """The machine's certificates, cached: loading them takes 25 ms."""
     return httpx.create_ssl_context()

@@ -1,7 +1,7 @@
-"""Structured logs: one JSON object a line, with the service, trace, order and actor of the work.
+"""Structured logs: one JSON object per line, with service, trace, order and actor.
 
-What is never written down: values under a secret's name, and, wherever it stands, what looks like
-an e-mail address, a card's number, a signed token or the credentials in an address.
+Never logged: values under a secret's name and, anywhere in a text, e-mail addresses, card numbers,
+signed tokens and credentials in URLs.
 """
 
 import logging
@@ -21,10 +21,9 @@ from chassis.card_numbers import passes_luhn
 SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "api_key")
 
 
-# Digits as on a card, with or without gaps, and no part of an id; the check digit says the rest.
+# 13 to 19 digits, with or without separators, that are not part of an id; then checked by Luhn.
 CARD = re.compile(r"(?<![\w.-])(?:[0-9][ -]?){12,18}[0-9](?![\w-])")
-# A secret by its value: in an address, in a query or a form, a signed token, and ours and the
-# provider's by what they begin with.
+# Secrets by their form: in a URL, in a query or form, signed tokens, and tokens by their prefix.
 SECRETS = (
     (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"), "[credentials]"),
     (re.compile(r"(?i)\b((?:\w*token|secret|password|api_?key)=)[^\s&#\"'<>,;)]+"), r"\1[token]"),
@@ -35,8 +34,8 @@ SECRETS = (
 EMAIL = (re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]")
 
 
-def _place(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Say where the line belongs."""
+def _add_context(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Add the current context to the line."""
     now = context.current()
     if now.traceparent:
         event["trace_id"] = now.traceparent.split("-")[1]
@@ -49,41 +48,41 @@ def _place(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _redact_event(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Never write down a secret, whatever it is called and however deep it lies."""
-    return {key: _safe(key, value, redact_text) for key, value in event.items()}
+    """Redact secrets and e-mail addresses at any depth."""
+    return {key: _redact_value(key, value, redact_text) for key, value in event.items()}
 
 
 def redact(value: Any) -> Any:
-    """The same without secrets, by their names and by their shapes, for people to look at."""
-    return _safe("", value, redact_secrets)
+    """Redact secrets in a nested value, by name and by form, to show it to an operator."""
+    return _redact_value("", value, redact_secrets)
 
 
 def redact_secrets(text: str) -> str:
-    """A text without what looks like a secret."""
+    """Redact secrets in a text."""
     for shape, instead in SECRETS:
         text = shape.sub(instead, text)
-    return CARD.sub(_without_card, text)
+    return CARD.sub(_redact_card, text)
 
 
 def redact_text(text: str) -> str:
-    """A text without what looks like a secret or a person's address."""
+    """Redact secrets and e-mail addresses in a text."""
     shape, instead = EMAIL
     return shape.sub(instead, redact_secrets(text))
 
 
-def _without_card(found: re.Match[str]) -> str:
-    """Nothing of a number whose last digit is that of a card (ISO/IEC 7812-1, Luhn)."""
+def _redact_card(found: re.Match[str]) -> str:
+    """`[card]` for a number with a valid check digit (ISO/IEC 7812-1, Luhn)."""
     digits = [int(each) for each in found[0] if each.isdigit()]
     return "[card]" if passes_luhn(digits) else found[0]
 
 
-def _safe(key: object, value: Any, clean: Callable[[str], str]) -> Any:
+def _redact_value(key: object, value: Any, clean: Callable[[str], str]) -> Any:
     if any(word in str(key).lower() for word in SECRET_WORDS):
         return "[redacted]"
     if isinstance(value, Mapping):
-        return {inner: _safe(inner, each, clean) for inner, each in value.items()}
+        return {inner: _redact_value(inner, each, clean) for inner, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_safe("", each, clean) for each in value]
+        return [_redact_value("", each, clean) for each in value]
     if value is None or isinstance(value, bool | int | float | datetime | UUID):
         return value
     return clean(value if isinstance(value, str) else str(value))
@@ -93,8 +92,8 @@ LINE: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    _place,
-    # A fault's own words may hold what it failed on, so they are looked through as well.
+    _add_context,
+    # An exception's message may hold the value that it failed on, so it is redacted as well.
     structlog.processors.format_exc_info,
     _redact_event,
 ]

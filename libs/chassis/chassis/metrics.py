@@ -1,7 +1,7 @@
-"""What this process counts and measures, by the names Prometheus and OpenTelemetry agree on.
+"""The metrics of a process, with OpenTelemetry's names in Prometheus's form.
 
-Times are in seconds. An observation costs about two microseconds; whatever depends on a label is
-looked up once and kept. What is read from the database instead stands in `gauges.py`.
+Times are in seconds. An observation costs about two microseconds, since label lookups are cached.
+`gauges.py` holds the metrics that are read from the database.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from starlette.types import Scope
 from contracts.envelope import Envelope
 from contracts.message import Message
 
-# The time each series began doubles the page, and nothing here asks for it.
+# The creation times of all series would double the page, and no query uses them.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -24,19 +24,19 @@ PROBE_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 
 REQUESTS = Histogram(
     "http_server_request_duration_seconds",
-    "Time to answer a request, by its route's template.",
+    "Duration of requests, by route template.",
     ["http_request_method", "http_route", "http_response_status_code"],
     buckets=DURATIONS,
 )
 CALLS = Histogram(
     "http_client_request_duration_seconds",
-    "Time until a call to somebody else was answered; status 0 means that no whole answer came.",
+    "Duration of calls to other systems; status 0 means that no complete response arrived.",
     ["server_address", "http_request_method", "http_response_status_code"],
     buckets=DURATIONS,
 )
 HANDLING = Histogram(
     "messaging_process_duration_seconds",
-    "Time in a message's handler; a handler of many is measured once for a whole run of them.",
+    "Duration of message handlers; a batch handler is measured once for each batch.",
     ["message", "outcome"],
     buckets=DURATIONS,
 )
@@ -48,28 +48,28 @@ AGE = Histogram(
 )
 CONSUMED = Counter(
     "messaging_client_consumed_messages",
-    "Messages taken from the queue, by what became of them: handled, repeated, retried or dead.",
+    "Messages consumed, by outcome: handled, repeated, retried or dead.",
     ["message", "outcome"],
 )
 COMMITTED = Counter(
     "cartwright_messages_committed",
-    "Messages that were committed to the outbox: what happened in the business, by name.",
+    "Messages committed to the outbox, by name.",
     ["message"],
 )
 SENT = Counter("messaging_client_sent_messages", "Messages the broker confirmed.", ["outcome"])
 SWEEP_FAILURES = Counter(
     "cartwright_sweep_failures",
-    "Turns of a sweep and single items of its batches that failed, outages of the database apart.",
+    "Failed runs of a sweep and failed items of its batches, without database outages.",
     ["sweep"],
 )
 STOPPED = Counter(
     "cartwright_consumer_stopped",
-    "Times this process stopped consuming and began again, by what was lost or did not end.",
+    "Interruptions of consuming, by reason.",
     ["reason"],
 )
 IN_FLIGHT = Gauge(
     "cartwright_delivery_in_flight_seconds",
-    "For how long the oldest delivery in flight has been neither handled nor acknowledged.",
+    "Age of the oldest delivery in flight.",
 )
 CONNECTIONS = Gauge(
     "db_client_connection_count", "Database connections in use by this process.", ["state"]
@@ -79,18 +79,18 @@ CONNECTIONS_MAX = Gauge(
 )
 CLOCK_SKEW = Gauge(
     "cartwright_clock_skew_seconds",
-    "The machine's clock minus the database's; the process itself goes by the database's.",
+    "The machine's clock minus the database's, which the process uses.",
 )
 SENDER_AHEAD = Gauge(
     "cartwright_sender_clock_ahead_seconds",
-    "By how much the newest message of a sender was written later than it was handled.",
+    "How far the clock of a sender is ahead, by its newest message.",
     ["sender"],
 )
-READY = Gauge("cartwright_ready", "Whether the process can do its work, as in /readyz.")
+READY = Gauge("cartwright_ready", "Whether the process is ready, as in /readyz.")
 
 
 def route_of(scope: Scope) -> str:
-    """The template of the route that answered, `unmatched` where none did."""
+    """The template of the matched route, else `unmatched`."""
     included = scope.get("fastapi", {}).get("effective_route_context")
     return str(getattr(included or scope.get("route"), "path", "unmatched"))
 
@@ -101,7 +101,7 @@ def _requests(method: str, route: str, status: int) -> Any:
 
 
 def record_request(scope: Scope, status: int, took: float) -> None:
-    """A request was answered; 0 is the status of one that was left without an answer."""
+    """Record a request; status 0 means that it was not answered."""
     route = route_of(scope)
     if route not in PROBE_PATHS:
         method = scope["method"] if scope["method"] in METHODS else "_OTHER"
@@ -114,7 +114,7 @@ def _calls(server: str, method: str, status: int) -> Any:
 
 
 def record_call(url: str, method: str, status: int, took: float) -> None:
-    """A call to somebody else came to its end."""
+    """Record a call to another system."""
     _calls(urlsplit(url).netloc, method, status).observe(took)
 
 
@@ -124,7 +124,7 @@ def _handling(kind: type[Message], outcome: str) -> Any:
 
 
 def record_handler(kind: type[Message], took: float, *, failed: bool) -> None:
-    """A handler returned, or raised."""
+    """Record a handler's run."""
     _handling(kind, "failed" if failed else "ok").observe(took)
 
 
@@ -145,7 +145,7 @@ def _age(name: str) -> Any:
 
 
 def record_processed(name: str, envelope: Envelope, now: float) -> None:
-    """A message's effect was committed; `now` in seconds since 1970."""
+    """Record the commit of a message's effect; `now` is in seconds since 1970."""
     _consumed(name, "handled").inc()
     # Clocks of two databases may differ a little.
     age = now - envelope.time.timestamp()
@@ -154,22 +154,22 @@ def record_processed(name: str, envelope: Envelope, now: float) -> None:
 
 
 def record_duplicate(name: str, count: int = 1) -> None:
-    """Messages came again and had no effect."""
+    """Record duplicates, which had no effect."""
     _consumed(name, "repeated").inc(count)
 
 
 def record_failed(name: str, *, final: bool) -> None:
-    """A message will be tried again, or became a dead letter."""
+    """Record a failed message, which is retried or, if `final`, became a dead letter."""
     _consumed(name, "dead" if final else "retried").inc()
 
 
 def record_consumer_stopped(reason: str) -> None:
-    """The consumer closed its channel, or lost it, and will open another."""
+    """Record that the consumer closed or lost its channel."""
     STOPPED.labels(reason).inc()
 
 
 def set_in_flight_age(seconds: float) -> None:
-    """The age of the oldest delivery in flight; 0 without one."""
+    """Set the age of the oldest delivery in flight; 0 without one."""
     IN_FLIGHT.set(seconds)
 
 
@@ -179,12 +179,12 @@ def _committed(kind: type[Message]) -> Any:
 
 
 def record_committed(message: Message) -> None:
-    """A message stands in the outbox."""
+    """Record a message that was committed to the outbox."""
     _committed(type(message)).inc()
 
 
 def record_sent(results: Sequence[object]) -> None:
-    """A batch was published; each result is None when the broker confirmed it."""
+    """Record a published batch; a result is None for a confirmed message."""
     failed = sum(result is not None for result in results)
     _sent("confirmed").inc(len(results) - failed)
     if failed:
@@ -197,7 +197,7 @@ def _sent(outcome: str) -> Any:
 
 
 def init_counters(kinds: Iterable[type[Message]]) -> None:
-    """Begin the counters of these messages at nought: a first failure is then an increase."""
+    """Initialise the counters of these messages to 0, so that the first failure is an increase."""
     for kind in kinds:
         for outcome in ("handled", "retried", "dead"):
             _consumed(kind.routing_key(), outcome)

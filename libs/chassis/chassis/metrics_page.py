@@ -1,4 +1,4 @@
-"""A page of metrics, read back: for tests."""
+"""A parsed page of metrics, for tests."""
 
 import re
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from prometheus_client.parser import text_string_to_metric_families
 NAME = re.compile(r"^[a-zA-Z_:][\w:]*", re.MULTILINE)
 
 
-class Got(Protocol):
-    """Any client's answer."""
+class Response(Protocol):
+    """The response of any HTTP client."""
 
     @property
     def status_code(self) -> int:
-        """200 is fine."""
+        """200 when the page was returned."""
 
     @property
     def text(self) -> str:
@@ -28,15 +28,15 @@ class MetricsPage:
     found: dict[tuple[str, frozenset[tuple[str, str]]], float]
 
     @classmethod
-    def of(cls, answer: Got) -> "MetricsPage":
-        """Read a page; raises AssertionError when there is none."""
+    def of(cls, answer: Response) -> "MetricsPage":
+        """Parse a page. Raises AssertionError on any status but 200."""
         if answer.status_code != 200:  # noqa: PLR2004
             raise AssertionError(f"no metrics: {answer.status_code} {answer.text[:500]}")
-        # The parser gives every counter the ending `_total`; those of Envoy go without it.
-        told = set(NAME.findall(answer.text))
+        # The parser appends `_total` to every counter; Envoy's counters have no suffix.
+        listed = set(NAME.findall(answer.text))
 
         def name(parsed: str) -> str:
-            return parsed if parsed in told else parsed.removesuffix("_total")
+            return parsed if parsed in listed else parsed.removesuffix("_total")
 
         return cls(
             {
@@ -47,7 +47,7 @@ class MetricsPage:
         )
 
     def __call__(self, name: str, **labels: str) -> float:
-        """One sample's value; 0 for what is not there."""
+        """A sample's value; 0 for a missing one."""
         return self.found.get((name, frozenset(labels.items())), 0.0)
 
     @property

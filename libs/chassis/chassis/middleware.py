@@ -1,4 +1,4 @@
-"""The edge of every request, as plain ASGI: id and trace, body guard, last resort for faults."""
+"""The ASGI middleware of every request: request id, trace, body limit and unhandled errors."""
 
 import re
 import time
@@ -20,10 +20,10 @@ WITH_BODY = {"POST", "PUT", "PATCH"}
 
 
 class RequestMiddleware:
-    """Wraps the application; reads `max_body_bytes` at most, whatever Content-Length claims.
+    """Wraps the application; reads at most `max_body_bytes`, whatever Content-Length states.
 
-    `is_stopping` says whether connections are to end with their answer, so that nobody is left
-    holding one that closes just as the next request is sent.
+    is_stopping: whether to close each connection with its response, so that no client sends a
+    request on a connection that is being closed.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class RequestMiddleware:
         self.is_stopping = is_stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request in a context of its own."""
+        """Serve one request in its own context."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -73,7 +73,7 @@ class RequestMiddleware:
             if 0 < status < 500:  # noqa: PLR2004
                 raise
             if status:
-                return  # Starlette answered with a problem document, and raises all the same.
+                return  # Starlette sent a problem document and raises the error as well.
             await problems.of_fault(error)(scope, receive, stamped)
         finally:
             seconds = time.perf_counter() - began
@@ -85,7 +85,7 @@ class RequestMiddleware:
                 log.debug("served", path=scope["path"], status=status, took_ms=took)
 
     def _stamp(self, answered: MutableHeaders, request_id: str) -> None:
-        """Write what every answer carries."""
+        """Set the headers of every response."""
         answered["X-Request-Id"] = request_id
         answered["X-Content-Type-Options"] = "nosniff"
         answered.setdefault("Cache-Control", "no-store")
@@ -93,7 +93,7 @@ class RequestMiddleware:
             answered["Connection"] = "close"
 
     async def _whole_body(self, receive: Receive) -> Receive:
-        """Read the body up to the limit before anything looks at it; hand it on in one piece."""
+        """Read the whole body, up to the limit, and pass it on in one piece."""
         body = bytearray()
         more = True
         while more:
@@ -112,7 +112,7 @@ class RequestMiddleware:
         return replay
 
     def _check(self, scope: Scope, headers: Headers) -> bool:
-        """Refuse what need not be read; tells whether there is a body."""
+        """Refuse by the headers alone; returns whether there is a body."""
         length = headers.get("content-length")
         if length is not None and length.isdigit() and int(length) > self.max_body_bytes:
             raise TooLarge
@@ -126,5 +126,5 @@ class RequestMiddleware:
 def wrap(
     app: Any, max_body_bytes: int, is_stopping: Callable[[], bool] = lambda: False
 ) -> RequestMiddleware:
-    """The application behind its edge."""
+    """The application with its middleware."""
     return RequestMiddleware(app, max_body_bytes, is_stopping)

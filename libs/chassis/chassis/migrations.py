@@ -1,4 +1,4 @@
-"""Schema migrations: Alembic run by `python -m <service> migrate`, and the chassis's own tables."""
+"""Schema migrations by Alembic, for `python -m <service> migrate`, and the chassis's own tables."""
 
 import re
 from functools import cache
@@ -58,13 +58,13 @@ create function inbox_oldest() returns uuid language sql stable as $$
 $$;
 """
 
-# What the relay asks in one go, at every migration made anew: it belongs to the chassis and not to
-# a revision of a service. The lock is taken by a statement of its own within the function, so that
-# the rows are read with a snapshot younger than the lock; it belongs to the connection, and is let
-# go after the deletion is committed. When every shard is held by another relay the function waits
-# for the first. Between the two calls the session is idle outside of a transaction: PostgreSQL ends
-# it, and with it its locks, when its process is lost or frozen. A sent row that a crash brings back
-# is sent twice, which the inbox notices: its deletion need not wait for the disk.
+# The relay's statements, as functions to save round trips. Every migration replaces them: they
+# belong to the chassis and not to a revision of a service. The function locks in a statement of its
+# own, so that the rows are read with a snapshot younger than the lock; the connection holds the
+# lock until the deletion is committed. When other relays hold every shard, it waits for the first.
+# Between the two calls the session is idle outside a transaction: PostgreSQL ends it, and releases
+# its locks, when its process is lost or frozen. A sent row that a crash restores is sent twice,
+# which the inbox recognises, so its deletion need not be flushed to disk.
 RELAY_FUNCTIONS = """
 create or replace function outbox_take(space integer, wanted integer[], most integer)
 returns table (held integer[], seq bigint, message_id uuid, subject text, exchange text,
@@ -80,7 +80,7 @@ begin
       perform pg_advisory_lock(space, wanted[1]);
       free := wanted[1:1];
     exception when lock_not_available then
-      null; -- another relay is at all of them still: none is held
+      null; -- other relays hold all of them still
     end;
   end if;
   return query select free, o.* from (select 1) one left join lateral
@@ -101,12 +101,12 @@ end $$;
 
 
 def create_message_tables(days: int = 14) -> None:
-    """Make outbox, inbox and idempotency keys: the first thing in a service's first migration."""
+    """Create outbox, inbox and idempotency keys; a service's first migration begins with it."""
     tables.metadata.create_all(op.get_bind())
     for statement in INBOX_FUNCTIONS.split("\n\n"):
         op.execute(statement)
     op.execute(text("select inbox_roll(:days)").bindparams(days=days))
-    # The outbox is written and emptied all the time; it is vacuumed early so that it stays small.
+    # Rows of the outbox live briefly; vacuuming early limits its size.
     op.execute(
         "alter table outbox set (autovacuum_vacuum_scale_factor = 0.01, "
         "autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_limit = 2000)"
@@ -114,7 +114,7 @@ def create_message_tables(days: int = 14) -> None:
 
 
 def create_token_cutoffs() -> None:
-    """Make the table of tokens that no longer count: a migration of its own in every service."""
+    """Create the table of revoked tokens; every service has a migration for it."""
     revocations.metadata.create_all(op.get_bind())
 
 
@@ -145,7 +145,7 @@ def _upgrade(connection: Connection, service: str) -> None:
 
 
 def run_revision(connection: Connection, service: str, revision: str) -> None:
-    """Run the steps of one revision, whatever revision the database is at: for tests of data."""
+    """Run one revision at any revision of the database, for tests of data migrations."""
     script = ScriptDirectory(str(folder_of(service)), version_locations=[folder_of(service)])
     found = script.get_revision(revision)
     assert found is not None  # noqa: S101
@@ -158,7 +158,7 @@ def _grant(connection: Connection, role: str) -> None:
     quoted = preparer.quote(role)
     database = preparer.quote(connection.scalar(text("select current_database()")))
     for statement in (
-        # Whoever made the database may have left it open to every role.
+        # A new database is open to every role by default.
         f"revoke all on database {database} from public",
         f"grant connect on database {database} to {quoted}",
         f"grant usage on schema public to {quoted}",
@@ -175,7 +175,7 @@ def _all_of(metadata: MetaData) -> list[MetaData]:
 
 @cache
 def differences(connection: Connection, metadata: MetaData) -> list[Any]:
-    """What the models say and the migrated database does not have, or the other way round."""
+    """The differences between the models and the migrated database."""
     migration = MigrationContext.configure(
         connection, opts={"include_name": _is_ours, "compare_type": True}
     )
@@ -184,7 +184,7 @@ def differences(connection: Connection, metadata: MetaData) -> list[Any]:
 
 
 async def migrate(service: str, url: str, role: str | None) -> None:
-    """Bring a database to the newest revision and grant its unprivileged role what it may do."""
+    """Upgrade a database to the newest revision and grant the privileges of its role."""
     limits = {"server_settings": session_limits.ALL_SESSIONS}
     engine = create_async_engine(url, connect_args=limits)
     try:
@@ -212,7 +212,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Bring the tables to this revision."""
+    """Upgrade to this revision."""
     {body}
 '''
 
@@ -220,7 +220,7 @@ def upgrade() -> None:
 async def write_revision(service: str, url: str, metadata: MetaData, message: str) -> Path:
     """Write a new migration from the difference between the models and a migrated database.
 
-    It is a draft: read it, name what it left unnamed, and see to data that is there already.
+    It is a draft: review it, name its unnamed constraints, and migrate the existing data.
     """
     folder = folder_of(service)
     known = sorted(file.name.split("_")[0] for file in folder.glob("[0-9]*.py"))

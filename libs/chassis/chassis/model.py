@@ -1,4 +1,4 @@
-"""What mapped classes share: naming of constraints, timestamps, versions and numbered events."""
+"""Base classes of mapped classes: constraint names, timestamps, versions and event sequences."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -28,7 +28,7 @@ class Model(DeclarativeBase):
 
 
 def own_metadata() -> MetaData:
-    """A fresh metadata, so that two services in one test process never share a table."""
+    """A new metadata, so that two services in one test process share no table."""
     return MetaData(naming_convention=NAMING)
 
 
@@ -38,7 +38,7 @@ def check_in(column: str, values: Iterable[str]) -> str:
 
 
 class Stamped:
-    """Rows that say when they were made and last changed (UTC)."""
+    """A row with the times of its creation and last change (UTC)."""
 
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
@@ -47,17 +47,17 @@ class Stamped:
 class Aggregate(Stamped):
     """A row that is locked before it changes. `version` is its ETag; `sequence` numbers its events.
 
-    The row lock, not the version, keeps two writers apart.
+    The row lock, not the version, serialises writers.
     """
 
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     sequence: Mapped[int] = mapped_column(server_default="0", default=0)
 
     def record(self, event: RecordedEvent) -> RecordedEvent:
-        """Number an event of this aggregate; the row must be locked or new."""
+        """Assign the next sequence to an event of this aggregate; the row must be locked or new."""
         self.sequence = (self.sequence or 0) + 1
         return event.with_sequence(self.sequence)
 
     def touch(self) -> None:
-        """Make the version move on; call it in every method that changes the aggregate."""
+        """Increment the version; call it in every method that changes the aggregate."""
         self.version = (self.version or 0) + 1

@@ -1,6 +1,6 @@
-"""Spans over OTLP (http/protobuf) to a collector, in batches, by OpenTelemetry's own SDK.
+"""Exports spans to a collector over OTLP (http/protobuf), in batches, by OpenTelemetry's SDK.
 
-OTEL_EXPORTER_OTLP_HEADERS, _CERTIFICATE, _COMPRESSION and OTEL_BSP_* mean what they do elsewhere.
+The SDK reads OTEL_EXPORTER_OTLP_HEADERS, _CERTIFICATE, _COMPRESSION and OTEL_BSP_*.
 """
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -17,7 +17,7 @@ WAIT_MILLISECONDS = 1000
 
 
 class Otlp:
-    """Sends spans from a thread of its own; what a collector does not take in time is dropped."""
+    """Exports spans in its own thread; drops those that the collector does not accept in time."""
 
     def __init__(self, endpoint: str, service: str) -> None:
         self._resource = Resource.create(
@@ -28,7 +28,7 @@ class Otlp:
         self._processor = BatchSpanProcessor(exporter, schedule_delay_millis=WAIT_MILLISECONDS)
 
     def add(self, span: Span) -> None:
-        """Put a span into the next batch."""
+        """Add a span to the next batch."""
         self._processor.on_end(
             ReadableSpan(
                 span.name,
@@ -46,7 +46,7 @@ class Otlp:
         )
 
     def close(self) -> None:
-        """Send what is left and end the thread."""
+        """Export the remaining spans and end the thread."""
         self._processor.shutdown()  # type: ignore[no-untyped-call]
 
 

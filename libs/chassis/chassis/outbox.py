@@ -1,4 +1,4 @@
-"""The transactional outbox: messages become rows at the end of the transaction that caused them."""
+"""The transactional outbox: messages are inserted at the end of the transaction that adds them."""
 
 import json
 import zlib
@@ -32,37 +32,37 @@ Answer = Message | Sequence[Message] | None
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A message that waits for the end of its transaction, with the context it was said in."""
+    """A message to insert at the end of the transaction, with the context in which it was added."""
 
     message: Message
     context: context.Context
 
 
 def shard_of(subject: str) -> int:
-    """The shard that keeps one aggregate's messages in order."""
+    """The shard of a subject, in which its messages stay in order."""
     return zlib.crc32(subject.encode()) % SHARDS
 
 
 def listed(answer: Answer) -> Sequence[Message]:
-    """What a handler returned, as a list."""
+    """A handler's answer as a sequence of messages."""
     if answer is None:
         return ()
     return (answer,) if isinstance(answer, Message) else answer
 
 
 def add(session: AsyncSession, *messages: Message) -> None:
-    """Send messages when this transaction commits, and not otherwise."""
+    """Publish messages when this transaction commits, and only then."""
     now = context.current()
     waiting: list[Pending] = session.info.setdefault(PENDING, [])
     waiting.extend(Pending(message, now) for message in messages)
 
 
 async def write(session: AsyncSession) -> list[Message]:
-    """Write what was added as rows, in one statement; returns the messages."""
+    """Insert the added messages in one statement; returns them."""
     waiting: list[Pending] = session.info.pop(PENDING, [])
     if not waiting:
         return []
-    # The aggregates are flushed first: their row locks must be held before a sequence is taken.
+    # Aggregates are flushed first: `seq` must be assigned after their rows are locked.
     await session.flush()
     rows = [row(pending) for pending in waiting]
     await session.execute(INSERT, {name: [row[name] for row in rows] for name in rows[0]})
@@ -71,14 +71,14 @@ async def write(session: AsyncSession) -> list[Message]:
 
 
 def row(pending: Pending) -> dict[str, Any]:
-    """The outbox row of a message: its envelope as headers, its data as bytes."""
-    message, said_in = pending.message, pending.context
+    """The outbox row of a message. Raises ValueError for an event without a sequence."""
+    message, origin = pending.message, pending.context
     message_id: UUID = new_id()
     subject = message.subject()
     sequence = None
     if isinstance(message, Event):
         if message.sequence == 0:
-            raise ValueError(f"{message.type_name()} was never numbered by its aggregate")
+            raise ValueError(f"{message.type_name()} has no sequence: its aggregate must record it")
         sequence = message.sequence
     envelope = Envelope(
         id=message_id,
@@ -87,10 +87,10 @@ def row(pending: Pending) -> dict[str, Any]:
         subject=subject,
         time=utcnow(),
         sequence=sequence,
-        correlation_id=said_in.correlation_id or message.correlation(),
-        causation_id=said_in.causation_id,
-        actor=said_in.actor,
-        traceparent=said_in.traceparent or tracing.root_span(f"say {message.routing_key()}"),
+        correlation_id=origin.correlation_id or message.correlation(),
+        causation_id=origin.causation_id,
+        actor=origin.actor,
+        traceparent=origin.traceparent or tracing.root_span(f"publish {message.routing_key()}"),
     )
     return {
         "message_id": message_id,

@@ -1,7 +1,7 @@
-"""Cursor pages: opaque, stable under inserts, never more than a hundred rows.
+"""Cursor pagination: opaque cursors, stable under inserts, at most 100 rows per page.
 
-A cursor holds the sort key of the last row shown. Its parts are typed: a list names the types it
-sorts by, and a part that is not of its type, or that no row can hold, is refused as `bad_cursor`.
+A cursor holds the sort key of the last row on the page. Its parts are typed: a list names the types
+it sorts by, and a part of another type, or out of range, is refused as `bad_cursor`.
 """
 
 import base64
@@ -16,7 +16,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel
 
 from chassis.errors import Malformed
-from chassis.wire import LARGEST_INTEGER, in_our_times, storable
+from chassis.wire import LARGEST_INTEGER, in_supported_range, storable
 
 MAX_LIMIT = 100
 Item = TypeVar("Item")
@@ -27,31 +27,31 @@ Second = TypeVar("Second", UUID, datetime, int, str)
 
 
 class BadCursor(Malformed):
-    """The cursor is not one this list gave out."""
+    """The cursor is not valid for this list."""
 
     code = "bad_cursor"
 
 
 class Page(BaseModel, Generic[Item]):
-    """A slice of a list; `next_cursor` is absent on the last one."""
+    """A page of a list; `next_cursor` is null on the last one."""
 
     items: list[Item]
     next_cursor: str | None = None
 
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """`OrderSummaryPage`: what clients generated from the document call it."""
+        """Name the schema `OrderSummaryPage`, for generated clients."""
         return f"{params[0].__name__}Page"
 
 
 def _text(part: Any) -> str:
     if not isinstance(part, str):
-        raise ValueError("not a text")  # noqa: TRY004  (all that is wrong with a cursor is one error)
+        raise ValueError("not a text")  # noqa: TRY004  (every fault of a cursor is one error)
     return storable(part)
 
 
 def _number(part: Any) -> int:
-    """Read a whole number that fits a bigint."""
+    """Parse an integer that fits a bigint."""
     if not isinstance(part, int) or isinstance(part, bool) or abs(part) > LARGEST_INTEGER:
         raise ValueError("not a number")
     return part
@@ -59,14 +59,14 @@ def _number(part: Any) -> int:
 
 READERS: Mapping[type, Callable[[Any], Part]] = {
     UUID: lambda part: UUID(_text(part)),
-    datetime: lambda part: in_our_times(datetime.fromisoformat(_text(part))),
+    datetime: lambda part: in_supported_range(datetime.fromisoformat(_text(part))),
     int: _number,
     str: _text,
 }
 
 
 def encode(*position: Part) -> str:
-    """Make a cursor from the sort key of the last row shown, its unique id last."""
+    """Encode the sort key of a page's last row, whose last part is a unique id."""
     written = json.dumps(position, default=_written)
     return base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
 
@@ -76,7 +76,7 @@ def _written(part: UUID | datetime) -> str:
 
 
 def decode(cursor: str) -> list[Any]:
-    """Read the parts of a cursor, not checked yet; raises BadCursor."""
+    """Decode a cursor into unchecked parts. Raises BadCursor."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         position = json.loads(
@@ -90,7 +90,7 @@ def decode(cursor: str) -> list[Any]:
 
 
 class Paging(BaseModel):
-    """What a client asked for: how many rows, and after which position (None: from the start)."""
+    """A request for a page: the number of rows, and the position before them (None: the start)."""
 
     limit: int
     after: list[Any] | None
@@ -104,7 +104,7 @@ class Paging(BaseModel):
     ) -> tuple[First, Second] | None: ...
 
     def position(self, *kinds: type[Any]) -> Any:
-        """The position by its types: one value, or a tuple; None from the start of the list.
+        """The position, parsed by its types: one value or a tuple; None at the start of the list.
 
         As in `position(datetime, UUID)`. Raises BadCursor.
         """
@@ -122,9 +122,9 @@ class Paging(BaseModel):
         show: Callable[[Row], Item],
         key: Callable[[Row], Part | tuple[Part, ...]],
     ) -> Page[Item]:
-        """Make the page from `limit + 1` rows: the extra one only tells whether there is more.
+        """Build the page from `limit + 1` rows: the extra one shows that there is another page.
 
-        `key` returns a row's position, of the types that the list reads a position by.
+        `key` returns a row's position, with the types of `position`.
         """
         shown = rows[: self.limit]
         following = None

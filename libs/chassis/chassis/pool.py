@@ -1,7 +1,7 @@
-"""The open connections of one database, kept at hand between transactions.
+"""The connection pool of one database.
 
-SQLAlchemy's own pool changes into a greenlet to give a connection out and again to take it back,
-twice for each transaction and each look of the relay. Here both are a list's `pop` and `append`.
+SQLAlchemy's pool switches into a greenlet to check a connection out, and again to return it. Here
+both are a list's `pop` and `append`.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from chassis import clock, session_limits
 from chassis.driver import Driver
 
 FIRST_TYPE_OF_A_DATABASE = 16_384
-# asyncpg prepares its statement anew when an unnamed one was used in between; none was.
+# asyncpg prepares its statement again after an unnamed one was used; with a name it does not.
 NAMED = SimpleNamespace(name="remembered")
 
 
 class TypeCachingConnection(asyncpg.Connection):  # type: ignore[misc]
-    """Watches for a lost server, and asks once in a process what a built-in type is made of.
+    """Caches the introspection of built-in types for the process, and limits the server's silence.
 
-    asyncpg asks the server at each connection's first `uuid[]`, first `text[]` and so on, with a
-    recursive query that costs more than a whole checkout's statements (5 to 10 ms). What
-    PostgreSQL itself brings has the same numbers everywhere on a server.
+    asyncpg introspects `uuid[]`, `text[]` and so on once for each connection, with a recursive
+    query that costs more than all statements of a checkout (5 to 10 ms). The OIDs of PostgreSQL's
+    built-in types are the same in every database.
     """
 
     __slots__ = ()
@@ -52,7 +52,7 @@ class TypeCachingConnection(asyncpg.Connection):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class PooledConnection:
-    """An open connection, as SQLAlchemy sees it and as the driver does."""
+    """An open connection, with SQLAlchemy's view of it and the driver."""
 
     connection: Connection
     shared: AsyncConnection
@@ -60,21 +60,21 @@ class PooledConnection:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it can be used no more; known without asking the server."""
+        """Whether the connection is closed, as far as the client knows."""
         return bool(self.driver.connection.is_closed())
 
     def invalidate(self) -> None:
-        """End a connection whose state is not known; the pool will not keep it."""
+        """Terminate a connection whose state is unknown; the pool then discards it."""
         self.driver.connection.terminate()
 
     async def discard(self) -> None:
-        """Let SQLAlchemy forget a connection that is closed."""
+        """Release SQLAlchemy's view of a closed connection."""
         await greenlet_spawn(self.connection.invalidate)
         await greenlet_spawn(self.connection.close)
 
 
 class Pool:
-    """At most `size` connections; the one given back last is given out first."""
+    """At most `size` connections, reused last in, first out."""
 
     def __init__(self, engine: AsyncEngine, size: int, timeout: float) -> None:
         self._engine = engine
@@ -85,20 +85,19 @@ class Pool:
         self.in_use = 0
 
     @asynccontextmanager
-    async def take(self) -> AsyncIterator[PooledConnection]:
-        """A connection to oneself. Raises SQLAlchemy's TimeoutError when none comes free in time.
+    async def acquire(self) -> AsyncIterator[PooledConnection]:
+        """Check a connection out for a block.
 
-        One that is given back amid a transaction is thrown away: the next one's BEGIN and COMMIT
-        would silently become a savepoint within it.
-
-        Raises ConnectionError when the server cannot be reached or says nothing.
+        A connection that is returned inside a transaction is discarded: the next user's BEGIN and
+        COMMIT would apply to that transaction. Raises SQLAlchemy's TimeoutError when none is
+        returned in time, and ConnectionError when the server cannot be reached or does not respond.
         """
         if self._free.locked():
             try:
                 async with asyncio.timeout(self._timeout):
                     await self._free.acquire()
             except TimeoutError:
-                raise PoolTimeout(f"no connection came free in {self._timeout} s") from None
+                raise PoolTimeout(f"no connection was returned in {self._timeout} s") from None
         else:
             await self._free.acquire()
         self.in_use += 1
@@ -126,7 +125,7 @@ class Pool:
         try:
             connection = await greenlet_spawn(self._engine.sync_engine.connect)
         except OSError as error:
-            # A silent server and an unknown host name are as good as a refused connection.
+            # A silent server and an unknown host name count as a refused connection.
             raise ConnectionError(f"the database cannot be reached: {error!r}") from error
         opened = PooledConnection(
             connection,
@@ -142,6 +141,6 @@ class Pool:
         return opened
 
     async def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the idle connections."""
         while self._idle:
             await greenlet_spawn(self._idle.pop().connection.close)

@@ -1,4 +1,4 @@
-"""Every refusal as a problem document (RFC 9457): stable code, request id, no echo of input."""
+"""Renders refusals as problem documents (RFC 9457): stable code, request id, no input echoed."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ TITLES = {
 
 
 def document(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any]:
-    """The body of a refusal."""
+    """The body of a problem document."""
     return {
         "type": f"urn:cartwright:problem:{code}",
         "title": TITLES.get(status, "Error"),
@@ -48,7 +48,7 @@ def document(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any
 
 
 def answer(problem: Problem) -> JSONResponse:
-    """A refusal as an HTTP answer."""
+    """The response of a refusal."""
     return JSONResponse(
         document(problem.status, problem.code, problem.detail, **problem.extra),
         status_code=problem.status,
@@ -63,7 +63,7 @@ async def _refused(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
-    """Name what is wrong and where, never the value: hostile input would break the answer."""
+    """Name each broken rule and its place, never the value: input must not be echoed."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
     faults = error.errors()
     unreadable = any(fault["type"] == "json_invalid" for fault in faults)
@@ -81,7 +81,7 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _safe(part: str | int) -> str:
-    """A location as printable ASCII: the names of unknown fields are the client's."""
+    """A location as printable ASCII, since the client chooses the names of unknown fields."""
     return str(part)[:100].encode("ascii", "replace").decode()
 
 
@@ -114,17 +114,17 @@ async def _fault(_request: Request, error: Exception) -> JSONResponse:
 
 
 def of_fault(error: BaseException) -> JSONResponse:
-    """The answer to a fault of ours: 503 when the database is away, else 500 and a log line."""
-    away = as_problem(error)
-    if away is not None:
-        log.warning("database away", error=repr(error)[:200])
-        return answer(away)
+    """The response to an unhandled error: 503 during a database outage, else 500 and a log line."""
+    unavailable = as_problem(error)
+    if unavailable is not None:
+        log.warning("database unavailable", error=repr(error)[:200])
+        return answer(unavailable)
     log.error("request failed", exc_info=error)
     return answer(Problem("Something went wrong on our side; the request id finds it in our logs."))
 
 
 def install(app: FastAPI) -> None:
-    """Answer every exception of a route with a problem document."""
+    """Register handlers that render every exception of a route as a problem document."""
     app.add_exception_handler(Problem, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

@@ -1,9 +1,9 @@
-"""Access tokens that no longer count before they expire, as a read model in every service.
+"""Revocation of access tokens before they expire: a read model in every service.
 
-A token names what it was issued from, each with a generation: its user, its session and its roles.
-Identity publishes the lowest generation that still counts; every service stores it in its own
-database and refuses older tokens. Generations, not times: no clock decides, and a token issued
-right after a change counts.
+A token carries the generations of its user, its session and its roles. Identity publishes the
+lowest valid generation of each; every service stores it in its own database and refuses older
+tokens. Generations are compared instead of times, so that no clock matters and a token issued right
+after a change is valid.
 """
 
 import time
@@ -22,13 +22,13 @@ from contracts.identity import RoleTokensRevoked, SessionTokensRevoked, UserToke
 
 Revoked = UserTokensRevoked | SessionTokensRevoked | RoleTokensRevoked
 
-# Seconds for which a process answers from its memory.
+# Seconds for which a process uses its cache.
 FRESH_FOR = 0.3
-# Everything is read again after this many seconds, which also forgets what has expired.
+# The cache is reloaded after this many seconds, which also drops expired rows.
 RELOAD_AFTER = 60.0
 READ_LIMIT = 5.0
 FAILURE_PAUSE = 0.2
-# Whatever a row concerns was issued before it was written, and has expired by then.
+# The tokens of a row were issued before it was written, and have expired by then.
 STORED_FOR = MAX_LIFETIME + LEEWAY + 60
 
 metadata = MetaData()
@@ -55,34 +55,34 @@ STORE = text(
     "on conflict (subject) do update set written_by = default, created_at = default, "
     "generation = greatest(known.generation, excluded.generation)"
 )
-# Transactions below the horizon have ended: what they wrote was visible to this statement.
+# Transactions below the horizon have ended: this statement saw what they wrote.
 CHANGED = text(
     "select now.horizon, changed.subject, changed.generation from (select "
     "cast(cast(pg_snapshot_xmin(pg_current_snapshot()) as text) as bigint) as horizon) now "
     "left join token_cutoffs changed on changed.written_by >= :horizon"
 )
-OUTDATED = text(
+IS_REVOKED = text(
     "select exists (select 1 from unnest(cast(:subjects as uuid[]), "
     "cast(:generations as bigint[])) as token (subject, generation) "
     "join token_cutoffs c on c.subject = token.subject and c.generation > token.generation)"
 )
-FORGET = text(
+DELETE_EXPIRED = text(
     "delete from token_cutoffs where created_at < now() - make_interval(secs => :seconds)"
 )
 
 
 class TokenRevoked(Unauthenticated):
-    """The access token no longer counts; get another with the refresh token, or log in again."""
+    """The access token was revoked; get another with the refresh token, or log in again."""
 
     code = "token_revoked"
 
 
-def _refused() -> TokenRevoked:
+def _revoked() -> TokenRevoked:
     return TokenRevoked(headers={"WWW-Authenticate": "Bearer"})
 
 
 def cutoff_of(event: Revoked) -> tuple[UUID, int]:
-    """Return whose tokens an event concerns, and the lowest generation that counts."""
+    """The subject of an event, and the lowest valid generation of its tokens."""
     match event:
         case UserTokensRevoked():
             return event.user_id, event.generation
@@ -93,7 +93,7 @@ def cutoff_of(event: Revoked) -> tuple[UUID, int]:
 
 
 async def store(events: Sequence[Revoked], tx: AsyncSession) -> None:
-    """Store what the events say, in any order and however often."""
+    """Store the lowest valid generations of the events, in any order and any number of times."""
     newest: dict[UUID, int] = {}
     for subject, generation in map(cutoff_of, events):
         newest[subject] = max(generation, newest.get(subject, 0))
@@ -103,24 +103,23 @@ async def store(events: Sequence[Revoked], tx: AsyncSession) -> None:
 
 
 async def check_now(tx: AsyncSession, generations: Mapping[UUID, int]) -> None:
-    """Refuse an outdated token by the database itself, in the transaction that it would change."""
+    """Refuse a revoked token by the database, in the transaction of the change."""
     values = {"subjects": list(generations), "generations": list(generations.values())}
-    if (await tx.execute(OUTDATED, values)).scalar_one():
-        raise _refused()
+    if (await tx.execute(IS_REVOKED, values)).scalar_one():
+        raise _revoked()
 
 
-async def forget(database: Database) -> None:
-    """Delete what concerns only tokens that have expired."""
+async def delete_expired(database: Database) -> None:
+    """Delete the rows whose tokens have all expired."""
     async with database.transaction() as tx:
-        await tx.execute(FORGET, {"seconds": STORED_FOR})
+        await tx.execute(DELETE_EXPIRED, {"seconds": STORED_FOR})
 
 
 class Revocations:
-    """What the database holds, in memory and at most FRESH_FOR seconds old when it is used.
+    """A cache of the database's revocations, at most FRESH_FOR seconds old when it is used.
 
-    It is read when a token is checked, at first wholly and then what changed: a process that has
-    just started or was frozen reads before it answers, and while the database is unavailable no
-    token counts.
+    It is refreshed when a token is checked, first completely and then incrementally. A process that
+    was started or frozen refreshes before it answers; during a database outage no token is valid.
     """
 
     def __init__(self, database: Database) -> None:
@@ -133,18 +132,18 @@ class Revocations:
         )
 
     async def check(self, generations: Mapping[UUID, int]) -> None:
-        """Refuse a token that one of its generations makes outdated.
+        """Refuse a revoked token.
 
-        Raises TokenRevoked; Unavailable, or the database's error, when it cannot be known.
+        Raises TokenRevoked; Unavailable or the database's error when the cache cannot be refreshed.
         """
         if time.monotonic() - self._read_at > FRESH_FOR:
             try:
                 await self._reading.run(self._read)
             except TimeoutError:
-                raise Unavailable("Tokens cannot be checked just now; try again soon.") from None
+                raise Unavailable("Tokens cannot be verified at present; try again soon.") from None
         for subject, generation in generations.items():
             if self._generations.get(subject, 0) > generation:
-                raise _refused()
+                raise _revoked()
 
     async def _read(self) -> None:
         began = time.monotonic()

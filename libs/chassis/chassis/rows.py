@@ -1,7 +1,7 @@
 """SQL for any number of rows in one statement: each column is one array parameter.
 
 A statement of this shape stays the same for every number of rows, so the server's plan and the
-driver's prepared statement are reused. Its parts can be put together in one `with` statement.
+driver's prepared statement are reused. Several can be combined by `with`.
 """
 
 import json
@@ -22,7 +22,7 @@ class RowArrays:
 
     table: the `Table`, which names each column's type; an ARRAY column is not supported.
     columns: the names of the columns, each of which the rows have as an attribute or key.
-    prefix: keeps the parameters apart where several tables are written in one statement.
+    prefix: separates the parameters of several tables in one statement.
     """
 
     table: Table

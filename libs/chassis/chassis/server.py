@@ -1,4 +1,4 @@
-"""The HTTP server of a service's process, which stops when the service says so."""
+"""The HTTP server of a service's process, which the service stops."""
 
 import asyncio
 from contextlib import nullcontext, suppress
@@ -18,9 +18,9 @@ class Server(uvicorn.Server):
         self._stopping = asyncio.Event()
 
     async def main_loop(self) -> None:
-        """Renew the Date header each second until told to stop.
+        """Renew the Date header each second until `stop` is called.
 
-        uvicorn's own looks ten times a second whether it should stop, in every process at rest.
+        uvicorn's own loop polls ten times a second, which costs CPU in every idle process.
         """
         while not await self.on_tick(0):
             with suppress(TimeoutError):
@@ -28,7 +28,7 @@ class Server(uvicorn.Server):
                     await self._stopping.wait()
 
     def stop(self) -> None:
-        """Serve what is in flight and no more."""
+        """Finish the requests in flight and accept no others."""
         self.should_exit = True
         self._stopping.set()
 

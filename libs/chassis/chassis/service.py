@@ -1,4 +1,4 @@
-"""Composition: settings, routes, handlers and sweeps, run as api, worker or both."""
+"""Composes a service from settings, routes, handlers and sweeps, and runs it."""
 
 import asyncio
 import importlib
@@ -54,7 +54,7 @@ DRAIN_TIMEOUT = 15.0
 
 @dataclass
 class Running(Generic[S]):
-    """What a composed service has at hand; routes find it as `request.app.state`."""
+    """The dependencies of a composed service; routes find them in `request.app.state`."""
 
     settings: S
     database: Database
@@ -64,19 +64,19 @@ class Running(Generic[S]):
     revocations: Revocations
     peers: Peers
     resources: SimpleNamespace
-    # Set once the process is asked to stop: it then says so to whoever balances load.
+    # Set when the process is to stop; /readyz then fails, so that load balancers move on.
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass
 class Service(Generic[S]):
-    """One bounded context, ready to run.
+    """One bounded context, with everything to run it.
 
-    on_start: called with what is running before the first request or message; may fill `resources`
-    and register closing with the exit stack.
-    sweeps: the periodic work, or a function that returns it for what is running, so that each
-    sweep is given its settings and resources as arguments.
-    gauges: what its metrics read from its database.
+    on_start: called before the first request or message; may fill `resources` and register
+    callbacks with the exit stack.
+    sweeps: the periodic work, or a function that builds it from the composed service, which passes
+    settings and resources to each sweep as arguments.
+    gauges: metrics that are read from the database.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Service(Generic[S]):
     gauges: Sequence[DatabaseGauge] = ()
 
     def compose(self, settings: S) -> Running[S]:
-        """Wire the parts together; nothing connects before it is used."""
+        """Build the dependencies; each connects on first use."""
         database = Database(
             settings.database_url, pool_size=settings.pool_size, application_name=self.name
         )
@@ -117,7 +117,7 @@ class Service(Generic[S]):
     def application(
         self, running: Running[S], consumer: Consumer | None = None
     ) -> factory.Application:
-        """The HTTP side over what is running."""
+        """The HTTP application over the dependencies."""
 
         async def checks() -> dict[str, str]:
             wrong: dict[str, str] = {"process": "stopping"} if running.stopping.is_set() else {}
@@ -131,10 +131,12 @@ class Service(Generic[S]):
             return wrong
 
         read = DatabaseGauges(running.database, [*COMMON_GAUGES, *self.gauges])
-        return self._routed.on({**vars(running), "bus": self.bus, "checks": checks, "gauges": read})
+        return self._routed.with_state(
+            {**vars(running), "bus": self.bus, "checks": checks, "gauges": read}
+        )
 
     def document(self) -> dict[str, Any]:
-        """The OpenAPI document of the routes; nothing behind them is needed for it."""
+        """The OpenAPI document of the routes, without any dependency."""
         return self._routed.openapi()
 
     @cached_property
@@ -144,7 +146,7 @@ class Service(Generic[S]):
         return app
 
     def run(self, settings: S, kind: str) -> int:
-        """Serve as `api`, `worker` or `all` until the process is asked to stop; its exit code."""
+        """Serve as `api`, `worker` or `all` until SIGTERM or SIGINT; returns the exit code."""
         logs.configure(self.name, settings.log_level)
         return uvloop.run(self._run(settings, kind))
 
@@ -155,7 +157,7 @@ class Service(Generic[S]):
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stopping.set)
         freeze_gc()
-        hugepages.gather_later()
+        hugepages.collapse_later()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, tracing.close)
             stack.push_async_callback(running.database.close)
@@ -200,8 +202,8 @@ class Service(Generic[S]):
                 for each in (*self.sweeps_of(running), *self._own_sweeps(settings))
             ]
         application = self.application(running, consumer)
-        edged = middleware.wrap(application, settings.max_body_bytes, running.stopping.is_set)
-        server = server_of(edged, settings)
+        wrapped = middleware.wrap(application, settings.max_body_bytes, running.stopping.is_set)
+        server = server_of(wrapped, settings)
         serving = asyncio.create_task(server.serve(), name="server")
         stopped = asyncio.create_task(stopping.wait(), name="stop signal")
         watched = [serving, stopped, *tasks]
@@ -221,9 +223,10 @@ class Service(Generic[S]):
         consumer: Consumer | None,
         tasks: Sequence[asyncio.Task[None]],
     ) -> None:
-        """Drain: no new requests or messages, finish what is in flight, send what was committed.
+        """Drain: finish what is in flight, accept nothing else, publish what is committed.
 
-        A load balancer is given notice first: requests are served on, each ending its connection.
+        During the notice for load balancers, requests are still served, and close their
+        connections.
         """
         running.stopping.set()
         if not serving.done():
@@ -237,23 +240,23 @@ class Service(Generic[S]):
                 if running.broker.is_up:
                     await running.relay.drain()
         except Exception as error:  # noqa: BLE001
-            # What was not finished is on the queue or in the outbox still.
+            # Unfinished work remains in the queue or the outbox.
             log.warning("drain cut short", error=repr(error))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def sweeps_of(self, running: Running[S]) -> Sequence[Sweep]:
-        """The service's own sweeps, over what is running."""
+        """The service's own sweeps."""
         return self.sweeps(running) if callable(self.sweeps) else self.sweeps
 
     def _own_sweeps(self, settings: S) -> Sequence[Sweep]:
-        async def roll(database: Database) -> None:
+        async def roll_inbox(database: Database) -> None:
             async with database.transaction() as tx:
-                await inbox.roll(tx, settings.inbox_days)
+                await inbox.roll_partitions(tx, settings.inbox_days)
 
         return (
-            Sweep("inbox partitions", roll, every=3600),
-            Sweep("idempotency keys", idempotency.expire, every=300),
-            Sweep("token cutoffs", revocations.forget, every=60),
+            Sweep("inbox partitions", roll_inbox, every=3600),
+            Sweep("idempotency keys", idempotency.delete_expired, every=300),
+            Sweep("token cutoffs", revocations.delete_expired, every=60),
         )

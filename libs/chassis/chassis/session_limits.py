@@ -1,7 +1,7 @@
-"""How long either side of a database session bears the other's silence.
+"""Time limits of database sessions, for the server and the client.
 
-A lost or frozen process must not keep its locks: the server ends its session by itself. A process
-whose server is lost notices by its socket and by the time limit of its statements.
+A lost or frozen process must not hold its locks: the server ends its session. A process whose
+server is lost notices by its socket and by the time limit of its statements.
 """
 
 import socket
@@ -9,11 +9,11 @@ from asyncio import Transport
 from typing import Final
 
 SILENCE: Final = 10
-"""Seconds after which a session that holds a lock and does nothing ends."""
+"""Seconds after which an idle session that holds a lock is ended."""
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 4, 2, 3
 
-# PostgreSQL applies these to its side of the connection. A statement goes on as long as it needs
-# while its client is there, so migrations use them, too.
+# PostgreSQL applies these to its side of the connection. They do not limit a statement while its
+# client is alive, so migrations use them, too.
 ALL_SESSIONS: Final = {
     "idle_in_transaction_session_timeout": f"{SILENCE}s",
     "client_connection_check_interval": f"{KEEPALIVE_INTERVAL}s",
@@ -22,13 +22,13 @@ ALL_SESSIONS: Final = {
     "tcp_keepalives_count": str(KEEPALIVE_COUNT),
     "tcp_user_timeout": str(SILENCE * 1000),
 }
-# A statement of a frozen client, or one that waits for another's lock, ends as well. The limit is
-# shorter than the client's own, so that a server that is there says which statement it was.
+# These also limit statements and lock waits. The limits are shorter than the client's own, so that
+# a live server reports the statement.
 SERVICE_SESSIONS: Final = ALL_SESSIONS | {"lock_timeout": f"{SILENCE}s", "statement_timeout": "20s"}
 
 
 def apply_to(transport: Transport) -> None:
-    """Set the same limits on the client's side; an option that the system lacks is left out."""
+    """Set the same limits on the client's socket; options that the system lacks are skipped."""
     found = transport.get_extra_info("socket")
     if found is None or found.family == getattr(socket, "AF_UNIX", None):
         return

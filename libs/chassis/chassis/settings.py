@@ -1,4 +1,4 @@
-"""Settings from the environment, refused at start with words a person can act on."""
+"""Settings from the environment; a missing or malformed one is explained at startup."""
 
 import sys
 from pathlib import Path
@@ -17,10 +17,10 @@ Seconds = Annotated[float, Field(gt=0, le=10**8)]
 
 
 class Environment(EnvSettingsSource):
-    """The environment's variables; what is not JSON is left to its field to refuse."""
+    """Reads the environment; a value that is not JSON is passed on for its field to reject."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """The value as JSON, or as it stands."""
+        """The value parsed as JSON, or unchanged."""
         try:
             return super().decode_complex_value(field_name, field, value)
         except ValueError:
@@ -28,7 +28,7 @@ class Environment(EnvSettingsSource):
 
 
 class ServiceSettings(BaseSettings):
-    """What every service must be told; a service adds its own fields. Times are in seconds."""
+    """The settings of every service, which adds its own fields. Times are in seconds."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
@@ -63,7 +63,7 @@ class ServiceSettings(BaseSettings):
     service_client_secret: str = Field(
         min_length=16,
         repr=False,
-        description="the secret by which this service gets its own tokens from identity",
+        description="the secret with which this service requests its tokens from identity",
         examples=["a random text of at least 16 characters"],
     )
     token_issuer: str = Field(
@@ -115,13 +115,13 @@ class ServiceSettings(BaseSettings):
         0.2,
         ge=0,
         le=5,
-        description="the same for messages that nobody waits for, in seconds",
+        description="the same for low-priority messages, in seconds",
         examples=["0.2"],
     )
     delivery_timeout: Seconds = Field(
         300,
         description="seconds after which a message that is neither handled nor acknowledged is "
-        "given back to the broker, and its handling stopped",
+        "returned to the broker, and its handling cancelled",
         examples=["300"],
     )
     inbox_days: int = Field(
@@ -136,7 +136,7 @@ class ServiceSettings(BaseSettings):
     )
     idempotency_lease: Seconds = Field(
         60,
-        description="seconds after which a repeat may take over a request that never ended",
+        description="seconds after which a repeat may take over an unfinished request",
         examples=["60"],
     )
     max_body_bytes: int = Field(
@@ -145,27 +145,27 @@ class ServiceSettings(BaseSettings):
     otel_exporter_otlp_endpoint: str = Field(
         "",
         pattern=r"^(https?://.+)?$",
-        description="the OpenTelemetry collector that takes traces over OTLP/HTTP; none are made "
-        "without it",
+        description="the OpenTelemetry collector that takes traces over OTLP/HTTP; without it none "
+        "are recorded",
         examples=["http://otel-collector:4318"],
     )
     otel_traces_sampler_arg: float = Field(
         1.0,
         ge=0,
         le=1,
-        description="the share of the traces beginning here that is recorded; those that began "
-        "elsewhere bring the decision with them",
+        description="the ratio of the traces beginning here that is recorded; traces that began "
+        "elsewhere carry the decision",
         examples=["0.05"],
     )
     crash_points: Path | None = Field(
         None,
-        description="a folder that tells where to fail, for tests; without it nothing ever does",
+        description="a folder with the failures to inject, for tests; without it none are injected",
         examples=["crash-points"],
     )
 
     @property
     def owner_url(self) -> str:
-        """The database as the role that owns its tables, which is the service's own for tests."""
+        """The database as the role that owns its tables; in tests the service's own role."""
         return self.migrator_database_url or self.database_url
 
     @classmethod
@@ -176,7 +176,7 @@ class ServiceSettings(BaseSettings):
         *_: Any,
         **__: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take settings from the environment, and from the caller in tests; from nowhere else."""
+        """Read only the environment and, in tests, the arguments."""
         return init_settings, Environment(settings_cls)
 
 
@@ -184,8 +184,8 @@ Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
 def explain(settings: type[ServiceSettings], error: ValidationError) -> str:
-    """Say for each bad variable what it is for, its form and an example; never its value."""
-    lines = ["This service cannot start: its settings are not right."]
+    """Explain each bad variable by its fault, purpose and an example; never its value."""
+    lines = ["The service cannot start: some settings are missing or malformed."]
     for fault in error.errors(include_input=False, include_url=False, include_context=False):
         name = str(fault["loc"][0])
         field = settings.model_fields.get(name)
@@ -197,7 +197,7 @@ def explain(settings: type[ServiceSettings], error: ValidationError) -> str:
 
 
 def load(settings: type[Settings], **overrides: Any) -> Settings:
-    """Read the settings; on a missing or malformed one explain it on stderr and exit with 2."""
+    """Load the settings, or explain the bad ones on stderr and exit with 2."""
     try:
         return settings(**overrides)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""One call at a time for all who need its result; a failure is remembered for a moment."""
+"""Shares one call among concurrent callers; a failure is cached briefly."""
 
 import asyncio
 import time
@@ -13,11 +13,11 @@ Value = TypeVar("Value")
 
 
 class SingleFlight(Generic[Value]):
-    """Requests that need the same remote value share one call instead of queueing for a lock.
+    """Concurrent callers that need the same remote value share one call.
 
-    name: of the call, for the log.
-    time_limit: seconds after which the call is cancelled; so no caller waits longer.
-    pause: seconds after a failure in which callers get that failure at once.
+    name: the call's name in the log.
+    time_limit: seconds after which the call is cancelled.
+    pause: seconds after a failure during which callers receive it at once.
     """
 
     def __init__(self, name: str, *, time_limit: float, pause: float) -> None:
@@ -29,20 +29,20 @@ class SingleFlight(Generic[Value]):
         self._paused_until = 0.0
 
     async def run(self, work: Callable[[], Awaitable[Value]]) -> Value:
-        """Return the result of the call under way, or of a new one. Raises its failure.
+        """The result of the call in progress, or of a new one. Raises its failure.
 
         Raises TimeoutError when the call takes longer than the time limit.
         """
         task = self.start(work)
         if task is None:
             assert self._failure is not None  # noqa: S101
-            # Without the traceback: each raise would lengthen the one of the shared exception.
+            # Without the traceback, which each raise of the shared exception would extend.
             raise self._failure.with_traceback(None)
-        # A caller who is cancelled leaves the call to the others.
+        # Cancelling one caller does not cancel the call for the others.
         return await asyncio.shield(task)
 
     def start(self, work: Callable[[], Awaitable[Value]]) -> "asyncio.Task[Value] | None":
-        """Begin a call in the background unless one runs; None during the pause after a failure."""
+        """Start a call in the background unless one runs; None during the pause after a failure."""
         if self._task is None:
             if time.monotonic() < self._paused_until:
                 return None

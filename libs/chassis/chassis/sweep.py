@@ -1,4 +1,4 @@
-"""Sweeps: periodic work, such as deadlines and leases, done until shutdown."""
+"""Sweeps: periodic work, such as deadlines and leases, until shutdown."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """`work(database)` returns how many things it did; while that is not zero it runs on at once.
+    """`work(database)` returns the number of items done; it is repeated at once until that is zero.
 
     `every` is in seconds; None takes the service's `sweep_interval`.
     """
@@ -34,7 +34,7 @@ class Sweep:
 
 
 async def run(sweep: Sweep, database: Database, interval: float) -> None:
-    """Run a sweep until cancelled; a failure is logged and counted, and the next turn comes."""
+    """Run a sweep until cancelled; a failure is logged and counted, and the sweep continues."""
     pause = sweep.every or interval
     metrics.SWEEP_FAILURES.labels(sweep.name)
     while True:
@@ -51,7 +51,7 @@ async def run(sweep: Sweep, database: Database, interval: float) -> None:
 
 @dataclass(slots=True)
 class _Failure:
-    """When an item may be tried again (monotonic clock), and the pause before that, in seconds."""
+    """When an item may be retried (monotonic clock), and the pause before, in seconds."""
 
     until: float
     pause: float
@@ -59,20 +59,20 @@ class _Failure:
 
 @dataclass(slots=True)
 class Batch(Generic[Item]):
-    """The items of one sweep, worked off so that a faulty item fails alone.
+    """The items of one sweep, processed so that a faulty item fails alone.
 
-    A failed item is logged, counted and postponed: the sweep's query leaves out `postponed()`, so
-    that items that always fail cannot fill the batch. The pause doubles with each failure. An
-    unavailable database is no fault of an item: it ends the turn.
+    A failed item is logged, counted and postponed: the sweep's query excludes `postponed()`, so
+    that items that always fail cannot fill the batch. The pause doubles with each failure. A
+    database outage is not an item's failure: it ends the run.
     """
 
     name: str
     _failures: dict[Item, _Failure] = field(default_factory=dict)
 
     def postponed(self) -> list[Item]:
-        """The items that failed and are not yet to be tried again."""
+        """The failed items whose pause has not ended."""
         now = time.monotonic()
-        # Whatever was not tried for so long after its pause has been settled in another way.
+        # An item that was not retried long after its pause has been resolved otherwise.
         settled = [
             item for item, each in self._failures.items() if each.until + LONGEST_PAUSE < now
         ]
@@ -82,7 +82,7 @@ class Batch(Generic[Item]):
 
     @contextmanager
     def isolate(self, item: Item) -> Iterator[None]:
-        """Work on one item inside; its failure ends here. Raises when the database is away."""
+        """Contain the failure of one item's work. Raises only a database outage."""
         try:
             yield
         except Exception as error:
@@ -95,9 +95,9 @@ class Batch(Generic[Item]):
     async def run(
         self, items: Sequence[Item], work: Callable[[Sequence[Item]], Awaitable[int]]
     ) -> int:
-        """Do all items in one call of `work`, one transaction; where that fails, one by one.
+        """Process all items in one call of `work`, which is one transaction; else one by one.
 
-        Returns how many were done, as `work` counts them.
+        Returns the number of items done, by the results of `work`.
         """
         if not items:
             return 0
@@ -106,7 +106,11 @@ class Batch(Generic[Item]):
         except Exception as error:
             if is_outage(error):
                 raise
-            log.warning("batch is repeated one by one", sweep=self.name, error=repr(error)[:300])
+            log.warning(
+                "batch failed, processing items one by one",
+                sweep=self.name,
+                error=repr(error)[:300],
+            )
         done = 0
         for item in items:
             with self.isolate(item):

@@ -1,7 +1,6 @@
 """The chassis's own tables, in every service's database: outbox, inbox, idempotency keys.
 
-They belong to the chassis and not to a revision of a service: each migration makes those that are
-missing.
+They belong to the chassis and not to a revision of a service: each migration creates missing ones.
 """
 
 from sqlalchemy import (
@@ -44,8 +43,8 @@ outbox = Table(
     Index("ix_outbox_waiting", "shard", "seq", postgresql_where=text("parked_at is null")),
 )
 
-# Range-partitioned on the message id itself: a UUIDv7 sorts by time, so a repeat of a message lands
-# in the same partition however late it comes.
+# Range-partitioned by the message id: a UUIDv7 sorts by time, so a duplicate falls into the same
+# partition however late it arrives.
 inbox = Table(
     "inbox",
     metadata,
@@ -55,7 +54,7 @@ inbox = Table(
     postgresql_partition_by="RANGE (message_id)",
 )
 
-# Redelivered messages whose handling has begun and not ended; empty while nothing goes wrong.
+# Redelivered messages whose handling was started and has not ended; normally empty.
 handling_starts = Table(
     "handling_starts",
     metadata,

@@ -1,7 +1,7 @@
-"""What a service's tests stand on: a migrated database of its own, its app and its bus, no broker.
+"""The test harness of a service: a migrated database, its application and its bus, no broker.
 
-Needs TEST_POSTGRES_URL, a superuser's address of a PostgreSQL made for tests (`make test` gives
-it). A service's conftest takes `template_of` once and `running_service` for each test.
+Needs TEST_POSTGRES_URL, a superuser's URL of a PostgreSQL for tests, which `make test` sets. A
+service's conftest uses `template_of` once and `running_service` for each test.
 """
 
 import asyncio
@@ -26,8 +26,7 @@ from chassis.context import new_traceparent
 from chassis.http import Http, Reply
 from chassis.ids import new_id, utcnow
 from chassis.messaging.incoming import Delivery
-from chassis.openapi import audited
-from chassis.openapi.declared import Declared, watch
+from chassis.openapi.conformance import Declared, check_audited, check_declared
 from chassis.service import Running, Service
 from chassis.settings import ServiceSettings
 from chassis.testing_databases import AVAILABLE, TestDatabase
@@ -39,16 +38,16 @@ S = TypeVar("S", bound=ServiceSettings)
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 KEY_ID = "test"
-# What the gateway reports as the address of the harness's client (RFC 5737).
+# The client address that the gateway would report (RFC 5737).
 CLIENT_ADDRESS = "192.0.2.1"
 CONSTRAINTS = "select conname from pg_constraint union select relname from pg_class"
 DECLARED: dict[str, Declared] = {}
-# For clients of plain HTTP: to read the machine's certificates takes 25 ms for each that is made.
+# For clients of plain HTTP: loading the machine's certificates takes 25 ms for each client.
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def postgres_url() -> str:
-    """The test server's address, for asyncpg."""
+    """The test server's URL, for asyncpg."""
     found = os.environ.get("TEST_POSTGRES_URL")
     if not found:
         raise RuntimeError("TEST_POSTGRES_URL is not set: run the tests with `make test`")
@@ -65,12 +64,12 @@ async def _admin(statement: str) -> None:
 
 
 def database_url(name: str) -> str:
-    """The address of one database on the test server."""
+    """The URL of one database on the test server."""
     return make_url(postgres_url()).set(database=name).render_as_string(hide_password=False)
 
 
 def template_of(service: Service[Any]) -> str:
-    """A freshly migrated database of the service, made once a test run; returns its name."""
+    """Create a migrated database of the service, once per test run; returns its name."""
     name = f"template_{service.name}_{os.getpid()}"
 
     async def make() -> None:
@@ -116,7 +115,7 @@ def access_token(
 
 
 def service_token(name: str) -> str:
-    """A token of another service, as it would get it from identity."""
+    """A token of another service, like identity's."""
     now = int(clock.now())
     claims = {"iss": "cartwright", "aud": "cartwright", "iat": now, "exp": now + 600}
     return jwt.encode(
@@ -126,12 +125,12 @@ def service_token(name: str) -> str:
 
 @dataclass
 class Harness(Generic[S]):
-    """One service on a real database: ask its API, hand it messages, read what it said."""
+    """One service on a real database: call its API, deliver messages, read what it published."""
 
     service: Service[S]
     running: Running[S]
     client: httpx.AsyncClient
-    _numbers: dict[tuple[str, str], int] = field(default_factory=dict)
+    _sequences: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def signed_in(self, **claims: Any) -> dict[str, str]:
         """Headers of a signed-in user; see `access_token`."""
@@ -142,20 +141,20 @@ class Harness(Generic[S]):
         return self.running.database.transaction()
 
     async def deliver(self, *messages: Message, message_id: UUID | None = None) -> None:
-        """Deliver messages as one batch; events without a number get the next one."""
-        deliveries = [Delivery(self._numbered(m), self._envelope(m, message_id)) for m in messages]
+        """Deliver messages as one batch; events without a sequence get the next one."""
+        deliveries = [Delivery(self._sequenced(m), self._envelope(m, message_id)) for m in messages]
         external = [d for d in deliveries if type(d.message) in self.service.bus.external_calls]
-        together = [d for d in deliveries if type(d.message) not in self.service.bus.external_calls]
-        if together:
-            await self.service.bus.receive(self.running.database, together)
+        batched = [d for d in deliveries if type(d.message) not in self.service.bus.external_calls]
+        if batched:
+            await self.service.bus.receive(self.running.database, batched)
         for delivery in external:
             await self.service.bus.receive_external(self.running.database, delivery)
 
-    def _numbered(self, message: Message) -> Message:
+    def _sequenced(self, message: Message) -> Message:
         if isinstance(message, Event) and message.sequence == 0:
             key = (message.source(), message.subject())
-            self._numbers[key] = self._numbers.get(key, 0) + 1
-            message.with_sequence(self._numbers[key])
+            self._sequences[key] = self._sequences.get(key, 0) + 1
+            message.with_sequence(self._sequences[key])
         return message
 
     def _envelope(self, message: Message, message_id: UUID | None) -> Envelope:
@@ -191,13 +190,13 @@ class Harness(Generic[S]):
             await tx.execute(text("delete from outbox"))
 
     async def sql(self, statement: str, **values: Any) -> list[Any]:
-        """Rows of a statement on the service's database, committed."""
+        """Execute a statement on the service's database and commit; returns its rows."""
         async with self.transaction() as tx:
             found = await tx.execute(text(statement), values)
             return list(found.all())
 
     async def run_revision(self, revision: str) -> None:
-        """Run one migration on the rows that a test put there; it must bear to run again."""
+        """Run one migration on the test's rows; it must be repeatable."""
         engine = create_async_engine(self.running.settings.database_url)
         async with engine.begin() as connection:
             await connection.run_sync(migrations.run_revision, self.service.name, revision)
@@ -205,33 +204,33 @@ class Harness(Generic[S]):
 
 
 async def _clean_database(template: str) -> TestDatabase:
-    """A copy of the template: one that an earlier test gave back, or a new one."""
+    """A copy of the template: one that an earlier test returned, or a new one."""
     if AVAILABLE.get(template):
         return AVAILABLE[template].pop()
     name = f"test_{new_id().hex}"
     await _admin(f"create database {name} template {template}")
     found = make_url(database_url(name)).set(drivername="postgresql")
-    scratch = TestDatabase(name, found.render_as_string(hide_password=False))
-    await scratch.prepare()
-    return scratch
+    database = TestDatabase(name, found.render_as_string(hide_password=False))
+    await database.prepare()
+    return database
 
 
-async def _give_back(template: str, scratch: TestDatabase) -> None:
-    if await scratch.reset():
-        AVAILABLE.setdefault(template, []).append(scratch)
+async def _return_database(template: str, database: TestDatabase) -> None:
+    if await database.reset():
+        AVAILABLE.setdefault(template, []).append(database)
     else:
-        await _admin(f"drop database {scratch.name} with (force)")
+        await _admin(f"drop database {database.name} with (force)")
 
 
 @dataclass(kw_only=True)
 class FakeHttp(Http):
-    """In the place of the network: a function that answers what the service asks its peers."""
+    """Replaces the network: a function that answers the service's calls to its peers."""
 
     answers: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
 
-    async def request(self, method: str, url: str, *, body: Any = None, **asked: Any) -> Reply:
-        """Hand the request to the function."""
-        answer = await self.answers(httpx.Request(method, url, json=body, **asked))
+    async def request(self, method: str, url: str, *, body: Any = None, **options: Any) -> Reply:
+        """Pass the request to the function."""
+        answer = await self.answers(httpx.Request(method, url, json=body, **options))
         return Reply(answer.status_code, answer.content)
 
 
@@ -242,25 +241,25 @@ async def running_service(
     answers: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Harness[S]]:
-    """A harness on a copy of the template; `answers` serves what the service asks its peers."""
-    scratch = await _clean_database(template)
-    everything_away: dict[str, Any] = {
+    """A harness on a copy of the template; `answers` serves the service's calls to its peers."""
+    database = await _clean_database(template)
+    unreachable: dict[str, Any] = {
         "port": 1,
-        "database_url": database_url(scratch.name),
-        "broker_url": "amqp://nobody:nothing@127.0.0.1:9/none",
+        "database_url": database_url(database.name),
+        "broker_url": "amqp://guest:guest@127.0.0.1:9/none",
         "jwks_url": "http://127.0.0.1:9/jwks",
         "identity_url": "http://127.0.0.1:9",
         "service_client_secret": "a secret only for tests",
     }
-    composed = service.compose(service.settings(**everything_away | settings))
+    composed = service.compose(service.settings(**unreachable | settings))
     composed.keys.pin({KEY_ID: KEY.public_key()})
     if answers is not None:
         composed.peers.http = FakeHttp(answers=answers)
         composed.peers.tokens._token = "service token"  # noqa: S105, SLF001
-        composed.peers.tokens._good_until = time.monotonic() + 10**6  # noqa: SLF001
+        composed.peers.tokens._valid_until = time.monotonic() + 10**6  # noqa: SLF001
         composed.peers.tokens._renew_at = time.monotonic() + 10**6  # noqa: SLF001
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(_give_back, template, scratch)
+        stack.push_async_callback(_return_database, template, database)
         stack.push_async_callback(composed.database.close)
         stack.push_async_callback(composed.peers.close)
         if service.on_start is not None:
@@ -273,16 +272,21 @@ async def running_service(
             transport=httpx.ASGITransport(app=app),
             base_url="http://service",
             headers={client_address.HEADER: CLIENT_ADDRESS},
-            event_hooks={"response": [watch(declared), audited.watch(declared, composed.database)]},
+            event_hooks={
+                "response": [
+                    check_declared(declared),
+                    check_audited(declared, composed.database),
+                ]
+            },
         )
         await stack.enter_async_context(client)
         yield Harness(service, composed, client)
 
 
 def model_differences(service: Service[Any], template: str) -> list[Any]:
-    """What a service's models say and its migrations do not make, or the other way round.
+    """The differences between a service's models and its migrated database.
 
-    And every constraint that its code names (`chassis.constraints`) and its database has not.
+    And every constraint that its code names (`chassis.constraints`) and its database lacks.
     """
 
     async def compare() -> list[Any]:

@@ -1,7 +1,7 @@
-"""Databases for tests: made once from a migrated template, and emptied between tests.
+"""Databases for tests: created from a migrated template and reset between tests.
 
-Emptying costs a few milliseconds where making a database costs hundreds. What the migrations put
-into a table is put back; a test that changed the schema itself gets its database thrown away.
+A reset costs a few milliseconds, a new database hundreds. The rows that migrations inserted are
+restored; a database whose schema a test changed is dropped.
 """
 
 from collections.abc import AsyncIterator
@@ -22,13 +22,13 @@ begin
     body := body || format('delete from public.%I; ', name);
     if exists (select 1 from pg_attribute where attrelid = format('public.%I', name)::regclass
                and attnum > 0 and not attisdropped and attgenerated <> '') then
-      -- A table with generated columns is never seeded here; it is only emptied.
+      -- Tables with generated columns hold no rows of migrations; they are only emptied.
       continue;
     end if;
     body := body || format('insert into public.%I overriding system value table seed.%I; ',
                            name, name);
   end loop;
-  -- Neither foreign keys nor triggers that guard history stand in the way of emptying.
+  -- Foreign keys and append-only triggers are disabled during the reset.
   execute format('create function seed.reset() returns void language plpgsql as %L',
                  'begin set local session_replication_role = replica; ' || body || ' end');
 end $$
@@ -40,7 +40,7 @@ select (select count(*) || '/' || coalesce(max(oid::int8), 0) from pg_class),
        (select count(*) || '/' || coalesce(max(oid::int8), 0) from pg_proc),
        (select count(*) || '/' || coalesce(max(oid::int8), 0) from pg_attrdef)
 """
-# Whatever a test left running must not hold a lock on what is emptied.
+# Sessions that a test left open must not lock the tables.
 END_OTHER_SESSIONS = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid()
@@ -50,20 +50,20 @@ RESET = "set lock_timeout = '2s'; select seed.reset()"
 
 @dataclass
 class TestDatabase:
-    """One database at `url` (`postgresql://…`), with the schema it had when it was made."""
+    """A database at `url` (`postgresql://…`), with a fingerprint of its original schema."""
 
     name: str
     url: str
     schema: tuple[str, ...] = ()
 
     async def prepare(self) -> None:
-        """Learn what the migrations left in it, so that it can be brought back to that."""
+        """Save the rows and the schema of the migrations, for `reset`."""
         async with self._connected() as connection:
             await connection.execute(CREATE_RESET)
             self.schema = tuple(await connection.fetchrow(SCHEMA))
 
     async def reset(self) -> bool:
-        """Bring it back to what it was; False when its schema was changed and it must go."""
+        """Restore the original rows; False when the schema changed: drop the database then."""
         async with self._connected() as connection:
             if tuple(await connection.fetchrow(SCHEMA)) != self.schema:
                 return False
@@ -84,4 +84,4 @@ class TestDatabase:
 
 
 AVAILABLE: dict[str, list[TestDatabase]] = {}
-"""The clean databases of this process, by the name of their template."""
+"""The clean databases of this process, by template."""

@@ -1,8 +1,8 @@
-"""Opaque tokens, handed out once and kept only as their hash."""
+"""Opaque tokens, returned once and stored as a hash only."""
 
 import hashlib
 
 
 def hash_of(token: str) -> str:
-    """How a token is kept: SHA-256 in hex, enough for a text that nobody can guess."""
+    """The stored form of a token: SHA-256 in hex, which suffices for a random token."""
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

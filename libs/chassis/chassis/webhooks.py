@@ -1,4 +1,4 @@
-"""Webhooks from outside: whether one comes from who it says, by Standard Webhooks 1.0.0."""
+"""Verifies the signatures of incoming webhooks by Standard Webhooks 1.0.0."""
 
 import base64
 import hashlib
@@ -9,9 +9,9 @@ from typing import Final
 
 from chassis.errors import Unauthenticated
 
-SECRET_PREFIX: Final = "whsec_"  # noqa: S105  (what a secret begins with)
+SECRET_PREFIX: Final = "whsec_"  # noqa: S105  (a prefix, not a secret)
 TOLERANCE: Final = 300.0
-MOST_SIGNATURES: Final = 10
+MAX_SIGNATURES: Final = 10
 ID_FORM: Final = re.compile(r"[!-~]{1,100}")
 TIME_FORM: Final = re.compile(r"[0-9]{1,12}")
 
@@ -23,13 +23,13 @@ class BadSignature(Unauthenticated):
 
 
 def key_of(secret: str) -> bytes:
-    """The signing key of a secret; raises ValueError when what follows `whsec_` is not base64."""
+    """The signing key of a secret. Raises ValueError when the part after `whsec_` is not base64."""
     if not secret.startswith(SECRET_PREFIX):
         return secret.encode()
     try:
         return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except ValueError:
-        raise ValueError("what follows whsec_ must be base64") from None
+        raise ValueError("the part after whsec_ must be base64") from None
 
 
 def verify(
@@ -39,10 +39,10 @@ def verify(
     now: float,
     tolerance: float = TOLERANCE,
 ) -> str:
-    """The webhook's id, the same over repeats, when any key made any of its signatures.
+    """Verify that any of the keys made any of the signatures; returns the webhook's stable id.
 
-    `headers` are looked up in lower case; `now` is in seconds since 1970. Raises BadSignature,
-    also for a webhook more than `tolerance` seconds old or early.
+    headers: with lower-case names. now: in seconds since 1970. Raises BadSignature, also for a
+    webhook more than `tolerance` seconds in the past or future.
     """
     webhook_id = headers.get("webhook-id", "")
     timestamp = headers.get("webhook-timestamp", "")
@@ -54,13 +54,13 @@ def verify(
     if not any(hmac.compare_digest(one, other) for one in given for other in expected):
         raise BadSignature
     if abs(now - int(timestamp)) > tolerance:
-        raise BadSignature("The webhook was sent too long ago, or a clock is wrong.")
+        raise BadSignature("The webhook's timestamp is too old or in the future.")
     return webhook_id
 
 
 def _signatures(header: str) -> Iterator[bytes]:
-    """Those of version 1 that are base64; anything else signs nothing."""
-    for part in header.split(" ")[:MOST_SIGNATURES]:
+    """The signatures of version 1; others are ignored."""
+    for part in header.split(" ")[:MAX_SIGNATURES]:
         version, _, encoded = part.partition(",")
         if version != "v1":
             continue

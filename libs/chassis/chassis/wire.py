@@ -1,4 +1,4 @@
-"""What JSON may look like at the edge: strict bodies, safe text, bounded numbers, money."""
+"""Types of request and response bodies: strict models, safe text, bounded numbers, money."""
 
 import unicodedata
 from datetime import UTC, date, datetime
@@ -14,36 +14,36 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
-def in_our_times(moment: datetime) -> datetime:
-    """Return a time with its zone that lies in the years of a shop.
+def in_supported_range(moment: datetime) -> datetime:
+    """Return an aware time between 2000 and 2200.
 
-    Raises ValueError otherwise: the years 1 and 9999 leave the range of other zones, and AMQP
-    counts no seconds before 1970.
+    Raises ValueError otherwise: the years 1 and 9999 overflow in some time zones, and AMQP has no
+    times before 1970.
     """
     if moment.tzinfo is None or not EARLIEST <= moment < LATEST:
-        raise ValueError("the time lies outside of what a shop can mean")
+        raise ValueError("the time must be between 2000 and 2200")
     return moment
 
 
 def _clean(value: str) -> str:
-    """Normalise to NFC; refuse surrogates and controls, on which databases and terminals choke."""
+    """Normalise to NFC; refuse surrogates and control characters. Raises ValueError."""
     for character in value:
         category = unicodedata.category(character)
         if category == "Cs" or (category == "Cc" and character not in "\n\t"):
-            raise ValueError("the text holds a character that is not allowed")
+            raise ValueError("the text contains a character that is not allowed")
     return unicodedata.normalize("NFC", value).strip()
 
 
 def storable(text: str) -> str:
-    """Return a text as it is that PostgreSQL can store; raises ValueError for any other."""
+    """Return the text unchanged. Raises ValueError when PostgreSQL cannot store it."""
     if "\0" in text:
-        raise ValueError("the text holds a null character")
+        raise ValueError("the text contains a null character")
     text.encode()
     return text
 
 
 Storable = Annotated[str, AfterValidator(storable)]
-"""Text of another system, not normalised: its ids must stay what they are."""
+"""Text of another system, not normalised: its ids must not change."""
 
 SafeText = Annotated[str, AfterValidator(_clean)]
 """Text in NFC without control characters or surrogates; add a `Field(max_length=…)`."""
@@ -57,10 +57,10 @@ Slug = Annotated[str, Field(min_length=1, max_length=160, pattern=r"^[a-z0-9]+(-
 Sku = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Url = Annotated[SafeText, Field(max_length=500, pattern=r"^https?://[^\s]+$")]
 
-# JSON has no form for these of its own, so strictness cannot mean "already of that type".
+# JSON has no such types, so these are parsed from strings even in strict models.
 Id = Annotated[UUID, Field(strict=False)]
 Day = Annotated[date, Field(strict=False)]
-Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(in_our_times)]
+Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(in_supported_range)]
 
 Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
 """Minor units, not negative."""
@@ -71,13 +71,13 @@ Pieces = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class Body(BaseModel):
-    """A request: no unknown fields, no silent conversions."""
+    """A request body: no unknown fields, no implicit conversions."""
 
     model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True, frozen=True)
 
 
 class View(BaseModel):
-    """An answer; can be read off an object's attributes."""
+    """A response body; can be built from an object's attributes."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -89,5 +89,5 @@ class MoneyBody(Body):
     currency: Currency
 
     def to_money(self) -> Money:
-        """The same as the contracts' money."""
+        """Convert it to the money of the contracts."""
         return Money(amount=self.amount, currency=self.currency)

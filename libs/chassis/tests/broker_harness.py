@@ -40,7 +40,7 @@ class BrokerHarness:
 
     harness: Harness[Any]
     channel: AbstractChannel
-    heard: AbstractQueue
+    published: AbstractQueue
     dead: AbstractQueue
     broker: Broker
     relay: Relay
@@ -115,8 +115,8 @@ async def line(template: str) -> AsyncIterator[BrokerHarness]:
         await topology.remove(channel, "sample")
         keys = [(kind.exchange(), kind.routing_key()) for kind in bus.handled]
         await topology.declare(channel, "sample", keys)
-        heard = await channel.declare_queue(exclusive=True)
-        await heard.bind("events", "#")
+        published = await channel.declare_queue(exclusive=True)
+        await published.bind("events", "#")
         dead = await channel.get_queue("svc.sample.dead")
         async for harness in running_service(service, template, broker_url=address("sample")):
             broker = Broker(address("sample"), "sample")
@@ -125,7 +125,9 @@ async def line(template: str) -> AsyncIterator[BrokerHarness]:
             consumer = Consumer(bus, harness.running.database, broker, TIERS)
             tasks = [asyncio.create_task(relay.run()), asyncio.create_task(consumer.run())]
             await until(consumer.is_consuming)
-            made = BrokerHarness(harness, channel, heard, dead, broker, relay, consumer, open=[])
+            made = BrokerHarness(
+                harness, channel, published, dead, broker, relay, consumer, open=[]
+            )
             yield made
             await consumer.drain()
             for task in tasks:

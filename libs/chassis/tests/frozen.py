@@ -24,9 +24,9 @@ def freeze() -> None:
 
 
 class FreezingRelay(Relay):
-    """Freezes amid its first pass, and says how each pass ended; makes one at each sweep."""
+    """Freezes amid its first pass, and records the result of each pass; sweeps make one each."""
 
-    async def _anything_waits(self) -> bool:
+    async def _has_messages(self) -> bool:
         return True
 
     async def _send(
@@ -37,9 +37,9 @@ class FreezingRelay(Relay):
             freeze()
         return await super()._send(connection, channel, rows)
 
-    async def _pass(self, shards: set[int]) -> int:
+    async def _send_batch(self, shards: set[int]) -> int:
         try:
-            done = await super()._pass(shards)
+            done = await super()._send_batch(shards)
         except Exception as error:
             print(f"failed {error!r}", flush=True)  # noqa: T201
             raise

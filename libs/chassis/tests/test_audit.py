@@ -44,7 +44,7 @@ async def create_jar(body: LabelBody, tx: Tx) -> None:
 
 @router.post("/unnamed", status_code=201)
 async def create_unnamed(tx: Tx) -> None:
-    """Make a jar and do not say which."""
+    """Create a jar without naming it."""
     tx.add(Jar(id=new_id(), coins=0))
 
 
@@ -159,7 +159,7 @@ async def test_one_operation_leaves_one_entry_however_often_it_commits(jars: Har
     assert len(await entries(jars)) == 1
 
 
-async def test_what_nobody_of_staff_does_is_not_recorded(jars: Harness[Any]) -> None:
+async def test_a_change_by_a_customer_is_not_recorded(jars: Harness[Any]) -> None:
     await a_jar(jars)
     assert await entries(jars) == []
 
@@ -170,5 +170,5 @@ async def test_a_change_without_its_entry_is_found(jars: Harness[Any]) -> None:
 
 
 async def test_an_entry_that_names_nothing_is_found(jars: Harness[Any]) -> None:
-    with pytest.raises(AssertionError, match="does not name what it changed"):
+    with pytest.raises(AssertionError, match="does not name its target"):
         await jars.client.post("/v1/admin/jars/unnamed")

@@ -1,4 +1,4 @@
-"""Reads made together: what shares which, and who hears of a fault."""
+"""Batched reads: which calls share a read, and who receives its error."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ JARS = text("select id, coins from jars where id = any(cast(:keys as uuid[]))")
 
 
 class Shelf:
-    """A source that answers when it is let, and remembers what it was asked for."""
+    """A source that answers when released, and records the requested keys."""
 
     def __init__(self) -> None:
-        self.asked: list[list[int]] = []
+        self.requested: list[list[int]] = []
         self.doors: list[asyncio.Event] = []
         self.faults: list[int] = []
         self.begun = asyncio.Condition()
@@ -28,21 +28,21 @@ class Shelf:
         """Odd keys are there."""
         door = asyncio.Event()
         async with self.begun:
-            self.asked.append(sorted(keys))
+            self.requested.append(sorted(keys))
             self.doors.append(door)
             self.begun.notify_all()
         await door.wait()
-        if len(self.asked) in self.faults:
+        if len(self.requested) in self.faults:
             raise ConnectionError("away")
         return {key: f"thing {key}" for key in keys if key % 2}
 
     async def reads(self, number: int) -> None:
         """Wait until so many readings have begun."""
         async with self.begun:
-            await self.begun.wait_for(lambda: len(self.asked) >= number)
+            await self.begun.wait_for(lambda: len(self.requested) >= number)
 
 
-async def test_what_is_asked_for_during_a_reading_shares_the_next() -> None:
+async def test_keys_requested_during_a_read_share_the_next_one() -> None:
     shelf = Shelf()
     together = BatchLoader(shelf.read)
     first = asyncio.create_task(together.get(1))
@@ -55,10 +55,10 @@ async def test_what_is_asked_for_during_a_reading_shares_the_next() -> None:
 
     assert await first == "thing 1"
     assert await asyncio.gather(*later) == ["thing 1", None, "thing 3", "thing 3"]
-    assert shelf.asked == [[1], [1, 2, 3]]
+    assert shelf.requested == [[1], [1, 2, 3]]
 
 
-async def test_a_fault_is_told_to_those_it_concerns_and_the_next_reading_is_made() -> None:
+async def test_an_error_reaches_its_callers_and_the_next_read_is_made() -> None:
     shelf = Shelf()
     shelf.faults = [1]
     together = BatchLoader(shelf.read)
@@ -73,7 +73,7 @@ async def test_a_fault_is_told_to_those_it_concerns_and_the_next_reading_is_made
             assert [type(each) for each in found] == [outcome, outcome]
 
 
-async def test_whoever_leaves_takes_nobody_along() -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_others() -> None:
     shelf = Shelf()
     together = BatchLoader(shelf.read)
     leaving, staying = (asyncio.create_task(together.get(key)) for key in (1, 3))

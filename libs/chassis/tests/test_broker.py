@@ -26,7 +26,7 @@ from contracts.payments import CancelPayment
 async def test_a_command_comes_in_and_its_answer_goes_out(line: BrokerHarness) -> None:
     command = order()
     sent = await line.send(command)
-    answer = await take(line.heard)
+    answer = await take(line.published)
 
     assert answer.routing_key == "inventory.StockReserved"
     assert answer.headers["cloudEvents:causationid"] == str(sent)
@@ -57,7 +57,7 @@ async def test_a_hundred_commands_are_answered_once_each(line: BrokerHarness) ->
         )
         raw = aio_pika.Message(command.encode(), headers=envelope.headers(), user_id="orders")
         await exchange.publish(raw, routing_key=command.routing_key())
-    answered = [StockReserved.decode((await take(line.heard)).body) for _ in commands]
+    answered = [StockReserved.decode((await take(line.published)).body) for _ in commands]
 
     assert {a.order_id for a in answered} == {c.order_id for c in commands}
 
@@ -67,7 +67,7 @@ async def test_poison_is_retried_then_dead_while_its_batch_is_served(line: Broke
     bad = order(666)
     for command in (*good[:2], bad, *good[2:]):
         await line.send(command)
-    answered = {StockReserved.decode((await take(line.heard)).body).order_id for _ in good}
+    answered = {StockReserved.decode((await take(line.published)).body).order_id for _ in good}
     dead = await take(line.dead)
 
     assert answered == {command.order_id for command in good}
@@ -84,7 +84,7 @@ async def test_a_peer_that_is_unavailable_costs_no_attempt(
     monkeypatch.setattr(bus.resources, "failure", Unreachable, raising=False)
     monkeypatch.setattr(bus.resources, "fails", failures, raising=False)
     await line.send(CancelPayment(operation_id=new_id(), order_id=new_id()))
-    assert (await take(line.heard)).routing_key == "payments.PaymentCancelled"
+    assert (await take(line.published)).routing_key == "payments.PaymentCancelled"
 
     assert line.consumer.retried == failures
     assert await line.dead.get(fail=False, no_ack=True) is None
@@ -113,8 +113,8 @@ async def test_what_can_never_be_handled_is_dead_at_once(line: BrokerHarness, fa
     assert await line.harness.sql("select * from jars") == []
 
 
-async def test_an_unroutable_message_is_parked_and_stops_nobody(line: BrokerHarness) -> None:
-    await line.heard.unbind("events", "#")
+async def test_an_unroutable_message_is_parked_and_blocks_no_other(line: BrokerHarness) -> None:
+    await line.published.unbind("events", "#")
     async with line.harness.transaction() as tx:
         outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
 
@@ -122,11 +122,11 @@ async def test_an_unroutable_message_is_parked_and_stops_nobody(line: BrokerHarn
         return await line.harness.sql("select * from outbox where parked_at is not null")
 
     await until(parked)
-    await line.heard.bind("events", "#")
+    await line.published.bind("events", "#")
     await line.send(order())
-    assert (await take(line.heard)).routing_key == "inventory.StockReserved"
+    assert (await take(line.published)).routing_key == "inventory.StockReserved"
     await line.harness.sql("update outbox set parked_at = now() - interval '1 hour'")
-    assert (await take(line.heard)).routing_key == "inventory.StockReleased"
+    assert (await take(line.published)).routing_key == "inventory.StockReleased"
 
 
 async def test_four_relays_keep_the_order_of_every_aggregate(line: BrokerHarness) -> None:
@@ -144,7 +144,7 @@ async def test_four_relays_keep_the_order_of_every_aggregate(line: BrokerHarness
             relay.wake({outbox.shard_of(str(order_id)) for order_id in orders})
     seen: dict[str, list[int]] = {}
     for _ in range(300):
-        message = await take(line.heard)
+        message = await take(line.published)
         seen.setdefault(str(message.headers["cloudEvents:subject"]), []).append(
             int(str(message.headers["cloudEvents:sequence"]))
         )
@@ -182,7 +182,7 @@ async def test_a_relay_that_finds_every_shard_taken_waits_on_the_connection_it_h
 ) -> None:
     database = line.harness.running.database
     passes: list[int | BaseException] = []
-    whole = Relay._pass
+    whole = Relay._send_batch
 
     async def watched(self: Relay, shards: set[int]) -> int:
         try:
@@ -192,7 +192,7 @@ async def test_a_relay_that_finds_every_shard_taken_waits_on_the_connection_it_h
             raise
         return 0
 
-    monkeypatch.setattr(Relay, "_pass", watched)
+    monkeypatch.setattr(Relay, "_send_batch", watched)
     async with database.driver() as other:
         await other.execute(
             "select pg_advisory_lock($1, s) from generate_series(0, $2) s",
@@ -202,5 +202,5 @@ async def test_a_relay_that_finds_every_shard_taken_waits_on_the_connection_it_h
             outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
         await until(lambda: len(passes) > 1)
         await other.execute("select pg_advisory_unlock_all()")
-    assert (await take(line.heard)).routing_key == "inventory.StockReleased"
+    assert (await take(line.published)).routing_key == "inventory.StockReleased"
     assert [each for each in passes if isinstance(each, BaseException)] == []

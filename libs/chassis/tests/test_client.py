@@ -1,4 +1,4 @@
-"""Asking a peer, over real connections to a peer that does what it is told."""
+"""Calls to a scripted peer over real connections."""
 
 import asyncio
 import socket
@@ -35,7 +35,7 @@ class Peer:
     url: str = ""
     expires_in: int = 600
     answers: list[tuple[int, Any]] = field(default_factory=list)
-    heard: list[Request] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     tokens_given: int = 0
     tokens_wanted: int = 0
     answers_again: asyncio.Event = field(default_factory=asyncio.Event)
@@ -48,8 +48,8 @@ class Peer:
         app = FastAPI()
 
         @app.post("/internal/token")
-        async def token(asked: dict[str, str]) -> Response:
-            if asked != {"client_id": "cart", "client_secret": "only for tests"}:
+        async def token(credentials: dict[str, str]) -> Response:
+            if credentials != {"client_id": "cart", "client_secret": "only for tests"}:
                 return Response(status_code=401)
             self.tokens_wanted += 1
             await self.answers_again.wait()
@@ -59,7 +59,7 @@ class Peer:
 
         @app.api_route("/ask", methods=["GET", "POST"])
         async def ask(request: Request) -> Response:
-            self.heard.append(request)
+            self.requests.append(request)
             await self.answers_again.wait()
             status, body = self.answers.pop(0) if self.answers else (200, {"ok": True})
             return Response(status_code=status) if body is None else JSONResponse(body, status)
@@ -69,24 +69,24 @@ class Peer:
 
 @pytest_asyncio.fixture
 async def peer() -> AsyncIterator[Peer]:
-    told = Peer()
-    told.answers_again.set()
+    peer = Peer()
+    peer.answers_again.set()
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        told.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        config = uvicorn.Config(told.application(), log_level="error", ws="none", lifespan="off")
+        peer.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        config = uvicorn.Config(peer.application(), log_level="error", ws="none", lifespan="off")
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        yield told
-        told.answers_again.set()
+        yield peer
+        peer.answers_again.set()
         server.should_exit = True
         await serving
 
 
 @pytest_asyncio.fixture
 async def peers(peer: Peer) -> AsyncIterator[Peers]:
-    asking = Peers(ServiceTokens(peer.url, "cart", "only for tests"))
-    yield asking
-    await asking.close()
+    peers = Peers(ServiceTokens(peer.url, "cart", "only for tests"))
+    yield peers
+    await peers.close()
 
 
 async def test_both_tokens_the_trace_and_the_request_id_go_along(peer: Peer, peers: Peers) -> None:
@@ -97,7 +97,7 @@ async def test_both_tokens_the_trace_and_the_request_id_go_along(peer: Peer, pee
         )
 
     assert answer == {"ok": True}
-    sent = peer.heard[0].headers
+    sent = peer.requests[0].headers
     assert sent["authorization"] == "Bearer t1"
     assert sent["x-caller-token"] == "theirs"
     assert sent["x-request-id"] == "r1"
@@ -111,7 +111,7 @@ async def test_one_token_serves_many_questions_until_it_is_about_to_expire(
     await asyncio.gather(*(peers.request("GET", f"{peer.url}/ask") for _ in range(8)))
     assert peer.tokens_given == 1
 
-    peers.tokens._good_until = time.monotonic() - 1
+    peers.tokens._valid_until = time.monotonic() - 1
     peer.expires_in = 9
     await peers.request("GET", f"{peer.url}/ask")
     await peers.request("GET", f"{peer.url}/ask")
@@ -151,7 +151,7 @@ async def test_a_valid_token_is_used_while_identity_is_frozen(peer: Peer, peers:
         peers.tokens.identity_url = f"http://127.0.0.1:{frozen.getsockname()[1]}"
         answer = await asyncio.wait_for(peers.request("GET", f"{peer.url}/ask"), 5)
     assert answer == {"ok": True}
-    assert peer.heard[-1].headers["authorization"] == "Bearer t1"
+    assert peer.requests[-1].headers["authorization"] == "Bearer t1"
 
 
 async def test_an_empty_answer_is_none(peer: Peer, peers: Peers) -> None:
@@ -159,15 +159,13 @@ async def test_an_empty_answer_is_none(peer: Peer, peers: Peers) -> None:
     assert await peers.request("POST", f"{peer.url}/ask") is None
 
 
-async def test_a_faltering_peer_is_asked_again(peer: Peer, peers: Peers) -> None:
+async def test_a_failed_call_is_retried(peer: Peer, peers: Peers) -> None:
     peer.answers = [(503, {}), (500, None)]
     assert await peers.request("GET", f"{peer.url}/ask") == {"ok": True}
-    assert len(peer.heard) == 3
+    assert len(peer.requests) == 3
 
 
-async def test_a_refusal_is_passed_on_as_it_is_and_not_asked_again(
-    peer: Peer, peers: Peers
-) -> None:
+async def test_a_refusal_is_passed_on_and_not_retried(peer: Peer, peers: Peers) -> None:
     peer.answers = [(409, REFUSAL)]
     with pytest.raises(Problem) as refused:
         await peers.request("POST", f"{peer.url}/ask")
@@ -175,11 +173,11 @@ async def test_a_refusal_is_passed_on_as_it_is_and_not_asked_again(
     assert (refused.value.status, refused.value.code) == (409, "total_changed")
     assert refused.value.detail == "The total changed."
     assert refused.value.extra == {"total": 5}
-    assert len(peer.heard) == 1
+    assert len(peer.requests) == 1
 
 
 @pytest.mark.parametrize("body", [None, [], {"code": "no detail"}, "text"])
-async def test_a_refusal_nobody_understands_counts_as_away(
+async def test_a_malformed_refusal_counts_as_unavailable(
     peer: Peer, peers: Peers, body: Any
 ) -> None:
     peer.answers = [(404, body)]
@@ -187,18 +185,16 @@ async def test_a_refusal_nobody_understands_counts_as_away(
         await peers.request("GET", f"{peer.url}/ask")
 
 
-async def test_a_peer_that_keeps_failing_is_left_alone_for_a_moment(
-    peer: Peer, peers: Peers
-) -> None:
+async def test_the_breaker_opens_after_repeated_failures(peer: Peer, peers: Peers) -> None:
     peer.answers = [(500, None)] * 3 * BREAK_AFTER
     for _ in range(BREAK_AFTER):
         with pytest.raises(PeerUnavailable):
             await peers.request("GET", f"{peer.url}/ask")
-    asked = len(peer.heard)
+    calls = len(peer.requests)
     with pytest.raises(PeerUnavailable):
         await peers.request("GET", f"{peer.url}/ask")
 
-    assert asked == len(peer.heard) == 3 * BREAK_AFTER
+    assert calls == len(peer.requests) == 3 * BREAK_AFTER
 
 
 async def test_a_frozen_peer_costs_a_request_no_more_than_the_limit(
@@ -219,31 +215,31 @@ def test_one_request_probes_a_peer_that_failed_before() -> None:
     breaker.check("peer")
     with pytest.raises(PeerUnavailable):
         breaker.check("peer")
-    breaker.note(failed=False)
+    breaker.record(failed=False)
     breaker.check("peer")
 
 
 def test_a_success_forgets_failures_and_a_pause_ends() -> None:
     breaker = Breaker()
     for _ in range(BREAK_AFTER - 1):
-        breaker.note(failed=True)
-    breaker.note(failed=False)
-    breaker.note(failed=True)
+        breaker.record(failed=True)
+    breaker.record(failed=False)
+    breaker.record(failed=True)
     breaker.check("peer")
     Breaker(BREAK_AFTER, open_until=time.monotonic() - 1).check("peer")
     with pytest.raises(PeerUnavailable):
         Breaker(BREAK_AFTER, open_until=time.monotonic() + 60).check("peer")
 
 
-async def test_nobody_listening_is_a_peer_away(peers: Peers) -> None:
+async def test_a_refused_connection_is_an_unavailable_peer(peers: Peers) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
     with pytest.raises(PeerUnavailable):
         await peers.request("GET", f"{nowhere}/ask")
 
 
-async def test_without_a_token_of_ones_own_nobody_is_asked(peer: Peer, peers: Peers) -> None:
+async def test_without_a_service_token_no_peer_is_called(peer: Peer, peers: Peers) -> None:
     peers.tokens.secret = "another"
     with pytest.raises(PeerUnavailable):
         await peers.request("GET", f"{peer.url}/ask")
-    assert peer.heard == []
+    assert peer.requests == []

@@ -61,7 +61,7 @@ async def test_a_command_is_judged_by_the_same_clock_everywhere(
     assert not command.is_expired(utcnow())
     assert abs(command.expires_at.timestamp() - 60 - time.time()) < 60
     await line.send(command)
-    answer = await take(line.heard)
+    answer = await take(line.published)
     assert StockReserved.decode(answer.body).order_id == command.order_id
     assert abs(parsed(answer.headers["cloudEvents:time"]) - time.time()) < 60
 
@@ -92,11 +92,11 @@ async def test_a_clock_that_is_set_while_a_process_runs_is_noticed(
         (0.4, 0.0, 0.0),  # within the tolerance
         (2.0, 0.1, 2.0),
         (-7200.0, 0.1, -7200.0),
-        (2.0, 5.0, 0.0),  # the reading took too long to say anything so small
+        (2.0, 5.0, 0.0),  # the measurement took too long to be that precise
         (7200.0, 5.0, 7200.0),
     ],
 )
-def test_only_what_a_reading_can_tell_is_corrected(
+def test_a_difference_within_the_error_is_not_corrected(
     ahead: float, took: float, correction: float
 ) -> None:
     made = Clock()
@@ -118,7 +118,7 @@ async def test_a_sender_whose_clock_is_ahead_is_named(line: BrokerHarness) -> No
     """Services may have databases on servers whose clocks differ."""
     late = (utcnow() + timedelta(seconds=30)).isoformat()
     await line.send(order(), headers={"cloudEvents:time": late})
-    await take(line.heard)
+    await take(line.published)
     shown = await metrics(line.harness)
     found = shown("cartwright_sender_clock_ahead_seconds", sender="inventory")
     assert found > 2

@@ -48,7 +48,7 @@ def test_a_name_that_no_constraint_has_is_found(
 ) -> None:
     assert model_differences(service, template) == []
     source = "with violations_as(pk_jars=JarExists, uq_jars_coins=JarExists, **more):\n    pass\n"
-    named = set(constraints.named_by(source))
+    named = set(constraints.constraints_in(source))
     monkeypatch.setattr(constraints, "named_in", lambda _package: named)
     assert model_differences(service, template) == ["(not spelt out)", "uq_jars_coins"]
 

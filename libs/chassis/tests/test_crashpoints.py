@@ -99,7 +99,7 @@ async def test_a_failure_after_the_commit_is_a_repeat_without_effect(
     assert passed(folder).count(f"sample before_ack {RESERVE}") == 2
 
 
-async def test_what_is_said_without_a_cause_fails_before_its_commit_too(
+async def test_a_message_of_a_route_fails_before_its_commit_too(
     sample: Harness[Any], folder: Path
 ) -> None:
     released = StockReleased(order_id=new_id()).with_sequence(1)

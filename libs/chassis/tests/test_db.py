@@ -1,4 +1,4 @@
-"""The database's transactions: what they leave behind, and what they tell whom when."""
+"""The database's transactions: their effects and their notifications."""
 
 import asyncio
 from contextlib import suppress
@@ -48,7 +48,7 @@ async def test_nothing_follows_a_rollback(sample: Harness[ServiceSettings]) -> N
     assert called == []
 
 
-async def test_a_connection_given_back_amid_a_transaction_serves_nobody_else(
+async def test_a_connection_returned_inside_a_transaction_is_not_reused(
     sample: Harness[ServiceSettings],
 ) -> None:
     """asyncpg would make a savepoint of the next transaction, and its commit would be lost."""
@@ -97,7 +97,7 @@ async def test_a_cancellation_amid_the_rollback_leaves_no_open_transaction(
 async def test_every_way_to_the_server_stands_in_the_transaction(
     sample: Harness[ServiceSettings], way: str
 ) -> None:
-    """Whoever sends it, on a new connection and on one that knows the statement."""
+    """On a new connection and on one that knows the statement."""
     database = sample.running.database
     for _ in range(3):
         with suppress(LookupError):
@@ -120,7 +120,7 @@ async def test_every_way_to_the_server_stands_in_the_transaction(
         await database.execute_once(text("delete from jars"))
 
 
-async def test_a_failure_that_was_passed_over_is_told_at_the_end(
+async def test_an_ignored_failure_is_raised_at_the_end(
     sample: Harness[ServiceSettings],
 ) -> None:
     """PostgreSQL answers such a COMMIT with a rollback and no error."""
@@ -147,21 +147,21 @@ async def test_a_part_that_fails_leaves_the_rest(sample: Harness[ServiceSettings
 
 
 async def test_a_text_that_carries_a_value_of_its_own(sample: Harness[ServiceSettings]) -> None:
-    asked = text("select cast(:number as integer)").bindparams(bindparam("number", value=7))
+    statement = text("select cast(:number as integer)").bindparams(bindparam("number", value=7))
     for _ in range(2):
         async with sample.running.database.transaction() as tx:
-            assert (await tx.execute(asked)).scalar_one() == 7
+            assert (await tx.execute(statement)).scalar_one() == 7
 
 
-async def test_a_second_connection_knows_what_the_first_one_asked(
+async def test_a_second_connection_uses_the_cached_types_of_the_first(
     sample: Harness[ServiceSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Arrays are written and read rightly on it, and the server is not asked again."""
-    asked: list[object] = []
+    """Arrays are written and read rightly on it, and the server is not queried again."""
+    introspected: list[object] = []
     ask = asyncpg.Connection._introspect_types
 
     async def watched(self: asyncpg.Connection, types: object, limit: float | None) -> object:
-        asked.append(types)
+        introspected.append(types)
         return await ask(self, types, limit)
 
     monkeypatch.setattr(asyncpg.Connection, "_introspect_types", watched)
@@ -172,4 +172,4 @@ async def test_a_second_connection_knows_what_the_first_one_asked(
         for each in (first, second):
             assert await each.fetchval("select $1::uuid[]", ids) == ids
             assert await each.fetchval("select $1::numrange[]", []) == []
-    assert len(asked) == 2
+    assert len(introspected) == 2

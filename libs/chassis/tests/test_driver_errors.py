@@ -19,7 +19,7 @@ from chassis.settings import ServiceSettings
 from chassis.testing import Harness
 from contracts.inventory import StockReserved
 
-RAISE = "do $$ begin raise exception 'as told' using errcode = '{}'; end $$"
+RAISE = "do $$ begin raise exception 'on purpose' using errcode = '{}'; end $$"
 KINDS = {
     ErrorKind.TRANSIENT: (
         "08006", "25006", "25P03", "28P01", "3D000", "53000", "53100", "53200", "53300", "53400",
@@ -39,7 +39,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def outsider(harness: Harness[Any], begin: str, end: str) -> AsyncIterator[None]:
-    """Somebody else at the database, for as long as the block."""
+    """Another session, for the duration of the block."""
     url = harness.running.settings.database_url.replace("+asyncpg", "")
     connection = await asyncpg.connect(url)
     try:
@@ -77,7 +77,7 @@ def full(harness: Harness[Any]) -> Any:
 
 
 def locked(harness: Harness[Any]) -> Any:
-    """Somebody holds a lock on the table of jars."""
+    """Another session locks the table of jars."""
     return outsider(harness, "begin; lock table jars in access exclusive mode", "rollback")
 
 
@@ -94,7 +94,7 @@ async def test_a_code_means_the_same_on_every_way_to_the_server(
         with pytest.raises(DBAPIError) as plain:
             await database.execute_once(statement)
         with pytest.raises(DBAPIError) as through_sqlalchemy:
-            async with database.pool.take() as taken:
+            async with database.pool.acquire() as taken:
                 await taken.shared.execute(statement)
         with pytest.raises(asyncpg.PostgresError) as raw:
             async with database.driver() as connection:
@@ -108,12 +108,12 @@ async def test_a_code_means_the_same_on_every_way_to_the_server(
 async def test_a_value_that_does_not_fit_is_a_fault_and_no_outage(
     sample: Harness[ServiceSettings],
 ) -> None:
-    """asyncpg finds it out itself, without asking the server."""
+    """asyncpg finds it out without a query."""
     statement = text("select cast(:number as integer)")
     with pytest.raises(DBAPIError) as plain:
         await sample.running.database.execute_once(statement, {"number": 2**40})
     with pytest.raises(DBAPIError) as through_sqlalchemy:
-        async with sample.running.database.pool.take() as taken:
+        async with sample.running.database.pool.acquire() as taken:
             await taken.shared.execute(statement, {"number": 2**40})
     for found in (plain, through_sqlalchemy):
         assert classify(found.value) is ErrorKind.FAULT
@@ -121,7 +121,7 @@ async def test_a_value_that_does_not_fit_is_a_fault_and_no_outage(
 
 
 async def test_a_host_that_cannot_be_found_is_an_outage() -> None:
-    database = db.Database("postgresql+asyncpg://somebody@no-such-host.invalid/nowhere")
+    database = db.Database("postgresql+asyncpg://user@no-such-host.invalid/nowhere")
     with pytest.raises(ConnectionError) as found:
         await database.execute_once(text("select 1"))
     assert isinstance(found.value.__cause__, socket.gaierror)
@@ -159,7 +159,7 @@ async def test_a_server_that_stays_silent_amid_a_statement_is_an_outage(
     database = db.Database(url, command_timeout=0.2)
     statement = text("select pg_sleep(5)")
     with pytest.raises(DBAPIError) as found:
-        async with database.pool.take() as taken:
+        async with database.pool.acquire() as taken:
             if way == "plain":
                 async with database.transaction() as tx:
                     await tx.execute(statement)
@@ -224,7 +224,7 @@ async def test_a_message_outlasts_the_trouble_without_an_attempt(
         async with TROUBLES[trouble](line.harness):
             await line.send(command)
             await until(lambda: met > len(TIERS) + 2)
-        answer = await take(line.heard)
+        answer = await take(line.published)
     finally:
         line.consumer.bus.receive = receive  # type: ignore[method-assign]
     assert StockReserved.decode(answer.body).order_id == command.order_id

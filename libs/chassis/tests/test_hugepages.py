@@ -25,7 +25,7 @@ def huge():
 
 room = mmap.mmap(-1, 16 * 1024 * 1024, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 room.write(b"x" * len(room))
-gathered = hugepages.gather()
+gathered = hugepages.collapse()
 print(gathered, huge() // hugepages.HUGE, room[:] == b"x" * len(room))
 """
 
@@ -37,8 +37,10 @@ def test_private_writable_memory_without_a_file_is_gathered_where_a_whole_page_f
 
 def test_the_kernel_counts_as_many_huge_pages_as_were_gathered() -> None:
     """Also where Linux makes them unasked (THP `always`): those were gathered already."""
-    told = subprocess.run([sys.executable, "-c", GROWS], capture_output=True, check=True, text=True)
+    process = subprocess.run(
+        [sys.executable, "-c", GROWS], capture_output=True, check=True, text=True
+    )
 
-    gathered, counted, is_whole = told.stdout.split()
+    gathered, counted, is_whole = process.stdout.split()
 
     assert (gathered, is_whole) == (counted, "True")

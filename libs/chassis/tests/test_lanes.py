@@ -1,4 +1,4 @@
-"""Lanes: order within a key, company between keys, and a limit."""
+"""Lanes: order within a key, concurrency between keys, and a limit."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ async def test_work_of_one_key_never_overtakes() -> None:
     await asyncio.sleep(0)
     assert done == []
     first_may_end.set()
-    await lanes.finished()
+    await lanes.wait_idle()
 
     assert done == [0, 1, 2, 3, 4]
     assert not lanes.busy
@@ -34,7 +34,7 @@ async def test_keys_run_side_by_side() -> None:
     lanes.start("b", meet())
     assert lanes.busy
     async with asyncio.timeout(5):
-        await lanes.finished()
+        await lanes.wait_idle()
 
 
 async def test_no_more_run_at_once_than_allowed() -> None:
@@ -49,6 +49,6 @@ async def test_no_more_run_at_once_than_allowed() -> None:
 
     for number in range(20):
         lanes.start(str(number), work())
-    await lanes.finished()
+    await lanes.wait_idle()
 
     assert most == 3

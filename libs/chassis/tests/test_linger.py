@@ -1,4 +1,4 @@
-"""Messages wait for company while it is about, or where nobody waits for them; on a real broker."""
+"""Batches linger during bursts and for low-priority messages; on a real broker."""
 
 import itertools
 import time
@@ -12,7 +12,7 @@ from chassis.messaging.linger import (
     AdaptiveLinger,
     Processor,
     RunQueue,
-    turns,
+    read_run_queue,
 )
 from contracts.examples import build
 from contracts.orders import OrderPlaced
@@ -43,7 +43,7 @@ async def test_one_that_is_waited_for_takes_the_others_along(line: BrokerHarness
     await until(all_handled)
 
 
-async def test_without_company_it_is_handled_all_the_same(line: BrokerHarness) -> None:
+async def test_a_single_message_is_handled_after_the_delay(line: BrokerHarness) -> None:
     line.consumer.max_batch_delay = 0.05
     await line.send(placed())
 
@@ -78,14 +78,14 @@ def waiting(seconds: float) -> Processor:
 
 def after(gaps: list[float], wait: float = 0.001) -> AdaptiveLinger:
     """What is known once something came after each of these gaps; all times are in seconds."""
-    company, now = AdaptiveLinger(processor=waiting(wait)), 0.0
+    linger, now = AdaptiveLinger(processor=waiting(wait)), 0.0
     for gap in gaps:
         now += gap
-        company.record_arrival(now)
-    return company
+        linger.record_arrival(now)
+    return linger
 
 
-def test_company_is_waited_for_while_things_come_often() -> None:
+def test_it_lingers_while_arrivals_are_frequent() -> None:
     assert after([0.020] * 50).should_linger()
     assert not after([0.090] * 50).should_linger()
 
@@ -94,29 +94,29 @@ def test_nothing_is_expected_at_first() -> None:
     assert not AdaptiveLinger().should_linger()
 
 
-def test_a_flock_is_noticed_soon_after_a_pause() -> None:
+def test_a_burst_is_noticed_soon_after_a_pause() -> None:
     assert after([LONGEST_GAP] * 50 + [0.001] * 8).should_linger()
 
 
-def test_the_first_of_a_flock_waits_for_the_others() -> None:
-    flock = [0.25] + [0.002] * 7
-    assert after([*flock * 5, 0.25]).should_linger()
+def test_the_first_of_a_burst_waits_for_the_others() -> None:
+    burst = [0.25] + [0.002] * 7
+    assert after([*burst * 5, 0.25]).should_linger()
 
 
-def test_nobody_waits_on_an_idle_machine() -> None:
+def test_it_does_not_linger_on_an_idle_machine() -> None:
     assert not after([0.001] * 50, wait=0.000_100).should_linger()
     assert after([0.001] * 50, wait=0.001).should_linger()
 
 
 def test_a_crowd_that_has_gone_is_noticed() -> None:
-    told = iter([RunQueue(1.0, 1000), RunQueue(1.001, 1100)])
-    found = Processor(lambda: next(told))
+    samples = iter([RunQueue(1.0, 1000), RunQueue(1.001, 1100)])
+    found = Processor(lambda: next(samples))
     assert found.is_saturated(1.0)
     assert found.is_saturated(1.0 + SAMPLE_INTERVAL / 2)
     assert not found.is_saturated(1.0 + SAMPLE_INTERVAL)
 
 
-def test_where_the_kernel_tells_nothing_the_machine_counts_as_busy() -> None:
+def test_without_scheduler_statistics_the_machine_counts_as_busy() -> None:
     def untold() -> RunQueue:
         raise FileNotFoundError
 
@@ -125,18 +125,18 @@ def test_where_the_kernel_tells_nothing_the_machine_counts_as_busy() -> None:
         assert found.is_saturated(moment)
 
 
-def test_the_kernel_tells_of_turns() -> None:
-    before = turns()
+def test_the_kernel_counts_time_slices() -> None:
+    before = read_run_queue()
     time.sleep(0.01)
-    assert turns().count > before.count > 0
-    assert turns().waited >= before.waited >= 0
+    assert read_run_queue().count > before.count > 0
+    assert read_run_queue().waited >= before.waited >= 0
 
 
-async def test_a_message_and_its_answer_go_at_once_while_no_company_is_about(
+async def test_a_message_and_its_answer_go_at_once_without_a_burst(
     line: BrokerHarness,
 ) -> None:
     line.consumer.batch_linger = line.relay.linger = FOR_EVER
     line.consumer._linger, line.relay._linger = AdaptiveLinger(NEVER), AdaptiveLinger(NEVER)
     await line.send(order(7))
-    answer = await take(line.heard)
+    answer = await take(line.published)
     assert answer.routing_key == "inventory.StockReserved"

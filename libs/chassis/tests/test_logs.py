@@ -18,7 +18,7 @@ place = context.Context(
 )
 with context.use_context(place):
     log.info("plain", shelf=3)
-    log.debug("too quiet to hear")
+    log.debug("below the level")
     log.warning(
         "careless",
         password="canary-1",
@@ -32,14 +32,14 @@ with context.use_context(place):
         log.exception("failed")
     log.warning(
         "shaped",
-        said="canary+1@shop.example.com paid with 4000 0000 0000 0002, or 4242424242424242",
+        text="canary+1@shop.example.com paid with 4000 0000 0000 0002, or 4242424242424242",
         error=RuntimeError("amqp://orders:canary-5@127.0.0.1:5672 refused"),
         address="https://shop.example/a?token=canary-6&b=1#c ord_canary7890123456789012",
         paid="with tok_canary8 and pm_canary9, access_token=canary-10",
         sent={"a": ["eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.Y2FuYXJ5"]},
-        kept=["2026-000123", "cart_id and order_id", "4242424242424241", "01a1ff2d-dc7f-7604-a19e-e2c7b1ac57f1", "1" * 32],
+        harmless=["2026-000123", "cart_id and order_id", "4242424242424241", "01a1ff2d-dc7f-7604-a19e-e2c7b1ac57f1", "1" * 32],
     )
-logging.getLogger("driver").warning('it said "no" to %s', "us")
+logging.getLogger("driver").warning('it answered "no" to %s', "us")
 logging.getLogger("driver").warning("Key (email)=(%s) exists", "canary@example.com")
 """
 
@@ -70,18 +70,18 @@ def test_what_a_process_writes_is_json_in_its_place_and_holds_no_secret() -> Non
         "Authorization": "[redacted]",
         "accept": "text/plain",
     }
-    assert "too quiet to hear" not in by_event
+    assert "below the level" not in by_event
     assert "ValueError: a fault of [e-mail]" in by_event["failed"]["exception"]
     shaped = by_event["shaped"]
-    assert shaped["said"] == "[e-mail] paid with [card], or [card]"
+    assert shaped["text"] == "[e-mail] paid with [card], or [card]"
     assert "amqp://[credentials]@127.0.0.1:5672 refused" in shaped["error"]
     assert shaped["address"] == "https://shop.example/a?token=[token]&b=1#c [token]"
     assert shaped["paid"] == "with [token] and [token], access_token=[token]"
     assert shaped["sent"] == {"a": ["[token]"]}
-    assert shaped["kept"][:3] == ["2026-000123", "cart_id and order_id", "4242424242424241"]
-    assert shaped["kept"][3:] == ["01a1ff2d-dc7f-7604-a19e-e2c7b1ac57f1", "1" * 32]
+    assert shaped["harmless"][:3] == ["2026-000123", "cart_id and order_id", "4242424242424241"]
+    assert shaped["harmless"][3:] == ["01a1ff2d-dc7f-7604-a19e-e2c7b1ac57f1", "1" * 32]
     assert "Key (email)=([e-mail]) exists" in by_event
-    assert by_event['it said "no" to us']["level"] == "warning"
+    assert by_event['it answered "no" to us']["level"] == "warning"
 
 
 def test_a_message_is_shown_to_people_without_its_secrets() -> None:

@@ -1,4 +1,4 @@
-"""What a service's /metrics tell: requests, messages, the outbox, and what cannot be read."""
+"""The metrics of a service: requests, messages, the outbox, and what cannot be read."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ async def test_every_end_of_a_message_is_counted(line: BrokerHarness) -> None:
     before = await scrape(line.harness)
     command = order()
     message_id = await line.send(command)
-    await take(line.heard)
+    await take(line.published)
     await line.send(command, message_id=message_id)
     await line.send(order(666))
     await take(line.dead)

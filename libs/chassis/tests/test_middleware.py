@@ -10,7 +10,7 @@ import pytest
 from sample.service import JarView, service
 from sqlalchemy import text
 
-from chassis.idempotency import Claim, RequestInProgress, claim, lapse
+from chassis.idempotency import Claim, RequestInProgress, claim, expire_lease
 from chassis.ids import new_id
 from chassis.keys import KeySet
 from chassis.testing import KEY, Harness, access_token, model_differences, service_token
@@ -25,7 +25,9 @@ async def post(sample: Harness[Any], key: str | None = "k1", **changes: Any) -> 
     return await sample.client.post("/v1/jars", json={**JAR, **changes}, headers=headers)
 
 
-async def test_a_post_answers_after_its_commit_and_says_its_event(sample: Harness[Any]) -> None:
+async def test_a_post_answers_after_its_commit_and_publishes_its_event(
+    sample: Harness[Any],
+) -> None:
     answer = await post(sample)
 
     assert answer.status_code == 201, answer.text
@@ -65,7 +67,7 @@ async def test_an_expired_lease_is_taken_over_with_the_same_id(sample: Harness[A
     assert (await post(sample, user_id=user)).json()["id"] == first.json()["id"]
 
 
-async def test_whoever_loses_its_lease_has_no_effect(sample: Harness[Any]) -> None:
+async def test_a_request_that_lost_its_lease_has_no_effect(sample: Harness[Any]) -> None:
     user = new_id()
     assert (await post(sample, user_id=user)).status_code == 201
     late = Claim(principal=f"user:{user}", key="k1", resource_id=new_id())
@@ -77,12 +79,12 @@ async def test_whoever_loses_its_lease_has_no_effect(sample: Harness[Any]) -> No
     assert len(await sample.sql("select * from jars")) == 1
 
 
-async def test_a_request_that_met_a_part_that_is_away_keeps_its_id(sample: Harness[Any]) -> None:
+async def test_a_repeat_after_an_outage_gets_the_same_resource_id(sample: Harness[Any]) -> None:
     database = sample.running.database
     held = await claim(database, "user:1", "k1", "POST /v1/jars", b"{}", 60)
     with pytest.raises(RequestInProgress):
         await claim(database, "user:1", "k1", "POST /v1/jars", b"{}", 60)
-    await lapse(database, held)
+    await expire_lease(database, held)
     again = await claim(database, "user:1", "k1", "POST /v1/jars", b"{}", 60)
     assert again.resource_id == held.resource_id
 
@@ -175,7 +177,7 @@ async def test_a_bad_token_is_refused(sample: Harness[Any], token: str) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_pinned_key_is_trusted_without_asking_anybody() -> None:
+async def test_a_pinned_key_is_trusted_without_a_request() -> None:
     keys = KeySet("http://127.0.0.1:9/jwks", "cartwright", "cartwright")
     keys.pin({"test": KEY.public_key()})
     assert (await keys.claims(access_token(), "access"))["typ"] == "access"
@@ -187,8 +189,8 @@ async def test_services_and_users_do_not_pass_for_one_another(sample: Harness[An
         "Authorization": f"Bearer {service_token('orders')}",
         "X-Caller-Token": access_token(user_id=user),
     }
-    told = (await sample.client.get("/internal/whoami", headers=service_headers)).json()
-    assert told == {"service": "orders", "for": str(user)}
+    body = (await sample.client.get("/internal/whoami", headers=service_headers)).json()
+    assert body == {"service": "orders", "for": str(user)}
     refused = await sample.client.get("/internal/whoami", headers=sample.signed_in())
     assert refused.status_code == 401
 

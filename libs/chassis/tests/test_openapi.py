@@ -10,7 +10,7 @@ from chassis.app import create_app
 from chassis.auth import require_permission
 from chassis.errors import Invalid, NotFound, Problem, Refused
 from chassis.openapi import operation_id, refuses
-from chassis.openapi.declared import Declared
+from chassis.openapi.conformance import Declared
 from chassis.openapi.names import group
 from chassis.openapi.refusals import Code
 
@@ -142,7 +142,7 @@ def test_a_refusal_is_found_where_it_is_raised(function: Any, wanted: set[str]) 
     assert {each.code for each in Code({__name__}).refusals([function])} == wanted
 
 
-async def only_asks(error: Exception) -> bool:
+async def only_checks(error: Exception) -> bool:
     try:
         return isinstance(error, JarEmpty)
     except JarLocked:
@@ -153,8 +153,8 @@ async def takes_from_a_dictionary(coins: dict[str, int], unknown: Any) -> Any:
     return coins.get("a"), unknown.get("b")
 
 
-@pytest.mark.parametrize("function", [only_asks, takes_from_a_dictionary])
-def test_what_is_not_raised_is_not_told(function: Any) -> None:
+@pytest.mark.parametrize("function", [only_checks, takes_from_a_dictionary])
+def test_a_problem_that_is_not_raised_is_not_declared(function: Any) -> None:
     assert Code({__name__}).refusals([function]) == set()
 
 
@@ -185,7 +185,7 @@ def document() -> dict[str, Any]:
     return create_app("jars", [router]).openapi()
 
 
-def test_an_operation_tells_its_errors_with_an_example_of_each(document: dict[str, Any]) -> None:
+def test_an_operation_declares_its_errors_with_an_example_of_each(document: dict[str, Any]) -> None:
     operation = document["paths"]["/v1/jars/{jar_id}"]["get"]
     assert (operation["operationId"], operation["tags"]) == ("jars_get", ["jars"])
     assert operation["summary"] == "Look into a jar"
@@ -205,22 +205,22 @@ def test_an_operation_names_the_permission_that_it_needs(document: dict[str, Any
     assert "x-permissions" not in document["paths"]["/v1/jars/{jar_id}"]["get"]
 
 
-def test_an_answer_that_nobody_declared_is_a_surprise(document: dict[str, Any]) -> None:
+def test_an_undeclared_response_is_reported(document: dict[str, Any]) -> None:
     declared = Declared(document)
-    assert declared.surprise("GET", "/v1/jars/7", 200, None) is None
-    assert declared.surprise("GET", "/v1/jars/7", 409, "jar_empty") is None
-    assert declared.surprise("GET", "/v1/jars/7", 409, "jar_locked") == (
+    assert declared.undeclared("GET", "/v1/jars/7", 200, None) is None
+    assert declared.undeclared("GET", "/v1/jars/7", 409, "jar_empty") is None
+    assert declared.undeclared("GET", "/v1/jars/7", 409, "jar_locked") == (
         "jars_get refused with 409 jar_locked, which it does not declare"
     )
-    assert declared.surprise("GET", "/v1/jars/7", 201, None) == (
+    assert declared.undeclared("GET", "/v1/jars/7", 201, None) == (
         "jars_get answered 201 (None), which it does not declare"
     )
 
 
 def test_a_path_that_is_spelt_out_is_the_one_that_is_judged(document: dict[str, Any]) -> None:
     declared = Declared(document)
-    assert "jars_list" in str(declared.surprise("GET", "/v1/jars/all", 409, "jar_empty"))
-    assert declared.surprise("GET", "/v1/jars/all/lids", 404, "not_found") is None
-    assert declared.surprise("DELETE", "/v1/jars/7", 405, "method_not_allowed") is None
-    assert declared.surprise("GET", "/v1/jars/..;", 404, "not_found") is None
-    assert declared.surprise("GET", "/v1/jars/..x", 404, "not_found") is not None
+    assert "jars_list" in str(declared.undeclared("GET", "/v1/jars/all", 409, "jar_empty"))
+    assert declared.undeclared("GET", "/v1/jars/all/lids", 404, "not_found") is None
+    assert declared.undeclared("DELETE", "/v1/jars/7", 405, "method_not_allowed") is None
+    assert declared.undeclared("GET", "/v1/jars/..;", 404, "not_found") is None
+    assert declared.undeclared("GET", "/v1/jars/..x", 404, "not_found") is not None

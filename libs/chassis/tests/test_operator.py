@@ -26,7 +26,7 @@ WHY = "the test wants it"
 
 
 class Operator:
-    """Somebody who may see and mend the sample service."""
+    """An operator of the sample service."""
 
     def __init__(self, harness: Harness[Any]) -> None:
         self.id = new_id()
@@ -108,7 +108,7 @@ async def _dead(operator: Operator, number: int) -> bool:
     return len((await operator.get("/dead-letters"))["items"]) == number
 
 
-async def test_a_redriven_letter_reaches_its_one_queue_and_keeps_its_id(
+async def test_a_redriven_letter_reaches_its_one_queue_with_its_id(
     line: BrokerHarness, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (message_id,) = await fetched(line, operator)
@@ -118,7 +118,7 @@ async def test_a_redriven_letter_reaches_its_one_queue_and_keeps_its_id(
     monkeypatch.setitem(bus.batch_handlers, ReserveStock, cured)
 
     done = await operator.post("/dead-letters/redrive", error="ValueError")
-    answer = await take(line.heard)
+    answer = await take(line.published)
 
     assert done == {"redriven": 1, "remaining": 0, "too_old": 0, "unreadable": 0}
     assert answer.headers["cloudEvents:causationid"] == str(message_id)
@@ -146,12 +146,12 @@ async def test_every_deed_is_in_the_audit_trail_and_stays_there(
     line: BrokerHarness, operator: Operator
 ) -> None:
     (message_id,) = await fetched(line, operator)
-    await operator.post("/dead-letters/discard", error="ValueError", reason="nobody needs it")
+    await operator.post("/dead-letters/discard", error="ValueError", reason="it is obsolete")
     (entry,) = (await operator.get("/audit", target=str(message_id)))["items"]
 
     assert entry["actor"] == f"user:{operator.id}"
     assert entry["action"] == "dead_letter.discard"
-    assert entry["reason"] == "nobody needs it"
+    assert entry["reason"] == "it is obsolete"
     assert entry["before"]["error"] == "ValueError"
     assert entry["request_id"]
     for statement in ("update audit_entries set reason = 'x'", "delete from audit_entries"):
@@ -168,7 +168,7 @@ async def test_what_is_older_than_the_inbox_is_left_unless_forced(
 
     refused = await operator.post("/dead-letters/redrive", everything=True)
     forced = await operator.post("/dead-letters/redrive", everything=True, force=True)
-    answer = await take(line.heard)
+    answer = await take(line.published)
 
     assert (refused["redriven"], refused["too_old"]) == (0, 1)
     assert forced["redriven"] == 1
@@ -220,7 +220,7 @@ async def test_a_letter_fetched_twice_is_listed_once(
     assert await _dead(operator, 1)
 
 
-async def test_a_redrive_says_which(line: BrokerHarness, operator: Operator) -> None:
+async def test_a_redrive_needs_a_selection(line: BrokerHarness, operator: Operator) -> None:
     body = {"reason": WHY}
     answer = await line.harness.client.post(
         f"{OPS}/dead-letters/redrive", json=body, headers=operator.headers
@@ -310,7 +310,7 @@ async def test_a_forced_replay_lets_handlers_run_again_and_goes_on_where_it_stop
 async def test_the_outbox_shows_what_found_no_queue_and_sends_it_when_told(
     line: BrokerHarness, operator: Operator
 ) -> None:
-    await line.heard.unbind("events", "#")
+    await line.published.unbind("events", "#")
     async with line.harness.transaction() as tx:
         outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
 
@@ -319,12 +319,12 @@ async def test_the_outbox_shows_what_found_no_queue_and_sends_it_when_told(
 
     await until(parked)
     (key,) = (await operator.get("/outbox"))["keys"]
-    await line.heard.bind("events", "#")
+    await line.published.bind("events", "#")
     assert await operator.post("/outbox/retry") == {"unparked": 1}
 
     assert key["routing_key"] == "inventory.StockReleased"
     assert "no queue is bound" in key["last_error"]
-    assert (await take(line.heard)).routing_key == "inventory.StockReleased"
+    assert (await take(line.published)).routing_key == "inventory.StockReleased"
 
 
 async def test_a_service_tells_how_it_stands(line: BrokerHarness, operator: Operator) -> None:

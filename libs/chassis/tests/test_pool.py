@@ -35,7 +35,7 @@ async def test_a_database_that_says_nothing_is_away(silent: AsyncEngine) -> None
     pool = Pool(silent, 1, PATIENCE)
     for _ in range(2):
         with pytest.raises(ConnectionError) as told:
-            async with pool.take():
+            async with pool.acquire():
                 pass
         assert is_outage(told.value)
     # Whoever failed has given the place back.

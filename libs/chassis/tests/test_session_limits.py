@@ -71,7 +71,7 @@ async def test_a_frozen_relay_loses_its_shards_and_goes_on_when_it_wakes(
         )
         assert held == 1
         await line.send(command)
-        answer = await take(line.heard)
+        answer = await take(line.published)
         assert StockReserved.decode(answer.body).order_id == command.order_id
 
         os.kill(frozen.pid, signal.SIGCONT)
@@ -85,8 +85,8 @@ async def test_a_frozen_relay_loses_its_shards_and_goes_on_when_it_wakes(
 async def test_a_shard_s_limit_ends_with_the_pass(line: BrokerHarness) -> None:
     """An idle connection of the pool is left alone."""
     await line.send(order())
-    await take(line.heard)
-    assert await line.relay._pass({1}) == 0
+    await take(line.published)
+    assert await line.relay._send_batch({1}) == 0
     async with line.harness.running.database.driver() as connection:
         assert await connection.fetchval("show idle_session_timeout") == "0"
 

@@ -17,7 +17,7 @@ from sample.service import DEADLY, ENDLESS, bus
 
 from chassis.db import Database
 from chassis.messaging.consumer import Consumer
-from chassis.messaging.handling_starts import MOST
+from chassis.messaging.handling_starts import MAX_CRASHES
 from chassis.metrics import STOPPED
 from contracts.inventory import ReserveStock
 from wire import wires
@@ -28,7 +28,7 @@ FREEZES = 3
 
 @asynccontextmanager
 async def worker(line: BrokerHarness) -> AsyncIterator[Process]:
-    """A consumer of its own process, in the place of the line's; `stdout` tells who it is now."""
+    """A consumer of its own process, in the place of the line's; `stdout` identifies it."""
     await line.consumer.drain()
     url = line.harness.running.settings.database_url
     process = await asyncio.create_subprocess_exec(
@@ -66,7 +66,7 @@ async def all_handled(line: BrokerHarness, commands: list[ReserveStock]) -> None
 
 
 async def state(line: BrokerHarness) -> Any:
-    """What the broker tells of the work queue."""
+    """The broker's statistics of the work queue."""
     async with topology.channel(address()) as channel:
         return (await channel.declare_queue("svc.sample", passive=True)).declaration_result
 
@@ -83,7 +83,7 @@ async def test_a_message_that_ends_its_process_each_time_is_dead_and_the_others_
     lives = [pid async for pid in processes(process)]
 
     assert letter.headers["x-error"] == "NeverEnded"
-    assert MOST < len(lives) <= MOST + 3
+    assert MAX_CRASHES < len(lives) <= MAX_CRASHES + 3
     assert await line.dead.get(fail=False, no_ack=True) is None
 
 

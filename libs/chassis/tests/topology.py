@@ -44,7 +44,7 @@ async def declare(channel: AbstractChannel, service: str, keys: list[tuple[str, 
 
 
 async def declare_log(channel: AbstractChannel) -> AbstractQueue:
-    """The stream of all events, empty; it also keeps every event routable."""
+    """The stream of all events, empty; it also makes every event routable."""
     await channel.queue_delete("events.log")
     log = await channel.declare_queue(
         "events.log", durable=True, arguments={"x-queue-type": "stream"}
@@ -61,7 +61,7 @@ async def remove(channel: AbstractChannel, service: str) -> None:
 
 
 async def vhost(api: str) -> None:
-    """A virtual host of these tests' own: on the suite's, its services would hear the messages."""
+    """A virtual host of these tests' own: on the suite's, its services would receive the messages."""
     async with httpx.AsyncClient(base_url=api, verify=PLAIN) as client:
         (await client.put(f"/api/vhosts/{VHOST}")).raise_for_status()
         policy = {"pattern": r"^svc\.", "definition": {"delivery-limit": DELIVERY_LIMIT}}

@@ -1,1 +1,1 @@
-"""The language the services share: every message on the broker, by the service that owns it."""
+"""Every message on the broker, by the service that owns it."""

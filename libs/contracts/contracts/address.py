@@ -1,10 +1,10 @@
-"""A postal address as commands carry it; events never do."""
+"""A postal address, which commands carry and events never do."""
 
 from contracts.message import Part
 
 
 class Address(Part):
-    """Where a parcel goes or a bill belongs; `country` is ISO 3166-1 alpha-2, `state` its code."""
+    """A shipping or billing address. `country` is ISO 3166-1 alpha-2; `state` is its code."""
 
     recipient_name: str
     line1: str

@@ -1,7 +1,7 @@
-"""The AsyncAPI 3.0 document of everything on the broker, made from the contracts.
+"""The AsyncAPI 3.0 document of every message on the broker, generated from the contracts.
 
-`python -m contracts.snapshots` writes it beside the schemas, and its `--check` tells when it is
-not current. Source of the form: the AsyncAPI 3.0.0 specification and its AMQP 0-9-1 binding 0.3.0.
+`python -m contracts.snapshots` writes it beside the schemas; `--check` fails when it is outdated.
+Source: the AsyncAPI 3.0.0 specification and its AMQP 0-9-1 binding 0.3.0.
 """
 
 import json
@@ -15,26 +15,34 @@ Document = dict[str, Any]
 FILE = Path(__file__).with_name("asyncapi.json")
 SCHEMAS = "#/components/schemas/"
 DESCRIPTION = (
-    "Every message between Cartwright's services. Events are public facts: any system may hear "
-    "them on a queue of its own, or read them again from the log. Commands are the suite's own. "
-    "Inside a version only optional fields are ever added."
+    "Every message between Cartwright's services. Events are public facts: any system may consume "
+    "them from its own queue, or replay them from the log. Commands are internal to the suite. "
+    "Within a version, only optional fields are added."
 )
 ATTRIBUTES: Document = {
     "specversion": {"type": "string", "const": "1.0"},
-    "id": {"type": "string", "format": "uuid", "description": "UUIDv7; the same in every copy."},
+    "id": {
+        "type": "string",
+        "format": "uuid",
+        "description": "UUIDv7; identical in every copy of the message.",
+    },
     "source": {"type": "string", "description": "`/<service>/<aggregate>`."},
     "type": {"type": "string", "description": "`cartwright.<service>.<Name>.v<version>`."},
-    "subject": {"type": "string", "description": "The id of the aggregate."},
+    "subject": {"type": "string", "description": "The aggregate's id."},
     "time": {"type": "string", "format": "date-time"},
     "datacontenttype": {"type": "string", "const": "application/json"},
-    "dataschema": {"type": "string", "description": "The name of the schema of `data`."},
+    "dataschema": {"type": "string", "description": "The schema of `data`."},
     "sequence": {
         "type": "integer",
         "minimum": 1,
-        "description": "Counts the events of one aggregate (source and subject) without gaps.",
+        "description": "Position in the aggregate's history (by source and subject), without gaps.",
     },
-    "correlationid": {"type": "string", "description": "The order, or other process."},
-    "causationid": {"type": "string", "format": "uuid", "description": "The message before."},
+    "correlationid": {"type": "string", "description": "The order, or other business process."},
+    "causationid": {
+        "type": "string",
+        "format": "uuid",
+        "description": "The message that caused this one.",
+    },
     "actor": {"type": "string", "description": "`user:<id>`, `guest`, `service:<name>`, …"},
     "traceparent": {"type": "string", "description": "W3C trace context."},
 }
@@ -42,7 +50,7 @@ OPTIONAL = {"sequence", "causationid"}
 
 
 def document() -> Document:
-    """The whole document; the same contracts always give the same one."""
+    """The document, a pure function of the contracts."""
     known = catalogue.entries()
     return {
         "asyncapi": "3.0.0",
@@ -69,7 +77,7 @@ def _server() -> Document:
         "host": "{host}",
         "protocol": "amqp",
         "protocolVersion": "0-9-1",
-        "description": "RabbitMQ; every system has a user of its own.",
+        "description": "RabbitMQ; each system has its own user.",
         "variables": {"host": {"default": "localhost:5672", "description": "Host and port."}},
         "pathname": "/cartwright",
         "security": [{"type": "userPassword"}],
@@ -142,37 +150,39 @@ def _trait() -> Document:
 
 
 def _schemas(known: list[Entry]) -> Document:
-    """Every message's schema and the parts they share, referring to one another in the document.
+    """The schemas of all messages and of their shared parts, with references into the document.
 
-    Raises ValueError when two different parts go by one name.
+    Raises ValueError when two different parts share a name.
     """
     found: Document = {}
     for entry in known:
         own = {key: value for key, value in entry.schema.items() if key not in ("$schema", "$id")}
         parts = own.pop("$defs", {})
         for name, schema in {**parts, entry.name: own}.items():
-            placed = _referring_here(schema)
+            placed = _with_local_references(schema)
             if found.setdefault(name, placed) != placed:
-                raise ValueError(f"two parts of messages are called {name}")
+                raise ValueError(f"two parts of messages share the name {name}")
     return dict(sorted(found.items()))
 
 
-def _referring_here(node: Any) -> Any:
+def _with_local_references(node: Any) -> Any:
     if isinstance(node, list):
-        return [_referring_here(each) for each in node]
+        return [_with_local_references(each) for each in node]
     if isinstance(node, dict):
         return {
-            key: value.replace("#/$defs/", SCHEMAS) if key == "$ref" else _referring_here(value)
+            key: value.replace("#/$defs/", SCHEMAS)
+            if key == "$ref"
+            else _with_local_references(value)
             for key, value in node.items()
         }
     return node
 
 
 def text() -> str:
-    """The document as its file holds it."""
+    """The document as JSON, as the file holds it."""
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
 def is_current() -> bool:
-    """Whether the file holds the document of the present contracts."""
+    """Whether the file matches the contracts."""
     return FILE.exists() and FILE.read_text() == text()

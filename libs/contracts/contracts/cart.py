@@ -1,4 +1,4 @@
-"""What cart and orders agree on over HTTP: the cart as it was locked for an order."""
+"""The HTTP contract between cart and orders: the cart as it was locked for an order."""
 
 from typing import Any
 from uuid import UUID
@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict
 from contracts.address import Address
 
 
-class _Agreed(BaseModel):
-    # An older orders ignores what a newer cart adds.
+class _HttpPart(BaseModel):
+    # An older release of orders ignores the fields that a newer cart adds.
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class LockedLine(_Agreed):
-    """A line at its final price. Amounts are minor units of the cart's currency, for all pieces."""
+class LockedLine(_HttpPart):
+    """A line at its final price. Amounts are in minor units and cover the whole quantity."""
 
     line_id: UUID
     item_id: UUID
@@ -33,7 +33,7 @@ class LockedLine(_Agreed):
     customization: dict[str, Any] | None
 
 
-class LockedCoupon(_Agreed):
+class LockedCoupon(_HttpPart):
     """The coupon to redeem; the discount includes waived shipping."""
 
     coupon_id: UUID
@@ -41,8 +41,8 @@ class LockedCoupon(_Agreed):
     discount_amount: int
 
 
-class LockedShippingMethod(_Agreed):
-    """The chosen way of shipping."""
+class LockedShippingMethod(_HttpPart):
+    """The chosen shipping method."""
 
     id: UUID
     name: str
@@ -50,10 +50,10 @@ class LockedShippingMethod(_Agreed):
     estimated_days: int | None
 
 
-class LockedCart(_Agreed):
-    """Everything an order copies from its cart: the agreement, whatever changes afterwards.
+class LockedCart(_HttpPart):
+    """Everything that an order copies from its cart; later changes do not affect the order.
 
-    Amounts are minor units of `currency`. `email` is None where the customer's account has one;
+    Amounts are in minor units of `currency`. `email` is None for a customer whose account has one;
     `redeemer` identifies the customer or guest to promotions.
     """
 

@@ -1,4 +1,4 @@
-"""What catalog says: products and categories, whole, so that others can keep copies."""
+"""Messages of catalog: the full state of products and categories, for read models elsewhere."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -9,7 +9,7 @@ from contracts.money import Currency
 
 
 class Price(Part):
-    """What one piece costs, in minor units; the discount price holds inside its window, if any."""
+    """The unit price in minor units; the discount price applies within its window, if any."""
 
     price_amount: int
     discount_price_amount: int | None = None
@@ -18,7 +18,7 @@ class Price(Part):
 
 
 class CustomizationField(Part):
-    """Something the customer may write on a product, such as an engraving."""
+    """A text that the customer may add to a product, such as an engraving."""
 
     name: str
     type: str
@@ -27,7 +27,7 @@ class CustomizationField(Part):
 
 
 class ProductVariant(Part):
-    """One thing that can be bought; `description` names its options, as in `Red / XL`."""
+    """A purchasable variant; `description` lists its options, as in `Red / XL`."""
 
     variant_id: UUID
     sku: str
@@ -38,11 +38,10 @@ class ProductVariant(Part):
 
 
 class RequestProductSnapshots(Command):
-    """Tell one asker the present state of every product, page by page.
+    """Send the current state of every product to the queue `reply_to`, page by page.
 
-    The answer is a ProductSnapshot for each and a ProductSnapshotsCompleted at the end, in the
-    queue `reply_to`.
-    `after` is the last product of the page before; the catalogue asks itself for the next page.
+    Catalog replies with one ProductSnapshot per product, then ProductSnapshotsCompleted. `after` is
+    the last product of the previous page; catalog sends itself the command for the next page.
     """
 
     senders: ClassVar[tuple[str, ...]] = ("cart", "catalog", "feed", "inventory")
@@ -54,7 +53,7 @@ class RequestProductSnapshots(Command):
 
 
 class ProductState(Event):
-    """The whole state of a product."""
+    """The full state of a product."""
 
     kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "product"
@@ -72,15 +71,15 @@ class ProductState(Event):
 
 
 class ProductChanged(ProductState):
-    """The whole state of a product after a change; `deleted` products stay known by their id."""
+    """The full state of a product after a change; a `deleted` product retains its id."""
 
 
 class ProductSnapshot(Snapshot, ProductState):
-    """The whole state of a product as it is now, for one asker."""
+    """The current full state of a product, sent on request to one queue."""
 
 
 class ProductSnapshotsCompleted(Snapshot):
-    """Every product there was at the time of the request has been told."""
+    """Every product that existed at the time of the request has been sent."""
 
     aggregate: ClassVar[str] = "snapshot"
     subject_field: ClassVar[str] = "request_id"
@@ -89,7 +88,7 @@ class ProductSnapshotsCompleted(Snapshot):
 
 
 class CategoryChanged(Event):
-    """The whole state of a category after a change."""
+    """The full state of a category after a change."""
 
     aggregate: ClassVar[str] = "category"
     subject_field: ClassVar[str] = "category_id"

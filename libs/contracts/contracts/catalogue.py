@@ -1,4 +1,4 @@
-"""The catalogue of messages: what each means, who says it, who hears it, and an example of it."""
+"""The catalogue of messages: the meaning of each, its producers and consumers, and an example."""
 
 import inspect
 import json
@@ -15,11 +15,11 @@ CONSUMERS = Path(__file__).with_name("consumers.json")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What there is to know of one message.
+    """The catalogue's entry for one message.
 
-    producers: the services that may send it; consumers: those of the suite whose queues are bound
-    to it (other systems are not known here). schema: JSON Schema of `data`. example: the whole
-    message as one JSON document.
+    producers: the services that may send it. consumers: the services of the suite whose queues are
+    bound to it; other systems are not listed. schema: the JSON Schema of `data`. example: the
+    complete message as one JSON document.
     """
 
     message: type[Message]
@@ -32,7 +32,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The type without the suite, as in `orders.OrderPlaced.v1`."""
+        """The type without its prefix, as in `orders.OrderPlaced.v1`."""
         return self.message.type_name().removeprefix("cartwright.")
 
     @property
@@ -51,11 +51,11 @@ def schema_of(message: type[Message]) -> dict[str, Any]:
 
 
 def entry_of(message: type[Message], consumers: Mapping[str, list[str]]) -> Entry:
-    """The entry of one message; raises ValueError when it has no summary or no example."""
+    """The entry of one message. Raises ValueError when it has no summary or no example."""
     text = inspect.cleandoc(message.__doc__ or "")
     summary, _, description = text.partition("\n")
-    kept = examples.kept(message)
-    if not summary or not kept:
+    golden = examples.golden_examples(message)
+    if not summary or not golden:
         raise ValueError(f"{message.type_name()} has no {'example' if summary else 'docstring'}")
     senders = message.senders if issubclass(message, Command) else (message.owner(),)
     return Entry(
@@ -65,15 +65,15 @@ def entry_of(message: type[Message], consumers: Mapping[str, list[str]]) -> Entr
         producers=senders,
         consumers=tuple(consumers.get(message.type_name(), ())),
         schema=schema_of(message),
-        example=kept[-1],
+        example=golden[-1],
     )
 
 
 def entries() -> list[Entry]:
-    """Every message, by type name; raises ValueError when one is not described."""
-    heard = json.loads(CONSUMERS.read_text())
+    """Every message, sorted by type name. Raises ValueError when one is not documented."""
+    consumers = json.loads(CONSUMERS.read_text())
     known = sorted(registry.all_messages().values(), key=lambda message: message.type_name())
-    return [entry_of(message, heard) for message in known]
+    return [entry_of(message, consumers) for message in known]
 
 
 def find(name: str) -> Entry | None:

@@ -1,8 +1,8 @@
-"""The compatibility gate: how a JSON Schema may change inside a major version, and how not.
+"""The compatibility gate: which changes of a JSON Schema a major version allows.
 
 Rules: old data must satisfy the new schema (a consumer deployed first) and new data the old one
 with unknown fields ignored (a producer deployed first). So only optional fields may be added;
-nothing is removed, renamed, narrowed or widened. The vocabulary is Confluent's FULL_TRANSITIVE.
+nothing is removed, renamed, narrowed or widened. Confluent calls this FULL_TRANSITIVE.
 """
 
 from collections.abc import Iterator
@@ -28,12 +28,20 @@ BOUNDS = (
     "minProperties",
     "maxProperties",
 )
-# No message needs these; one that begins to is compared whole, without reading it.
-WHOLE = ("allOf", "oneOf", "not", "prefixItems", "patternProperties", "propertyNames", "if")
+# No message uses these keywords; they are compared for equality only.
+COMPARED_FOR_EQUALITY = (
+    "allOf",
+    "oneOf",
+    "not",
+    "prefixItems",
+    "patternProperties",
+    "propertyNames",
+    "if",
+)
 
 
 def breaks(old: Schema, new: Schema) -> list[str]:
-    """What makes `new` incompatible with `old`, each as `path: reason`; empty when nothing does."""
+    """Why `new` is incompatible with `old`, each as `path: reason`; empty when it is compatible."""
     return list(_compare(old, new, old, new, "$", frozenset()))
 
 
@@ -55,7 +63,7 @@ def _compare(
     if old.get("type") != new.get("type"):
         yield f"{path}: the type changed from {old.get('type')} to {new.get('type')}"
         return
-    for bound in (*BOUNDS, *WHOLE):
+    for bound in (*BOUNDS, *COMPARED_FOR_EQUALITY):
         if old.get(bound) != new.get(bound):
             yield f"{path}: {bound} changed from {old.get(bound)} to {new.get(bound)}"
     if sorted(map(str, old.get("enum", []))) != sorted(map(str, new.get("enum", []))):

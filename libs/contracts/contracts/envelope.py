@@ -11,18 +11,18 @@ SPEC_VERSION = "1.0"
 
 
 class BadEnvelope(ValueError):
-    """What came with a message does not hold the attributes every message must carry."""
+    """A message's headers lack an attribute that every message must carry."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Envelope:
     """CloudEvents attributes with Cartwright's extensions.
 
-    id: UUIDv7, made when the outbox row is written and never changed by retry, redrive or replay.
-    sequence: place of an event in its aggregate's history, from 1; None on commands.
-    correlation_id: the order (or other process) everything belongs to.
-    causation_id: the message that made this one be sent, None when a request did.
-    actor: on whose behalf it happens, as `user:<id>`, `guest` or `service:<name>`.
+    id: UUIDv7, assigned when the outbox row is written; retry, redrive and replay preserve it.
+    sequence: position of an event in its aggregate's history, from 1; None on commands.
+    correlation_id: the order, or other business process, that the message belongs to.
+    causation_id: the message that caused this one; None when a request caused it.
+    actor: `user:<id>`, `guest`, `service:<name>` or `system`.
     """
 
     id: UUID
@@ -37,7 +37,7 @@ class Envelope:
     traceparent: str
 
     def attributes(self) -> dict[str, str | int]:
-        """Every attribute that has a value, by its CloudEvents name: the same wherever it goes."""
+        """Every attribute that has a value, by its CloudEvents name."""
         attributes: dict[str, str | int | None] = {
             "specversion": SPEC_VERSION,
             "id": str(self.id),
@@ -61,7 +61,7 @@ class Envelope:
 
     @classmethod
     def of(cls, headers: Mapping[str, Any]) -> "Envelope":
-        """Read the attributes back from AMQP headers; raises BadEnvelope when they are missing."""
+        """Parse AMQP headers. Raises BadEnvelope when an attribute is missing or malformed."""
         return cls.of_attributes(
             {
                 key.removeprefix(PREFIX): value
@@ -72,7 +72,7 @@ class Envelope:
 
     @classmethod
     def of_attributes(cls, attributes: Mapping[str, Any]) -> "Envelope":
-        """Read the attributes by their CloudEvents names; raises BadEnvelope on what is missing."""
+        """Parse CloudEvents attributes. Raises BadEnvelope when one is missing or malformed."""
 
         def text(name: str) -> str:
             value = attributes.get(name)

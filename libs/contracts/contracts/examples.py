@@ -1,7 +1,7 @@
-"""An example of every message: the same small shop in all of them, so that they tell one story.
+"""Golden examples of every message, all about the same order in the same small shop.
 
-Written beside each schema snapshot and kept for good: what was an example once must be understood
-by every later class of its type. Each is a whole message in JSON, as the feed would give it.
+`contracts.snapshots` writes one beside each schema snapshot and never changes it: every later class
+of the type must decode it. Each is a complete message in JSON, as the feed returns it.
 """
 
 import json
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent / "examples"
 MOMENT = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
-# What a field of this name holds; a name that means different things is told by its class.
+# Values by field name; OWN_VALUES holds those of names that mean different things.
 VALUES: Mapping[str, Any] = {
     "access_hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "amount": 4500,
@@ -72,7 +72,7 @@ VALUES: Mapping[str, Any] = {
     "unit_price_amount": 2000,
     "wanted": 9,
 }
-# Where the name alone would tell the wrong story.
+# Values of fields whose name alone would give the wrong one, by class and field.
 OWN_VALUES: Mapping[tuple[str, str], Any] = {
     ("CaptureFailed", "reason"): "authorization_expired",
     ("CategoryChanged", "name"): "Tea",
@@ -86,12 +86,12 @@ OWN_VALUES: Mapping[tuple[str, str], Any] = {
     ("ShippingMethodChanged", "name"): "Standard",
     ("StockRanLow", "available"): 4,
 }
-# What would tell another story when it is there.
+# Optional fields that do not fit the examples' order.
 LEFT_OUT = {"merged_into", "parent_id", "seller_id"}
 
 
-def newest(message: type[Message]) -> bytes:
-    """The example of the present class, as the file holds it."""
+def example_of(message: type[Message]) -> bytes:
+    """The example of the current class, as the file holds it."""
     found = build(message)
     envelope = Envelope(
         id=uuid7(message.type_name()),
@@ -108,7 +108,7 @@ def newest(message: type[Message]) -> bytes:
 
 
 def build(model: type[Any]) -> Any:
-    """An instance with every field filled that belongs to the story."""
+    """An instance with every field that fits the examples' order."""
     return model(
         **{
             name: OWN_VALUES.get((model.__name__, name)) or value_of(name, field.annotation)
@@ -146,53 +146,53 @@ def plain_value(name: str, kind: type[Any]) -> Any:
 
 
 def uuid7(name: str) -> UUID:
-    """A UUIDv7 that is the same for the same name."""
+    """A UUIDv7 derived from a name."""
     millisecond = int(MOMENT.timestamp() * 1000)
     rest = uuid5(NAMESPACE_URL, name).int & ((1 << 74) - 1)
     number = (millisecond << 80) | (7 << 76) | ((rest >> 62) << 64) | (2 << 62)
     return UUID(int=number | rest & ((1 << 62) - 1))
 
 
-def kept(message: type[Message], folder: Path = FOLDER) -> list[bytes]:
-    """Every golden example of a message, oldest first: one for each of its snapshots."""
+def golden_examples(message: type[Message], folder: Path = FOLDER) -> list[bytes]:
+    """The golden examples of a message, oldest first: one per schema snapshot."""
     place = folder / message.type_name().removeprefix("cartwright.")
     return [file.read_bytes() for file in sorted(place.glob("*.json"))]
 
 
 def faults(message: type[Message], folder: Path = FOLDER) -> list[str]:
-    """Golden examples that the present class does not understand whole, each in words."""
+    """Why the current class cannot decode a golden example completely; empty when it can."""
     found = []
-    for number, document in enumerate(kept(message, folder), start=1):
+    for number, document in enumerate(golden_examples(message, folder), start=1):
         title = f"{message.type_name()}, example {number}"
         try:
             envelope, data = structured.read(document)
-            understood = message.decode(data).model_dump(mode="json")
+            decoded = message.decode(data).model_dump(mode="json")
         except ValueError as error:
             found.append(f"{title}: {error}")
             continue
         if envelope.type != message.type_name():
             found.append(f"{title}: is a {envelope.type}")
-        found += [f"{title}: {lost}" for lost in forgotten(json.loads(data), understood)]
+        found += [f"{title}: {each}" for each in lost_values(json.loads(data), decoded)]
     return found
 
 
-def forgotten(said: Any, understood: Any, path: str = "$") -> list[str]:
-    """What was said and is not understood as it was said, each by its path."""
-    if isinstance(said, dict) and isinstance(understood, dict):
+def lost_values(original: Any, decoded: Any, path: str = "$") -> list[str]:
+    """Values that decoding lost or changed, each by its path."""
+    if isinstance(original, dict) and isinstance(decoded, dict):
         return [
             lost
-            for name, value in said.items()
+            for name, value in original.items()
             for lost in (
-                forgotten(value, understood[name], f"{path}.{name}")
-                if name in understood
-                else [f"{path}.{name} is not understood any more"]
+                lost_values(value, decoded[name], f"{path}.{name}")
+                if name in decoded
+                else [f"{path}.{name} was lost"]
             )
         ]
-    if isinstance(said, list) and isinstance(understood, list) and len(said) == len(understood):
-        pairs = enumerate(zip(said, understood, strict=True))
+    if isinstance(original, list) and isinstance(decoded, list) and len(original) == len(decoded):
+        pairs = enumerate(zip(original, decoded, strict=True))
         return [
             lost
             for number, (one, other) in pairs
-            for lost in forgotten(one, other, f"{path}[{number}]")
+            for lost in lost_values(one, other, f"{path}[{number}]")
         ]
-    return [] if said == understood else [f"{path} was {said!r} and is read as {understood!r}"]
+    return [] if original == decoded else [f"{path} was {original!r} and is decoded as {decoded!r}"]

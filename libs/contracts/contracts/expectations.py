@@ -1,8 +1,8 @@
-"""What a consumer relies on, in files that it owns, held against what the producer promises.
+"""Consumer-driven contracts: the fields that a consumer reads, checked against the producer.
 
 An expectation is the part of a message's `data` that its consumer reads: `<folder>/<type>.json`,
-with only those fields, and values that matter to it. The producer's tests replay all of them, so
-that a producer learns whom a change would break before it is made.
+with these fields alone and the values that matter to it. The producer's tests check all of them, so
+that a change which would break a consumer fails before it is released.
 """
 
 import json
@@ -18,7 +18,7 @@ from contracts import catalogue
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """The fields one consumer reads of one message. `name` is as `orders.OrderPlaced.v1`."""
+    """The fields that one consumer reads. `name` is a type such as `orders.OrderPlaced.v1`."""
 
     consumer: str
     name: str
@@ -26,7 +26,7 @@ class Expectation:
 
 
 def load(consumer: str, folder: Path) -> list[Expectation]:
-    """The expectations in a consumer's folder; raises ValueError on a file that is not JSON."""
+    """The expectations in a consumer's folder. Raises ValueError on a file that is not JSON."""
     return [
         Expectation(consumer, file.stem, json.loads(file.read_text()))
         for file in sorted(folder.glob("*.json"))
@@ -34,12 +34,12 @@ def load(consumer: str, folder: Path) -> list[Expectation]:
 
 
 def unmet(expectation: Expectation) -> list[str]:
-    """What the producer does not promise of an expectation, in words; empty when it keeps all."""
+    """Why the producer does not satisfy an expectation; empty when it does."""
     entry = catalogue.find(expectation.name)
     if entry is None or entry.name != expectation.name:
-        return [f"{expectation.consumer} expects {expectation.name}, which nobody sends"]
+        return [f"{expectation.consumer} expects {expectation.name}, which no service sends"]
     try:
-        entry.message.model_validate_json(json.dumps(overlaid(entry.data, expectation.data)))
+        entry.message.model_validate_json(json.dumps(overlay(entry.data, expectation.data)))
     except ValidationError as error:
         return [
             f"{expectation.consumer} expects of {expectation.name}: "
@@ -49,33 +49,35 @@ def unmet(expectation: Expectation) -> list[str]:
     return []
 
 
-def overlaid(told: Any, expected: Any) -> Any:
-    """An example with the expected values in their places; lists entry by entry on the first."""
-    if isinstance(told, dict) and isinstance(expected, dict):
-        return told | {name: overlaid(told.get(name), value) for name, value in expected.items()}
+def overlay(example: Any, expected: Any) -> Any:
+    """The example with the expected values; each entry of a list overlays the example's first."""
+    if isinstance(example, dict) and isinstance(expected, dict):
+        return example | {
+            name: overlay(example.get(name), value) for name, value in expected.items()
+        }
     if isinstance(expected, list):
-        pattern = told[0] if isinstance(told, list) and told else None
-        return [overlaid(pattern, each) for each in expected]
+        first = example[0] if isinstance(example, list) and example else None
+        return [overlay(first, each) for each in expected]
     return expected
 
 
-def missing(told: Any, expected: Any, path: str = "$") -> list[str]:
-    """Paths that an expectation names and a message that was really sent does not have.
+def missing(sent: Any, expected: Any, path: str = "$") -> list[str]:
+    """Paths that an expectation names and a message that was sent lacks.
 
-    A null, and an empty list, may stand for anything: whether they may is the schema's to say.
+    A null or an empty list matches anything: the schema decides whether it is allowed.
     """
-    if isinstance(expected, dict) and isinstance(told, dict):
-        absent = [f"{path}.{name}" for name in expected.keys() - told.keys()]
-        return absent + _of_all(
-            (told[name], expected[name], f"{path}.{name}") for name in expected.keys() & told.keys()
+    if isinstance(expected, dict) and isinstance(sent, dict):
+        absent = [f"{path}.{name}" for name in expected.keys() - sent.keys()]
+        return absent + _missing_in_all(
+            (sent[name], expected[name], f"{path}.{name}") for name in expected.keys() & sent.keys()
         )
-    if isinstance(expected, list) and isinstance(told, list):
-        return _of_all(
-            (each, expected[0], f"{path}[{number}]") for number, each in enumerate(told) if expected
+    if isinstance(expected, list) and isinstance(sent, list):
+        return _missing_in_all(
+            (each, expected[0], f"{path}[{number}]") for number, each in enumerate(sent) if expected
         )
-    same = told is None or expected is None or type(told) is type(expected)
-    return [] if same else [f"{path} is {told!r}, not like {expected!r}"]
+    same = sent is None or expected is None or type(sent) is type(expected)
+    return [] if same else [f"{path} is {sent!r}, not like {expected!r}"]
 
 
-def _of_all(pairs: Iterable[tuple[Any, Any, str]]) -> list[str]:
-    return [lost for told, expected, path in pairs for lost in missing(told, expected, path)]
+def _missing_in_all(pairs: Iterable[tuple[Any, Any, str]]) -> list[str]:
+    return [lost for sent, expected, path in pairs for lost in missing(sent, expected, path)]

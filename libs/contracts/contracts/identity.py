@@ -1,4 +1,4 @@
-"""What identity says: facts about users and customers, by id only."""
+"""Events of identity: users, sessions, roles and customers, by id only."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -7,7 +7,7 @@ from contracts.message import Event, Kind
 
 
 class UserEvent(Event):
-    """A fact about one user."""
+    """An event of one user."""
 
     kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "user"
@@ -17,23 +17,23 @@ class UserEvent(Event):
 
 
 class UserRegistered(UserEvent):
-    """Somebody opened an account; the e-mail is not proven yet."""
+    """A user registered an account; the e-mail address is not verified yet."""
 
 
 class EmailVerified(UserEvent):
-    """The user proved to own the e-mail address."""
+    """The user verified the e-mail address."""
 
 
 class UserStatusChanged(UserEvent):
-    """The account was opened, paused or banned."""
+    """The account was activated, deactivated or banned."""
 
     status: Literal["active", "inactive", "banned"]
 
 
 class UserTokensRevoked(UserEvent):
-    """Access tokens of the user with an earlier generation no longer count.
+    """Access tokens of the user with an earlier generation are revoked.
 
-    Published when what they say became outdated (status, roles, customer), and when a password
+    Published when their claims became outdated (status, roles, customer), and when a password
     change, a ban, a block or a logout everywhere ended all sessions. `generation` is the user's in
     the tokens' `gen` claim.
     """
@@ -42,7 +42,7 @@ class UserTokensRevoked(UserEvent):
 
 
 class SessionTokensRevoked(Event):
-    """A session was ended: its access tokens no longer count."""
+    """A session ended: its access tokens are revoked."""
 
     aggregate: ClassVar[str] = "session"
     subject_field: ClassVar[str] = "session_id"
@@ -51,7 +51,7 @@ class SessionTokensRevoked(Event):
 
 
 class RoleTokensRevoked(Event):
-    """A role was changed: access tokens that name an earlier generation of it no longer count."""
+    """A role changed: access tokens with an earlier generation of it are revoked."""
 
     aggregate: ClassVar[str] = "role"
     subject_field: ClassVar[str] = "role_id"
@@ -60,16 +60,16 @@ class RoleTokensRevoked(Event):
 
 
 class UserErased(UserEvent):
-    """The person asked to be forgotten: whoever keeps something of them must erase it."""
+    """The user requested erasure: every consumer must delete the user's personal data."""
 
 
 class CustomerChanged(Event):
     """The state of a customer after a change.
 
-    `merged_into` is the customer that its user has instead: what belonged to this one belongs to
-    that one from now on. With `reclaimed_by`, the user whose mailbox was proved without the
-    account's password, only orders go along: whatever else was stored for this customer or for that
-    user before this event is deleted.
+    `merged_into` is the customer that replaces this one for its user: consumers move this
+    customer's data to it. With `reclaimed_by`, the user who proved to own the mailbox without
+    knowing the account's password, they move orders only and delete all other data of this
+    customer, or of that user, that is older than the event.
     """
 
     aggregate: ClassVar[str] = "customer"

@@ -1,4 +1,4 @@
-"""What inventory obeys and says: reservations for orders, and the stock level of each variant."""
+"""Messages of inventory: reservations for orders, and the stock level of each variant."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -7,7 +7,7 @@ from contracts.message import Command, Event, Kind, Part, Snapshot
 
 
 class WantedLine(Part):
-    """Whole pieces of one variant that an order line asks for."""
+    """The variant and quantity of one order line, in whole pieces."""
 
     line_id: UUID
     variant_id: UUID
@@ -15,7 +15,7 @@ class WantedLine(Part):
 
 
 class Allocation(Part):
-    """Whole pieces of one order line promised from one warehouse; `seller_id` None is the house."""
+    """Pieces of one order line reserved in one warehouse; `seller_id` None is the shop itself."""
 
     line_id: UUID
     variant_id: UUID
@@ -25,7 +25,7 @@ class Allocation(Part):
 
 
 class Shortage(Part):
-    """A variant of which fewer pieces are left than were asked for."""
+    """A variant with fewer available pieces than the order wants."""
 
     variant_id: UUID
     wanted: int
@@ -33,7 +33,7 @@ class Shortage(Part):
 
 
 class ReserveStock(Command):
-    """Promise all lines to the order, or none. Answered by StockReserved or StockRejected."""
+    """Reserve all lines for the order, or none. Answered by StockReserved or StockRejected."""
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
     order_id: UUID
@@ -41,14 +41,14 @@ class ReserveStock(Command):
 
 
 class ReleaseStock(Command):
-    """Give back what the order holds, even before it was reserved. Answered by StockReleased."""
+    """Release the order's reservation, even before it exists. Answered by StockReleased."""
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
     order_id: UUID
 
 
 class RestockUnits(Command):
-    """Put pieces that came back onto their shelves."""
+    """Add returned pieces to the stock on hand."""
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
     order_id: UUID
@@ -57,11 +57,10 @@ class RestockUnits(Command):
 
 
 class RequestStockSnapshots(Command):
-    """Tell one asker the present stock of every variant, page by page.
+    """Send the current stock of every variant to the queue `reply_to`, page by page.
 
-    The answer is a StockSnapshot for each and a StockSnapshotsCompleted at the end, in the queue
-    `reply_to`.
-    `after` is the last variant of the page before; inventory asks itself for the next page.
+    Inventory replies with one StockSnapshot per variant, then StockSnapshotsCompleted. `after` is
+    the last variant of the previous page; inventory sends itself the command for the next page.
     """
 
     senders: ClassVar[tuple[str, ...]] = ("cart", "catalog", "feed", "inventory")
@@ -73,7 +72,7 @@ class RequestStockSnapshots(Command):
 
 
 class StockReserved(Event):
-    """All lines of the order are held for it."""
+    """All lines of the order are reserved."""
 
     aggregate: ClassVar[str] = "reservation"
     order_id: UUID
@@ -81,7 +80,7 @@ class StockReserved(Event):
 
 
 class StockRejected(Event):
-    """Nothing was held: too little is left, the order came too late or was called off before."""
+    """Nothing was reserved: stock is insufficient, or the order expired or was released."""
 
     aggregate: ClassVar[str] = "reservation"
     order_id: UUID
@@ -90,14 +89,14 @@ class StockRejected(Event):
 
 
 class StockReleased(Event):
-    """Nothing is held for the order, and nothing will be."""
+    """The order has no reservation and will get none."""
 
     aggregate: ClassVar[str] = "reservation"
     order_id: UUID
 
 
 class StockEvent(Event):
-    """A fact about the stock of one variant over all warehouses, in whole pieces."""
+    """An event of one variant's stock over all warehouses, in whole pieces."""
 
     kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "stock"
@@ -110,7 +109,7 @@ class StockEvent(Event):
 
 
 class StockState(StockEvent):
-    """The pieces of one variant; `available` = on_hand - reserved."""
+    """The stock of one variant; `available` = on_hand - reserved."""
 
     kind: ClassVar[Kind] = "event"
 
@@ -120,15 +119,15 @@ class StockState(StockEvent):
 
 
 class StockChanged(StockState):
-    """The pieces on hand or promised changed; `available` = on_hand - reserved."""
+    """The stock on hand or reserved changed; `available` = on_hand - reserved."""
 
 
 class StockSnapshot(Snapshot, StockState):
-    """The pieces of one variant as they are now, for one asker."""
+    """The current stock of one variant, sent on request to one queue."""
 
 
 class StockSnapshotsCompleted(Snapshot):
-    """The stock of every variant there was at the time of the request has been told."""
+    """The stock of every variant that existed at the time of the request has been sent."""
 
     aggregate: ClassVar[str] = "snapshot"
     subject_field: ClassVar[str] = "request_id"
@@ -137,14 +136,14 @@ class StockSnapshotsCompleted(Snapshot):
 
 
 class StockRanLow(StockEvent):
-    """Available pieces fell to the threshold or below."""
+    """The available stock fell to the threshold or below it."""
 
     threshold: int
 
 
 class StockRanOut(StockEvent):
-    """The last available piece was promised or taken."""
+    """The last available piece was reserved or removed."""
 
 
 class StockCameBack(StockEvent):
-    """A variant that had run out is available again."""
+    """A variant that was out of stock is available again."""

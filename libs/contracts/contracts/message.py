@@ -1,4 +1,4 @@
-"""What every message is: an immutable fact or order with type name, version and routing key."""
+"""The base classes of messages: events, commands and snapshots, with type name and routing key."""
 
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Self
@@ -11,16 +11,16 @@ Kind = Literal["event", "command", "snapshot"]
 
 
 class Part(BaseModel):
-    """A value inside a message; immutable, and strict about what its producer puts in."""
+    """A value inside a message; immutable, and without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Message(Part):
-    """A class of message; the module it stands in names its owner.
+    """The base class of all messages; its module names the service that owns it.
 
     Producers may not add unknown fields (`extra="forbid"`); consumers ignore them (`decode`).
-    Inside a major version only optional fields may be added; anything else is a new class `…V2`.
+    Within a major version only optional fields may be added; any other change is a new class `…V2`.
     """
 
     kind: ClassVar[Kind]
@@ -37,7 +37,7 @@ class Message(Part):
 
     @classmethod
     def owner(cls) -> str:
-        """The service whose module this class stands in."""
+        """The service that owns this class, by its module."""
         return cls.__module__.rpartition(".")[2]
 
     @classmethod
@@ -57,19 +57,19 @@ class Message(Part):
         return f"{cls.kind}s"
 
     def address(self) -> str:
-        """The key this very message is sent with."""
+        """The routing key that this message is published with."""
         return self.routing_key()
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
-        """Read a message as a consumer does: unknown fields are ignored.
+        """Decode `data`, ignoring unknown fields.
 
-        Raises pydantic's ValidationError when the body is not this message.
+        Raises pydantic's ValidationError when the body does not match this class.
         """
         return cls.model_validate_json(body, extra="ignore")
 
     def encode(self) -> bytes:
-        """The `data` bytes, the same wherever the message travels."""
+        """The `data` bytes, identical on every transport."""
         return self.model_dump_json().encode()
 
     subject_field: ClassVar[str] = "order_id"
@@ -84,7 +84,7 @@ class Message(Part):
         return str(getattr(self, self.subject_field))
 
     def correlation(self) -> str:
-        """What it belongs to when nothing before it says so: its order if it names one."""
+        """The correlation id of a message without a cause: its order, or its subject."""
         return str(getattr(self, "order_id", None) or self.subject())
 
 
@@ -101,12 +101,11 @@ def _register(message: type[Message]) -> None:
 
 
 class Event(Message):
-    """A public fact in the past tense, with any number of listeners.
+    """A public fact in the past tense, with any number of consumers.
 
-    `aggregate` names the kind of thing it tells of and `subject_field` the field with that thing's
-    id. `sequence` counts the events of one aggregate without gaps, starting at 1. An event never
-    carries a token, a secret, an e-mail, a name or an address: the log is immutable and read by
-    others.
+    `aggregate` names the type of the aggregate, `subject_field` the field with its id. `sequence`
+    numbers the events of one aggregate without gaps, from 1. An event never carries a token, a
+    secret, an e-mail address, a name or a postal address: the log is immutable and public.
     """
 
     kind: ClassVar[Kind] = "event"
@@ -119,11 +118,11 @@ class Event(Message):
 
     @property
     def sequence(self) -> int:
-        """This event's number in its aggregate's life, from 1; 0 when it was never numbered."""
+        """The event's position in its aggregate's history, from 1; 0 before it is assigned."""
         return self._sequence or 0
 
     def with_sequence(self, sequence: int) -> Self:
-        """Give the event its place in its aggregate's history."""
+        """Assign the event's position in its aggregate's history; returns the event."""
         self._sequence = sequence
         return self
 
@@ -133,9 +132,9 @@ class Event(Message):
 
 
 class Snapshot(Event):
-    """The present state of one aggregate, told to one asker: nothing happened, so it is no event.
+    """The current state of one aggregate, sent on request to one queue.
 
-    `sequence` is that of the aggregate's newest event; whoever knows a newer one ignores it.
+    `sequence` is that of the aggregate's newest event; a consumer with a newer one ignores it.
     """
 
     kind: ClassVar[Kind] = "snapshot"
@@ -143,20 +142,20 @@ class Snapshot(Event):
     _reply_to: str = PrivateAttr(default="")
 
     def addressed_to(self, queue: str, sequence: int) -> Self:
-        """Address it to the asker's own queue, with the aggregate's present number."""
+        """Address the snapshot to a queue, with the sequence of the aggregate's newest event."""
         self._reply_to = queue
         return self.with_sequence(sequence)
 
     def address(self) -> str:
-        """The asker's queue; the exchange `snapshots` is direct."""
+        """The queue of the requester; the exchange `snapshots` is direct."""
         return self._reply_to
 
 
 class Command(Message):
-    """An order to one service, from one of its allowed `senders`.
+    """A command to one service, from one of the allowed `senders`.
 
-    `operation_id` stays the same over repeats, so a participant answers a repeat with its stored
-    outcome. After `expires_at` an action is answered *refused*; a compensation still runs.
+    `operation_id` is the idempotency key: a participant answers a repeat with its stored outcome.
+    After `expires_at` an action is rejected; a compensation still runs.
     """
 
     kind: ClassVar[Kind] = "command"
@@ -166,5 +165,5 @@ class Command(Message):
     expires_at: datetime | None = None
 
     def is_expired(self, now: datetime) -> bool:
-        """Whether an action ordered by this command may no longer be begun."""
+        """Whether it is too late to start the action."""
         return self.expires_at is not None and now > self.expires_at

@@ -1,4 +1,4 @@
-"""Money as it stands in messages and on the wire: integer minor units and an ISO 4217 code."""
+"""Money in messages and JSON: integer minor units and an ISO 4217 currency code."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
 class Money(Part):
-    """An amount in the currency's minor unit (cents; whole yen; fils), never a fraction."""
+    """An integer amount in the currency's minor unit, such as cents, yen or fils."""
 
     amount: Annotated[int, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
     currency: Currency

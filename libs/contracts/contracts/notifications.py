@@ -1,4 +1,4 @@
-"""What notifications obeys: telling a person something, by e-mail and in the app."""
+"""Commands to notifications: notify a person by e-mail and in the app."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -21,11 +21,11 @@ NotificationType = Literal[
 
 
 class Notify(Command):
-    """Tell somebody something once: unique by type and reference, however often it is ordered.
+    """Notify a person, once per type and reference.
 
-    `recipient` is an e-mail address (None: in the app only), `user_id` whose app shows it (None: by
-    e-mail only). `facts` fill the template. They hold neither a link nor a token: for a type whose
-    mail carries one, notifications requests a `MailLink` from the sender when it writes the mail.
+    `recipient` is an e-mail address (None: in the app only); `user_id` is the user whose app shows
+    it (None: by e-mail only). `facts` fill the template and hold neither a link nor a token: for a
+    mail that contains one, notifications requests a `MailLink` from the sender when it writes it.
     """
 
     senders: ClassVar[tuple[str, ...]] = ("orders", "identity")
@@ -43,10 +43,10 @@ SecurityWarning = Literal["password_changed", "session_compromised"]
 
 
 class WarnAccountOwner(Command):
-    """Warn the owner of an account by e-mail, once per type and reference; nobody switches it off.
+    """Warn an account's owner by e-mail, once per type and reference; users cannot opt out.
 
-    `facts` fill the template, as those of `Notify`. The app shows nothing: the account may be in
-    foreign hands.
+    `facts` fill the template, as in `Notify`. The app shows nothing, since an attacker may control
+    the account.
     """
 
     senders: ClassVar[tuple[str, ...]] = ("identity",)
@@ -61,9 +61,9 @@ class WarnAccountOwner(Command):
 
 
 class MailLink(Part):
-    """The answer to `POST /internal/mail-links/{reference_id}`: what a mail must carry in clear.
+    """The response of `POST /internal/mail-links/{reference_id}`: the link that a mail contains.
 
-    `token` is the same secret for typing in, where the mail offers that.
+    `token` is the same secret as a code to type in, for mails that show one.
     """
 
     link: str

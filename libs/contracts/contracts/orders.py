@@ -1,4 +1,4 @@
-"""What orders says: the life of an order. It obeys no commands; checkout begins over HTTP."""
+"""Events of orders: the life of an order. Checkout starts over HTTP, not by a command."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -21,7 +21,7 @@ CancelReason = Literal[
 
 
 class OrderedLine(Part):
-    """One line as it was sold: whole pieces, and amounts in minor units for all of them."""
+    """An order line. Amounts are in minor units and cover the whole quantity."""
 
     line_id: UUID
     variant_id: UUID
@@ -36,7 +36,7 @@ class OrderedLine(Part):
 
 
 class OrderEvent(Event):
-    """A fact about one order."""
+    """An event of one order."""
 
     kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "order"
@@ -47,7 +47,7 @@ class OrderEvent(Event):
 
 
 class OrderPlaced(OrderEvent):
-    """A customer asked to buy; nothing is promised yet."""
+    """A customer placed the order; stock and payment are not confirmed yet."""
 
     cart_id: UUID
     lines: list[OrderedLine]
@@ -57,7 +57,7 @@ class OrderPlaced(OrderEvent):
 
 
 class OrderConfirmed(OrderEvent):
-    """Stock is held, the money taken, promised or due at the door: it will be fulfilled."""
+    """Stock is reserved, and the payment captured, authorised or due on delivery."""
 
     cart_id: UUID
     lines: list[OrderedLine]
@@ -68,10 +68,10 @@ class OrderConfirmed(OrderEvent):
 
 
 class OrderCancelled(OrderEvent):
-    """The order ended without a sale; said once ever, after everything held was given back.
+    """The order was cancelled. Published once, after stock, coupon and payment were released.
 
-    `confirmed_at` is set when the order had been confirmed before: OrderConfirmed came earlier,
-    even where it is received later.
+    `confirmed_at` is set when the order had been confirmed: OrderConfirmed was published earlier,
+    even if it is received later.
     """
 
     cart_id: UUID
@@ -81,7 +81,7 @@ class OrderCancelled(OrderEvent):
 
 
 class CustomerActionRequired(OrderEvent):
-    """The customer must confirm the payment before `expires_at`; ask payments what to do."""
+    """The customer must confirm the payment before `expires_at`; see payments for the action."""
 
     payment_id: UUID
     expires_at: datetime
@@ -94,13 +94,13 @@ class OrderShipped(OrderEvent):
 
 
 class OrderDelivered(OrderEvent):
-    """Every live parcel of the order has arrived."""
+    """Every parcel of the order that was not cancelled has been delivered."""
 
     delivered_at: datetime
 
 
 class OrderPaymentChanged(OrderEvent):
-    """What is known of the order's money changed after it was confirmed."""
+    """The payment status of a confirmed order changed."""
 
     payment_status: Literal[
         "pending", "authorized", "paid", "failed", "partially_refunded", "refunded"

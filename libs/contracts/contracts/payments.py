@@ -1,4 +1,4 @@
-"""What payments obeys and says: an order's money collected, captured, cancelled, refunded."""
+"""Messages of payments: an order's payment is collected, captured, cancelled or refunded."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -11,12 +11,12 @@ CaptureMoment = Literal["now", "on_shipment", "on_delivery"]
 
 
 class CollectPayment(Command):
-    """Charge the order, or promise to.
+    """Charge or authorise the order's total.
 
-    Answered by PaymentCaptured, PaymentAuthorized, PaymentActionRequired or PaymentFailed.
-    `token` is the provider's one-time token of the customer's means of payment, never a card
-    number; `saved_method_id` one of the customer's saved methods. `access_hash` is the hash of a
-    guest's order token, by which the guest may read the payment.
+    Answered by PaymentCaptured, PaymentAuthorized, PaymentActionRequired or PaymentFailed. `token`
+    is the provider's one-time token of a payment instrument, never a card number;
+    `saved_method_id` is one of the customer's saved methods. `access_hash` is the hash of a guest's
+    order token, which lets the guest read the payment.
     """
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
@@ -32,14 +32,14 @@ class CollectPayment(Command):
 
 
 class CapturePayment(Command):
-    """Take the authorised money. Answered by PaymentCaptured or CaptureFailed."""
+    """Capture the authorised amount. Answered by PaymentCaptured or CaptureFailed."""
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
     order_id: UUID
 
 
 class CancelPayment(Command):
-    """Make sure that no money is taken.
+    """Cancel the payment, even before it exists.
 
     Answered by PaymentCancelled, or by PaymentCaptured when it is too late.
     """
@@ -49,7 +49,7 @@ class CancelPayment(Command):
 
 
 class RefundPayment(Command):
-    """Give money back; `amount` None means everything captured.
+    """Refund an amount; None means everything that was captured.
 
     Answered by PaymentRefunded or RefundFailed.
     """
@@ -61,7 +61,7 @@ class RefundPayment(Command):
 
 
 class PaymentEvent(Event):
-    """A fact about the payment of one order; `amount` is what the payment is for."""
+    """An event of one order's payment; `amount` is the amount to pay."""
 
     kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "payment"
@@ -71,11 +71,11 @@ class PaymentEvent(Event):
 
 
 class PaymentActionRequired(PaymentEvent):
-    """The customer must confirm; what to do is asked of payments, never carried here."""
+    """The customer must confirm the payment; payments returns the next action over HTTP."""
 
 
 class PaymentAuthorized(PaymentEvent):
-    """The money is promised and will be captured later (cash on delivery: at the door)."""
+    """The amount is authorised and will be captured later (cash on delivery: at the door)."""
 
     method: PaymentMethod
     capture: CaptureMoment
@@ -85,7 +85,7 @@ class PaymentAuthorized(PaymentEvent):
 
 
 class PaymentCaptured(PaymentEvent):
-    """The money is ours; `captured` is the sum over the payment's life."""
+    """An amount was captured; `captured` is the payment's total so far."""
 
     method: PaymentMethod
     captured: Money
@@ -95,17 +95,17 @@ class PaymentCaptured(PaymentEvent):
 
 
 class PaymentFailed(PaymentEvent):
-    """No money was taken and none will be."""
+    """The payment failed; nothing was or will be captured."""
 
     reason: str
 
 
 class PaymentCancelled(PaymentEvent):
-    """No money is held for the order, and none will be taken."""
+    """The payment was cancelled; nothing is authorised and nothing will be captured."""
 
 
 class PaymentRefunded(PaymentEvent):
-    """Money went back: `refunded` now, `refunded_total` over the payment's life."""
+    """An amount was refunded: `refunded` now, `refunded_total` in all."""
 
     operation_id: UUID | None = None
     refunded: Money
@@ -113,20 +113,20 @@ class PaymentRefunded(PaymentEvent):
 
 
 class RefundFailed(PaymentEvent):
-    """The provider would not give the money back; the same operation may be asked again."""
+    """The provider declined the refund; the operation may be repeated."""
 
     operation_id: UUID | None = None
     reason: str
 
 
 class CaptureFailed(PaymentEvent):
-    """Authorised money could not be taken."""
+    """The authorised amount could not be captured."""
 
     reason: str
 
 
 class PaymentDisputed(PaymentEvent):
-    """The customer disputes the payment with the provider."""
+    """The customer opened a dispute (chargeback) with the provider."""
 
     dispute_id: UUID
     reason: str

@@ -1,4 +1,4 @@
-"""What promotions obeys and says: coupons redeemed and released for orders."""
+"""Messages of promotions: coupons redeemed and released for orders."""
 
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -19,10 +19,10 @@ RejectReason = Literal[
 
 
 class RedeemPromotions(Command):
-    """Reserve a use of the coupon for the order.
+    """Redeem the coupon for the order.
 
-    Answered by PromotionsRedeemed or PromotionsRejected.
-    `redeemer` names who uses it for the limit per customer: `customer:<id>`, or `guest:<hash>`.
+    Answered by PromotionsRedeemed or PromotionsRejected. `redeemer` counts towards the limit per
+    customer: `customer:<id>`, or `guest:<hash>`.
     """
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
@@ -34,7 +34,7 @@ class RedeemPromotions(Command):
 
 
 class ReleasePromotions(Command):
-    """Give the order's coupon use back, even before it was redeemed.
+    """Release the order's redemption, even before it exists.
 
     Answered by PromotionsReleased.
     """
@@ -44,7 +44,7 @@ class ReleasePromotions(Command):
 
 
 class RedemptionEvent(Event):
-    """A fact about the coupon use of one order."""
+    """An event of one order's redemption."""
 
     kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "redemption"
@@ -52,7 +52,7 @@ class RedemptionEvent(Event):
 
 
 class PromotionsRedeemed(RedemptionEvent):
-    """The coupon use is reserved for the order."""
+    """The coupon was redeemed for the order."""
 
     coupon_id: UUID
     code: str
@@ -60,10 +60,10 @@ class PromotionsRedeemed(RedemptionEvent):
 
 
 class PromotionsRejected(RedemptionEvent):
-    """The coupon cannot be used for the order."""
+    """The coupon was rejected for the order."""
 
     reason: RejectReason
 
 
 class PromotionsReleased(RedemptionEvent):
-    """No coupon use is held for the order, and none will be."""
+    """The order has no redemption and will get none."""

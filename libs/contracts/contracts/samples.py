@@ -1,6 +1,6 @@
-"""Sample values by field, or by `Model.field`: what the examples of the documents are made of.
+"""Sample values by field, or by `Model.field`, for the examples in the API documents.
 
-They tell of one sale: Ada buys two tins of tea in Portland and pays by card.
+All describe one order: Ada buys two tins of tea in Portland and pays by card.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ VARIANT_ID: Final = "0197f39e-4a6d-7b12-9c80-1d5e7f3a2b64"
 EVENTS: Final[Mapping[str, Any]] = {
     "types": ["orders.OrderPlaced"],
     "SubscriberBody.types": ["orders.*"],
-    "SubscriberBody.reason": "Keeps the books",
+    "SubscriberBody.reason": "Bookkeeping",
     "SubscriberView.name": "bookkeeping",
     "GrantedView.name": "bookkeeping",
     "GrantedView.token": "feed_5tGv9wQe",
@@ -284,7 +284,7 @@ MAIL: Final[Mapping[str, Any]] = {
     "reference_type": "order",
     "title": "Your order is confirmed",
     "subject": "Your order 2026-000123 is confirmed",
-    "content": "We have your order 2026-000123 and will tell you when it is on its way.",
+    "content": "We have your order 2026-000123 and will e-mail you when it ships.",
     "recipient": "ada@example.com",
     "NotificationView.type": "order_confirmation",
     "EmailView.type": "order_confirmation",

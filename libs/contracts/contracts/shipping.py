@@ -1,4 +1,4 @@
-"""What shipping obeys and says: the parcels of an order and how they travel."""
+"""Messages of shipping: the parcels of an order and their tracking."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -26,11 +26,10 @@ Milestone = Literal[
 
 
 class CreateShipments(Command):
-    """Make one shipment per seller and warehouse.
+    """Create one shipment per seller and warehouse.
 
-    Answered by ShipmentsCreated or ShipmentImpossible.
-    `lead_time_days` is the longest of the order's lines; `collect` is what the carrier must collect
-    at the door (cash on delivery).
+    Answered by ShipmentsCreated or ShipmentImpossible. `lead_time_days` is the longest of the
+    order's lines; `collect` is the amount that the carrier collects at the door (cash on delivery).
     """
 
     senders: ClassVar[tuple[str, ...]] = ("orders",)
@@ -48,7 +47,7 @@ class CreateShipments(Command):
 
 
 class CancelShipments(Command):
-    """Keep back every parcel not handed over yet.
+    """Cancel every shipment that is not handed over yet.
 
     Answered by ShipmentsCancelled, ShipmentsPartlyCancelled or ShipmentAlreadySent.
     """
@@ -58,7 +57,7 @@ class CancelShipments(Command):
 
 
 class ShippedLine(Part):
-    """Whole pieces of one order line in one parcel."""
+    """The pieces of one order line in one parcel."""
 
     line_id: UUID
     variant_id: UUID
@@ -75,7 +74,7 @@ class Parcel(Part):
 
 
 class FulfilmentEvent(Event):
-    """A fact about all parcels of one order."""
+    """An event of all parcels of one order."""
 
     kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "fulfilment"
@@ -83,34 +82,34 @@ class FulfilmentEvent(Event):
 
 
 class ShipmentsCreated(FulfilmentEvent):
-    """Every allocated piece has a parcel."""
+    """A shipment exists for every allocated piece."""
 
     shipments: list[Parcel]
 
 
 class ShipmentImpossible(FulfilmentEvent):
-    """Some lines cannot be sent; people decide what happens with them."""
+    """Some lines cannot be shipped; staff must resolve them."""
 
     reason: str
     lines: list[ShippedLine]
 
 
 class ShipmentsCancelled(FulfilmentEvent):
-    """No parcel of the order was or will be handed over."""
+    """All shipments of the order were cancelled before handover."""
 
 
 class ShipmentsPartlyCancelled(FulfilmentEvent):
-    """Some parcels are on their way; `unsent` names the pieces that were kept back."""
+    """Some parcels were handed over already; `unsent` lists the pieces that were not."""
 
     unsent: list[ShippedLine]
 
 
 class ShipmentAlreadySent(FulfilmentEvent):
-    """Every parcel was handed over; a return is the way."""
+    """Every parcel was handed over already; the customer must return them."""
 
 
 class ShipmentEvent(Event):
-    """A fact about one parcel."""
+    """An event of one parcel."""
 
     kind: ClassVar[Kind] = "event"
     aggregate: ClassVar[str] = "shipment"
@@ -120,7 +119,7 @@ class ShipmentEvent(Event):
 
 
 class ShipmentHandedOver(ShipmentEvent):
-    """The carrier has the parcel; its pieces have left the warehouse."""
+    """The parcel was handed over to the carrier; its pieces have left the warehouse."""
 
     warehouse_id: UUID
     lines: list[ShippedLine]
@@ -128,7 +127,7 @@ class ShipmentHandedOver(ShipmentEvent):
 
 
 class ShipmentUpdated(ShipmentEvent):
-    """A parcel was tracked; `open_shipments` counts the order's parcels not yet at their end."""
+    """A parcel's tracking changed; `open_shipments` counts the order's unfinished parcels."""
 
     status: ShipmentStatus
     milestone: Milestone
@@ -140,7 +139,7 @@ class ShipmentUpdated(ShipmentEvent):
 
 
 class ShippingMethodChanged(Event):
-    """A shipping method was made, changed or retired."""
+    """A shipping method was created, changed or retired."""
 
     aggregate: ClassVar[str] = "shipping_method"
     subject_field: ClassVar[str] = "shipping_method_id"

@@ -1,7 +1,7 @@
-"""A message as one JSON document (CloudEvents structured mode): feed, files and webhooks use it.
+"""A message as one JSON document (CloudEvents structured mode), for the feed, files and webhooks.
 
-`data` is the last member and holds the very bytes that travel on the broker; reading takes them
-back as they stand, so that a signature or a comparison of bytes survives the journey.
+`data` is the last member and holds the bytes of the broker's message unchanged, so that signatures
+and comparisons of bytes remain valid.
 """
 
 import json
@@ -22,7 +22,7 @@ def write(envelope: Envelope, data: bytes) -> bytes:
 
 
 def read(document: bytes) -> tuple[Envelope, bytes]:
-    """The attributes and the `data` bytes; raises BadEnvelope when it is not such a document."""
+    """The envelope and the `data` bytes. Raises BadEnvelope on a malformed document."""
     try:
         members = dict(_members(document.decode()))
         attributes = {name: json.loads(raw) for name, raw in members.items() if name != DATA}
@@ -34,7 +34,7 @@ def read(document: bytes) -> tuple[Envelope, bytes]:
 
 
 def read_batch(documents: bytes, member: str) -> list[tuple[Envelope, bytes]]:
-    """Every message of an array that is a member of a JSON object, such as a page of the feed."""
+    """The messages of an array in a JSON object, such as a page of the feed. Raises BadEnvelope."""
     try:
         found = dict(_members(documents.decode()))[member]
         return [read(raw.encode()) for raw in _entries(found)]
@@ -43,7 +43,7 @@ def read_batch(documents: bytes, member: str) -> list[tuple[Envelope, bytes]]:
 
 
 def _members(text: str) -> Iterator[tuple[str, str]]:
-    """The members of a JSON object, each value as the text it stands there as."""
+    """The members of a JSON object, each value as its original text."""
     position = _expect(text, 0, "{")
     while text[position : position + 1] != "}":
         name, position = _value(text, position)
@@ -55,7 +55,7 @@ def _members(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _entries(text: str) -> Iterator[str]:
-    """The entries of a JSON array, each as the text it stands there as."""
+    """The entries of a JSON array, each as its original text."""
     position = _expect(text, 0, "[")
     while text[position : position + 1] != "]":
         begin = position
@@ -66,28 +66,28 @@ def _entries(text: str) -> Iterator[str]:
 
 
 def _value(text: str, position: int) -> tuple[Any, int]:
-    return _decoder.raw_decode(text, _blank(text, position))
+    return _decoder.raw_decode(text, _skip_whitespace(text, position))
 
 
-def _blank(text: str, position: int) -> int:
+def _skip_whitespace(text: str, position: int) -> int:
     while text[position : position + 1] in {" ", "\t", "\n", "\r"}:
         position += 1
     return position
 
 
 def _expect(text: str, position: int, mark: str) -> int:
-    position = _blank(text, position)
+    position = _skip_whitespace(text, position)
     if text[position : position + 1] != mark:
         raise ValueError(f"expected {mark} at {position}")
-    return _blank(text, position + 1)
+    return _skip_whitespace(text, position + 1)
 
 
 def _next(text: str, position: int, last: str) -> int:
-    """Behind a value: at the closing mark, or at the value after a comma."""
-    position = _blank(text, position)
+    """The position after a value: at the closing mark, or at the value after a comma."""
+    position = _skip_whitespace(text, position)
     return position if text[position : position + 1] == last else _expect(text, position, ",")
 
 
 def _end(text: str, position: int) -> None:
     if text[position:].strip():
-        raise ValueError(f"something follows at {position}")
+        raise ValueError(f"unexpected text at {position}")

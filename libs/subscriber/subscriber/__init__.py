@@ -1,4 +1,4 @@
-"""Hear Cartwright's events in another system: each once, in order, also after the fact."""
+"""Consume Cartwright's events in another system: each once, in order, with replay."""
 
 from subscriber.delivery import Delivery, Gap, Inbox, Work
 from subscriber.feed import Feed

@@ -1,4 +1,4 @@
-"""What a handler is given, and what an inbox is: the place where an event happens only once."""
+"""The types of handlers, inboxes and histories."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from contracts.envelope import Envelope
 Raw = tuple[Envelope, bytes]
 Work = Callable[[Any], Awaitable[None]]
 
-# Called with an event's envelope and the work it causes; the work takes whatever the inbox hands it
-# (a database session). Does it at most once per `envelope.id`, remembered in the same transaction,
-# and tells whether it did it now. May raise Gap.
+# Called with an event's envelope and its work, to which it passes a transaction of its choice. Does
+# the work at most once per `envelope.id`, stored in the same transaction; returns whether it did it
+# now. May raise Gap.
 Inbox = Callable[[Envelope, Work], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event as it is handled. `tx` is what the inbox handed over: a session, or anything.
+    """An event's envelope, and the transaction that the inbox passed, such as a session.
 
-    replayed: it was read again from the log or the feed, and is not news just now.
+    replayed: whether it was read from the log or the feed instead of the queue.
     """
 
     envelope: Envelope
@@ -28,7 +28,7 @@ class Delivery:
 
 
 class Gap(Exception):
-    """Events of an aggregate are missing between `known` and the one that came."""
+    """Events of an aggregate are missing between `known` and the received one."""
 
     def __init__(self, envelope: Envelope, known: int) -> None:
         super().__init__(
@@ -39,7 +39,7 @@ class Gap(Exception):
 
 
 class History(Protocol):
-    """Where missing events of one aggregate are read again: the feed or the log."""
+    """A source of missing events: the feed or the log."""
 
     async def between(self, envelope: Envelope, known: int) -> Sequence[Raw]:
         """The events of the envelope's aggregate after number `known` and before its own."""

@@ -1,4 +1,4 @@
-"""The HTTP feed of events, for systems without AMQP and for healing gaps."""
+"""The HTTP feed of events, for systems without AMQP and to fill gaps."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -16,25 +16,27 @@ TOKEN_HEADER = "X-Feed-Token"  # noqa: S105 (a name, not a secret)
 
 
 class FeedRefused(Exception):
-    """The feed answered with a problem; its words are the message."""
+    """The feed returned a problem, which is the message."""
 
 
 @dataclass
 class Feed:
-    """The feed behind a gateway's address, read with a subscriber's token."""
+    """The feed at a gateway's URL, read with a subscriber's token."""
 
     url: str
     token: str = field(repr=False)
     client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=TIMEOUT))
 
     async def page(self, after: str = "", **query: Any) -> tuple[Sequence[Raw], str]:
-        """The events after a cursor, at most a hundred, and the cursor to ask with next.
+        """The events after a cursor, at most 100, and the next cursor.
 
         query: `type` (one name or several), `subject`, `source`, `limit`. Raises FeedRefused.
         """
-        asked = {"limit": PAGE, **({"after": after} if after else {}), **query}
+        parameters = {"limit": PAGE, **({"after": after} if after else {}), **query}
         answer = await self.client.get(
-            f"{self.url.rstrip('/')}/v1/events", params=asked, headers={TOKEN_HEADER: self.token}
+            f"{self.url.rstrip('/')}/v1/events",
+            params=parameters,
+            headers={TOKEN_HEADER: self.token},
         )
         if answer.is_error:
             raise FeedRefused(f"{answer.status_code}: {answer.text[:500]}")
@@ -42,7 +44,7 @@ class Feed:
         return found, str(answer.json()["next_cursor"])
 
     async def read(self, after: str = "", **query: Any) -> AsyncIterator[tuple[Envelope, bytes]]:
-        """Every event after a cursor, up to now."""
+        """All events after a cursor, up to now."""
         while True:
             found, after = await self.page(after, **query)
             for each in found:
@@ -58,10 +60,10 @@ class Feed:
         ]
         return [(found, data) for found, data in events if known < (found.sequence or 0) < last]
 
-    async def ask_for(self, snapshots: Sequence[str], queue: str = "events") -> None:
-        """Have the owners tell their present state (`catalog.ProductSnapshot`) into your queue.
+    async def request_snapshots(self, snapshots: Sequence[str], queue: str = "events") -> None:
+        """Request snapshots such as `catalog.ProductSnapshot`, which arrive in your queue.
 
-        Raises FeedRefused for what nobody tells, may not be read, or a queue that is not there.
+        Raises FeedRefused for an unknown or forbidden type, and for a missing queue.
         """
         answer = await self.client.post(
             f"{self.url.rstrip('/')}/v1/events/snapshots",

@@ -1,6 +1,6 @@
-"""Inboxes for SQLAlchemy: an event and what it causes are one transaction in your own database.
+"""Inboxes for SQLAlchemy: an event and its effect are one transaction in your own database.
 
-Make their tables once with `await inbox.create_tables()`, or put `metadata` into your migrations.
+Create the tables once with `await inbox.create_tables()`, or add `metadata` to your migrations.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -45,13 +45,13 @@ sequences = Table(
 
 
 def is_snapshot(envelope: Envelope) -> bool:
-    """Whether it is the present state of an aggregate, told on request."""
+    """Whether it is a snapshot: an aggregate's current state, sent on request."""
     kind = registry.find(envelope.type)
     return kind is not None and kind.kind == "snapshot"
 
 
 class SqlInbox:
-    """Remembers the id of each event: every event once, in whatever order they come."""
+    """Stores the id of each event: handles every event once, in any order."""
 
     in_order = False
 
@@ -60,12 +60,12 @@ class SqlInbox:
         self.sessions = async_sessionmaker(engine, expire_on_commit=False)
 
     async def create_tables(self) -> None:
-        """Make the tables where they are missing."""
+        """Create missing tables."""
         async with self.engine.begin() as connection:
             await connection.run_sync(metadata.create_all)
 
     async def __call__(self, envelope: Envelope, work: Work) -> bool:
-        """Do the work with a session, once; tells whether it was done now."""
+        """Do the work with a session, once; returns whether it was done now."""
         known = select(received.c.message_id).where(received.c.message_id == envelope.id)
         try:
             async with self.sessions.begin() as session:
@@ -74,7 +74,7 @@ class SqlInbox:
                 await session.execute(into(received).values(message_id=envelope.id))
                 await work(session)
         except IntegrityError:
-            # Either a twin was quicker, which shows now, or the work itself broke a rule.
+            # A concurrent delivery committed first, or the work itself violated a constraint.
             async with self.sessions() as session:
                 if (await session.execute(known)).first() is not None:
                     return False
@@ -82,19 +82,19 @@ class SqlInbox:
         return True
 
     async def forget(self, days: int = 30) -> int:
-        """Forget ids received longer ago than this; returns how many. Keep more than you replay."""
+        """Delete ids older than this; returns their number. Retain more days than you replay."""
         async with self.sessions.begin() as session:
             old = received.c.received_at < datetime.now(UTC) - timedelta(days=days)
-            gone = delete(received).where(old).returning(received.c.message_id)
-            return len((await session.execute(gone)).all())
+            deleted = delete(received).where(old).returning(received.c.message_id)
+            return len((await session.execute(deleted)).all())
 
 
 class SequencedInbox(SqlInbox):
-    """Follows each aggregate number by number: every event once, and in order.
+    """Handles every event once, and in the order of each aggregate's sequence.
 
-    An older number is a repeat and does nothing; a snapshot is a beginning. A number that leaves
-    some out raises Gap, which a Subscriber with a history heals. A subscriber of this kind is bound
-    to every type of the aggregates it handles.
+    A lower sequence is a duplicate and ignored; a snapshot sets the sequence. A gap raises Gap, and
+    a Subscriber with a history then fills it. A subscriber with this inbox is bound to all event
+    types of the aggregates that it handles.
     """
 
     in_order = True
@@ -106,8 +106,8 @@ class SequencedInbox(SqlInbox):
         try:
             return await self._next(envelope, envelope.sequence, work)
         except IntegrityError:
-            # Either a twin wrote the aggregate's first number, which shows now, or the work itself
-            # broke a rule.
+            # Either a concurrent delivery wrote the aggregate's first sequence, or the work itself
+            # violated a constraint.
             async with self.sessions() as session:
                 if envelope.sequence <= await self._known(session, envelope):
                     return False
@@ -118,7 +118,7 @@ class SequencedInbox(SqlInbox):
             known = await self._known(session, envelope)
             if sequence <= known:
                 return False
-            # A snapshot is the whole state at its number: it needs nothing of what was before.
+            # A snapshot is the full state at its sequence, so earlier events are not needed.
             if sequence > known + 1 and not is_snapshot(envelope):
                 raise Gap(envelope, known)
             await work(session)
@@ -134,7 +134,7 @@ class SequencedInbox(SqlInbox):
         return (await session.execute(row)).scalar() or 0
 
     async def _advance(self, session: AsyncSession, envelope: Envelope, known: int) -> None:
-        """Write the new number; a twin that was quicker shows as an IntegrityError."""
+        """Store the new sequence. Raises IntegrityError when a concurrent one was stored."""
         values = {"sequence": envelope.sequence}
         if known:
             await session.execute(

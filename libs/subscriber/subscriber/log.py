@@ -1,4 +1,4 @@
-"""Reading `events.log`, the stream of all events that were ever said (90 days by default)."""
+"""Reads `events.log`, the stream of all events (retained for 90 days by default)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -17,18 +17,18 @@ PREFETCH = 500
 HEARTBEAT = 10
 CONNECT_TIMEOUT = 10.0
 
-# Where to begin: the oldest event kept, an offset, a moment (the log keeps times in blocks, so
-# events a little before it may come too), or what is said from now on.
+# Where to start: None for the oldest retained event, an offset, a time (slightly earlier events may
+# be returned too, since the log stores times by chunk), or `next` for new events only.
 Start = int | datetime | Literal["next"] | None
 
 
 class LogEnded(Exception):
-    """The connection to the log was lost; read on from the offset after the last one."""
+    """The connection to the log was lost; continue from the offset after the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One event of the log. Offsets rise, and never change; `data` are the bytes as sent."""
+    """An event of the log. Offsets increase and never change; `data` are the published bytes."""
 
     offset: int
     envelope: Envelope
@@ -37,7 +37,7 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The log, as the user in `url` (`amqp://…`) may read it."""
+    """The log, read as the user in `url` (`amqp://…`)."""
 
     url: str
     queue: str = QUEUE
@@ -52,8 +52,8 @@ class Log:
     ) -> AsyncIterator[Sequence[Logged]]:
         """Batches of events from `start` on, waiting for new ones, or up to the offset `until`.
 
-        A first event waits `linger` seconds for others to come in one batch with it.
-        Raises LogEnded when the connection is lost, aio-pika's errors when it cannot be made.
+        The first event waits `linger` seconds for others, to return them in one batch.
+        Raises LogEnded when the connection is lost, and aio-pika's errors when it fails to open.
         """
         connection = await _connect(self.url)
         async with connection:
@@ -62,7 +62,7 @@ class Log:
             arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
             channel.close_callbacks.add(lambda *_: arrived.put_nowait(None))
             await _consume(channel, self.queue, arrived, "first" if start is None else start)
-            if until is not None and await _nothing_comes(channel, self.queue, arrived):
+            if until is not None and await _is_empty(channel, self.queue, arrived):
                 return
             while True:
                 messages = [await arrived.get()]
@@ -90,7 +90,7 @@ class Log:
             await channel.set_qos(prefetch_count=PREFETCH)
             arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
             await _consume(channel, self.queue, arrived, "last")
-            if await _nothing_comes(channel, self.queue, arrived):
+            if await _is_empty(channel, self.queue, arrived):
                 return None
             newest: int | None = None
             while not arrived.empty():
@@ -102,7 +102,7 @@ class Log:
     async def between(self, envelope: Envelope, known: int) -> Sequence[Raw]:
         """The events of the envelope's aggregate after number `known` and before its own.
 
-        Reads the whole log that is kept: for a system without access to the feed.
+        Reads the whole log; for a system without access to the feed.
         """
         found: dict[int, Raw] = {}
         until = await self.end()
@@ -111,24 +111,24 @@ class Log:
         async for events in self.read(until=until):
             for each in events:
                 number = each.envelope.sequence
-                mine = (each.envelope.source, each.envelope.subject)
-                if mine == (envelope.source, envelope.subject) and number is not None:
+                aggregate = (each.envelope.source, each.envelope.subject)
+                if aggregate == (envelope.source, envelope.subject) and number is not None:
                     found[number] = (each.envelope, each.data)
         return [found[n] for n in sorted(found) if known < n < envelope.sequence]
 
 
 def logged(message: AbstractIncomingMessage) -> Logged:
-    """What the log holds of an event; raises BadEnvelope when it is none."""
+    """Convert a message. Raises BadEnvelope when it is not an event."""
     return Logged(offset_of(message), Envelope.of(message.headers), message.body)
 
 
 def offset_of(message: AbstractIncomingMessage) -> int:
-    """The position in the log."""
+    """A message's offset in the log."""
     return int(str(message.headers["x-stream-offset"]))
 
 
 async def _connect(url: str) -> aio_pika.abc.AbstractConnection:
-    # Not a robust connection: one that comes back would read from where it first began.
+    # Not a robust connection, which would restart from the first offset after a reconnect.
     return await aio_pika.connect(url, timeout=CONNECT_TIMEOUT, heartbeat=HEARTBEAT)
 
 
@@ -142,15 +142,15 @@ async def _consume(
     await queue.consume(arrived.put, arguments={"x-stream-offset": start})
 
 
-async def _nothing_comes(
+async def _is_empty(
     channel: AbstractChannel,
     name: str,
     arrived: "asyncio.Queue[AbstractIncomingMessage | None]",
 ) -> bool:
-    """Whether the log holds nothing from where we began.
+    """Whether the log has no messages from the start on.
 
-    The broker sends what there is, block by block and as far as the prefetch allows, before it
-    answers what is asked afterwards on the same channel.
+    The broker delivers what there is, chunk by chunk and up to the prefetch, before it responds to
+    later requests on the same channel.
     """
     for _ in range(2):
         await channel.get_queue(name, ensure=True)

@@ -1,4 +1,4 @@
-"""A subscriber's own queue with its retry tiers and dead letters."""
+"""A subscriber's own queue, with its retry tiers and dead letters."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ WORK, DEAD = "work", "dead"
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What belongs to one queue of one system."""
+    """The names of one queue of one system, and of its exchange and other queues."""
 
     system: str
     queue: str
@@ -34,16 +34,16 @@ class Names:
 
     @property
     def retry(self) -> str:
-        """The exchange that failed events go through."""
+        """The exchange for failed events."""
         return f"{self.work}.retry"
 
     @property
     def dead(self) -> str:
-        """The queue of events that failed too often."""
+        """The queue of dead letters."""
         return f"{self.work}.dead"
 
     def tier(self, number: int) -> str:
-        """The queue in which events wait for another attempt."""
+        """The queue of a retry tier."""
         return f"{self.work}.retry.{number}"
 
 
@@ -66,7 +66,7 @@ class Queues:
         return queue
 
     async def fail(self, raw: AbstractIncomingMessage, error: BaseException, *, final: bool) -> str:
-        """Put a failed event into its next tier or to the dead letters; tells which."""
+        """Publish a failed event to its next tier or the dead letters; returns the routing key."""
         attempt = attempts_of(raw) + 1
         dead = final or attempt > min(TIERS, len(self.tiers))
         headers = {
@@ -79,12 +79,12 @@ class Queues:
         return key
 
     async def redrive(self, limit: int) -> int:
-        """Put dead letters back into the work queue as they first came; returns how many."""
+        """Republish dead letters to the work queue with no attempts; returns their number."""
         dead = await self.channel.get_queue(self.names.dead, ensure=True)
         moved = 0
         while moved < limit and (raw := await dead.get(fail=False)) is not None:
-            kept = {k: v for k, v in raw.headers.items() if not k.startswith("x-")}
-            await self._send(raw, kept, WORK, None)
+            headers = {k: v for k, v in raw.headers.items() if not k.startswith("x-")}
+            await self._send(raw, headers, WORK, None)
             await raw.ack()
             moved += 1
         return moved
@@ -106,13 +106,13 @@ class Queues:
 
 
 def attempts_of(raw: AbstractIncomingMessage) -> int:
-    """How often handling it has failed before."""
+    """How often its handling has failed."""
     value = raw.headers.get(ATTEMPTS, 0)
     return value if isinstance(value, int) else 0
 
 
 def failure(raw: AbstractIncomingMessage, error: BaseException, attempt: int) -> dict[str, Any]:
-    """What a failed event carries on: what failed, how often and since when."""
+    """The headers of a failure: the error, the attempts and their times."""
     now = datetime.now(UTC).isoformat()
     return {
         ATTEMPTS: attempt,

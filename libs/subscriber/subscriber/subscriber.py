@@ -1,4 +1,4 @@
-"""The subscriber: one queue of another system, its handlers, and everything between the two."""
+"""The subscriber: consumes one queue of another system and calls its handlers."""
 
 import asyncio
 import contextlib
@@ -40,17 +40,17 @@ CHECK_EVERY = 5.0
 
 
 class Undecodable(Exception):
-    """The event is not what its type says; it goes to the dead letters at once."""
+    """The event does not match its type; it becomes a dead letter at once."""
 
 
 @dataclass
 class Subscriber:
-    """Hears events on the queue `ext.<system>.<queue>` as the broker user in `url`.
+    """Consumes the queue `ext.<system>.<queue>` as the broker user in `url`.
 
-    inbox: makes each event happen once; see `subscriber.inbox`, or bring a callable of your own.
-    history: the Feed or Log that missing events are read from when the inbox raises Gap.
+    inbox: makes each event take effect once; see `subscriber.inbox`, or pass your own callable.
+    history: the Feed or Log from which missing events are read when the inbox raises Gap.
     log: the stream that `replay` reads.
-    retry_tiers: seconds before a failed event is tried again; after the last it is a dead letter.
+    retry_tiers: delays in seconds before a failed event is retried; then it becomes a dead letter.
     """
 
     system: str
@@ -66,7 +66,7 @@ class Subscriber:
     _keys: frozenset[str] = frozenset()
 
     def handles(self, *events: type[Event]) -> Callable[[HandlerFunction], HandlerFunction]:
-        """Handle events: `async (event, delivery) -> None`. Raise to have it tried again later."""
+        """Handle events: `async (event, delivery) -> None`. Raise to have the event retried."""
 
         def register(function: HandlerFunction) -> HandlerFunction:
             for event in events:
@@ -80,21 +80,21 @@ class Subscriber:
 
     @property
     def keys(self) -> frozenset[str]:
-        """The routing keys to bind: in order needs every type of the aggregates handled."""
+        """The routing keys to bind; an inbox in order needs all types of the handled aggregates."""
         if self._keys:
             return self._keys
-        heard = set(self.handlers)
+        kinds = set(self.handlers)
         if getattr(self.inbox, "in_order", False):
-            sources = {event.source() for event in heard}
+            sources = {event.source() for event in kinds}
             known = registry.all_messages().values()
-            heard |= {e for e in known if issubclass(e, Event) and e.source() in sources}
-        self._keys = frozenset(event.routing_key() for event in heard)
+            kinds |= {e for e in known if issubclass(e, Event) and e.source() in sources}
+        self._keys = frozenset(event.routing_key() for event in kinds)
         return self._keys
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
-        """Consume until `stop` is set, connecting again whenever the connection is lost.
+        """Consume until `stop` is set, and reconnect whenever the connection is lost.
 
-        What is in flight when it stops is finished; a wrong queue or password raises at once.
+        Finishes the event in flight when it stops. Raises for a wrong queue or password at once.
         """
         stop = stop or asyncio.Event()
         pause = FIRST_PAUSE
@@ -105,7 +105,7 @@ class Subscriber:
             except (ProbableAuthenticationError, ChannelAccessRefused, ChannelNotFoundEntity):
                 raise
             except (AMQPError, OSError, RuntimeError, TimeoutError) as error:
-                log.warning("broker away, trying again: %r", error)
+                log.warning("broker unavailable, reconnecting: %r", error)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
@@ -113,10 +113,10 @@ class Subscriber:
                 self.listening.clear()
 
     async def replay(self, since: datetime | int | None = None) -> int | None:
-        """Handle what the log holds from a moment (or an offset, or its beginning) to its end.
+        """Handle the events of the log from a time, an offset or its beginning to its end.
 
-        Returns the last offset read. Events the inbox knows do nothing; those with another
-        `type` than yours are passed over.
+        Returns the last offset read. Events that the inbox knows have no effect; events without a
+        handler are skipped.
         """
         events = Log(self.url, self.log)
         until = await events.end()
@@ -128,7 +128,7 @@ class Subscriber:
         return until
 
     async def rebuild(self, stop: asyncio.Event, since: datetime | None = None) -> None:
-        """Start cold: replay the log, then consume, then replay what fell between the two."""
+        """Cold start: replay the log, then consume, then replay what was published in between."""
         last = await self.replay(since)
         consuming = asyncio.create_task(self.run(stop))
         listening = asyncio.create_task(self.listening.wait())
@@ -138,10 +138,10 @@ class Subscriber:
         await consuming
 
     async def bootstrap(self, stop: asyncio.Event, feed: Feed) -> None:
-        """Start cold from the owners' present state, however little the log still holds; then live.
+        """Cold start from the owners' current state, independent of the log; then consume.
 
-        Asks for a snapshot of everything whose `…Snapshot` is handled here. They come into this
-        queue, where the live events already wait, and the newest number wins.
+        Requests all snapshots whose `…Snapshot` class has a handler. They arrive in this queue,
+        beside live events; the highest sequence wins.
         """
         wanted = [kind for kind in self.handlers if issubclass(kind, Snapshot)]
         consuming = asyncio.create_task(self.run(stop))
@@ -149,18 +149,18 @@ class Subscriber:
         await asyncio.wait([listening, consuming], return_when=FIRST_COMPLETED)
         listening.cancel()
         if not consuming.done():
-            await feed.ask_for([kind.routing_key() for kind in wanted], self.queue)
+            await feed.request_snapshots([kind.routing_key() for kind in wanted], self.queue)
         await consuming
 
     async def redrive(self, limit: int = 1000) -> int:
-        """Put dead letters back into the queue; returns how many."""
+        """Republish dead letters to the queue; returns their number."""
         async with await self._connect() as connection:
             return await (await self._queues(connection)).redrive(limit)
 
     async def take(self, envelope: Envelope, data: bytes, *, replayed: bool = False) -> bool:
-        """Handle one event through the inbox, healing a gap before it; tells if it was new.
+        """Handle one event through the inbox, after filling a gap before it; returns if it was new.
 
-        Raises whatever the handler raised, Undecodable, or Gap when the history lacks events too.
+        Raises the handler's exception, Undecodable, or Gap when the history lacks events too.
         """
         kind = registry.find(envelope.type)
         if kind is None or kind.routing_key() not in self.keys:
@@ -202,7 +202,7 @@ class Subscriber:
         return Queues(Names(self.system, self.queue), channel, self.retry_tiers)
 
     async def _consume(self, stop: asyncio.Event) -> None:
-        """One connection's life: take events one after another until it ends or we are to stop."""
+        """Consume events one at a time until the connection is lost or `stop` is set."""
         async with await self._connect() as connection:
             queues = await self._queues(connection)
             queue = await queues.bind(self.keys)
@@ -210,22 +210,22 @@ class Subscriber:
             tag = await queue.consume(arrived.put)
             self.listening.set()
             ends = [asyncio.create_task(stop.wait()), asyncio.create_task(_watch(queue, tag))]
-            coming = asyncio.create_task(arrived.get())
+            next_event = asyncio.create_task(arrived.get())
             try:
                 while not stop.is_set():
-                    done, _ = await asyncio.wait([coming, *ends], return_when=FIRST_COMPLETED)
-                    if coming in done:
-                        await self._settle(queues, coming.result())
-                        coming = asyncio.create_task(arrived.get())
+                    done, _ = await asyncio.wait([next_event, *ends], return_when=FIRST_COMPLETED)
+                    if next_event in done:
+                        await self._settle(queues, next_event.result())
+                        next_event = asyncio.create_task(arrived.get())
                     elif ends[1] in done:
                         await ends[1]
             finally:
-                # What has come and was not begun goes back into the queue with the connection.
-                for task in (coming, *ends):
+                # Events that were not handled return to the queue when the connection closes.
+                for task in (next_event, *ends):
                     task.cancel()
 
     async def _settle(self, queues: Queues, raw: AbstractIncomingMessage) -> None:
-        """Handle one event and take it off the queue, or send it to its retry."""
+        """Handle one event and acknowledge it, or publish it for a retry."""
         try:
             await self.take(Envelope.of(raw.headers), raw.body)
         except Exception as error:  # noqa: BLE001
@@ -237,8 +237,8 @@ class Subscriber:
 
 
 async def _watch(queue: AbstractQueue, tag: str) -> None:
-    """Raise when the broker has taken our consumer away, or the connection is gone."""
+    """Raise ConnectionError when the broker cancels the consumer or the connection is lost."""
     channel = cast("aiormq.Channel", await queue.channel.get_underlay_channel())
     while not channel.is_closed and tag in channel.consumers:
         await asyncio.wait([channel.closing], timeout=CHECK_EVERY)
-    raise ConnectionError(f"the broker took the consumer of {queue.name} away")
+    raise ConnectionError(f"the broker cancelled the consumer of {queue.name}")

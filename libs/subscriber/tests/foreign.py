@@ -1,4 +1,4 @@
-"""A shop that speaks on a real broker, and what a foreign system did with what it heard."""
+"""A shop that publishes on a real broker, and the effects in another system."""
 
 import asyncio
 import os
@@ -29,29 +29,29 @@ from contracts.money import Money
 from contracts.orders import OrderCancelled, OrderPlaced, OrderShipped
 from subscriber import Subscriber
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass
 class Shop:
-    """A broker as the suite has it; `say` publishes as a service would."""
+    """A broker as the suite has it; `publish` publishes as a service would."""
 
     url: str
     access: Broker
     _numbers: dict[tuple[str, str], int] = field(default_factory=dict)
-    said: list[tuple[Envelope, bytes]] = field(default_factory=list)
+    published: list[tuple[Envelope, bytes]] = field(default_factory=list)
 
-    async def say(self, *events: Event, only: str = "events") -> None:
-        """Publish events with the next numbers of their aggregates; `only` "" keeps them unsent."""
+    async def publish(self, *events: Event, only: str = "events") -> None:
+        """Publish events with the next numbers of their aggregates; `only` "" does not send them."""
         new = [(self.envelope(event), event.encode()) for event in events]
-        self.said += new
+        self.published += new
         if only:
             await self._publish(new)
 
     async def repeat(self, *places: int) -> None:
-        """Publish what was said once more, as after a crash between sending and noting it."""
-        await self._publish([self.said[place] for place in places])
+        """Publish events again, as after a crash between publishing and deleting them."""
+        await self._publish([self.published[place] for place in places])
 
     async def _publish(self, messages: Sequence[tuple[Envelope, bytes]]) -> None:
         connection = await aio_pika.connect(self.url)
@@ -111,7 +111,7 @@ def cancelled(order_id: UUID) -> OrderCancelled:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not await condition():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -135,7 +135,7 @@ async def running(subscriber: Subscriber) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        await asyncio.wait_for(task, PATIENCE)
+        await asyncio.wait_for(task, TIMEOUT)
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +186,7 @@ async def engine() -> AsyncIterator[AsyncEngine]:
         await connection.execute(text(f"create database {name}"))
     made = create_async_engine(database_url(name))
     async with made.begin() as connection:
-        await connection.execute(text("create table orders (id uuid primary key, told text)"))
+        await connection.execute(text("create table orders (id uuid primary key, status text)"))
         await connection.execute(text("create table effects (id uuid, what text)"))
     yield made
     await made.dispose()

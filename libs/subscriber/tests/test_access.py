@@ -9,7 +9,7 @@ import httpx
 import pytest
 from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import AMQPError, ChannelAccessRefused, ProbableAuthenticationError
-from foreign import PATIENCE, Shop, placed
+from foreign import TIMEOUT, Shop, placed
 
 from cartwright.refusals import Refusal
 from chassis.ids import new_id
@@ -46,13 +46,13 @@ async def declare_exchange(channel: AbstractChannel, name: str) -> None:
 
 
 ATTEMPTS: dict[str, tuple[Callable[..., Awaitable[None]], tuple[str, ...]]] = {
-    "say an event": (publish, ("events", "orders.OrderPlaced")),
+    "publish an event": (publish, ("events", "orders.OrderPlaced")),
     "give a command": (publish, ("commands", "inventory.ReserveStock")),
     "write into a service's queue": (publish, ("", "svc.orders")),
     "write into the log": (publish, ("", "events.log")),
     "read a service's queue": (read, ("svc.orders",)),
     "read another system's queue": (read, ("ext.audit.events",)),
-    "hear commands": (bind, ("ext.billing.events", "commands")),
+    "consume commands": (bind, ("ext.billing.events", "commands")),
     "divert a service's queue": (bind, ("svc.orders", "events")),
     "declare a queue": (declare, ("ext.billing.more",)),
     "declare an exchange": (declare_exchange, ("ext.billing.more",)),
@@ -81,11 +81,11 @@ async def test_the_administrator_may_so_the_refusals_mean_something(shop: Shop) 
     shop.grant("billing")
     connection = await aio_pika.connect(shop.url)
     async with connection:
-        for attempt in ("say an event", "write into a service's queue", "hear commands"):
+        for attempt in ("publish an event", "write into a service's queue", "consume commands"):
             await tried(await connection.channel(), attempt)
 
 
-async def test_it_may_hear_events_and_read_the_log(shop: Shop) -> None:
+async def test_it_may_consume_events_and_read_the_log(shop: Shop) -> None:
     connection = await aio_pika.connect(shop.grant("billing").url)
     async with connection:
         channel = await connection.channel()
@@ -94,9 +94,9 @@ async def test_it_may_hear_events_and_read_the_log(shop: Shop) -> None:
         await mine.bind("events", "orders.#")
         log = await channel.get_queue("events.log")
         arrived: asyncio.Queue[Any] = asyncio.Queue()
-        await shop.say(placed(new_id()))
+        await shop.publish(placed(new_id()))
         tag = await log.consume(arrived.put, arguments={"x-stream-offset": "first"})
-        await asyncio.wait_for(arrived.get(), PATIENCE)
+        await asyncio.wait_for(arrived.get(), TIMEOUT)
         await log.cancel(tag)
         await mine.unbind("events", "orders.#")
 
@@ -114,7 +114,7 @@ async def test_its_queue_drops_the_oldest_and_never_refuses(shop: Shop) -> None:
     assert policy["apply-to"] == "queues"
 
 
-async def test_a_new_grant_changes_the_password_and_keeps_what_waits(shop: Shop) -> None:
+async def test_a_new_grant_changes_the_password_and_leaves_the_queue(shop: Shop) -> None:
     old, new = shop.grant("billing").url, shop.grant("billing").url
     with pytest.raises(ProbableAuthenticationError):
         await aio_pika.connect(old)

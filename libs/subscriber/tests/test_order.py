@@ -18,7 +18,7 @@ HELD = 10
 
 
 class Seen:
-    """An inbox that keeps the numbers of each aggregate in the order in which they first came."""
+    """An inbox that records the sequences of each aggregate in order of first arrival."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, list[int]] = defaultdict(list)
@@ -58,14 +58,14 @@ async def test_a_new_connection_gets_nothing_while_an_older_one_holds_events(sho
         await queue.bind("events", "orders.#")
         held: asyncio.Queue[Any] = asyncio.Queue()
         await queue.consume(held.put)
-        await shop.say(placed(order), *(shipped(order) for _ in range(2 * HELD)))
+        await shop.publish(placed(order), *(shipped(order) for _ in range(2 * HELD)))
 
         async def holds_all_it_may() -> bool:
             return held.qsize() == HELD
 
         await until(holds_all_it_may)
         async with running(listener(url, seen)):
-            await shop.say(cancelled(order))
+            await shop.publish(cancelled(order))
             await lost.close()
 
             async def all_seen() -> bool:
@@ -87,9 +87,9 @@ async def test_the_first_times_are_in_order_while_connections_are_closed_again_a
 
     async with running(listener(shop.grant("billing").url, seen)):
         for number in range(1, ROUNDS + 1):
-            await shop.say(*(placed(order) for order in orders))
+            await shop.publish(*(placed(order) for order in orders))
             await until(closed)
-            await shop.say(*(shipped(order) for order in orders))
+            await shop.publish(*(shipped(order) for order in orders))
 
             async def all_seen(total: int = 2 * ORDERS * number) -> bool:
                 return seen.count() == total
@@ -98,7 +98,7 @@ async def test_the_first_times_are_in_order_while_connections_are_closed_again_a
     assert seen.out_of_order() == []
 
 
-async def test_a_queue_made_without_it_keeps_its_arguments_and_is_named(shop: Shop) -> None:
+async def test_a_queue_made_without_it_is_unchanged_and_named(shop: Shop) -> None:
     api, vhost = shop.access.api, shop.access.vhost
     queue = f"/api/queues/{vhost}/ext.billing.events"
     api.put(queue, json={"durable": True, "arguments": QUORUM}).raise_for_status()

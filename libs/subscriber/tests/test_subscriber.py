@@ -41,7 +41,7 @@ async def make(
     return made
 
 
-def heard(engine: AsyncEngine, *what: str) -> Callable[[], Awaitable[bool]]:
+def effects_are(engine: AsyncEngine, *what: str) -> Callable[[], Awaitable[bool]]:
     async def check() -> bool:
         return [each[1] for each in await effects(engine)] == list(what)
 
@@ -54,9 +54,9 @@ async def test_an_event_is_handled_once_however_often_it_comes(
     billing = await make(shop, engine)
     order = new_id()
     async with running(billing):
-        await shop.say(placed(order), cancelled(order), shipped(order))
-        await until(heard(engine, "OrderPlaced", "OrderShipped"))
-        for envelope, data in shop.said:
+        await shop.publish(placed(order), cancelled(order), shipped(order))
+        await until(effects_are(engine, "OrderPlaced", "OrderShipped"))
+        for envelope, data in shop.published:
             assert not await billing.take(envelope, data)
         assert await billing.replay() is not None
     assert len(await effects(engine)) == 2
@@ -78,8 +78,8 @@ async def test_a_fault_is_tried_again_and_nothing_of_it_stays(
             raise RuntimeError("not yet")
 
     async with running(billing):
-        await shop.say(cancelled(new_id()))
-        await until(heard(engine, "cancelled"))
+        await shop.publish(cancelled(new_id()))
+        await until(effects_are(engine, "cancelled"))
     assert len(tries) == 3
     assert len(set(tries)) == 1
 
@@ -88,26 +88,26 @@ async def test_what_fails_too_often_is_a_dead_letter_that_can_be_handed_in_again
     shop: Shop, engine: AsyncEngine
 ) -> None:
     billing = await make(shop, engine)
-    mended = asyncio.Event()
+    repaired = asyncio.Event()
 
     @billing.handles(OrderCancelled)
     async def broken(event: OrderCancelled, delivery: Delivery) -> None:
-        if not mended.is_set():
+        if not repaired.is_set():
             raise LookupError("no such invoice")
         await delivery.tx.execute(
             text("insert into effects values (:id, 'cancelled')"), {"id": event.order_id}
         )
 
     async with running(billing):
-        await shop.say(cancelled(new_id()), placed(new_id()))
-        await until(heard(engine, "OrderPlaced"))
+        await shop.publish(cancelled(new_id()), placed(new_id()))
+        await until(effects_are(engine, "OrderPlaced"))
         (dead,) = await letters(shop, 1)
         assert dead.headers["x-error"] == "LookupError"
         assert dead.headers["x-attempts"] == 4
-        assert dead.message_id == str(shop.said[0][0].id)
-        mended.set()
+        assert dead.message_id == str(shop.published[0][0].id)
+        repaired.set()
         assert await billing.redrive() == 1
-        await until(heard(engine, "OrderPlaced", "cancelled"))
+        await until(effects_are(engine, "OrderPlaced", "cancelled"))
 
 
 async def letters(shop: Shop, count: int) -> list[Any]:
@@ -139,8 +139,8 @@ async def test_what_cannot_be_read_is_a_dead_letter_at_once(
         exchange = await (await connection.channel()).get_exchange("events")
         for body, headers in ((b"{", shop.envelope(good).headers()), (b"{}", {})):
             await exchange.publish(aio_pika.Message(body, headers=headers), "orders.OrderPlaced")
-        await shop.say(good)
-        await until(heard(engine, "OrderPlaced"))
+        await shop.publish(good)
+        await until(effects_are(engine, "OrderPlaced"))
         errors = {str(each.headers["x-error"]) for each in await letters(shop, 2)}
     assert errors == {"Undecodable", "BadEnvelope"}
 
@@ -149,8 +149,8 @@ async def test_the_broker_may_go_away_and_come_back(shop: Shop, engine: AsyncEng
     billing = await make(shop, engine)
     api = shop.access.api
     async with running(billing):
-        await shop.say(placed(new_id()))
-        await until(heard(engine, "OrderPlaced"))
+        await shop.publish(placed(new_id()))
+        await until(effects_are(engine, "OrderPlaced"))
 
         async def cut() -> bool:
             mine = [c for c in api.get("/api/connections").json() if c.get("user") == "ext.billing"]
@@ -159,32 +159,30 @@ async def test_the_broker_may_go_away_and_come_back(shop: Shop, engine: AsyncEng
             return bool(mine)
 
         await until(cut)
-        await shop.say(placed(new_id()))
-        await until(heard(engine, "OrderPlaced", "OrderPlaced"))
+        await shop.publish(placed(new_id()))
+        await until(effects_are(engine, "OrderPlaced", "OrderPlaced"))
 
 
-async def test_a_queue_that_is_not_there_is_said_at_once(shop: Shop, engine: AsyncEngine) -> None:
+async def test_a_missing_queue_raises_at_once(shop: Shop, engine: AsyncEngine) -> None:
     billing = await make(shop, engine)
     billing.queue = "other"
     with pytest.raises(ChannelNotFoundEntity):
         await asyncio.wait_for(billing.run(), 30)
 
 
-async def test_a_cold_start_hears_what_was_said_before_and_what_is_said_now(
-    shop: Shop, engine: AsyncEngine
-) -> None:
+async def test_a_cold_start_handles_earlier_and_new_events(shop: Shop, engine: AsyncEngine) -> None:
     early, late = [placed(new_id()) for _ in range(30)], [placed(new_id()) for _ in range(5)]
-    await shop.say(*early)
+    await shop.publish(*early)
     billing = await make(shop, engine, kind=SequencedInbox)
     stop = asyncio.Event()
     task = asyncio.create_task(billing.rebuild(stop))
     await billing.listening.wait()
-    await shop.say(*late)
+    await shop.publish(*late)
 
-    async def all_heard() -> bool:
+    async def all_received() -> bool:
         return len(await effects(engine)) == 35
 
-    await until(all_heard)
+    await until(all_received)
     stop.set()
     await task
     assert {each[0] for each in await effects(engine)} == {e.order_id for e in (*early, *late)}
@@ -193,11 +191,11 @@ async def test_a_cold_start_hears_what_was_said_before_and_what_is_said_now(
 async def test_a_first_event_that_comes_twice_at_once_has_one_effect(
     shop: Shop, engine: AsyncEngine
 ) -> None:
-    """As when the log that is read meets what is said just now."""
+    """As when a replay overlaps with live events."""
     inbox = SequencedInbox(engine)
     await inbox.create_tables()
-    await shop.say(placed(new_id()))
-    ((envelope, _),) = shop.said
+    await shop.publish(placed(new_id()))
+    ((envelope, _),) = shop.published
     both_at_work = asyncio.Barrier(2)
 
     async def work(session: AsyncSession) -> None:
@@ -213,7 +211,7 @@ async def test_a_first_event_that_comes_twice_at_once_has_one_effect(
 async def test_an_empty_log_ends_and_a_late_start_leaves_out_what_was_before(shop: Shop) -> None:
     log = Log(shop.url)
     assert await log.end() is None
-    await shop.say(*(placed(new_id()) for _ in range(3)))
+    await shop.publish(*(placed(new_id()) for _ in range(3)))
     assert await log.end() == 2
     rest = [each.offset async for batch in log.read(1, until=2) for each in batch]
     assert rest == [1, 2]
@@ -224,15 +222,15 @@ async def test_an_empty_log_ends_and_a_late_start_leaves_out_what_was_before(sho
 async def test_a_gap_is_noticed_and_healed_from_the_log(shop: Shop, engine: AsyncEngine) -> None:
     billing = await make(shop, engine, kind=SequencedInbox)
     order = new_id()
-    await shop.say(placed(order))  # the queue is not bound yet: this one is only in the log
+    await shop.publish(placed(order))  # the queue is not bound yet: this one is only in the log
     async with running(billing):
-        await shop.say(shipped(order))
+        await shop.publish(shipped(order))
         (dead,) = await letters(shop, 1)
         assert dead.headers["x-error"] == "Gap"
         assert await effects(engine) == []
         billing.history = Log(billing.url)
         await billing.redrive()
-        await until(heard(engine, "OrderPlaced", "OrderShipped"))
+        await until(effects_are(engine, "OrderPlaced", "OrderShipped"))
 
 
 async def test_a_queue_over_its_length_loses_its_oldest_and_the_gap_heals(
@@ -250,7 +248,7 @@ async def test_a_queue_over_its_length_loses_its_oldest_and_the_gap_heals(
 
     await until(capped)
     others = [cancelled(new_id()) for _ in range(20)]
-    await shop.say(placed(order), *others, shipped(order))
+    await shop.publish(placed(order), *others, shipped(order))
     connection = await aio_pika.connect(shop.url)
     async with connection:
         queue = await (await connection.channel()).get_queue("ext.billing.events")
@@ -258,12 +256,12 @@ async def test_a_queue_over_its_length_loses_its_oldest_and_the_gap_heals(
     billing.url = shop.access.add("billing", ["events"], max_length=1000).url
     billing.history = Log(billing.url)
     async with running(billing):
-        await until(heard(engine, "OrderPlaced", "OrderShipped"))
+        await until(effects_are(engine, "OrderPlaced", "OrderShipped"))
 
 
 async def test_an_inbox_of_ones_own_is_a_callable(shop: Shop) -> None:
     seen: set[UUID] = set()
-    told: list[str] = []
+    transactions: list[str] = []
 
     async def remember(envelope: Envelope, work: Any) -> bool:
         if envelope.id in seen:
@@ -276,19 +274,19 @@ async def test_an_inbox_of_ones_own_is_a_callable(shop: Shop) -> None:
 
     @audit.handles(OrderConfirmed, OrderPlaced)
     async def note(event: OrderPlaced, delivery: Delivery) -> None:
-        told.append(delivery.tx)
+        transactions.append(delivery.tx)
 
-    await shop.say(placed(new_id()))
+    await shop.publish(placed(new_id()))
     await audit.replay()
     await audit.replay()
-    assert told == ["my transaction"]
+    assert transactions == ["my transaction"]
     with pytest.raises(TypeError, match="already"):
         audit.handles(OrderPlaced)(note)
 
 
 async def test_ids_are_forgotten_when_they_are_old(shop: Shop, engine: AsyncEngine) -> None:
     billing = await make(shop, engine)
-    await shop.say(placed(new_id()))
+    await shop.publish(placed(new_id()))
     await billing.replay()
     assert isinstance(billing.inbox, SqlInbox)
     assert await billing.inbox.forget(days=1) == 0
@@ -302,11 +300,11 @@ async def test_numbers_are_taken_in_order_and_repeats_do_nothing(
 ) -> None:
     billing = await make(shop, engine, kind=SequencedInbox)
     order = new_id()
-    await shop.say(placed(order), cancelled(order), shipped(order), only="")
-    one, two, three = shop.said
+    await shop.publish(placed(order), cancelled(order), shipped(order), only="")
+    one, two, three = shop.published
     with pytest.raises(Gap):
         await billing.take(*two)
     assert [await billing.take(*each) for each in (one, one, two, two, three, one)] == [
         True, False, True, False, True, False,
     ]  # fmt: skip
-    assert await heard(engine, "OrderPlaced", "OrderShipped")()
+    assert await effects_are(engine, "OrderPlaced", "OrderShipped")()

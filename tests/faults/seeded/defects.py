@@ -55,7 +55,7 @@ def relay_without_on_return_raises() -> None:
 
 def handler_without_inbox() -> None:
     """Handle every delivery, known or not."""
-    remember = inbox.remember
+    remember = inbox.insert_new
 
     async def forgetful(session: Any, consumer: str, ids: Iterable[UUID]) -> set[UUID]:
         await remember(session, consumer, list(ids))
@@ -64,7 +64,7 @@ def handler_without_inbox() -> None:
     async def never(*_: Any) -> bool:
         return False
 
-    inbox.remember, inbox.knows = forgetful, never
+    inbox.insert_new, inbox.contains = forgetful, never
 
 
 def capture_without_idempotency_key() -> None:

@@ -1,8 +1,8 @@
-"""The consumer: takes batches from the one work queue, acknowledges, retries, dead-letters.
+"""The consumer: handles batches from the service's work queue, acknowledges, retries, dead-letters.
 
-It consumes while its database and the broker are there. When one of them is not, it closes its
-channel and waits: the broker keeps the messages, nothing counts as an attempt, and what waited is
-handled at once afterwards.
+It consumes while its database and the broker are available. During an outage it closes its channel
+and waits: the messages stay in the queue, nothing counts as an attempt, and consuming resumes as
+soon as the outage ends.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from chassis.broker import Broker, BrokerLost
 from chassis.bus import Bus
 from chassis.db import Database
 from chassis.messaging import incoming
-from chassis.messaging.handling_starts import MOST, NeverEnded, Starts
+from chassis.messaging.handling_starts import MAX_CRASHES, NeverEnded, Starts
 from chassis.messaging.incoming import Delivery, Undeliverable
 from chassis.messaging.lanes import Lanes
 from chassis.messaging.linger import AdaptiveLinger
@@ -32,12 +32,12 @@ log = structlog.get_logger()
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
-EXTERNAL_AT_ONCE = 16
+MAX_EXTERNAL_CALLS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A raw message with what was read from it."""
+    """A raw message and its decoded delivery."""
 
     raw: AbstractIncomingMessage
     delivery: Delivery
@@ -52,8 +52,8 @@ class Arrival:
 class Consumer:
     """Consumes `svc.<service>`. Counters are since the start of the process; times in seconds.
 
-    A batch waits `batch_linger` for more only while messages come often. A delivery that is in
-    flight for longer than `delivery_timeout` ends the channel and the handling.
+    A batch waits `batch_linger` for more only while messages arrive often. A delivery in flight for
+    longer than `delivery_timeout` closes the channel and cancels the handling.
     """
 
     bus: Bus[Any]
@@ -67,7 +67,7 @@ class Consumer:
     delivery_timeout: float = 300.0
     handled: int = 0
     _linger: AdaptiveLinger = field(default_factory=AdaptiveLinger)
-    _lanes: Lanes = field(default_factory=lambda: Lanes(EXTERNAL_AT_ONCE))
+    _lanes: Lanes = field(default_factory=lambda: Lanes(MAX_EXTERNAL_CALLS))
     _subscription: Subscription | None = None
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _oldest: UUID | None = None
@@ -83,7 +83,7 @@ class Consumer:
         return self._subscription is not None and self._subscription.is_open
 
     def problem(self) -> str | None:
-        """Why this process does not do its part of the work, or None."""
+        """Why this process is not ready to consume, or None."""
         if self._subscription is None or not self._subscription.is_open:
             return "not consuming"
         if self._subscription.oldest > self.delivery_timeout / 2:
@@ -92,7 +92,7 @@ class Consumer:
 
     @property
     def retried(self) -> int:
-        """How many messages were sent to a retry tier."""
+        """The number of messages sent to a retry tier."""
         return self._retries.count
 
     async def run(self) -> None:
@@ -101,28 +101,28 @@ class Consumer:
         while not self._draining:
             began = time.monotonic()
             try:
-                await self._database_serves()
+                await self._wait_for_database()
                 await self._consume()
             except (SubscriptionEnded, BrokerLost, DatabaseUnavailable) as error:
                 metrics.record_consumer_stopped(type(error).__name__)
-                log.warning("consuming is interrupted", error=str(error))
+                log.warning("consuming interrupted", error=str(error))
             if time.monotonic() - began > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         await asyncio.Event().wait()
 
-    async def _database_serves(self) -> None:
-        """Wait until the database takes writes; what a former subscription left is tidied up."""
+    async def _wait_for_database(self) -> None:
+        """Wait until the database accepts writes; delete the starts that an outage left."""
 
-        async def serves() -> None:
+        async def prepare() -> None:
             await self._starts.end_all()
-            await self._forget_old()
+            await self._load_oldest()
 
-        await with_backoff(serves)
+        await with_backoff(prepare)
 
     async def _consume(self) -> None:
-        """Consume on one channel until it ends; it is closed then."""
+        """Consume on one channel until it closes."""
         queue = f"svc.{self.bus.service}"
         async with subscribe(self.broker, queue, self.prefetch, self._linger) as subscription:
             self._subscription = subscription
@@ -136,45 +136,45 @@ class Consumer:
                 await asyncio.wait([working])
 
     async def _watch(self, subscription: Subscription, working: asyncio.Task[None]) -> None:
-        """Wait for the end of the work; stop it when a delivery does not come to its end."""
+        """Wait for the work to end; cancel it when a delivery exceeds its time limit."""
         while not (await asyncio.wait([working], timeout=min(5.0, self.delivery_timeout / 4)))[0]:
             metrics.set_in_flight_age(subscription.oldest)
             if subscription.oldest > self.delivery_timeout:
-                self._starts.leave()
+                self._starts.abandon()
                 self._lanes.cancel()
                 raise SubscriptionEnded(f"a delivery was in flight for {subscription.oldest:.0f} s")
         if working.cancelled():
-            raise SubscriptionEnded("the connection was given up")
+            raise SubscriptionEnded("the connection timed out")
         await working
 
     async def _work(self, subscription: Subscription) -> None:
         while True:
             first = await subscription.take()
             if self._draining:
-                # Nobody acknowledges it, so the broker hands it to somebody else.
+                # It is not acknowledged, so the broker delivers it to another consumer.
                 await asyncio.Event().wait()
             self._idle.clear()
             try:
-                await self._take(subscription, await self._collect(subscription, first))
+                await self._process_batch(subscription, await self._collect(subscription, first))
             finally:
                 self._idle.set()
 
     async def drain(self) -> None:
-        """Take no more messages and finish what is in flight; the rest goes back to the queue."""
+        """Stop consuming and finish what is in flight; the rest returns to the queue."""
         self._draining = True
         if self._subscription is not None:
             await self._subscription.cancel()
         await self._idle.wait()
-        await self._lanes.finished()
+        await self._lanes.wait_idle()
 
-    async def _forget_old(self) -> None:
+    async def _load_oldest(self) -> None:
         async with self.database.transaction() as session:
             self._oldest = await inbox.oldest(session)
 
     async def _collect(
         self, subscription: Subscription, first: AbstractIncomingMessage
     ) -> list[AbstractIncomingMessage]:
-        """The first message and what arrives within the linger, up to a batch."""
+        """The first message and those that arrive within the linger, up to the batch size."""
         batch = [first]
         with suppress(TimeoutError):
             async with asyncio.timeout(self.max_batch_delay):
@@ -185,36 +185,36 @@ class Consumer:
         return batch + subscription.take_more(self.batch_size - len(batch))
 
     def _should_linger(self, batch: Sequence[AbstractIncomingMessage], waiting: int) -> bool:
-        """Whether a batch ends with a message that is waited for, has room, and may get more."""
+        """Whether to wait briefly: the batch has room and more messages are likely."""
         has_room = len(batch) + waiting < self.batch_size
-        is_waited_for = batch[-1].type not in self.bus.low_priority
-        return is_waited_for and has_room and self._linger.should_linger()
+        is_urgent = batch[-1].type not in self.bus.low_priority
+        return is_urgent and has_room and self._linger.should_linger()
 
-    async def _take(
+    async def _process_batch(
         self, subscription: Subscription, batch: Sequence[AbstractIncomingMessage]
     ) -> None:
-        together: list[Arrival] = []
+        batched: list[Arrival] = []
         for raw in batch:
             try:
-                arrival = Arrival(raw, await self._read(raw))
+                arrival = Arrival(raw, await self._decode(raw))
             except Undeliverable as error:
                 await self._retries.send(raw, error)
                 await subscription.acknowledge([raw])
                 continue
             if type(arrival.delivery.message) in self.bus.external_calls:
                 key = arrival.delivery.envelope.correlation_id
-                self._lanes.start(key, self._external(subscription, arrival))
+                self._lanes.start(key, self._run_external(subscription, arrival))
             else:
-                together.append(arrival)
-        if together:
-            await self._guarded(together, self._together)
-            await subscription.acknowledge([arrival.raw for arrival in together])
+                batched.append(arrival)
+        if batched:
+            await self._guard(batched, self._handle_batch)
+            await subscription.acknowledge([arrival.raw for arrival in batched])
 
-    async def _read(self, raw: AbstractIncomingMessage) -> Delivery:
+    async def _decode(self, raw: AbstractIncomingMessage) -> Delivery:
         delivery = incoming.decode(raw, self.bus.service, self.bus.handled)
         if self._is_too_old(delivery):
-            # An operator may have let older ones in since this was last asked.
-            await with_backoff(self._forget_old)
+            # An operator may have reopened older partitions of the inbox since it was last read.
+            await with_backoff(self._load_oldest)
         if self._is_too_old(delivery):
             raise Undeliverable(f"the message is older than the inbox: {delivery.envelope.id}")
         return delivery
@@ -222,30 +222,30 @@ class Consumer:
     def _is_too_old(self, delivery: Delivery) -> bool:
         return self._oldest is not None and delivery.envelope.id < self._oldest
 
-    async def _guarded(
+    async def _guard(
         self, batch: Sequence[Arrival], handle: Callable[[Sequence[Arrival]], Awaitable[None]]
     ) -> None:
-        """Handle a batch. What was delivered before is noted while it is being handled.
+        """Handle a batch, recording the start of every redelivered message.
 
-        Where a process ended amid the handling of one of them, each is handled alone.
+        When an earlier process crashed while it handled one of them, each is handled alone.
         """
-        again = [arrival.id for arrival in batch if arrival.raw.redelivered]
-        counts = await with_backoff(self._starts.counts, again) if again else {}
+        redelivered = [arrival.id for arrival in batch if arrival.raw.redelivered]
+        counts = await with_backoff(self._starts.counts, redelivered) if redelivered else {}
         for part in [[each] for each in batch] if counts else [batch]:
-            noted = [arrival.id for arrival in part if arrival.raw.redelivered]
-            ended = counts.get(part[0].id, 0)
-            if noted and ended < MOST:
-                await with_backoff(self._starts.begin, noted)
-            if ended < MOST:
+            started = [arrival.id for arrival in part if arrival.raw.redelivered]
+            crashes = counts.get(part[0].id, 0)
+            if started and crashes < MAX_CRASHES:
+                await with_backoff(self._starts.begin, started)
+            if crashes < MAX_CRASHES:
                 await handle(part)
             else:
-                error = NeverEnded(f"{ended} processes ended while they handled it")
+                error = NeverEnded(f"{crashes} processes ended while they handled it")
                 await self._retries.send(part[0].raw, error)
-            if noted:
-                await with_backoff(self._starts.end, noted)
+            if started:
+                await with_backoff(self._starts.end, started)
 
-    async def _together(self, batch: Sequence[Arrival]) -> None:
-        """Handle a batch in one transaction; if it fails, each alone: one poison fails alone."""
+    async def _handle_batch(self, batch: Sequence[Arrival]) -> None:
+        """Handle a batch in one transaction, or each message alone when it fails."""
         try:
             deliveries = [arrival.delivery for arrival in batch]
             await with_backoff(self.bus.receive, self.database, deliveries)
@@ -255,16 +255,18 @@ class Consumer:
             if len(batch) == 1:
                 await self._retries.send(batch[0].raw, error)
                 return
-            log.info("batch replayed one by one", size=len(batch), error=repr(error))
+            log.info(
+                "batch failed, handling messages one by one", size=len(batch), error=repr(error)
+            )
         else:
             self.handled += len(batch)
             return
         for arrival in batch:
-            await self._together([arrival])
+            await self._handle_batch([arrival])
 
-    async def _external(self, subscription: Subscription, arrival: Arrival) -> None:
+    async def _run_external(self, subscription: Subscription, arrival: Arrival) -> None:
         try:
-            await self._guarded([arrival], self._handle_external)
+            await self._guard([arrival], self._handle_external)
         except Exception as error:  # noqa: BLE001
             subscription.end(str(error) or repr(error))
         else:

@@ -1,9 +1,8 @@
-"""Which redelivered messages a process has begun to handle, so that one that ends it is found.
+"""Counts the crashes during a message's handling, to find one that kills its consumer.
 
-The broker counts deliveries, and a lost connection is one: that says nothing of the message. What
-counts is written before a redelivered message is handled and deleted when its handling has ended,
-whichever way: what is left was being handled by a process that came to its end. A message that
-comes for the first time costs nothing here.
+The broker counts deliveries, but a lost connection also causes one. So a row is inserted before a
+redelivered message is handled and deleted when its handling has returned or raised: a row that is
+left belongs to a process that crashed. The first delivery of a message costs nothing.
 """
 
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ from sqlalchemy import text
 
 from chassis.db import Database
 
-# The number of processes that may end while handling a message before it becomes a dead letter.
-MOST = 4
+# The number of crashes after which a message becomes a dead letter.
+MAX_CRASHES = 4
 
 COUNTS = text(
     "select message_id, starts from handling_starts where message_id = any(cast(:ids as uuid[]))"
@@ -29,38 +28,38 @@ FORGET = text("delete from handling_starts where started_at < now() - make_inter
 
 
 class NeverEnded(Exception):
-    """Every process that handled the message ended, or had to be stopped, before its handling."""
+    """Every process that handled the message crashed or was cancelled."""
 
 
 class Starts:
-    """The starts of one process. Each method is a transaction of its own."""
+    """The starts of one process. Each method is its own transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._ours: set[UUID] = set()
 
     async def counts(self, ids: Sequence[UUID]) -> dict[UUID, int]:
-        """How often each was begun without coming to an end; those never begun are left out."""
+        """How often the handling of each was started and never ended; absent where never."""
         found = await self._database.execute_once(COUNTS, {"ids": ids})
         return {row.message_id: row.starts for row in found if row.message_id not in self._ours}
 
     async def begin(self, ids: Sequence[UUID]) -> None:
-        """Write that these are about to be handled; one that a batch holds twice counts once."""
+        """Record the start of each; a duplicate within the batch counts once."""
         await self._database.execute_once(BEGIN, {"ids": sorted(set(ids))})
         self._ours.update(ids)
 
     async def end(self, ids: Sequence[UUID]) -> None:
-        """Delete these: their handling has ended, whichever way."""
+        """Delete the starts of messages whose handling returned or raised."""
         await self._database.execute_once(END, {"ids": sorted(ids)})
         self._ours.difference_update(ids)
 
     async def end_all(self) -> None:
-        """Delete those that could not be deleted in time, the database being away.
+        """Delete the starts that an outage of the database left behind.
 
-        Raises the database's error where it takes no writes, also when there are none.
+        Raises the database's error when it accepts no writes, even if there are none.
         """
         await self.end(list(self._ours))
 
-    def leave(self) -> None:
-        """Let those stand that are being handled: their handling was stopped."""
+    def abandon(self) -> None:
+        """Leave the starts of messages whose handling was cancelled: they count as crashes."""
         self._ours.clear()

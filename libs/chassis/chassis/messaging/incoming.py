@@ -1,4 +1,4 @@
-"""Reading what the broker delivers: decode it, check its sender, or say why it is set aside."""
+"""Decodes what the broker delivers and checks its sender."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,41 +20,41 @@ LAST_FAILED = "x-last-failed-at"
 ERROR = "x-error"
 ERROR_DETAIL = "x-error-detail"
 DETAIL_LENGTH = 500
-NOTES = ("x-death", "x-delivery-count", "x-first-death", "x-last-death")
+BROKER_HEADERS = ("x-death", "x-delivery-count", "x-first-death", "x-last-death")
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message as it arrived, decoded, with its envelope."""
+    """A decoded message with its envelope."""
 
     message: Message
     envelope: Envelope
 
     @property
     def key(self) -> str:
-        """The routing key of its message."""
+        """The routing key of the message."""
         return self.message.routing_key()
 
 
 class Undeliverable(Exception):
-    """The message can never be handled: it goes straight to the dead letters."""
+    """The message can never be handled and becomes a dead letter at once."""
 
 
 def sender_of(message: AbstractIncomingMessage, service: str) -> str:
-    """Who sent it, as the broker verified; our own retries keep the first sender in a header."""
+    """The sender, as verified by the broker; a retry carries the original sender in a header."""
     if message.user_id == service and SENDER in message.headers:
         return str(message.headers[SENDER])
     return message.user_id or ""
 
 
 def attempts_of(message: AbstractIncomingMessage) -> int:
-    """How often handling it has failed before."""
+    """How often its handling has failed."""
     value = message.headers.get(ATTEMPTS, 0)
     return value if isinstance(value, int) else 0
 
 
-def name_of(message: AbstractIncomingMessage) -> str:
-    """The routing key of what it says it is; `unknown` for what nobody ever sends."""
+def declared_key(message: AbstractIncomingMessage) -> str:
+    """The routing key of its declared type; `unknown` for a type that is not registered."""
     kind = registry.find(str(message.headers.get(f"{PREFIX}type")))
     return kind.routing_key() if kind is not None else "unknown"
 
@@ -92,20 +92,24 @@ def decode(
 def failure_headers(
     message: AbstractIncomingMessage, error: BaseException, service: str, attempts: int
 ) -> dict[str, Any]:
-    """Its headers as a failed message carries them on: with what failed, how often and since when.
+    """The headers of a failed message: its own, with the error, the attempts and their times.
 
-    The broker's own notes are left out: they are of an earlier queue.
+    Headers that the broker added are removed: they describe an earlier queue.
     """
     now = utcnow().isoformat()
     first = message.headers.get(FIRST_FAILED)
     detail = str(error) if isinstance(error, Undeliverable) else repr(error)
     return {
-        **{name: value for name, value in message.headers.items() if not name.startswith(NOTES)},
+        **{
+            name: value
+            for name, value in message.headers.items()
+            if not name.startswith(BROKER_HEADERS)
+        },
         ATTEMPTS: attempts,
         SENDER: sender_of(message, service),
         FIRST_FAILED: str(first) if first else now,
         LAST_FAILED: now,
         ERROR: type(error).__name__,
-        # A driver's error repeats the values it failed on.
+        # A driver's error contains the values that it failed on.
         ERROR_DETAIL: logs.redact_text(detail)[:DETAIL_LENGTH],
     }

@@ -1,13 +1,12 @@
-"""The relay: the only publisher, which carries outbox rows to the broker in order and deletes them.
+"""The relay: the only publisher. It sends outbox rows to the broker in order and deletes them.
 
-Shards are taken by advisory lock before rows are read (`outbox_take` in `migrations.py`). A batch
-is published with all its confirms outstanding, and only each aggregate's confirmed prefix is
-deleted.
+It locks shards by advisory lock before it reads rows (`outbox_take` in `migrations.py`), publishes
+a batch with all its confirms outstanding, and deletes only each aggregate's confirmed prefix.
 
-Each batch is published on one channel, which is given up when a confirm is missing. So what reaches
-the broker of an aggregate through one channel has no hole and begins at or before the first event
-that the broker does not have. However many such streams meet, of a relay that was frozen too, every
-event is first seen in order; what was sent twice is noticed by its id.
+Each batch is published on one channel, which is closed when a confirm is missing. So the events of
+an aggregate that reach the broker through one channel have no gap and begin at or before the first
+event that the broker lacks. However many such channels overlap, even of a relay that was frozen,
+consumers first see every event in order; the inbox recognises duplicates by their id.
 """
 
 import asyncio
@@ -39,7 +38,7 @@ UNPARK_AFTER = timedelta(minutes=1)
 
 
 class NotConfirmed(Exception):
-    """The broker did not take some messages; they stay in the outbox."""
+    """The broker did not confirm some messages; they stay in the outbox."""
 
 
 UNPARK = "update outbox set parked_at = null where parked_at < now() - $1::interval"
@@ -55,9 +54,9 @@ PARK = (
 
 @dataclass
 class Relay:
-    """Sends what its service committed; `linger` and `sweep_interval` are in seconds.
+    """Publishes what its service committed; `linger` and `sweep_interval` are in seconds.
 
-    It lingers only while commits come often.
+    It lingers only while commits are frequent.
     """
 
     database: Database
@@ -71,31 +70,31 @@ class Relay:
     _linger: AdaptiveLinger = field(default_factory=AdaptiveLinger)
 
     def wake(self, shards: set[int]) -> None:
-        """Called right after each commit that wrote messages."""
+        """Publish the messages of these shards soon; called after each commit that wrote some."""
         self._linger.record_arrival(time.monotonic())
         self._due |= shards
         self._woken.set()
 
     async def run(self) -> None:
-        """Send until cancelled: at once when woken, and by sweeping what a crash left behind."""
+        """Publish until cancelled: when woken, and periodically what a crash left behind."""
         while True:
             try:
                 await self.drain()
             except Exception as error:  # noqa: BLE001
-                # Whatever failed, the rows stand; the next wake or sweep takes them up again.
+                # The rows remain; the next wake or sweep publishes them.
                 log.warning("relay paused", error=repr(error))
-                await self._rest(min(self.sweep_interval, 0.5))
+                await self._wait(min(self.sweep_interval, 0.5))
                 self._due |= ALL_SHARDS
                 continue
-            if await self._rest(self.sweep_interval * random.uniform(0.75, 1.25)):  # noqa: S311
+            if await self._wait(self.sweep_interval * random.uniform(0.75, 1.25)):  # noqa: S311
                 if self._linger.should_linger():
-                    # Commits come in flocks: a moment's wait makes one batch of them.
+                    # Commits come in bursts: a short wait makes one batch of them.
                     await asyncio.sleep(self.linger)
                 continue
             self._due |= ALL_SHARDS
 
-    async def _rest(self, seconds: float) -> bool:
-        """Wait to be woken, at most so long; tells whether somebody did."""
+    async def _wait(self, seconds: float) -> bool:
+        """Wait to be woken, for at most some seconds; returns whether it was."""
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -105,19 +104,19 @@ class Relay:
         return True
 
     async def drain(self) -> None:
-        """Send until nothing waits in the shards that are due."""
+        """Publish until no message waits in the shards that are due."""
         while self._due:
             shards, self._due = self._due, set()
-            if shards == ALL_SHARDS and not await self._anything_waits():
+            if shards == ALL_SHARDS and not await self._has_messages():
                 return
-            if await self._pass(shards) >= self.batch:
+            if await self._send_batch(shards) >= self.batch:
                 await self._catch_up(shards)
 
     async def _catch_up(self, shards: set[int]) -> None:
-        """Send a backlog: one half of the shards goes out while the other awaits its confirms."""
+        """Publish a backlog: one half of the shards while the other awaits its confirms."""
 
         async def empty(part: set[int]) -> None:
-            while await self._pass(part) >= self.batch:
+            while await self._send_batch(part) >= self.batch:
                 pass
 
         ordered = sorted(shards)
@@ -126,16 +125,16 @@ class Relay:
                 if part:
                     both.create_task(empty(set(part)))
 
-    async def _anything_waits(self) -> bool:
+    async def _has_messages(self) -> bool:
         async with self.database.driver() as connection:
             await connection.execute(UNPARK, UNPARK_AFTER)
             return bool(await connection.fetchval(WAITING))
 
-    async def _pass(self, shards: set[int]) -> int:
-        """Send one batch of the shards that can be locked; returns how many rows were read.
+    async def _send_batch(self, shards: set[int]) -> int:
+        """Publish one batch of the shards that can be locked; returns the number of rows read.
 
-        PostgreSQL lets the shards of a silent relay go, so nothing here waits for long while they
-        are locked: the broker must be there before, and each publishing has a time limit.
+        PostgreSQL releases the shards of a silent relay, so nothing here may wait for long while
+        they are locked: the channel is opened before, and publishing has a time limit.
         """
         channel = await self.broker.publishing()
         async with self.database.driver() as connection:
@@ -145,10 +144,10 @@ class Relay:
                 rows = [row for row in rows if row["seq"] is not None]
                 failure = await self._send(connection, channel, rows)
             except BaseException:
-                # The shards' locks belong to the connection, and end with it.
+                # The connection holds the shards' locks, and releases them when it closes.
                 connection.terminate()
                 raise
-        # Another relay is at the others just now, perhaps with a snapshot older than our commit.
+        # Another relay holds the others, perhaps with a snapshot older than the latest commit.
         self._due |= shards - held
         if failure is not None:
             raise NotConfirmed(repr(failure)) from failure
@@ -160,7 +159,7 @@ class Relay:
         channel: aiormq.Channel,
         rows: Sequence[asyncpg.Record],
     ) -> BaseException | None:
-        """Publish a batch, delete what was confirmed, let the shards go; give what went wrong."""
+        """Publish a batch, delete what was confirmed and unlock the shards; returns a failure."""
         reached(Point.BEFORE_PUBLISH, (row["routing_key"] for row in rows))
         results = await self._publish_all(channel, rows)
         metrics.record_sent(results)
@@ -189,16 +188,16 @@ class Relay:
     ) -> list[BaseException | None]:
         """Publish in order on one channel; for each row None, or why it is not confirmed.
 
-        One limit for all: with a limit for each, a message could be sent behind one that was given
-        up before it was sent.
+        One time limit for all: with a limit for each, a message could be sent after an earlier one
+        had timed out unsent.
         """
         tasks = [asyncio.create_task(self._publish(channel, row)) for row in rows]
         try:
             missing = (await asyncio.wait(tasks, timeout=PUBLISH_TIMEOUT))[1] if tasks else set()
-            if missing or any(map(_is_unknown, tasks)):
+            if missing or any(map(_is_undecided, tasks)):
                 await self.broker.abandon(channel)
         finally:
-            # The channel is closed or cancellation comes to all at once: none overtakes another.
+            # All tasks are cancelled at once, so that no message overtakes another.
             for task in tasks:
                 task.cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
@@ -213,8 +212,8 @@ class Relay:
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
                 message_type=row["headers"]["cloudEvents:type"],
             )
-            # A batch goes out in few writes: the exchange's own `publish` would wait for the
-            # socket after each message. What is under way is bounded by the batch.
+            # Without `wait`, a batch takes few writes: the default waits for the socket after each
+            # message. The batch bounds what is in flight.
             await channel.basic_publish(
                 row["body"],
                 exchange=row["exchange"],
@@ -225,14 +224,14 @@ class Relay:
             )
 
     async def _park(self, connection: asyncpg.Connection, row: asyncpg.Record) -> None:
-        """Set an unroutable message aside with an alarm, so that it does not stop the others."""
+        """Park an unroutable message and log an error, so that it does not block the others."""
         key, message_id = row["routing_key"], str(row["message_id"])
         log.error("message unroutable, parked", message_id=message_id, key=key)
         await connection.execute(PARK, row["seq"])
 
 
-def _is_unknown(task: asyncio.Task[None]) -> bool:
-    """Whether the broker may have the message or not; a returned one it does not have."""
+def _is_undecided(task: asyncio.Task[None]) -> bool:
+    """Whether the broker may or may not have the message; a returned one it does not have."""
     if task.cancelled():
         return True
     error = task.exception()

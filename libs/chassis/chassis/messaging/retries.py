@@ -59,9 +59,9 @@ async def with_backoff(
 
 
 class Retries:
-    """The retry tiers of one service; `tiers` are their delays in seconds.
+    """The retry tiers of one service; `tiers` are the delays in seconds.
 
-    count: how many messages were sent to a tier.
+    count: the number of messages sent to a tier.
     """
 
     def __init__(self, broker: Broker, service: str, tiers: Sequence[float]) -> None:
@@ -71,10 +71,10 @@ class Retries:
         self.count = 0
 
     async def send(self, raw: AbstractIncomingMessage, error: BaseException) -> None:
-        """Send a message on; it can be acknowledged then. Raises BrokerLost.
+        """Publish a failed message to its next tier or the dead letters. Raises BrokerLost.
 
-        Only a fault counts as an attempt; after a foreign lock, or while a peer or provider that
-        the handler calls is unavailable, the message waits in the first tier.
+        Afterwards the original can be acknowledged. Only a fault counts as an attempt; after a lock
+        conflict, or while a peer or provider is unavailable, the message waits in the first tier.
         """
         is_fault = classify(error) is ErrorKind.FAULT and not isinstance(error, UNAVAILABLE)
         attempt = incoming.attempts_of(raw) + is_fault
@@ -101,7 +101,7 @@ class Retries:
                 timeout=PUBLISH_TIMEOUT,
             )
         self.count += not final
-        metrics.record_failed(incoming.name_of(raw), final=final)
+        metrics.record_failed(incoming.declared_key(raw), final=final)
         log.log(
             ERROR if final else WARNING,
             "message dead-lettered" if final else "message will be retried",

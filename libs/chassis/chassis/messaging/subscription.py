@@ -1,4 +1,4 @@
-"""One consumer on one channel, from its start to its end; consuming again needs another one."""
+"""One consumer on one channel, from its start to its end."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from chassis.broker import (
     Broker,
     BrokerLost,
     TopologyMismatch,
-    holds_queue,
+    queue_exists,
     translate_errors,
 )
 from chassis.messaging.linger import AdaptiveLinger
@@ -24,27 +24,27 @@ log = structlog.get_logger()
 
 
 class SubscriptionEnded(Exception):
-    """The channel has ended: the broker delivers what was not acknowledged on it again."""
+    """The channel was closed: the broker redelivers what was not acknowledged on it."""
 
 
 class Subscription:
-    """Deliveries of a queue, and which of them are still in flight.
+    """The deliveries of a queue, and which of them are in flight.
 
-    What arrived and was not taken when it ends is dropped, since the broker delivers it again.
+    Deliveries that were not taken when it ends are dropped, since the broker redelivers them.
     """
 
-    def __init__(self, channel: aiormq.Channel, company: AdaptiveLinger) -> None:
+    def __init__(self, channel: aiormq.Channel, linger: AdaptiveLinger) -> None:
         self._channel = channel
-        self._linger = company
+        self._linger = linger
         self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
-        # By delivery tag, in their order: when it arrived, on the monotonic clock.
+        # Time of arrival by delivery tag, in order, on the monotonic clock.
         self._in_flight: dict[int, float] = {}
         self._tag: str | None = None
         self.reason: str | None = None
         channel.closing.add_done_callback(lambda _: self.end("the channel was closed"))
 
     async def start(self, queue: str, prefetch: int) -> None:
-        """Begin to consume. Raises BrokerLost."""
+        """Start consuming. Raises BrokerLost."""
         self._channel.on_consumer_cancel_callbacks.add(
             lambda _: self.end("the broker cancelled the consumer")
         )
@@ -62,7 +62,7 @@ class Subscription:
             self._arrived.put_nowait(message)
 
     def end(self, reason: str) -> None:
-        """Hand out no more messages; what is being handled goes on to its end."""
+        """Return no more messages; handling in progress continues."""
         if self.reason is None:
             self.reason = reason
             while not self._arrived.empty():
@@ -78,7 +78,7 @@ class Subscription:
         return message
 
     def take_more(self, most: int) -> list[AbstractIncomingMessage]:
-        """Return what else has arrived, up to a number of messages."""
+        """The other messages that have arrived, at most `most`."""
         found: list[AbstractIncomingMessage] = []
         while len(found) < most and self.waiting:
             message = self._arrived.get_nowait()
@@ -88,21 +88,21 @@ class Subscription:
 
     @property
     def waiting(self) -> int:
-        """How many messages have arrived and are not taken."""
+        """The number of messages that have arrived and were not taken."""
         return 0 if self.reason is not None else self._arrived.qsize()
 
     @property
     def is_open(self) -> bool:
-        """Whether the broker would deliver a message now."""
+        """Whether the broker delivers messages to it."""
         return self.reason is None and self._tag is not None
 
     @property
     def oldest(self) -> float:
-        """For how many seconds the oldest delivery has been in flight."""
+        """The age of the oldest delivery in flight, in seconds."""
         return time.monotonic() - next(iter(self._in_flight.values()), time.monotonic())
 
     async def cancel(self) -> None:
-        """Have nothing more delivered; what is in flight can still be acknowledged."""
+        """Cancel the consumer; deliveries in flight can still be acknowledged."""
         tag, self._tag = self._tag, None
         if tag is not None:
             try:
@@ -113,7 +113,7 @@ class Subscription:
                 log.info("the consumer had ended already", error=str(error))
 
     async def acknowledge(self, messages: Sequence[AbstractIncomingMessage]) -> None:
-        """Acknowledge, by one cumulative ack where that covers nothing else in flight."""
+        """Acknowledge messages, by one cumulative ack where it covers no others in flight."""
         tags = [message.delivery_tag or 0 for message in messages]
         highest = max(tags, default=0)
         covered = 0
@@ -134,25 +134,25 @@ class Subscription:
             with translate_errors():
                 await self._channel.basic_ack(tag, multiple=multiple)
         except BrokerLost as error:
-            # The effect is committed; the broker delivers again and the inbox knows the message.
-            log.info("ack lost, the inbox will notice the repeat", error=str(error))
+            # The effect is committed: the broker redelivers the message and the inbox ignores it.
+            log.info("ack lost, the inbox will ignore the redelivery", error=str(error))
 
 
 @asynccontextmanager
 async def subscribe(
-    broker: Broker, queue: str, prefetch: int, company: AdaptiveLinger
+    broker: Broker, queue: str, prefetch: int, linger: AdaptiveLinger
 ) -> AsyncIterator[Subscription]:
-    """Consume a queue; the channel is closed at the end, so that no consumer is left behind.
+    """Consume a queue on a new channel, which is closed at the end.
 
-    Waits for the broker. Raises TopologyMismatch when it has no such queue, and BrokerLost.
+    Waits until the broker is available. Raises TopologyMismatch without such a queue; BrokerLost.
     """
     async with broker.channel() as channel:
-        if not await holds_queue(channel, queue):
+        if not await queue_exists(channel, queue):
             raise TopologyMismatch(
-                f"the broker has no queue {queue} as this service expects it. "
+                f"the broker has no queue {queue} that this service needs. "
                 "Import deploy/rabbitmq/definitions.json first."
             )
-        subscription = Subscription(channel, company)
+        subscription = Subscription(channel, linger)
         try:
             await subscription.start(queue, prefetch)
             yield subscription

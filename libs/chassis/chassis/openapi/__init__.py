@@ -1,4 +1,4 @@
-"""The document a service gives of its routes: read off the code, so that it cannot fall behind."""
+"""The OpenAPI document of a service, derived from its code so that it cannot become outdated."""
 
 from chassis.openapi.document import describe
 from chassis.openapi.names import operation_id

@@ -1,4 +1,4 @@
-"""Completes the document FastAPI makes: names, summaries, examples, and every refusal."""
+"""Completes FastAPI's document: names, summaries, examples and every refusal."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -34,24 +34,24 @@ OF_BODY = (
 def describe(document: Document, routes: Sequence[BaseRoute]) -> None:
     """Complete FastAPI's document of these routes, in place."""
     schemas = document.get("components", {}).get("schemas", {})
-    _call_by_title(document, schemas)
+    _rename_by_title(document, schemas)
     samples = Examples(schemas)
     found = [route for route in iter_route_contexts(routes) if _is_shown(route)]
     code = refusals.Code({(route.endpoint or describe).__module__ for route in found})
-    told: set[Refusal] = set()
+    declared: set[Refusal] = set()
     for route in found:
         for method in route.methods or ():
             operation = document["paths"][route.path_format][method.lower()]
-            # What the edge makes of a database that is away is any route's.
+            # Every route may meet a database outage.
             calls = [driver_errors.as_problem, *_calls(route.dependant)]
-            told |= _complete(operation, route, calls, samples, code)
+            declared |= _complete(operation, route, calls, samples, code)
     components = document.setdefault("components", {})
-    faults = {each.code: _example(each) for each in sorted(told, reverse=True)}
+    faults = {each.code: _example(each) for each in sorted(declared, reverse=True)}
     components["examples"] = {**samples.named, **faults}
 
 
-def _call_by_title(document: Document, schemas: Document) -> None:
-    """Give generic models their titles for names: `OrderSummaryPage` for `Page_OrderSummary_`."""
+def _rename_by_title(document: Document, schemas: Document) -> None:
+    """Name generic models by their titles: `OrderSummaryPage` for `Page_OrderSummary_`."""
     names = {
         name: schema["title"]
         for name, schema in schemas.items()
@@ -59,14 +59,14 @@ def _call_by_title(document: Document, schemas: Document) -> None:
     }
     for name, title in names.items():
         schemas[title] = schemas.pop(name)
-    _point(document, {REFERENCE + name: REFERENCE + title for name, title in names.items()})
+    _redirect(document, {REFERENCE + name: REFERENCE + title for name, title in names.items()})
 
 
-def _point(node: Any, moved: dict[str, str]) -> None:
-    """Make every reference inside a part of the document point to where things have moved."""
+def _redirect(node: Any, moved: dict[str, str]) -> None:
+    """Update the references to renamed schemas."""
     for inner in node.values() if isinstance(node, dict) else node:
         if isinstance(inner, dict | list):
-            _point(inner, moved)
+            _redirect(inner, moved)
     if isinstance(node, dict) and node.get("$ref") in moved:
         node["$ref"] = moved[node["$ref"]]
 
@@ -76,7 +76,7 @@ def _is_shown(route: RouteContext) -> bool:
 
 
 def _calls(dependant: Any) -> Iterable[Any]:
-    """The endpoint, its dependencies to any depth, and what looks at its body."""
+    """The endpoint, all its dependencies, and the validators of its body."""
     if dependant.call is not None:
         yield dependant.call
     for body in dependant.body_params:
@@ -86,7 +86,7 @@ def _calls(dependant: Any) -> Iterable[Any]:
 
 
 def _validators(hint: Any, rules: Sequence[Any] = ()) -> Iterable[Any]:
-    """The functions that check a field of this type and, in models, their fields: some refuse."""
+    """The validators of a type and, for models, of their fields: some refuse."""
     if get_origin(hint) is Annotated:
         rules = [*rules, *hint.__metadata__]
     yield from (rule.func for rule in rules if hasattr(rule, "func"))
@@ -104,15 +104,15 @@ def _complete(
     samples: Examples,
     code: refusals.Code,
 ) -> set[Refusal]:
-    """Complete one operation; returns what it may refuse."""
-    told = operation.get("description") or ""
-    operation["summary"] = FIRST_SENTENCE.split(told, maxsplit=1)[0].rstrip(".")
-    if operation["summary"] == told.rstrip("."):
+    """Complete one operation; returns its refusals."""
+    text = operation.get("description") or ""
+    operation["summary"] = FIRST_SENTENCE.split(text, maxsplit=1)[0].rstrip(".")
+    if operation["summary"] == text.rstrip("."):
         operation.pop("description", None)
     operation["tags"] = [group(route.path_format or "")]
     _require(operation.get("parameters", []))
     _secure(operation, calls)
-    _exemplify(operation, samples)
+    _add_examples(operation, samples)
     refused = {refusals.FAULT, *code.refusals(calls)}
     if "requestBody" in operation:
         refused |= set(OF_BODY)
@@ -123,7 +123,7 @@ def _complete(
 
 
 def _require(parameters: list[Document]) -> None:
-    """Say that a header is needed where its absence is refused by a problem of its own."""
+    """Mark headers as required whose absence is refused by a problem of its own."""
     for parameter in parameters:
         schema = parameter["schema"]
         if schema.pop("x-needed", False):
@@ -136,8 +136,8 @@ def _require(parameters: list[Document]) -> None:
 def _secure(operation: Document, calls: list[Any]) -> None:
     """Declare whether a token is required, optional or ignored, and which permissions it needs.
 
-    `x-permissions` lists the caller's, `x-conditional-permissions` those that some requests need
-    as well, `x-calling-services` the services that may call.
+    `x-permissions` lists the required permissions, `x-conditional-permissions` those that some
+    requests need as well, `x-calling-services` the services that may call.
     """
     if "security" in operation and auth.caller not in calls and auth.service_caller not in calls:
         operation["security"] = [{}, *operation["security"]]
@@ -157,17 +157,17 @@ def _secure(operation: Document, calls: list[Any]) -> None:
         operation["x-calling-services"] = sorted(callers)
 
 
-def _exemplify(operation: Document, samples: Examples) -> None:
-    """Give the request and every answer an example, unless one was given by hand."""
-    _show(operation.get("requestBody", {}), samples, whole=False)
+def _add_examples(operation: Document, samples: Examples) -> None:
+    """Add an example to the request and every response, unless it has one."""
+    _add_example(operation.get("requestBody", {}), samples, whole=False)
     for status, answer in operation["responses"].items():
         if answer.get("description") in ("Successful Response", None):
             answer["description"] = HTTPStatus(int(status)).phrase
-        _show(answer, samples, whole=True)
+        _add_example(answer, samples, whole=True)
 
 
-def _show(part: Document, samples: Examples, *, whole: bool) -> None:
-    """Refer to the example of a named schema; any other is shown on the spot."""
+def _add_example(part: Document, samples: Examples, *, whole: bool) -> None:
+    """Reference the example of a named schema; add any other inline."""
     shown = part.get("content", {}).get(JSON)
     if not shown or "example" in shown or "examples" in shown:
         return
@@ -180,11 +180,11 @@ def _show(part: Document, samples: Examples, *, whole: bool) -> None:
     shown["examples"] = {model: {"$ref": f"#/components/examples/{model}"}}
 
 
-def _refuse(operation: Document, told: set[Refusal]) -> None:
+def _refuse(operation: Document, refused: set[Refusal]) -> None:
     """Declare each refusal by its code, under its status."""
     operation["responses"].pop("default", None)
-    for status in sorted({each.status for each in told}):
-        codes = sorted({each.code for each in told if each.status == status})
+    for status in sorted({each.status for each in refused}):
+        codes = sorted({each.code for each in refused if each.status == status})
         operation["responses"][str(status)] = {
             "description": f"{problems.TITLES[status]}: {', '.join(codes)}",
             "content": {
@@ -197,7 +197,7 @@ def _refuse(operation: Document, told: set[Refusal]) -> None:
 
 
 def _example(refusal: Refusal) -> Document:
-    """A problem document as it is answered."""
+    """An example of the problem document."""
     return {
         "summary": refusal.detail,
         "value": {

@@ -1,4 +1,4 @@
-"""Examples made from schemas, with the values a reader would expect in a field of that name."""
+"""Generates examples from schemas, with realistic values by field name."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ OF_TYPE: Mapping[str, Any] = {"boolean": True, "integer": 1, "number": 1.5, "obj
 
 
 class Examples:
-    """Makes examples for the schemas of one document."""
+    """Generates examples for the schemas of one document."""
 
     def __init__(self, schemas: dict[str, Schema]) -> None:
         """Take the document's named schemas."""
@@ -26,9 +26,9 @@ class Examples:
         self.named: dict[str, Schema] = {}
 
     def of(self, schema: Schema, *, whole: bool) -> Any:
-        """An example of a schema: `whole` with every field, as answers are.
+        """An example of a schema: `whole` with every field, as for responses.
 
-        Otherwise with the fields a request must hold, and those known as `Model.field`.
+        Otherwise with the required fields, and those that have a sample as `Model.field`.
         """
         return self._of(schema, "", whole=whole)
 
@@ -70,7 +70,7 @@ class Examples:
     def _array(
         self, schema: Schema, name: str, *, whole: bool, inside: tuple[str, ...]
     ) -> list[Any]:
-        """One entry; none where a schema would stand inside itself."""
+        """One entry; none for a recursive schema."""
         if isinstance(SAMPLES.get(name), list):
             return list(SAMPLES[name])
         items = schema.get("items", {})
@@ -80,7 +80,7 @@ class Examples:
 
 
 def _takes(schema: Schema, sample: Any) -> bool:
-    """Whether a field may hold a sample that is null or an object, without a look inside."""
+    """Whether a field accepts a sample that is null or an object, without validating it."""
     choices = schema.get("anyOf", [schema])
     if sample is None:
         return {"type": "null"} in choices
@@ -88,7 +88,7 @@ def _takes(schema: Schema, sample: Any) -> bool:
 
 
 def _value(schema: Schema, name: str) -> Any:
-    """An example of a plain value: the sample of its field's name, if that can stand there."""
+    """An example of a plain value: the sample of its field's name, if its type fits."""
     known = SAMPLES.get(name)
     kind = schema.get("type")
     given = schema.get("examples") or ([schema["const"]] if "const" in schema else None)

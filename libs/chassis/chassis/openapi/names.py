@@ -1,22 +1,22 @@
-"""What operations are called: `orders_place`, `carts_add_item`, `admin_sagas_list`."""
+"""Names of operations: `orders_place`, `carts_add_item`, `admin_sagas_list`."""
 
 import re
 from typing import Protocol
 
-# Who a path is for stands before what it is about.
+# The audience precedes the resource in a path.
 QUALIFIERS = ("admin", "internal", "ops")
 VERSION = re.compile(r"v[0-9]+")
 
 
 class Named(Protocol):
-    """What a name is made of: a route."""
+    """A route, as far as names need it."""
 
     path_format: str
     name: str
 
 
 def group(path: str) -> str:
-    """What a path is about: `/v1/admin/stock/{variant_id}` is about `admin_stock`."""
+    """The resource of a path: `admin_stock` for `/v1/admin/stock/{variant_id}`."""
     words = []
     for part in path.strip("/").split("/"):
         if VERSION.fullmatch(part) or part.startswith("{"):
@@ -28,13 +28,13 @@ def group(path: str) -> str:
 
 
 def operation_id(route: Named) -> str:
-    """The group and what is done there, without saying again what the group says already."""
+    """The resource and the action, without the resource's noun in the action."""
     about = group(route.path_format)
     return f"{about}_{_without(route.name, about)}"
 
 
 def _without(name: str, about: str) -> str:
-    """A function's name without the group's noun: `place_order` of `orders` is `place`."""
+    """A function's name without the resource's noun: `place` for `place_order` of `orders`."""
     nouns = [about.removeprefix("admin_").removeprefix("internal_"), about.rpartition("_")[2]]
     for noun in nouns:
         for form in (noun, _singular(noun)):

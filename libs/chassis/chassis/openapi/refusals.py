@@ -1,9 +1,9 @@
-"""What a route may refuse, read off its code: every Problem that the functions it calls may raise.
+"""Finds the refusals of a route by static analysis: every Problem that its call graph may raise.
 
-The code of the endpoint, of its dependencies and of all they call, inside the service and the
-chassis, is searched for the classes of `chassis.errors` and their children. A method is found by
-its name alone when the class of its object is not known: rather a refusal too many than one nobody
-was told of. Whatever a test makes a service answer is held against the result (`testing`).
+The analysis follows the endpoint, its dependencies and all they call, inside the service and the
+chassis, and collects the subclasses of `chassis.errors.Problem`. A method of an object of unknown
+class is found by name: a superfluous refusal is better than an undocumented one. The test harness
+checks every response against the result (`chassis.testing`).
 """
 
 import ast
@@ -20,13 +20,13 @@ from chassis.openapi.scope import Scope, owner_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 MARK = "__refuses__"
-# A method of this name is a list's or a dictionary's, unless its object's class is known.
+# Method names of built-in containers, which are not searched by name.
 OF_CONTAINERS = {name for kind in (str, bytes, list, dict, set) for name in dir(kind)}
 
 
 @dataclass(frozen=True, order=True)
 class Refusal:
-    """One way in which an operation may be refused."""
+    """A refusal: status, code and default detail."""
 
     status: int
     code: str
@@ -37,22 +37,22 @@ FAULT = Refusal(500, Problem.code, "Something went wrong on our side.")
 
 
 def refuses(status: int, *codes: str) -> Callable[[Function], Function]:
-    """Say which refusals a function raises whose codes do not stand in its code.
+    """Declare refusals of a function that static analysis cannot find.
 
-    They are a neighbour's that it lets through, or their codes are put together as it runs.
+    Such as those of another service that it passes on, or with codes that are computed.
     """
 
     def mark(function: Function) -> Function:
-        said = getattr(function, MARK, ())
-        told = tuple(Refusal(status, code, "The detail says why.") for code in codes)
-        setattr(function, MARK, (*said, *told))
+        known = getattr(function, MARK, ())
+        declared = tuple(Refusal(status, code, "The detail gives the reason.") for code in codes)
+        setattr(function, MARK, (*known, *declared))
         return function
 
     return mark
 
 
 def of_class(problem: type[Problem], code: str | None = None, detail: str = "") -> Refusal:
-    """The refusal a class stands for; a `code` of its own comes with words of its own."""
+    """The refusal of a class; a different `code` comes with its own detail."""
     if problem is Problem and code is None:
         return FAULT
     words = (detail if code else "") or (problem.__doc__ or "").split("\n")[0]
@@ -60,7 +60,7 @@ def of_class(problem: type[Problem], code: str | None = None, detail: str = "") 
 
 
 def _plain(value: Any) -> FunctionType | None:
-    """The function behind decorators, methods, properties and partial calls, if it is one."""
+    """The function behind decorators, methods, properties and partials, if any."""
     if isinstance(value, property):
         value = value.fget
     if isinstance(value, functools.partial):
@@ -74,10 +74,10 @@ def _plain(value: Any) -> FunctionType | None:
 
 
 class Code:
-    """The code of one service, to be searched: its own package and the chassis."""
+    """The code to analyse: a service's package and the chassis."""
 
     def __init__(self, modules: Iterable[str]) -> None:
-        """Take modules of the service; all it is made of must have been imported."""
+        """Take modules of the service, all of whose modules must be imported."""
         self.packages = {module.partition(".")[0] for module in modules} | {"chassis"}
         self.methods: dict[str, list[tuple[FunctionType, bool]]] = {}
         self.known: dict[FunctionType, tuple[set[Refusal], list[FunctionType]]] = {}
@@ -88,47 +88,47 @@ class Code:
                     self.methods.setdefault(name, []).append(found)
 
     def refusals(self, roots: Iterable[Callable[..., Any]]) -> set[Refusal]:
-        """Everything that these functions, and whatever they call, may refuse."""
+        """The refusals of these functions and of all they call."""
         found: set[Refusal] = set()
         seen: set[FunctionType] = set()
-        open_ends = [plain for root in roots if (plain := _plain(root)) is not None]
-        while open_ends:
-            function = open_ends.pop()
+        pending = [plain for root in roots if (plain := _plain(root)) is not None]
+        while pending:
+            function = pending.pop()
             if function in seen or not self._is_ours(function.__module__):
                 continue
             seen.add(function)
             if function not in self.known:
                 self.known[function] = self._read(function)
-            told, called = self.known[function]
-            found |= told
-            open_ends += called
+            raised, called = self.known[function]
+            found |= raised
+            pending += called
         return found
 
     def _read(self, function: FunctionType) -> tuple[set[Refusal], list[FunctionType]]:
-        """What one function refuses itself, and what it calls."""
+        """The refusals that one function raises itself, and the functions that it calls."""
         scope = Scope(function)
-        told: set[Refusal] = set(getattr(function, MARK, ()))
+        raised: set[Refusal] = set(getattr(function, MARK, ()))
         called: list[FunctionType] = []
         as_call: set[ast.AST] = set()
-        for node in scope.spoken():
+        for node in scope.evaluated():
             if isinstance(node, ast.Call):
                 as_call.add(node.func)
                 if _is_problem(problem := scope.value(node.func)):
-                    told |= _as_raised(problem, node)
+                    raised |= _as_raised(problem, node)
                 continue
             value = scope.value(node)
             if _is_problem(value):
-                told |= set() if node in as_call else {of_class(value)}
+                raised |= set() if node in as_call else {of_class(value)}
             elif isinstance(value, Mapping):
-                told |= {_of_value(each) for each in value.values() if _is_refusal(each)}
-            elif (plain := _plain(value)) is not None and not _is_promise(plain):
+                raised |= {_of_value(each) for each in value.values() if _is_refusal(each)}
+            elif (plain := _plain(value)) is not None and not _is_abstract(plain):
                 called.append(plain)
             elif isinstance(node, ast.Attribute) and _is_open(scope.kind(node.value)):
                 called += self._named(node.attr, is_call=node in as_call)
-        return told, called
+        return raised, called
 
     def _named(self, name: str, *, is_call: bool) -> list[FunctionType]:
-        """Whatever goes by this name in any class, since the class is not known."""
+        """All methods of this name, since the class is unknown."""
         if name in OF_CONTAINERS:
             return []
         return [
@@ -149,12 +149,12 @@ class Code:
 
 
 def _as_raised(problem: type[Problem], call: ast.Call) -> set[Refusal]:
-    """A refusal with the words and the code, one of several perhaps, it is given when raised."""
+    """The refusal of a call that constructs it, with its detail and code, or several codes."""
     words = _text(call.args[0]) if call.args else ""
     given = [word.value for word in call.keywords if word.arg == "code"]
     if not given:
         return {of_class(problem)}
-    # A code that is put together as it runs is said by `refuses`.
+    # A computed code is declared by `refuses`.
     codes = [_text(part) for value in given for part in _parts(value)]
     return {of_class(problem, code, words) for code in codes if code}
 
@@ -168,12 +168,12 @@ def _text(value: ast.expr) -> str:
 
 
 def _is_open(kind: type | None) -> bool:
-    """Whether an object may be of any class, as far as is known: a protocol's may."""
+    """Whether an object may be of any class: it is unknown or a protocol."""
     return kind is None or getattr(kind, "_is_protocol", False)
 
 
-def _is_promise(function: FunctionType) -> bool:
-    """Whether a function is a protocol's, which says only what others do."""
+def _is_abstract(function: FunctionType) -> bool:
+    """Whether a function is abstract or of a protocol."""
     return getattr(function, "__isabstractmethod__", False) or _is_open(owner_of(function) or str)
 
 

@@ -1,4 +1,4 @@
-"""What names and expressions in a function's code stand for, as far as it shows without running."""
+"""Resolves names and expressions in a function's code by static analysis."""
 
 import ast
 import functools
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 
 class Scope:
-    """The names of one function: its variables, its closure, its module."""
+    """The scope of one function: its variables, its closure, its module."""
 
     def __init__(self, function: FunctionType) -> None:
         self.closed = _closure(function)
@@ -36,7 +36,7 @@ class Scope:
             self.assigned.setdefault(target.id, value)
 
     def value(self, node: ast.AST) -> Any:
-        """The function, class, module or constant a name or dotted name means; None if unknown."""
+        """The function, class, module or constant of a name or dotted name; None if unknown."""
         if isinstance(node, ast.Name):
             if node.id in self.local and node.id not in self.closed:
                 return None
@@ -49,7 +49,7 @@ class Scope:
         return None
 
     def kind(self, node: ast.AST) -> type | None:
-        """The class of what an expression gives; None if unknown."""
+        """The class of an expression's value; None if unknown."""
         found: Any = None
         if isinstance(node, ast.Await):
             found = self.kind(node.value)
@@ -60,8 +60,8 @@ class Scope:
             if owner is not None:
                 member = inspect.getattr_static(owner, node.attr, None)
                 is_property = isinstance(member, property) and member.fget is not None
-                said = hints(member.fget).get("return") if is_property else None
-                found = class_of(said or hints(owner).get(node.attr))
+                returned = hints(member.fget).get("return") if is_property else None
+                found = class_of(returned or hints(owner).get(node.attr))
         elif isinstance(node, ast.Call):
             called = self.value(node.func)
             found = called if isinstance(called, type) else class_of(hints(called).get("return"))
@@ -74,33 +74,33 @@ class Scope:
             return class_of(self.hints[name])
         if name in self.assigned:
             if name not in self.kinds:
-                self.kinds[name] = None  # A name that is made from itself tells nothing.
+                self.kinds[name] = None  # Stops at a name that is assigned from itself.
                 self.kinds[name] = self.kind(self.assigned[name])
             return self.kinds[name]
         value = None if name in self.local else self.closed.get(name, self.module.get(name))
         known = value is not None and not isinstance(value, ModuleType | type | FunctionType)
         return type(value) if known else None
 
-    def spoken(self) -> Iterator[ast.AST]:
-        """Every call and name that is evaluated: not annotations, not what is caught or asked for.
+    def evaluated(self) -> Iterator[ast.AST]:
+        """Every call and name that is evaluated, without annotations, `except` and `isinstance`.
 
-        A call comes before the name of what it calls.
+        A call precedes the name of its function.
         """
-        open_ends: list[ast.AST] = [self.tree] if self.tree else []
-        while open_ends:
-            node = open_ends.pop()
+        pending: list[ast.AST] = [self.tree] if self.tree else []
+        while pending:
+            node = pending.pop()
             if isinstance(node, ast.Call | ast.Name | ast.Attribute):
                 yield node
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ExceptHandler):
-                open_ends += node.body
+                pending += node.body
             elif isinstance(node, ast.AnnAssign):
-                open_ends += [node.value] if node.value else []
-            elif not _is_question(node):
-                open_ends += ast.iter_child_nodes(node)
+                pending += [node.value] if node.value else []
+            elif not _is_type_check(node):
+                pending += ast.iter_child_nodes(node)
 
 
 def hints(owner: Any) -> dict[str, Any]:
-    """The annotations of a function or class; none where they cannot be read."""
+    """The annotations of a function or class; empty where they cannot be resolved."""
     try:
         return _hints(owner)
     except TypeError:
@@ -116,7 +116,7 @@ def _hints(owner: Any) -> dict[str, Any]:
 
 
 def class_of(hint: Any) -> type | None:
-    """The class an annotation means: `Order` for `Order | None`, `list` for `list[Order]`."""
+    """The class of an annotation: `Order` for `Order | None`, `list` for `list[Order]`."""
     if isinstance(hint, type) and get_origin(hint) is None:
         return None if hint in (Any, object) else hint
     origin = get_origin(hint)
@@ -126,7 +126,7 @@ def class_of(hint: Any) -> type | None:
         found = {class_of(part) for part in get_args(hint) if part is not type(None)}
         return found.pop() if len(found) == 1 else None
     if getattr(origin, "__name__", "") in ("AsyncIterator", "Iterator", "AsyncGenerator"):
-        # What a context manager gives to its `with`.
+        # The value of a context manager in a `with` statement.
         return class_of(get_args(hint)[0])
     return origin if isinstance(origin, type) else None
 
@@ -142,7 +142,7 @@ def _closure(function: FunctionType) -> dict[str, Any]:
 
 
 def owner_of(function: FunctionType) -> type | None:
-    """The class a method stands in."""
+    """The class of a method."""
     found: Any = sys.modules.get(function.__module__)
     for part in function.__qualname__.split(".")[:-1]:
         found = getattr(found, part, None)
@@ -153,10 +153,10 @@ def _tree(function: FunctionType) -> ast.AST | None:
     try:
         return ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, SyntaxError):
-        # Made at run time, such as a dataclass's constructor, or a lambda inside a line.
+        # Generated, such as a dataclass's constructor, or a lambda inside a line.
         return None
 
 
-def _is_question(node: ast.AST) -> bool:
+def _is_type_check(node: ast.AST) -> bool:
     names = ("isinstance", "issubclass")
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names

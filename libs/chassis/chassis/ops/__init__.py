@@ -1,1 +1,1 @@
-"""What an operator may see and do in a service: outbox, dead letters, replay, and its audit."""
+"""The operator's view of a service: status, outbox, dead letters, replay and the audit trail."""

@@ -1,4 +1,4 @@
-"""The audit trail: who did what to what, when, why, and how it was before and after."""
+"""The audit trail: actor, action, target, time, reason, and the state before and after."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ CREATED = "audit_created"
 
 
 class AuditView(View):
-    """One thing somebody did; `before` and `after` are what it changed."""
+    """An audited action; `before` and `after` are the states that it changed."""
 
     id: UUID
     at: datetime
@@ -42,7 +42,7 @@ async def record(
     before: State | None = None,
     after: State | None = None,
 ) -> None:
-    """Note, in the transaction of the deed, what the present actor does; values must be JSON."""
+    """Record an action of the current actor in its transaction; the states must be JSON."""
     await record_all(tx, action, reason, [(str(target), before, after)])
 
 
@@ -50,10 +50,10 @@ async def record_all(
     tx: AsyncSession,
     action: str,
     reason: str,
-    deeds: Sequence[tuple[str, State | None, State | None]],
+    entries: Sequence[tuple[str, State | None, State | None]],
 ) -> None:
-    """Note one action on many things: (target, before, after) each."""
-    if not deeds:
+    """Record one action on several targets: (target, before, after) each."""
+    if not entries:
         return
     now = context.current()
     shared = {
@@ -65,25 +65,25 @@ async def record_all(
     }
     rows = [
         {"id": new_id(), "target": target, "before": before, "after": after, **shared}
-        for target, before, after in deeds
+        for target, before, after in entries
     ]
     await tx.execute(insert(audit_entries), rows)
     tx.info[RECORDED] = True
 
 
 def name_created(tx: AsyncSession, *targets: object) -> None:
-    """Name what a staff operation creates or changes, where neither path nor messages name it."""
+    """Name the targets of a staff operation that neither its path nor its messages name."""
     tx.info.setdefault(CREATED, []).extend(str(target) for target in targets)
 
 
 def created(tx: AsyncSession) -> list[str]:
-    """Return what `name_created` named in this transaction."""
+    """The targets that `name_created` named in this transaction."""
     named: list[str] = tx.info.get(CREATED, [])
     return named
 
 
 def has_recorded(tx: AsyncSession) -> bool:
-    """Tell whether this transaction has an entry already."""
+    """Whether this transaction has an entry already."""
     return RECORDED in tx.info
 
 

@@ -1,8 +1,8 @@
-"""Deciding about dead letters: list and group them, hand them in again, or discard them.
+"""Lists, redrives and discards dead letters.
 
-A letter is handed in again through the outbox, in the transaction that takes it off the list and
-notes it in the audit trail. It goes through the service's own exchange into its one work queue, so
-nobody else hears it twice, and it keeps its id, so the inbox still knows what had its effect.
+A dead letter is republished through the outbox, in the transaction that deletes it from the table
+and records it in the audit trail. It goes to the service's own work queue alone, so that no other
+service receives it again, and with its id, so that the inbox recognises a duplicate.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class DeadLetterUnknown(NotFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which dead letters are meant; None does not filter. `ids` are those of the list."""
+    """A selection of dead letters; None does not filter. `ids` are ids of the table."""
 
     ids: Sequence[UUID] | None = None
     error: str | None = None
@@ -48,7 +48,7 @@ class Filter:
     subject: str | None = None
 
     def rule(self) -> ColumnElement[bool]:
-        """The condition to stand in the query."""
+        """The selection as an SQL condition."""
         rules: list[ColumnElement[bool]] = [true()]
         if self.ids is not None:
             rules.append(dead_letters.c.id.in_(self.ids))
@@ -61,7 +61,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """What a redrive did: how many went, the shards to wake, and what it left and why."""
+    """The result of a redrive: numbers republished and remaining, and the shards to wake."""
 
     count: int
     shards: set[int]
@@ -81,7 +81,7 @@ async def list_dead_letters(
 
 
 async def list_groups(tx: AsyncSession) -> Sequence[Any]:
-    """How many letters died of which error, by type, the most first."""
+    """The number of dead letters by error and type, the largest first."""
     columns = dead_letters.c
     query = (
         select(
@@ -98,11 +98,11 @@ async def list_groups(tx: AsyncSession) -> Sequence[Any]:
     return (await tx.execute(query)).all()
 
 
-async def get_dead_letter(tx: AsyncSession, letter_id: UUID) -> Any:
-    """One dead letter, by its own id or its message's; raises DeadLetterUnknown."""
+async def get_dead_letter(tx: AsyncSession, dead_letter_id: UUID) -> Any:
+    """One dead letter, by its id or its message's. Raises DeadLetterUnknown."""
     columns = dead_letters.c
     query = select(dead_letters).where(
-        or_(columns.id == letter_id, columns.message_id == letter_id)
+        or_(columns.id == dead_letter_id, columns.message_id == dead_letter_id)
     )
     found = (await tx.execute(query.order_by(columns.id.desc()).limit(1))).one_or_none()
     if found is None:
@@ -113,16 +113,16 @@ async def get_dead_letter(tx: AsyncSession, letter_id: UUID) -> Any:
 async def redrive(
     tx: AsyncSession, service: str, wanted: Filter, *, limit: int, force: bool, reason: str
 ) -> Redriven:
-    """Hand in again, oldest first, at most `limit` of what is wanted.
+    """Republish at most `limit` of the selected dead letters, oldest first.
 
-    A letter whose id is older than the inbox is left unless forced: nobody could tell whether it
-    had its effect. A letter without a readable envelope is always left.
+    A message that is older than the inbox is skipped unless forced, since it is unknown whether it
+    took effect. One without a readable envelope is always skipped.
     """
     columns = dead_letters.c
     oldest = await inbox.oldest(tx)
     readable = columns.message_id.is_not(None)
     fresh = true() if force else columns.message_id >= oldest
-    letters = (
+    rows = (
         await tx.execute(
             select(dead_letters)
             .where(wanted.rule(), readable, fresh)
@@ -131,16 +131,14 @@ async def redrive(
             .with_for_update(skip_locked=True)
         )
     ).all()
-    old = [letter.message_id for letter in letters if letter.message_id < oldest]
+    old = [row.message_id for row in rows if row.message_id < oldest]
     if old:
         await tx.execute(REOPEN, {"ids": old})
-    if letters:
-        await tx.execute(insert(tables.outbox), [republished(each, service) for each in letters])
-        await _forget(tx, letters)
-        deeds = [
-            (_target(letter), _state(letter), {"queue": f"svc.{service}"}) for letter in letters
-        ]
-        await audit.record_all(tx, "dead_letter.redrive", reason, deeds)
+    if rows:
+        await tx.execute(insert(tables.outbox), [republished(each, service) for each in rows])
+        await _delete(tx, rows)
+        entries = [(_target(row), _state(row), {"queue": f"svc.{service}"}) for row in rows]
+        await audit.record_all(tx, "dead_row.redrive", reason, entries)
     left = await tx.execute(
         select(
             func.count(),
@@ -149,46 +147,46 @@ async def redrive(
         ).where(wanted.rule())
     )
     remaining, unreadable, too_old = left.one()
-    shards = {outbox.shard_of(letter.subject) for letter in letters}
-    return Redriven(len(letters), shards, too_old, unreadable, remaining)
+    shards = {outbox.shard_of(row.subject) for row in rows}
+    return Redriven(len(rows), shards, too_old, unreadable, remaining)
 
 
 async def discard(tx: AsyncSession, wanted: Filter, *, limit: int, reason: str) -> int:
-    """Give up, oldest first, at most `limit` of what is wanted; the audit trail keeps a note."""
+    """Delete at most `limit` of the selected dead letters, oldest first, and record them."""
     query = select(dead_letters).where(wanted.rule()).order_by(dead_letters.c.id).limit(limit)
-    letters = (await tx.execute(query.with_for_update(skip_locked=True))).all()
-    if letters:
-        await _forget(tx, letters)
-        deeds = [(_target(letter), _state(letter), None) for letter in letters]
-        await audit.record_all(tx, "dead_letter.discard", reason, deeds)
-    return len(letters)
+    rows = (await tx.execute(query.with_for_update(skip_locked=True))).all()
+    if rows:
+        await _delete(tx, rows)
+        entries = [(_target(row), _state(row), None) for row in rows]
+        await audit.record_all(tx, "dead_row.discard", reason, entries)
+    return len(rows)
 
 
-def republished(letter: Any, service: str) -> dict[str, Any]:
-    """The outbox row by which a letter reaches the one queue it came from, its attempts at zero."""
-    headers = {name: value for name, value in letter.headers.items() if name not in FAILURE}
-    headers[incoming.SENDER] = letter.sender
-    headers[REDRIVEN] = int(letter.headers.get(REDRIVEN, 0)) + 1
+def republished(row: Any, service: str) -> dict[str, Any]:
+    """The outbox row that returns a dead letter to its work queue, without its attempts."""
+    headers = {name: value for name, value in row.headers.items() if name not in FAILURE}
+    headers[incoming.SENDER] = row.sender
+    headers[REDRIVEN] = int(row.headers.get(REDRIVEN, 0)) + 1
     return {
-        "message_id": letter.message_id,
-        "shard": outbox.shard_of(letter.subject),
-        "subject": letter.subject,
+        "message_id": row.message_id,
+        "shard": outbox.shard_of(row.subject),
+        "subject": row.subject,
         "exchange": f"svc.{service}.retry",
         "routing_key": WORK_KEY,
         "headers": headers,
-        "body": letter.body,
+        "body": row.body,
     }
 
 
-async def _forget(tx: AsyncSession, letters: Sequence[Any]) -> None:
-    ids = [letter.id for letter in letters]
+async def _delete(tx: AsyncSession, rows: Sequence[Any]) -> None:
+    ids = [row.id for row in rows]
     await tx.execute(delete(dead_letters).where(dead_letters.c.id.in_(ids)))
 
 
-def _target(letter: Any) -> str:
-    return str(letter.message_id or letter.id)
+def _target(row: Any) -> str:
+    return str(row.message_id or row.id)
 
 
-def _state(letter: Any) -> dict[str, Any]:
+def _state(row: Any) -> dict[str, Any]:
     named = ("type", "subject", "sender", "error", "error_detail", "attempts", "trace_id", "size")
-    return {name: getattr(letter, name) for name in named}
+    return {name: getattr(row, name) for name in named}

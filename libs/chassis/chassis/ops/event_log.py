@@ -1,4 +1,4 @@
-"""Reading the log of all events, the stream `events.log`, from a time or an offset."""
+"""Reads the log of all events, the stream `events.log`, from a time or an offset."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -14,29 +14,29 @@ from chassis.ops.fetching import CONNECT_TIMEOUT, BrokerUnavailable
 
 LOG = "events.log"
 PREFETCH = 200
-# The broker hands over what lies in a stream at once; this long without a message is its end.
-QUIET = 0.5
-# How long the first message of a read may take.
+# The broker delivers the messages of a stream at once; this long without one is the end.
+END_AFTER = 0.5
+# Seconds to wait for the first message of a read.
 FIRST_WAIT = 5.0
 
 Start = int | datetime | str
 
 
 def offset_of(message: AbstractIncomingMessage) -> int:
-    """The place of a message in the log."""
+    """A message's offset in the log."""
     return int(str(message.headers["x-stream-offset"]))
 
 
 class EventLog:
-    """The log on one connection; `read` may be called again and again."""
+    """The log on one connection; `read` may be called repeatedly."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     async def end(self) -> int | None:
-        """The offset up to which a reader must come at least; None while the log is empty.
+        """An offset that a reader must reach at least; None while the log is empty.
 
-        A stream tells nothing about itself. Asked for its last chunk it delivers that chunk, and
+        A stream has no metadata to query. Read from `last`, it delivers its last chunk, and
         whatever is appended meanwhile.
         """
         async with aclosing(self.read("last")) as messages:
@@ -47,9 +47,9 @@ class EventLog:
     async def read(
         self, start: Start, wait: float = FIRST_WAIT
     ) -> AsyncGenerator[AbstractIncomingMessage, None]:
-        """Messages from an offset, a time, `first` or `last`, until nothing more comes.
+        """The messages from an offset, a time, `first` or `last`, until no more arrive.
 
-        A time begins at the chunk that holds it, so a few earlier messages come as well.
+        A time starts at the chunk that contains it, so a few earlier messages are returned as well.
         """
         channel = await self._connection.channel(publisher_confirms=False)
         arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
@@ -63,7 +63,7 @@ class EventLog:
                         message = await arrived.get()
                 except TimeoutError:
                     return
-                wait = QUIET
+                wait = END_AFTER
                 yield message
                 await message.ack()
         finally:
@@ -71,8 +71,8 @@ class EventLog:
 
 
 @asynccontextmanager
-async def opened(broker_url: str) -> AsyncIterator[EventLog]:
-    """The log on a connection of its own; raises BrokerUnavailable."""
+async def open_log(broker_url: str) -> AsyncIterator[EventLog]:
+    """The log on its own connection. Raises BrokerUnavailable."""
     try:
         connection = await aio_pika.connect(broker_url, timeout=CONNECT_TIMEOUT)
         async with connection:

@@ -1,8 +1,8 @@
-"""Staff operations: what one of them changes leaves an entry in the audit trail.
+"""Records the changes of staff operations in the audit trail.
 
-`chassis.auth.permitted` marks the request of a staff operation, and the transaction that changes
-something writes the entry before it commits. A route may record better ones by `audit.record`; a
-route that does not is audited all the same.
+`chassis.auth.require_permission` marks the request of a staff operation, and the transaction that
+changes something writes the entry before it commits. A route may record better ones by
+`audit.record`; the others are audited all the same.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ from contracts.message import Message
 
 HAS_CHANGED = text("select pg_current_xact_id_if_assigned() is not null")
 READING = {"GET", "HEAD"}
-# Values of these types are neither personal nor secret; of everything else the name is recorded.
+# Values of these types are neither personal nor secret; of other fields only the name is recorded.
 HARMLESS = {bool, int, UUID, date, datetime, type(None)}
 REASON = "by hand"
 
 
 async def mark(request: Request) -> None:
-    """Take the request for a staff operation, unless it only reads."""
+    """Mark the request as a staff operation, unless it only reads."""
     if request.method in READING:
         return
     route = request.scope.get("fastapi", {}).get("effective_route_context", request.scope["route"])
@@ -36,15 +36,14 @@ async def mark(request: Request) -> None:
     target = named.pop(next(iter(named))) if named else None
     for parameter in route.dependant.body_params:
         named |= _summary(await _body_of(request), parameter.field_info.annotation)
-    context.operate(StaffOperation(action=route.unique_id, target=target, after=named))
+    context.set_operation(StaffOperation(action=route.unique_id, target=target, after=named))
 
 
 async def record(tx: AsyncSession, published: Sequence[Message]) -> StaffOperation | None:
-    """Write the entry of the operation at hand, if this transaction changes something.
+    """Record the current operation, if this transaction changes something.
 
-    What an operation creates is named by its route (`audit.name_created`) or by the messages that
-    it publishes. Returns the operation that is
-    recorded once the transaction has committed.
+    The targets that it creates are named by its route (`audit.name_created`) or by the messages
+    that it publishes. Returns the operation, which is recorded once the transaction has committed.
     """
     operation = context.current().operation
     if operation is None or operation.is_recorded:
@@ -69,7 +68,7 @@ async def _body_of(request: Request) -> Any:
 
 
 def _summary(body: Any, model: Any) -> audit.State:
-    """Return which fields a body has, with the values of those that hold nothing personal."""
+    """The fields of a body, with the values of those that cannot be personal."""
     if not isinstance(body, dict) or not (isinstance(model, type) and issubclass(model, BaseModel)):
         return {}
     fields = model.model_fields

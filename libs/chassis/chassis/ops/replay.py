@@ -1,7 +1,7 @@
-"""Replay: events of the log handed to this one service again, with the ids they always had.
+"""Replays events of the log to this service alone, with their original ids.
 
-Without force only what the inbox does not know is handed in: what was lost comes back, and nothing
-happens twice. With force the inbox forgets them first, and every handler runs again.
+Without force only events that the inbox does not know are republished: lost ones are recovered, and
+none takes effect twice. With force the inbox rows are deleted first, and every handler runs again.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from contracts import registry
 from contracts.envelope import BadEnvelope, Envelope
 
 REPLAYED = "x-replay"
-MOST_READ = 5000
+MAX_READ = 5000
 KNOWN = text(
     "select message_id from inbox where consumer = :consumer "
     "and message_id = any(cast(:ids as uuid[]))"
@@ -36,7 +36,7 @@ FORGET = text(
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An event as it lies in the log."""
+    """An event of the log."""
 
     envelope: Envelope
     message: AbstractIncomingMessage
@@ -44,7 +44,7 @@ class Logged:
 
 @dataclass(slots=True)
 class Collected:
-    """What was read: the wanted events, how many were looked at, and where to go on."""
+    """The selected events, the number of events read, and the offset to continue from."""
 
     events: list[Logged] = field(default_factory=list)
     read: int = 0
@@ -54,7 +54,7 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What was handed in, and what was left because it was known or older than the inbox."""
+    """The number republished, and skipped as known or as older than the inbox."""
 
     count: int
     known: int
@@ -65,7 +65,7 @@ class Replayed:
 async def collect(
     log: EventLog, start: Start, limit: int, wanted: Callable[[Envelope], bool]
 ) -> Collected:
-    """Read wanted events from a start, until there are `limit` of them or the log ends."""
+    """Read selected events from a start, until there are `limit` of them or the log ends."""
     found = Collected()
     end = await log.end()
     if end is None:
@@ -74,7 +74,7 @@ async def collect(
     while True:
         before = found.read
         past_the_end = isinstance(start, int) and start > end
-        wait = event_log.QUIET if past_the_end else event_log.FIRST_WAIT
+        wait = event_log.END_AFTER if past_the_end else event_log.FIRST_WAIT
         async with aclosing(log.read(start, wait)) as messages:
             async for message in messages:
                 found.read += 1
@@ -82,7 +82,7 @@ async def collect(
                 logged = _logged(message)
                 if logged is not None and wanted(logged.envelope):
                     found.events.append(logged)
-                if len(found.events) >= limit or found.read >= MOST_READ:
+                if len(found.events) >= limit or found.read >= MAX_READ:
                     return found
         if found.next_offset is None or found.next_offset > end or found.read == before:
             found.finished = True
@@ -93,7 +93,7 @@ async def collect(
 async def republish(
     tx: AsyncSession, service: str, events: Sequence[Logged], *, force: bool, reason: str
 ) -> Replayed:
-    """Put events into the outbox for this service's queue alone, and note it in the audit trail."""
+    """Add events to the outbox for this service's queue alone, and record it in the audit trail."""
     unique = {event.envelope.id: event for event in events}
     oldest = await inbox.oldest(tx)
     old = [each for each in unique if each < oldest]
@@ -124,7 +124,7 @@ async def _known(tx: AsyncSession, service: str, ids: list[UUID]) -> set[UUID]:
 
 
 def _logged(message: AbstractIncomingMessage) -> Logged | None:
-    """An event with its envelope, or None for what others may have put on the exchange."""
+    """An event with its envelope, or None for a message without one."""
     try:
         return Logged(Envelope.of(message.headers), message)
     except BadEnvelope:

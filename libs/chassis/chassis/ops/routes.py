@@ -33,13 +33,13 @@ from chassis.pages import Page, Paged
 from chassis.wire import SafeText
 from contracts.envelope import Envelope
 
-READS = Depends(require_permission("ops:read"))
-WRITES = Depends(require_permission("ops:write"))
+MAY_READ = Depends(require_permission("ops:read"))
+MAY_WRITE = Depends(require_permission("ops:write"))
 Wanted = Annotated[SafeText | None, Query(max_length=200)]
 
 
 class FilterRequired(Invalid):
-    """Say which: by ids, error, type or subject, or send `"everything": true`."""
+    """Select by ids, error, type or subject, or send `"everything": true`."""
 
     code = "filter_missing"
 
@@ -54,7 +54,7 @@ router = APIRouter()
 
 
 def router_of(service: str) -> APIRouter:
-    """The routes under the prefix by which the gateway finds this service."""
+    """The routes under this service's prefix, by which the gateway routes."""
     own = APIRouter()
     own.include_router(router, prefix=f"/v1/admin/ops/{service}")
     return own
@@ -62,7 +62,7 @@ def router_of(service: str) -> APIRouter:
 
 @dataclass(frozen=True, slots=True)
 class OpsContext:
-    """The service these routes are about, as its composition left it with the application."""
+    """The service's dependencies that these routes use."""
 
     name: str
     handled: frozenset[str]
@@ -93,31 +93,31 @@ def _filter(body: DeadLetterFilterBody) -> Filter:
     return Filter(ids=body.ids, error=body.error, type=body.type, subject=body.subject)
 
 
-@router.get("", dependencies=[READS])
-async def get_standing(own: Own) -> ServiceStatus:
-    """How the service stands: outbox, queues, dead letters, inbox and schema."""
-    found = await status.queues(own.broker_url, own.name)
+@router.get("", dependencies=[MAY_READ])
+async def get_status(own: Own) -> ServiceStatus:
+    """Get the service's status: outbox, queues, dead letters, inbox and schema."""
+    queues = await status.queue_status(own.broker_url, own.name)
     async with own.database.transaction() as tx:
-        whole = await status.standing(tx, own.name)
-    return whole.model_copy(update={"queues": found})
+        found = await status.service_status(tx, own.name)
+    return found.model_copy(update={"queues": queues})
 
 
-@router.get("/outbox", dependencies=[READS])
+@router.get("/outbox", dependencies=[MAY_READ])
 async def get_outbox(tx: Tx) -> OutboxStatus:
-    """What the service committed and has not sent yet, by routing key."""
+    """List committed messages that are not published yet, by routing key."""
     return await status.outbox_status(tx)
 
 
-@router.get("/audit", dependencies=[READS])
+@router.get("/audit", dependencies=[MAY_READ])
 async def list_audit(paging: Paged, tx: Tx, target: Wanted = None) -> Page[AuditView]:
-    """What operators did in this service, newest first; `target` as an entry names it."""
+    """List the audit trail, newest first; `target` as in an entry."""
     rows = await audit.list_entries(
         tx, target=target, before=paging.position(UUID), limit=paging.limit
     )
     return paging.page(rows, AuditView.model_validate, lambda row: row.id)
 
 
-@router.get("/dead-letters", dependencies=[READS])
+@router.get("/dead-letters", dependencies=[MAY_READ])
 async def list_dead_letters(
     own: Own,
     paging: Paged,
@@ -125,7 +125,7 @@ async def list_dead_letters(
     type: Wanted = None,  # noqa: A002
     subject: Wanted = None,
 ) -> Page[DeadLetterView]:
-    """Messages the service gave up and whose letters were fetched, the latest first."""
+    """List fetched dead letters, newest first."""
     wanted = Filter(error=error, type=type, subject=subject)
     async with own.database.transaction() as tx:
         rows = await dead_letters.list_dead_letters(
@@ -134,34 +134,34 @@ async def list_dead_letters(
     return paging.page(rows, DeadLetterView.model_validate, lambda row: row.id)
 
 
-@router.post("/dead-letters/fetch", dependencies=[READS])
+@router.post("/dead-letters/fetch", dependencies=[MAY_READ])
 async def fetch_dead_letters(own: Own) -> FetchedView:
-    """Move dead letters from their queue into the table, where they are searched and redriven.
+    """Move dead letters from their queue into the table, to search and redrive them.
 
-    At most 1000; ask again while `in_queue` is not 0. Nothing is lost by it, nor handed in again.
+    At most 1000; repeat while `in_queue` is not 0. Messages are neither lost nor republished.
     """
-    done = await fetching.fetch(own.database, own.broker_url, own.name, fetching.MOST_FETCHED)
+    done = await fetching.fetch(own.database, own.broker_url, own.name, fetching.MAX_FETCHED)
     return FetchedView(fetched=done.count, in_queue=done.in_queue)
 
 
-@router.get("/dead-letters/groups", dependencies=[READS])
+@router.get("/dead-letters/groups", dependencies=[MAY_READ])
 async def group_dead_letters(own: Own) -> DeadLetterGroups:
-    """How many fetched messages died of which error, by type."""
+    """Count fetched dead letters by error and type."""
     async with own.database.transaction() as tx:
         rows = await dead_letters.list_groups(tx)
     return DeadLetterGroups(groups=[DeadLetterGroup.model_validate(row) for row in rows])
 
 
-@router.get("/dead-letters/{letter_id}", dependencies=[READS])
+@router.get("/dead-letters/{letter_id}", dependencies=[MAY_READ])
 async def get_dead_letter(letter_id: UUID, own: Own) -> DeadLetterDetail:
-    """One fetched dead letter with what it carried, by its id or its message's."""
+    """Get a fetched dead letter with headers and body, by its id or its message's."""
     async with own.database.transaction() as tx:
         return DeadLetterDetail.of(await dead_letters.get_dead_letter(tx, letter_id))
 
 
-@router.post("/dead-letters/redrive", dependencies=[WRITES])
+@router.post("/dead-letters/redrive", dependencies=[MAY_WRITE])
 async def redrive_dead_letters(body: RedriveBody, own: Own) -> RedrivenView:
-    """Hand fetched dead letters in again, to this service alone and with the ids they had."""
+    """Republish fetched dead letters to this service alone, with their original ids."""
     wanted = _filter(body)
     async with own.database.transaction() as tx:
         done = await dead_letters.redrive(
@@ -176,31 +176,31 @@ async def redrive_dead_letters(body: RedriveBody, own: Own) -> RedrivenView:
     )
 
 
-@router.post("/dead-letters/discard", dependencies=[WRITES])
+@router.post("/dead-letters/discard", dependencies=[MAY_WRITE])
 async def discard_dead_letters(body: DeadLetterFilterBody, own: Own) -> DiscardedView:
-    """Give fetched dead letters up for good; the audit trail keeps what they were."""
+    """Delete fetched dead letters; the audit trail records them."""
     wanted = _filter(body)
     async with own.database.transaction() as tx:
         count = await dead_letters.discard(tx, wanted, limit=body.limit, reason=body.reason)
     return DiscardedView(discarded=count)
 
 
-@router.post("/outbox/retry", dependencies=[WRITES])
+@router.post("/outbox/retry", dependencies=[MAY_WRITE])
 async def retry_outbox(body: ReasonBody, own: Own) -> UnparkedView:
-    """Try the messages that found no queue again at once, and wake the relay."""
+    """Retry parked messages at once, and wake the relay."""
     async with own.database.transaction() as tx:
         rows = await status.unpark(tx)
-        deeds = [
+        entries = [
             (str(r.message_id), {"key": r.routing_key, "error": r.last_error}, None) for r in rows
         ]
-        await audit.record_all(tx, "outbox.retry", body.reason, deeds)
+        await audit.record_all(tx, "outbox.retry", body.reason, entries)
     own.relay.wake({row.shard for row in rows})
     return UnparkedView(unparked=len(rows))
 
 
-@router.post("/replay", dependencies=[WRITES])
+@router.post("/replay", dependencies=[MAY_WRITE])
 async def replay_events(body: ReplayBody, own: Own) -> ReplayedView:
-    """Hand events of the log in again, to this service alone; ask again until `finished`."""
+    """Replay events of the log to this service alone; repeat until `finished`."""
     if (body.from_time is None) == (body.from_offset is None):
         raise StartRequired
 
@@ -211,7 +211,7 @@ async def replay_events(body: ReplayBody, own: Own) -> ReplayedView:
         return chosen and body.subject in (None, envelope.subject)
 
     start = body.from_time if body.from_time is not None else body.from_offset or 0
-    async with event_log.opened(own.broker_url) as log:
+    async with event_log.open_log(own.broker_url) as log:
         found = await replay.collect(log, start, body.limit, wanted)
     async with own.database.transaction() as tx:
         done = await replay.republish(

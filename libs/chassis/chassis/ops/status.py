@@ -1,4 +1,4 @@
-"""How a service stands: outbox, queues, inbox, dead letters and schema, as its operator asks."""
+"""The status of a service: outbox, queues, inbox, dead letters and schema."""
 
 import asyncio
 from datetime import datetime
@@ -34,7 +34,7 @@ FACTS = text(
 
 
 class OutboxKey(View):
-    """What waits under one routing key; `parked` of them found no queue."""
+    """The messages waiting under one routing key; `parked` of them are unroutable."""
 
     routing_key: str
     waiting: int
@@ -45,7 +45,7 @@ class OutboxKey(View):
 
 
 class OutboxStatus(View):
-    """What a service committed and has not sent; times in seconds."""
+    """Messages committed and not published; times in seconds."""
 
     waiting: int
     parked: int
@@ -54,7 +54,7 @@ class OutboxStatus(View):
 
 
 class QueueStatus(View):
-    """Messages that lie ready in one of the service's queues, and who takes them."""
+    """The ready messages and consumers of one of the service's queues."""
 
     name: str
     ready: int
@@ -62,7 +62,7 @@ class QueueStatus(View):
 
 
 class ServiceStatus(View):
-    """Everything by which to tell whether a service does its work."""
+    """The status of a service."""
 
     service: str
     time: datetime
@@ -77,7 +77,7 @@ class ServiceStatus(View):
 
 
 async def outbox_status(tx: AsyncSession) -> OutboxStatus:
-    """What waits to be sent, by routing key, the oldest first."""
+    """The messages waiting in the outbox, by routing key, the oldest first."""
     keys = [OutboxKey.model_validate(row) for row in await tx.execute(WAITING)]
     oldest = min((key.oldest_at for key in keys), default=None)
     return OutboxStatus(
@@ -89,12 +89,12 @@ async def outbox_status(tx: AsyncSession) -> OutboxStatus:
 
 
 async def unpark(tx: AsyncSession) -> list[Any]:
-    """Let parked messages be tried again at once; returns their rows."""
+    """Unpark messages, to be retried at once; returns their rows."""
     return list((await tx.execute(UNPARK)).all())
 
 
-async def queues(broker_url: str, service: str) -> list[QueueStatus]:
-    """The service's queues as the broker counts them; raises BrokerUnavailable."""
+async def queue_status(broker_url: str, service: str) -> list[QueueStatus]:
+    """The service's queues, as counted by the broker. Raises BrokerUnavailable."""
     names = ("", *(f".retry.{tier}" for tier in (1, 2, 3, 4)), ".dead")
     found: list[QueueStatus] = []
     try:
@@ -116,8 +116,8 @@ async def queues(broker_url: str, service: str) -> list[QueueStatus]:
     return found
 
 
-async def standing(tx: AsyncSession, service: str) -> ServiceStatus:
-    """How the service stands by its database; the queues are the broker's to tell."""
+async def service_status(tx: AsyncSession, service: str) -> ServiceStatus:
+    """The status by the database, without queues."""
     facts = (await tx.execute(FACTS)).one()
     day = facts.last_partition
     newest = await asyncio.to_thread(newest_revision, service)

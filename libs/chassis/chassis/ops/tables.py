@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
-# What was done, by whom and why. A trigger keeps it append-only.
+# A trigger makes it append-only.
 audit_entries = Table(
     "audit_entries",
     metadata,
@@ -36,9 +36,9 @@ audit_entries = Table(
     Index("ix_audit_entries_target", "target", "id"),
 )
 
-# A dead letter is moved here from its queue when somebody looks, so that it can be searched and
-# decided about. `digest` tells a letter that was fetched twice; `message_id` is null when no
-# envelope can be read from it, and then it can only be discarded.
+# An operator moves dead letters here from their queue, to search, redrive or discard them. `digest`
+# identifies one that was fetched twice; `message_id` is null without a readable envelope, and then
+# it can only be discarded.
 dead_letters = Table(
     "dead_letters",
     metadata,
@@ -98,8 +98,8 @@ end $$
 
 
 def create_operator_tables() -> None:
-    """Make the audit trail and the table of dead letters: a migration of every service."""
-    # A running service has these tables without Alembic, which takes it seven megabytes.
+    """Create the audit trail and the dead letters; every service has a migration for it."""
+    # A running service imports this module, and Alembic takes seven megabytes.
     op = importlib.import_module("alembic.op")
     metadata.create_all(op.get_bind())
     for statement in FUNCTIONS:

@@ -1,4 +1,4 @@
-"""What an operator sends and is shown."""
+"""The request and response models of the operator's routes."""
 
 import json
 from datetime import datetime
@@ -18,13 +18,13 @@ Many = Annotated[int, Field(ge=1, le=1000)]
 
 
 class ReasonBody(Body):
-    """Why it is done; it stands in the audit trail for good."""
+    """The reason, for the audit trail."""
 
     reason: Reason
 
 
 class DeadLetterFilterBody(ReasonBody):
-    """Which dead letters are meant: by id, by what they died of, or `everything`."""
+    """A selection of dead letters: by id, error, type or subject, or `everything`."""
 
     ids: Annotated[list[Id], Field(min_length=1, max_length=1000)] | None = None
     error: Word | None = None
@@ -35,16 +35,16 @@ class DeadLetterFilterBody(ReasonBody):
 
 
 class RedriveBody(DeadLetterFilterBody):
-    """What is handed in again; `force` takes even what is older than the inbox."""
+    """Dead letters to republish; `force` includes those older than the inbox."""
 
     force: bool = False
 
 
 class ReplayBody(ReasonBody):
-    """From where events are handed in again: a time or an offset of the log.
+    """Events to replay, from a time or an offset of the log.
 
-    types: only these, such as `cartwright.orders.OrderConfirmed.v1`; without it all that the
-    service handles. `force` lets handlers run again for what they had handled.
+    types: only these, such as `cartwright.orders.OrderConfirmed.v1`; by default all that the
+    service handles. `force` replays even events that it has handled already.
     """
 
     from_time: Moment | None = None
@@ -56,7 +56,7 @@ class ReplayBody(ReasonBody):
 
 
 class DeadLetterView(View):
-    """A message that its service gave up; `sender` as the broker verified, `size` in bytes."""
+    """A dead letter; `sender` as verified by the broker, `size` in bytes."""
 
     id: UUID
     message_id: UUID | None
@@ -74,20 +74,20 @@ class DeadLetterView(View):
 
 
 class DeadLetterDetail(DeadLetterView):
-    """The same with what it carried: JSON without its secrets, else as much of the text as fits."""
+    """A dead letter with its headers and body, secrets redacted; a long body is truncated."""
 
     headers: dict[str, Any]
     body: Any
 
     @classmethod
-    def of(cls, letter: Any) -> "DeadLetterDetail":
-        """Show a stored letter."""
-        shown = {name: getattr(letter, name) for name in DeadLetterView.model_fields}
-        return cls(**shown, headers=redact(letter.headers), body=readable(bytes(letter.body)))
+    def of(cls, row: Any) -> "DeadLetterDetail":
+        """Build it from a row."""
+        shown = {name: getattr(row, name) for name in DeadLetterView.model_fields}
+        return cls(**shown, headers=redact(row.headers), body=readable(bytes(row.body)))
 
 
 class DeadLetterGroup(View):
-    """How many letters of one type died of one error; `example` is one of the details."""
+    """The number of dead letters of one type and error; `example` is the detail of one."""
 
     error: str
     type: str
@@ -104,14 +104,14 @@ class DeadLetterGroups(View):
 
 
 class FetchedView(View):
-    """How many dead letters were moved into the table, and how many their queue still holds."""
+    """The number of dead letters moved into the table, and of those still in the queue."""
 
     fetched: int
     in_queue: int
 
 
 class RedrivenView(View):
-    """How many were handed in, and of what is left of those wanted how many never can be so."""
+    """The number republished, and of the remaining ones those that are too old or unreadable."""
 
     redriven: int
     remaining: int
@@ -120,13 +120,13 @@ class RedrivenView(View):
 
 
 class DiscardedView(View):
-    """How many were given up."""
+    """The number discarded."""
 
     discarded: int
 
 
 class ReplayedView(View):
-    """What was handed in, what was left, and where to go on unless it is `finished`."""
+    """The numbers read, republished and skipped; continue at `next_offset` until `finished`."""
 
     read: int
     replayed: int
@@ -137,13 +137,13 @@ class ReplayedView(View):
 
 
 class UnparkedView(View):
-    """How many parked messages are tried again."""
+    """The number of parked messages that are retried."""
 
     unparked: int
 
 
 def readable(body: bytes) -> Any:
-    """A message's body for people: its JSON with secrets hidden, or the beginning of its text."""
+    """A message's body with secrets redacted: parsed JSON, or the start of its text."""
     if len(body) <= LONGEST_BODY:
         try:
             return redact(json.loads(body))

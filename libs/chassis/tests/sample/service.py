@@ -1,4 +1,4 @@
-"""The sample service: a jar per order, told to hold coins and announcing that it does."""
+"""The sample service: a jar per order, which holds coins by command and publishes events."""
 
 import asyncio
 import os
@@ -114,7 +114,7 @@ internal = APIRouter(prefix="/internal")
 
 @internal.get("/whoami")
 async def whoami(caller: Internal) -> dict[str, str]:
-    """Who asks."""
+    """The caller."""
     return {"service": caller.name, "for": str(caller.on_behalf_of and caller.on_behalf_of.id)}
 
 
@@ -157,14 +157,14 @@ async def count_end(event: OrderCancelled, tx: AsyncSession) -> None:
 
 
 @bus.handles_many(OrderPlaced, low_priority=True)
-async def count_company(events: list[OrderPlaced], tx: AsyncSession) -> None:
+async def count_batch(events: list[OrderPlaced], tx: AsyncSession) -> None:
     """Remember how many came together."""
     tx.add_all([Jar(id=event.order_id, coins=len(events)) for event in events])
 
 
 @bus.calls(CancelPayment)
 class Cancel:
-    """Asks outside."""
+    """Calls the provider."""
 
     async def record(self, command: CancelPayment, tx: AsyncSession) -> UUID | Replied:
         """Nothing to store here."""

@@ -20,5 +20,5 @@ async def test_a_process_does_not_count_its_own_starts(sample: Any) -> None:
     process = Starts(sample.running.database)
     await process.begin([message])
     assert await process.counts([message]) == {}
-    process.leave()
+    process.abandon()
     assert await process.counts([message]) == {message: 1}
