@@ -41,27 +41,27 @@ async def copying(feed: Feed, shop: Shop, times: int = 1) -> Any:
 
 
 async def test_copying_continues_after_a_restart(feed: Feed, shop: Shop) -> None:
-    await shop.say(*(placed(new_id()) for _ in range(5)))
+    await shop.publish(*(placed(new_id()) for _ in range(5)))
 
     async def has(count: int) -> bool:
         return await positions(feed) == list(range(count))
 
     async with copying(feed, shop):
         await until(lambda: has(5))
-    await shop.say(*(placed(new_id()) for _ in range(3)))
+    await shop.publish(*(placed(new_id()) for _ in range(3)))
     async with copying(feed, shop):
         await until(lambda: has(8))
-        await shop.say(placed(new_id()))
+        await shop.publish(placed(new_id()))
         await until(lambda: has(9))
     stored = await feed.sql("select document from events order by position")
-    for (document,), (envelope, data) in zip(stored, shop.said, strict=True):
+    for (document,), (envelope, data) in zip(stored, shop.published, strict=True):
         assert str(envelope.id).encode() in bytes(document)
         assert bytes(document).endswith(b'"data":' + data + b"}")
 
 
 async def test_two_processes_store_each_event_once(feed: Feed, shop: Shop) -> None:
     async with copying(feed, shop, times=2):
-        await shop.say(*(placed(new_id()) for _ in range(40)))
+        await shop.publish(*(placed(new_id()) for _ in range(40)))
 
         async def all_stored() -> bool:
             return await positions(feed) == list(range(40))
@@ -71,11 +71,11 @@ async def test_two_processes_store_each_event_once(feed: Feed, shop: Shop) -> No
 
 async def test_a_redelivered_event_stays_at_its_first_position(feed: Feed, shop: Shop) -> None:
     order = new_id()
-    await shop.say(placed(order), shipped(order))
-    first, second = shop.said
+    await shop.publish(placed(order), shipped(order))
+    first, second = shop.published
     await shop.repeat(0, 1)
-    await shop.say(cancelled(order))
-    third = shop.said[-1]
+    await shop.publish(cancelled(order))
+    third = shop.published[-1]
     wanted = [str(envelope.id) for envelope, _ in (first, second, third)]
 
     async def all_stored() -> bool:
@@ -86,8 +86,8 @@ async def test_a_redelivered_event_stays_at_its_first_position(feed: Feed, shop:
     assert await positions(feed) == [0, 1, 4]
     await shop.repeat(2)
     async with copying(feed, shop):
-        await shop.say(placed(new_id()))
-        wanted.append(str(shop.said[-1][0].id))
+        await shop.publish(placed(new_id()))
+        wanted.append(str(shop.published[-1][0].id))
         await until(all_stored)
     assert await positions(feed) == [0, 1, 4, 6]
 
@@ -112,25 +112,25 @@ async def ids(feed: Feed) -> list[str]:
 async def test_a_recreated_log_is_appended_behind_the_former(
     feed: Feed, shop: Shop, published_before_copying: int
 ) -> None:
-    await shop.say(*(placed(new_id()) for _ in range(3)))
+    await shop.publish(*(placed(new_id()) for _ in range(3)))
 
     async def all_stored() -> bool:
-        return await ids(feed) == [str(envelope.id) for envelope, _ in shop.said]
+        return await ids(feed) == [str(envelope.id) for envelope, _ in shop.published]
 
     async with copying(feed, shop):
         await until(all_stored)
     await recreate_log(shop)
-    await shop.say(*(placed(new_id()) for _ in range(published_before_copying)))
+    await shop.publish(*(placed(new_id()) for _ in range(published_before_copying)))
     for _ in range(2):
         # The second pass finds the log started already; in each, two processes race to start it.
         async with copying(feed, shop, times=2):
-            await shop.say(placed(new_id()))
+            await shop.publish(placed(new_id()))
             await until(all_stored)
     assert await positions(feed) == list(range(5 + published_before_copying))
 
 
 async def test_events_of_a_replaced_log_are_no_longer_appended(feed: Feed, shop: Shop) -> None:
-    await shop.say(placed(new_id()))
+    await shop.publish(placed(new_id()))
     async with feed.transaction() as tx:
         await store.append_events(tx, [example("orders.OrderPlaced", 0)])
         seen = await store.get_log_position(tx)
@@ -151,7 +151,7 @@ async def test_a_cursor_before_a_gap_in_the_log_is_refused_as_expired(
     await recreate_log(
         shop, **{"x-max-length-bytes": 20_000, "x-stream-max-segment-size-bytes": 5_000}
     )
-    await shop.say(placed(new_id()))
+    await shop.publish(placed(new_id()))
 
     async def has(count: int) -> bool:
         return len(await positions(feed)) == count
@@ -159,10 +159,10 @@ async def test_a_cursor_before_a_gap_in_the_log_is_refused_as_expired(
     async with copying(feed, shop):
         await until(lambda: has(1))
     for _ in range(20):
-        await shop.say(*(placed(new_id()) for _ in range(5)))
+        await shop.publish(*(placed(new_id()) for _ in range(5)))
 
     async def newest_stored() -> bool:
-        return (await ids(feed))[-1] == str(shop.said[-1][0].id)
+        return (await ids(feed))[-1] == str(shop.published[-1][0].id)
 
     async with copying(feed, shop):
         await until(newest_stored)

@@ -46,7 +46,7 @@ async def run(*arguments: str, url: str = "") -> tuple[int, str]:
 
 async def test_tail_reads_the_log_from_its_beginning_by_type_and_by_aggregate(shop: Shop) -> None:
     one, other = new_id(), new_id()
-    await shop.say(placed(one), shipped(one), placed(other))
+    await shop.publish(placed(one), shipped(one), placed(other))
     url = shop.grant("billing").url
     code, out = await run("events", "tail", "--since", "first", "--count", "3", url=url)
     assert code == 0, out
@@ -56,17 +56,17 @@ async def test_tail_reads_the_log_from_its_beginning_by_type_and_by_aggregate(sh
     chosen = ("--type", "orders.OrderPlaced", "--subject", str(other), "--since", "1h")
     code, out = await run("events", "tail", *chosen, "--count", "1", "--json", url=url)
     assert code == 0, out
-    assert structured.read(out.strip().encode()) == shop.said[2]
+    assert structured.read(out.strip().encode()) == shop.published[2]
 
 
 async def test_tail_shows_new_events_as_they_are_published(shop: Shop) -> None:
     url = shop.grant("billing").url
-    await shop.say(placed(new_id()))
+    await shop.publish(placed(new_id()))
     tail = asyncio.create_task(run("events", "tail", "--count", "1", url=url))
     order = new_id()
     async with asyncio.timeout(60):
         while not tail.done():
-            await shop.say(placed(order))
+            await shop.publish(placed(order))
             await asyncio.wait([tail], timeout=0.2)
     code, out = await tail
     assert code == 0
