@@ -107,6 +107,9 @@ async def cancel_order(
 ) -> Checkout:
     """Request the cancellation of an order; `may_refund`: the caller may return money.
 
+    The permission covers money that the order is known to have. Money that a charge in flight
+    captures afterwards goes back by the saga's rule, for every caller.
+
     Raises OrderNotFound, AlreadyCancelled, TooLateToCancel or RefundNotPermitted.
     """
     order = await store.lock_checkout(tx, order_id)
