@@ -27,7 +27,7 @@ PROBE = """
 import asyncio, asyncpg, sys
 async def main():
     connection = await asyncpg.connect(sys.argv[1])
-    events = await connection.fetchval("select told from orders where id = $1::uuid", sys.argv[2])
+    events = await connection.fetchval("select status from orders where id = $1::uuid", sys.argv[2])
     print(events or "")
 asyncio.run(main())
 """
@@ -176,7 +176,7 @@ def recording(subscriber: Subscriber) -> Subscriber:
         await delivery.tx.execute(
             text(
                 "insert into orders values (:id, :word) on conflict (id) "
-                "do update set told = orders.told || ' ' || :word"
+                "do update set status = orders.status || ' ' || :word"
             ),
             {"id": event.order_id, "word": type(event).__name__},
         )
