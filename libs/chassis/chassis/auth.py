@@ -128,7 +128,9 @@ CALLING_SERVICES: dict[Callable[..., Any], tuple[str, ...]] = {}
 
 
 def require_permission(permission: str) -> Callable[..., Coroutine[Any, Any, Caller]]:
-    """A dependency that refuses callers without a permission: `Depends(permitted("stock:write"))`.
+    """A dependency that refuses callers without a permission.
+
+    As in `Depends(require_permission("stock:write"))`.
 
     The changes that the request makes are recorded in the audit trail.
     """
@@ -192,7 +194,3 @@ def only_services(*names: str) -> Callable[[ServiceCaller], Coroutine[Any, Any, 
 
     CALLING_SERVICES[check] = names
     return check
-
-
-# Former names, until no caller is left.
-permitted, holding, still_counts = require_permission, has_permission, is_still_valid

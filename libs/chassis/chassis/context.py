@@ -116,7 +116,3 @@ def set_operation(operation: StaffOperation) -> None:
 def set_correlation_id(correlation_id: str) -> None:
     """Set the order, or other process, that the work belongs to."""
     _current.set(replace(_current.get(), correlation_id=correlation_id))
-
-
-# A former name, until no caller is left.
-trace_of = trace_id_of

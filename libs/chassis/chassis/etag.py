@@ -67,7 +67,3 @@ def check(version: int, expected: int) -> None:
     """Refuse a change based on an older version (412)."""
     if version != expected:
         raise Changed
-
-
-# Former names, until no caller is left.
-show, expected = set_header, expected_version

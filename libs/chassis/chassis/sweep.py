@@ -117,9 +117,6 @@ class Batch(Generic[Item]):
                 done += await work([item])
         return done
 
-    # Former names, until no caller is left.
-    together, isolated = run, isolate
-
     def _failed(self, item: Item, error: Exception) -> None:
         before = self._failures.get(item)
         pause = min(before.pause * 2, LONGEST_PAUSE) if before else FIRST_PAUSE

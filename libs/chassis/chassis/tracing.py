@@ -134,7 +134,3 @@ def root_span(name: str, within: str | None = None, attributes: Attributes | Non
     traceparent = context.child_of(within)
     record(name, Kind.INTERNAL, traceparent, within, took=0, attributes=attributes or {})
     return traceparent
-
-
-# Former names, until no caller is left.
-root, send_to = root_span, set_exporter

@@ -228,14 +228,14 @@ async def test_a_redrive_needs_a_selection(line: BrokerHarness, operator: Operat
     assert (answer.status_code, answer.json()["code"]) == (422, "filter_missing")
 
 
-async def test_seeing_and_mending_need_their_permissions(line: BrokerHarness) -> None:
+async def test_reading_and_changing_need_their_permissions(line: BrokerHarness) -> None:
     client, body = line.harness.client, {"reason": WHY, "everything": True}
     reads = line.harness.signed_in(permissions=("ops:read",))
-    nobody = line.harness.signed_in()
+    customer = line.harness.signed_in()
 
     assert (await client.get(f"{OPS}/dead-letters")).status_code == 401
     for path in ("", "/outbox", "/audit", "/dead-letters", "/dead-letters/groups"):
-        assert (await client.get(f"{OPS}{path}", headers=nobody)).status_code == 403
+        assert (await client.get(f"{OPS}{path}", headers=customer)).status_code == 403
         assert (await client.get(f"{OPS}{path}", headers=reads)).status_code == 200
     for path in ("/dead-letters/redrive", "/dead-letters/discard", "/outbox/retry", "/replay"):
         answer = await client.post(f"{OPS}{path}", json=body, headers=reads)
@@ -243,7 +243,7 @@ async def test_seeing_and_mending_need_their_permissions(line: BrokerHarness) ->
 
 
 async def ended(line: BrokerHarness, number: int) -> list[UUID]:
-    """The orders of so many OrderCancelled that the sample has heard."""
+    """The orders of some OrderCancelled that the sample has handled."""
     orders = [new_id() for _ in range(number)]
     for order_id in orders:
         event = OrderCancelled(
@@ -307,7 +307,7 @@ async def test_a_forced_replay_lets_handlers_run_again_and_goes_on_where_it_stop
     await until(lambda: _coins(line, dict.fromkeys(orders, 2)))
 
 
-async def test_the_outbox_shows_what_found_no_queue_and_sends_it_when_told(
+async def test_the_outbox_shows_parked_messages_and_retries_them(
     line: BrokerHarness, operator: Operator
 ) -> None:
     await line.published.unbind("events", "#")
@@ -327,7 +327,7 @@ async def test_the_outbox_shows_what_found_no_queue_and_sends_it_when_told(
     assert (await take(line.published)).routing_key == "inventory.StockReleased"
 
 
-async def test_a_service_tells_how_it_stands(line: BrokerHarness, operator: Operator) -> None:
+async def test_the_status_of_a_service(line: BrokerHarness, operator: Operator) -> None:
     await poisoned(line)
 
     async def counted() -> Any:
@@ -343,7 +343,7 @@ async def test_a_service_tells_how_it_stands(line: BrokerHarness, operator: Oper
     assert found["last_inbox_day"] > utcnow().date().isoformat()
 
 
-async def test_without_a_broker_the_operator_is_told_so(sample: Harness[Any]) -> None:
+async def test_without_a_broker_the_routes_answer_503(sample: Harness[Any]) -> None:
     operator = Operator(sample)
     answer = await sample.client.post(f"{OPS}/dead-letters/fetch", headers=operator.headers)
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")

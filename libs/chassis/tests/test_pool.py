@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from chassis.driver_errors import is_outage
 from chassis.pool import Pool
 
-PATIENCE = 0.2
+TIMEOUT = 0.2
 
 
 @pytest_asyncio.fixture
 async def silent() -> AsyncIterator[AsyncEngine]:
-    """A server that takes connections and never says a word, as behind a network that is cut."""
+    """A server that accepts connections and never responds, as behind a network partition."""
     over = asyncio.Event()
 
     async def listen(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -24,19 +24,19 @@ async def silent() -> AsyncIterator[AsyncEngine]:
 
     async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        url = f"postgresql+asyncpg://somebody@127.0.0.1:{port}/nowhere"
-        engine = create_async_engine(url, connect_args={"timeout": PATIENCE})
+        url = f"postgresql+asyncpg://user@127.0.0.1:{port}/nowhere"
+        engine = create_async_engine(url, connect_args={"timeout": TIMEOUT})
         yield engine
         await engine.dispose()
         over.set()
 
 
-async def test_a_database_that_says_nothing_is_away(silent: AsyncEngine) -> None:
-    pool = Pool(silent, 1, PATIENCE)
+async def test_a_silent_database_is_unavailable(silent: AsyncEngine) -> None:
+    pool = Pool(silent, 1, TIMEOUT)
     for _ in range(2):
-        with pytest.raises(ConnectionError) as told:
+        with pytest.raises(ConnectionError) as raised:
             async with pool.acquire():
                 pass
-        assert is_outage(told.value)
-    # Whoever failed has given the place back.
+        assert is_outage(raised.value)
+    # The failed caller has returned its slot.
     assert pool.in_use == 0

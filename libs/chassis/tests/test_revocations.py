@@ -1,4 +1,4 @@
-"""Access tokens that no longer count: the read model, and that every kind of route obeys it."""
+"""Revoked access tokens: the read model, and its check by every kind of route."""
 
 import asyncio
 import time
@@ -60,7 +60,7 @@ async def test_older_tokens_are_refused_and_newer_ones_are_not(sample: Harness[A
     assert (await make(sample, sample.signed_in())).status_code == 201
 
 
-async def test_a_service_is_not_let_in_for_somebody_whose_token_is_revoked(
+async def test_a_service_is_refused_on_behalf_of_a_revoked_token(
     sample: Harness[Any],
 ) -> None:
     await sample.deliver(revoked(4))
@@ -151,7 +151,7 @@ async def test_no_token_counts_while_it_cannot_be_known(sample: Harness[Any]) ->
     await known.check({ADA: 3})
 
 
-async def test_a_database_that_says_nothing_is_not_waited_for(sample: Harness[Any]) -> None:
+async def test_a_silent_database_is_not_waited_for(sample: Harness[Any]) -> None:
     known = Revocations(sample.running.database)
     known._reading.time_limit = 0.2
     async with sample.transaction() as other:

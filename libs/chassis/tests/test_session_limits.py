@@ -47,10 +47,10 @@ def is_frozen(process: asyncio.subprocess.Process) -> bool:
 async def passes(output: asyncio.StreamReader) -> AsyncIterator[str]:
     """How a relay's passes end, up to the first that succeeds."""
     async for line in output:
-        said = line.decode().strip()
-        if said.startswith(("failed", "passed")):
-            yield said
-        if said == "passed":
+        printed = line.decode().strip()
+        if printed.startswith(("failed", "passed")):
+            yield printed
+        if printed == "passed":
             return
 
 
@@ -77,9 +77,9 @@ async def test_a_frozen_relay_loses_its_shards_and_goes_on_when_it_wakes(
         os.kill(frozen.pid, signal.SIGCONT)
         assert frozen.stdout is not None
         async with asyncio.timeout(60):
-            said = [line async for line in passes(frozen.stdout)]
-        assert said[0].startswith("failed")
-        assert said[-1] == "passed"
+            printed = [line async for line in passes(frozen.stdout)]
+        assert printed[0].startswith("failed")
+        assert printed[-1] == "passed"
 
 
 async def test_a_shard_s_limit_ends_with_the_pass(line: BrokerHarness) -> None:
@@ -107,7 +107,7 @@ async def test_a_migration_that_is_frozen_or_lost_does_not_stop_the_next(
 
 
 async def holds_migrations(sample: Harness[Any]) -> bool:
-    """Whether somebody has the lock of this database's migrations."""
+    """Whether a session has the lock of this database's migrations."""
     found = await sample.sql(
         "select 1 from pg_locks where locktype = 'advisory' and objid = :lock and granted "
         "and database = (select oid from pg_database where datname = current_database())",

@@ -45,10 +45,10 @@ def test_what_is_missing_is_named_with_an_example(
     surroundings: pytest.MonkeyPatch, name: str
 ) -> None:
     surroundings.delenv(name)
-    said = complaint()
-    assert f"{name}: Field required" in said
-    assert f"for example {name}=" in said
-    assert len(said.splitlines()) == 3
+    message = complaint()
+    assert f"{name}: Field required" in message
+    assert f"for example {name}=" in message
+    assert len(message.splitlines()) == 3
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_what_is_malformed_is_named_and_its_value_never(
     surroundings: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     surroundings.setenv(name, value)
-    said = complaint()
-    assert name in said
-    assert "canary" not in said
-    assert value not in said
+    message = complaint()
+    assert name in message
+    assert "canary" not in message
+    assert value not in message
 
 
-def test_several_faults_are_told_at_once_and_end_the_process_with_2(
+def test_several_faults_are_reported_at_once_and_end_the_process_with_2(
     surroundings: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     surroundings.delenv("PORT")
@@ -80,6 +80,6 @@ def test_several_faults_are_told_at_once_and_end_the_process_with_2(
     with pytest.raises(SystemExit) as ended:
         load(ServiceSettings)
     assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert "PORT: Field required" in told
-    assert "POOL_SIZE: " in told
+    message = capsys.readouterr().err
+    assert "PORT: Field required" in message
+    assert "POOL_SIZE: " in message

@@ -34,7 +34,7 @@ async def test_a_process_waits_for_its_own_version_of_the_database_or_a_later_on
 
 async def test_a_database_without_tables_or_without_a_server_is_not_migrated() -> None:
     assert not await is_migrated(service.name, database_url("template1"))
-    nowhere = "postgresql+asyncpg://somebody@127.0.0.1:1/nowhere"
+    nowhere = "postgresql+asyncpg://user@127.0.0.1:1/nowhere"
     assert not await is_migrated(service.name, nowhere)
 
 

@@ -68,7 +68,7 @@ async def test_a_batch_links_its_messages_and_each_has_a_span_of_its_own(
     assert {span.kind for span in recorded.spans} == {Kind.CONSUMER}
 
 
-async def test_what_was_sent_hangs_between_who_said_it_and_who_heard_it(
+async def test_a_publish_span_is_the_child_of_its_producer_and_the_parent_of_its_consumer(
     line: BrokerHarness, recorded: RecordingExporter
 ) -> None:
     await line.send(order())

@@ -126,10 +126,6 @@ class Event(Message):
         self._sequence = sequence
         return self
 
-    def numbered(self, sequence: int) -> Self:
-        """A former name of `with_sequence`, until no caller is left."""
-        return self.with_sequence(sequence)
-
 
 class Snapshot(Event):
     """The current state of one aggregate, sent on request to one queue.

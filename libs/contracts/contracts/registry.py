@@ -29,7 +29,3 @@ def all_messages() -> dict[str, type[Message]]:
     for owner in OWNERS:
         importlib.import_module(f"contracts.{owner}")
     return MESSAGES
-
-
-# Former names, until no caller is left.
-everything, ALL = all_messages, MESSAGES
