@@ -24,7 +24,7 @@ from payments.store.reports import Reader
 router = APIRouter(prefix="/v1/payments")
 
 
-def _get_providers(request: Request) -> Providers:
+async def _get_providers(request: Request) -> Providers:
     providers: Providers = request.app.state.resources.providers
     return providers
 
