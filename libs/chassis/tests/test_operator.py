@@ -192,8 +192,8 @@ async def test_what_has_no_envelope_can_only_be_discarded(
 async def test_looking_moves_nothing_and_fetching_moves_a_part(
     line: BrokerHarness, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetching, "MOST_FETCHED", 2)
-    monkeypatch.setattr(fetching, "AT_ONCE", 1)
+    monkeypatch.setattr(fetching, "MAX_FETCHED", 2)
+    monkeypatch.setattr(fetching, "BATCH_SIZE", 1)
     ids = await poisoned(line, 3)
     assert (await operator.get("/dead-letters"))["items"] == []
     assert (await operator.get("/dead-letters/groups"))["groups"] == []

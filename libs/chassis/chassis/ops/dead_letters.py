@@ -138,7 +138,7 @@ async def redrive(
         await tx.execute(insert(tables.outbox), [republished(each, service) for each in rows])
         await _delete(tx, rows)
         entries = [(_target(row), _state(row), {"queue": f"svc.{service}"}) for row in rows]
-        await audit.record_all(tx, "dead_row.redrive", reason, entries)
+        await audit.record_all(tx, "dead_letter.redrive", reason, entries)
     left = await tx.execute(
         select(
             func.count(),
@@ -158,7 +158,7 @@ async def discard(tx: AsyncSession, wanted: Filter, *, limit: int, reason: str) 
     if rows:
         await _delete(tx, rows)
         entries = [(_target(row), _state(row), None) for row in rows]
-        await audit.record_all(tx, "dead_row.discard", reason, entries)
+        await audit.record_all(tx, "dead_letter.discard", reason, entries)
     return len(rows)
 
 
