@@ -59,7 +59,7 @@ def test_another_body_another_key_or_no_key_is_refused() -> None:
 
 @pytest.mark.parametrize("late", [-301.0, 301.0])
 def test_old_and_early_webhooks_are_refused_though_rightly_signed(late: float) -> None:
-    with pytest.raises(BadSignature, match="too long ago"):
+    with pytest.raises(BadSignature, match="too old or in the future"):
         verify(KEYS, HEADERS, BODY, NOW + late)
     assert verify(KEYS, HEADERS, BODY, NOW + late, tolerance=302)
 
