@@ -44,15 +44,20 @@ async def test_the_timeline_shows_where_an_order_is_and_why(
     order = await buyer.buys(await staff.sell(stock=3))
     await staff.ended(order["id"])
 
-    shown = await desk.json("saga", "show", order["order_number"])
+    timeline = await desk.json("saga", "show", order["order_number"])
     shown = await desk.run("saga", "show", order["id"])
     listed = await desk.json("saga", "list", "--stage", "completed", "--limit", "5")
 
-    messages = [step["heard"] for step in shown["steps"]]
+    messages = [step["heard"] for step in timeline["steps"]]
     assert messages == ["Placed", "StockReserved", "PaymentCaptured", "ShipmentsCreated"]
-    assert all(step["message_id"] and step["seconds"] >= 0 for step in shown["steps"][1:])
-    assert all(step["trace_id"] for step in shown["steps"])
-    for part in (*messages, order["order_number"], shown["steps"][1]["trace_id"], "CollectPayment"):
+    assert all(step["message_id"] and step["seconds"] >= 0 for step in timeline["steps"][1:])
+    assert all(step["trace_id"] for step in timeline["steps"])
+    for part in (
+        *messages,
+        order["order_number"],
+        timeline["steps"][1]["trace_id"],
+        "CollectPayment",
+    ):
         assert part in shown
     assert order["id"] in {saga["order_id"] for saga in listed}
     assert "there is no order" in await desk.refused("saga", "show", "1999-000001")

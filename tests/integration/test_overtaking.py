@@ -148,8 +148,8 @@ async def test_a_parcel_that_left_before_the_recall_stays_sold_and_the_rest_is_r
     await until(lambda: decided(wholly, whole["id"], "refused"))
     await asyncio.gather(left.send_on(), moved.send_on())
 
-    partly = await wholly.reaches(whole["id"], "shipped")
-    assert partly["payment"]["refunded_amount"] == 0
+    sold = await wholly.reaches(whole["id"], "shipped")
+    assert sold["payment"]["refunded_amount"] == 0
     await partly.reaches(split["id"], "shipped")
 
     async def half_is_back() -> bool:
