@@ -61,9 +61,10 @@ class FastClient:
                 method, url, data=content, headers=headers, allow_redirects=False
             ) as answer:
                 # Its body is decoded already, so the header is dropped.
-                headers = [
+                received = [
                     (k, v) for k, v in answer.raw_headers if k.lower() != b"content-encoding"
                 ]
-                return httpx.Response(answer.status, headers=headers, content=await answer.read())
+                body = await answer.read()
+                return httpx.Response(answer.status, headers=received, content=body)
         except (aiohttp.ClientError, OSError) as error:
             raise httpx.NetworkError(f"{type(error).__name__}: {error}") from error
