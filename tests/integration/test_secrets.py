@@ -46,34 +46,34 @@ async def test_no_secret_is_stored_or_sent(
 ) -> None:
     product = await staff.sell(stock=5)
     letters = Mailbox(instance, buyer.email)
-    secrets: dict[str, str] = {"the payment token": PAYMENT_TOKEN}
+    canaries: dict[str, str] = {"the payment token": PAYMENT_TOKEN}
     async with tapping(instance, "commands") as commands:
-        await checked_out_and_refunded(staff, buyer, product, secrets)
+        await checked_out_and_refunded(staff, buyer, product, canaries)
         mail = await letters.expect("is confirmed")
-        assert f"token={secrets['the order token']}" in mail
-        await registered_and_reset(http, letters, secrets)
+        assert f"token={canaries['the order token']}" in mail
+        await registered_and_reset(http, letters, canaries)
         await at_rest.settle()
         # The command that collects the money carries the provider's token, and nothing else does.
-        in_transit = {name: value for name, value in secrets.items() if value != PAYMENT_TOKEN}
+        in_transit = {name: value for name, value in canaries.items() if value != PAYMENT_TOKEN}
         found = in_bodies("commands", commands.bodies, in_transit)
         assert commands.bodies
 
-    assert found | await searched(instance, at_rest, secrets) == set()
+    assert found | await searched(instance, at_rest, canaries) == set()
 
 
 async def checked_out_and_refunded(
-    staff: Staff, buyer: Buyer, product: Any, secrets: dict[str, str]
+    staff: Staff, buyer: Buyer, product: Any, canaries: dict[str, str]
 ) -> None:
     """A guest's order, paid, confirmed, cancelled and refunded."""
     order = await buyer.buys(product, payment={"method": "card", "token": PAYMENT_TOKEN})
-    secrets |= {"the cart token": buyer.cart_token, "the order token": buyer.order_token}
+    canaries |= {"the cart token": buyer.cart_token, "the order token": buyer.order_token}
     await staff.ended(order["id"])
     ok(await buyer.cancel(order["id"]))
     await buyer.reaches(order["id"], "cancelled")
 
 
 async def registered_and_reset(
-    http: httpx.AsyncClient, letters: Mailbox, secrets: dict[str, str]
+    http: httpx.AsyncClient, letters: Mailbox, canaries: dict[str, str]
 ) -> None:
     """An account whose address is verified and whose password is reset by mail."""
     first, second = (f"{secrets.token_hex(8)} herons in the shallows" for _ in range(2))
@@ -96,7 +96,7 @@ async def registered_and_reset(
     signed_in = ok(
         await http.post("/v1/auth/login", json={"email": letters.address, "password": second})
     )
-    secrets |= {
+    canaries |= {
         "the verification token": verification,
         "the reset token": reset,
         "the first password": first,

@@ -65,7 +65,7 @@ async def at_once(shop: Shop, messages: Sequence[Message], *, size: int = 7) -> 
 
         async def take(number: int, batch: Sequence[Message]) -> None:
             deliveries = [
-                Delivery(shop.inventory._numbered(m), shop.inventory._envelope(m, None))
+                Delivery(shop.inventory._sequenced(m), shop.inventory._envelope(m, None))
                 for m in batch
             ]
             async with lanes[number]:
