@@ -51,7 +51,7 @@ class Documents:
         """Take the base URL of each service, in the order in which they are shown."""
         self.addresses = addresses
         self.known: dict[str, Document] = {}
-        self.away: list[str] = list(addresses)
+        self.unavailable: list[str] = list(addresses)
         self.fetch_again_at = dict.fromkeys(addresses, 0.0)
         self.fetching = asyncio.Lock()
         # A service builds its document at the first request.
@@ -62,7 +62,7 @@ class Documents:
         async with self.fetching:
             due = [name for name, at in self.fetch_again_at.items() if at <= time.monotonic()]
             await asyncio.gather(*(self._ask(name) for name in due))
-            self.away = [name for name in self.addresses if name not in self.known]
+            self.unavailable = [name for name in self.addresses if name not in self.known]
 
     async def _ask(self, service: str) -> None:
         try:
@@ -76,7 +76,7 @@ class Documents:
     def whole(self) -> Document:
         """Merge all that is known, in the order of the services."""
         known = {name: self.known[name] for name in self.addresses if name in self.known}
-        return merged(known, self.away)
+        return merged(known, self.unavailable)
 
 
 def create_app(addresses: dict[str, str]) -> Starlette:
@@ -103,7 +103,9 @@ def create_app(addresses: dict[str, str]) -> Starlette:
             return problem(404, "not_found", "Not found", "There is no such service.")
         await documents.refresh()
         if service not in documents.known:
-            return problem(503, "unavailable", "Unavailable", "The service is away; try again.")
+            return problem(
+                503, "unavailable", "Unavailable", "The service is unavailable; try again."
+            )
         return JSONResponse(documents.known[service], headers={"Cache-Control": "no-cache"})
 
     return Starlette(

@@ -62,9 +62,9 @@ def references(node: Any) -> set[tuple[str, str]]:
     return set()
 
 
-def merged(documents: dict[str, Document], away: list[str]) -> Document:
-    """Merge public documents, by service; `away` names services that did not answer."""
-    missing = f" Not reachable at the moment: {', '.join(away)}." if away else ""
+def merged(documents: dict[str, Document], unavailable: list[str]) -> Document:
+    """Merge public documents, by service; `unavailable` names services that did not answer."""
+    missing = f" Not reachable at the moment: {', '.join(unavailable)}." if unavailable else ""
     whole: Document = {
         "openapi": "3.1.0",
         "info": {

@@ -23,7 +23,7 @@ REFUSALS = {
     500: ("internal_error", "Internal error", "The gateway failed; try again."),
     501: ("not_implemented", "Not implemented", "The gateway knows no such transfer encoding."),
     502: ("bad_gateway", "Bad gateway", "The service gave an answer that makes no sense."),
-    503: ("unavailable", "Unavailable", "The service is away; try again soon."),
+    503: ("unavailable", "Unavailable", "The service is unavailable; try again soon."),
     504: ("gateway_timeout", "Gateway timeout", "The service took too long to answer."),
 }
 

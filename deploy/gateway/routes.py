@@ -87,7 +87,7 @@ RETRY_UNSENT = {
     ],
     "host_selection_retry_max_attempts": 3,
 }
-# A read may also be repeated when the service went away in the middle of it.
+# A read may also be repeated when the service failed in the middle of it.
 RETRY_READ = {**RETRY_UNSENT, "retry_on": "connect-failure,refused-stream,reset"}
 READS = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
 

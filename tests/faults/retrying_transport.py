@@ -1,4 +1,4 @@
-"""An HTTP transport that repeats what broke off or met a part that is away, as good clients do."""
+"""An HTTP transport that repeats what broke off or met an unavailable service, as good clients do."""
 
 import asyncio
 from collections import Counter
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from chaos_buyers import AWAY, PAUSE, still_running
+from chaos_buyers import PAUSE, UNAVAILABLE, still_running
 from shopfloor import WAIT_LIMIT
 
 
@@ -17,7 +17,7 @@ class RetryingTransport(httpx.AsyncBaseTransport):
     again: statuses that are no answer. seen: how often each status came; 0 is a broken connection.
     """
 
-    again: tuple[int, ...] = AWAY
+    again: tuple[int, ...] = UNAVAILABLE
     seen: Counter[int] = field(default_factory=Counter)
     inner: httpx.AsyncHTTPTransport = field(
         default_factory=lambda: httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=300))

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 import steps
-from chaos_buyers import AWAY
+from chaos_buyers import UNAVAILABLE
 from failures import CRASH, RAISE, CrashPoints, Failure, pairwise
 from invariants import InvariantChecker
 from journeys import Journeys
@@ -21,7 +21,7 @@ from summary import Watch
 PARTS = 6
 TOGETHER = 3
 # Faults that are exceptions show as 500 to the client of that moment, which retries.
-AGAIN = (500, *AWAY)
+AGAIN = (500, *UNAVAILABLE)
 
 _found: dict[str, list[Failure]] = {}
 

@@ -1,4 +1,4 @@
-"""Services that are away, come back, or break off: what is repeated and what is not."""
+"""Services that are unavailable, come back, or break off: what is repeated and what is not."""
 
 import threading
 from collections.abc import Iterator
@@ -68,8 +68,8 @@ def test_a_service_that_is_away_is_a_problem_to_retry(
     start_gateway: StartGateway, upstream: Upstream
 ) -> None:
     with gateway_to(free_port(), start_gateway, upstream).client() as client:
-        away(client.get("/v1/carts/1"))
-        away(client.post("/v1/carts", json={}))
+        unavailable(client.get("/v1/carts/1"))
+        unavailable(client.post("/v1/carts", json={}))
 
 
 def test_a_service_that_is_back_is_served_again_at_once(
@@ -79,7 +79,7 @@ def test_a_service_that_is_back_is_served_again_at_once(
     port = free_port()
     with gateway_to(port, start_gateway, upstream).client() as client:
         for _ in range(20):
-            away(client.get("/v1/carts/1"))
+            unavailable(client.get("/v1/carts/1"))
         with running(Cart(port)):
             assert client.get("/v1/carts/1").status_code == 200
 
@@ -98,11 +98,11 @@ def test_a_write_that_broke_off_is_the_clients_to_repeat(
     port = free_port()
     gateway = gateway_to(port, start_gateway, upstream)
     with running(Cart(port, breaks=1)) as cart, gateway.client() as client:
-        away(client.post("/v1/carts", json={}))
+        unavailable(client.post("/v1/carts", json={}))
     assert cart.requests == 1
 
 
-def away(answer: httpx.Response) -> None:
+def unavailable(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["retry-after"] == "2"

@@ -11,13 +11,13 @@ import httpx
 from shopfloor import ENDED, WAIT_LIMIT, Buyer, Product, Staff, key, ok
 from suite.instance import Instance
 
-AWAY = (502, 503, 504)
+UNAVAILABLE = (502, 503, 504)
 PAUSE = 0.1
 
 
 @dataclass
 class Persistent:
-    """An HTTP client that repeats what broke off or met a part that is away, under the same key.
+    """An HTTP client that repeats what broke off or met an unavailable service, under the same key.
 
     wait_limit: seconds after which it gives up.
     seen: how often each status was answered; 0 is a broken connection.
@@ -39,7 +39,7 @@ class Persistent:
                     self.seen[0] += 1
                 else:
                     self._note(answer)
-                    if answer.status_code not in AWAY and not still_running(answer):
+                    if answer.status_code not in UNAVAILABLE and not still_running(answer):
                         return answer
                 await asyncio.sleep(PAUSE)
 
@@ -47,7 +47,7 @@ class Persistent:
         self.seen[answer.status_code] += 1
         if answer.status_code >= 500:
             request = f"{answer.request.method} {answer.request.url}: {answer.status_code}"
-            if answer.status_code not in AWAY or "code" not in answer.json():
+            if answer.status_code not in UNAVAILABLE or "code" not in answer.json():
                 self.faults.append(f"{request} {answer.text}")
             if answer.status_code == 503 and "retry-after" not in answer.headers:
                 self.faults.append(f"{request} has no Retry-After")

@@ -81,7 +81,7 @@ def is_on() -> bool:
 
 
 def close(timeout: float = 2.0) -> None:
-    """Export what was recorded and stop; waits `timeout` seconds for a collector that is away."""
+    """Export what was recorded and stop; waits `timeout` seconds for an unavailable collector."""
     if _state.exporter is not None:
         # A daemon, because the exporter retries for long and must not keep the process alive.
         closing = threading.Thread(target=_state.exporter.close, daemon=True)

@@ -1,4 +1,4 @@
-"""The pool of connections, and which of its errors mean that the database is away."""
+"""The pool of connections, and which of its errors mean that the database is unavailable."""
 
 import asyncio
 from collections.abc import AsyncIterator

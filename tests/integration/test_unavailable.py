@@ -1,4 +1,4 @@
-"""The broker or the databases away, at a service's start and in the midst of work; settings that are wrong."""
+"""The broker or the databases unavailable, at a service's start and in the midst of work; settings that are wrong."""
 
 import asyncio
 import json
