@@ -14,7 +14,7 @@ help:
 
 install:
 	@$(if $(PYTHON),,echo "Python 3.11 or newer is needed, as python3.13, python3.12, python3.11 or python3 on the PATH." >&2; exit 1)
-	@$(PYTHON) tools/suite/bootstrap.py $(if $(filter-out file,$(origin PYTHON)),--this-python)
+	@$(PYTHON) tools/suite/bootstrap.py
 
 ## Run
 

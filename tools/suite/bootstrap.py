@@ -1,7 +1,7 @@
 """Installs the lock file and the local packages into `.venv`; runs on any Python without packages.
 
-`.venv` is created with the fastest Python of the running version, or with `--this-python` with the
-running one. A step is skipped when its inputs have not changed since it last succeeded.
+`.venv` is created with the running Python. A step is skipped when its inputs have not changed since
+it last succeeded.
 """
 
 import hashlib
@@ -11,8 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-import interpreters
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
@@ -50,9 +48,6 @@ def _run(*command: object) -> bool:
 
 def _create_venv() -> None:
     python = sys.executable
-    if "--this-python" not in sys.argv:
-        print("· looking for the fastest Python", flush=True)
-        python = interpreters.fastest()
     print(f"· creating .venv with {python}", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
     made = subprocess.run([python, "-m", "venv", VENV], capture_output=True, text=True, check=False)
