@@ -80,7 +80,8 @@ def test_the_headers_show_the_limit_that_is_nearer(
     assert own.headers.get_list("x-ratelimit-limit") == ["5"]
     assert own.headers.get_list("x-ratelimit-remaining") == ["4"]
     assert guest.headers.get_list("x-ratelimit-limit") == ["10"]
-    assert guest.headers.get_list("x-ratelimit-remaining") == ["8"]
+    # The address gets a request back every six seconds.
+    assert guest.headers.get_list("x-ratelimit-remaining") in (["8"], ["9"])
 
 
 def test_a_hundred_principals_are_all_remembered(
