@@ -61,7 +61,7 @@ check-deploy: install .run/check-deploy/ready ## check Dockerfiles, compose file
 	@.run/check-deploy/bin/python deploy/observability/check.py --out .run/observability
 	@.venv/bin/python -m pytest tests/deploy -q
 
-.run/check-deploy/ready: requirements.deploy.lock
+.run/check-deploy/ready: requirements/deploy.lock
 	@echo "· installing the deployment checks (a minute)"
 	@$(PYTHON) -m venv --clear .run/check-deploy
 	@.run/check-deploy/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
@@ -97,21 +97,21 @@ sdk: install ## generate and build the client libraries of sdk/ (Python, TypeScr
 migration: install ## write a new migration (S=orders M="add lines")
 	@$(SUITE) migration $(S) "$(M)"
 
-lock: ## pin requirements.in again; needs `uv` on the PATH
-	@uv pip compile requirements.in --universal --generate-hashes --python-version 3.11 \
-		--no-annotate --no-header --no-emit-index-url --quiet -o requirements.lock
+lock: ## pin requirements/all.in again; needs `uv` on the PATH
+	@uv pip compile requirements/all.in --universal --generate-hashes --python-version 3.11 \
+		--no-annotate --no-header --no-emit-index-url --quiet -o requirements/all.lock
 	@for image in services gateway; do \
-		uv pip compile requirements.$$image.in -c requirements.lock --universal --generate-hashes \
+		uv pip compile requirements/$$image.in -c requirements/all.lock --universal --generate-hashes \
 			--python-version 3.11 --no-annotate --no-header --no-emit-index-url --quiet \
-			-o requirements.$$image.lock; done
-	@uv pip compile requirements.deploy.in --universal --generate-hashes --python-version 3.11 \
-		--no-annotate --no-header --no-emit-index-url --quiet -o requirements.deploy.lock
-	@uv pip compile requirements.postgres.in --universal --generate-hashes --python-version 3.11 \
-		--no-annotate --no-header --no-emit-index-url --no-deps --quiet -o requirements.postgres.lock
-	@uv pip compile requirements.node.in --universal --generate-hashes --python-version 3.11 \
-		--no-annotate --no-header --no-emit-index-url --no-deps --quiet -o requirements.node.lock
+			-o requirements/$$image.lock; done
+	@uv pip compile requirements/deploy.in --universal --generate-hashes --python-version 3.11 \
+		--no-annotate --no-header --no-emit-index-url --quiet -o requirements/deploy.lock
+	@uv pip compile requirements/postgres.in --universal --generate-hashes --python-version 3.11 \
+		--no-annotate --no-header --no-emit-index-url --no-deps --quiet -o requirements/postgres.lock
+	@uv pip compile requirements/node.in --universal --generate-hashes --python-version 3.11 \
+		--no-annotate --no-header --no-emit-index-url --no-deps --quiet -o requirements/node.lock
 
 check-lock: ## check that the lock installs on each installed Python from 3.11 to 3.13
 	@for python in python3.11 python3.12 python3.13; do \
 		if $$python -c '' 2>/dev/null; then echo "· $$python" && \
-		$$python -m pip install -qq --dry-run --ignore-installed --require-hashes -r requirements.lock || exit 1; fi; done
+		$$python -m pip install -qq --dry-run --ignore-installed --require-hashes -r requirements/all.lock || exit 1; fi; done

@@ -31,7 +31,7 @@ def copied() -> dict[str, Path]:
 @functools.cache
 def installed() -> set[str]:
     """The modules of the wheels that every image gets."""
-    lock = (ROOT / "requirements.services.lock").read_text()
+    lock = (ROOT / "requirements/services.lock").read_text()
     wheels = {normal(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.MULTILINE)}
     return {
         module

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
-LOCK = ROOT / "requirements.lock"
+LOCK = ROOT / "requirements/all.lock"
 OLDEST = (3, 11)
 
 

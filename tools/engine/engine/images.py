@@ -15,7 +15,7 @@ from engine import standins
 from engine.private import Engine
 from suite.refusals import Refusal
 
-LOCKS = ("requirements.services.lock", "requirements.gateway.lock")
+LOCKS = ("requirements/services.lock", "requirements/gateway.lock")
 TOOLS = ("provision", "sandbox_provider", "mailcatcher")
 # Builds mostly wait for the disk; more concurrency gains nothing.
 CONCURRENCY = 3

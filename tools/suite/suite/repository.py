@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-POSTGRES_LOCK = Path("requirements.postgres.lock")
+POSTGRES_LOCK = Path("requirements/postgres.lock")
 
 
 def services(root: Path) -> list[str]:

@@ -20,7 +20,7 @@ Report = Callable[[str], None]
 PYTHON = Path("sdk/python")
 TYPESCRIPT = Path("sdk/typescript")
 PACKAGE = "cartwright_client"
-NODE_LOCK = Path("requirements.node.lock")
+NODE_LOCK = Path("requirements/node.lock")
 DOCUMENT = Path(".run/openapi.json")
 # Disables telemetry and update checks.
 NO_TELEMETRY = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "CI": "true"}
@@ -175,7 +175,7 @@ class Sdk:
             check=True,
         ).stdout
         files = [folder / name for name in sorted(listed.split("\0")) if name]
-        files += [self.document, self.root / "requirements.lock"]
+        files += [self.document, self.root / "requirements/all.lock"]
         return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
     @contextlib.contextmanager

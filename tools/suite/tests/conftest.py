@@ -53,6 +53,7 @@ def make_tree(root: Path) -> Path:
         (package / "__init__.py").touch()
         shutil.copy(SERVICE, package / "__main__.py")
     Bakery().write(root)
+    (root / POSTGRES_LOCK).parent.mkdir()
     shutil.copy(ROOT / POSTGRES_LOCK, root / POSTGRES_LOCK)
     return root
 
