@@ -42,6 +42,11 @@ clean: ## stop everything and remove its data, logs and secrets
 
 ## Check
 
+# The roots of tests/mypy.ini; what is in quotes is checked together.
+TYPED_TESTS = "conftest.py tests/conftest.py tests/architecture tests/integration tests/gateway tests/sdk \
+	$(filter-out services/orders/tests,$(wildcard services/*/tests)) $(wildcard tools/*/tests)" \
+	services/orders/tests tests/faults tests/deploy deploy/tests $(wildcard libs/*/tests) examples
+
 test: install ## run every test, on its own servers (A="-k checkout -x" goes to pytest)
 	@$(SUITE) test -- $(A)
 
@@ -52,6 +57,7 @@ check: install ## run ruff, mypy, import contracts; compare the broker topology 
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@for root in $(TYPED_TESTS); do .venv/bin/mypy --no-error-summary --config-file tests/mypy.ini $$root || exit 1; done
 	@.venv/bin/lint-imports
 	@$(SUITE) topology --check
 	@$(SUITE) openapi --check

@@ -1,6 +1,8 @@
 """The compose file brought up: a customer buys, parts die and come back, nothing more is open than must."""
 
 import asyncio
+from functools import partial
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +17,7 @@ PROMETHEUS, NOBODY = {"prometheus", "alertmanager"}, "65534:65534"
 BUYERS = 3
 
 
-def containers(composition: Composition) -> dict[str, dict]:
+def containers(composition: Composition) -> dict[str, dict[str, Any]]:
     """Every container of the composition by its service, jobs included."""
     project = f"label=com.docker.compose.project={composition.project.name}"
     ids = docker("ps", "--all", "--quiet", "--filter", project).split()
@@ -84,7 +86,7 @@ async def test_what_is_killed_comes_back_and_every_order_ends(
         return ok(answer)["stage"] in ("completed", "cancelled")
 
     for order_id in made:
-        await until(lambda order_id=order_id: ended(order_id), 120)
+        await until(partial(ended, order_id), 120)
     # It sells again.
     await buys(Buyer(http, staff), product)
 

@@ -69,9 +69,9 @@ def _collect(into: Module, node: ast.stmt, package: str) -> None:
             into.defines.setdefault(name, []).append(node)
         case ast.Assign() | ast.AnnAssign():
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for name in (each for target in targets for each in ast.walk(target)):
-                if isinstance(name, ast.Name):
-                    into.defines.setdefault(name.id, []).append(node)
+            for part in (each for target in targets for each in ast.walk(target)):
+                if isinstance(part, ast.Name):
+                    into.defines.setdefault(part.id, []).append(node)
         case ast.ImportFrom():
             origin = node.module or ""
             if node.level:

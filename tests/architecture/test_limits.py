@@ -57,7 +57,14 @@ def output_of(source: str, folder: Path, *options: str) -> str:
     """What pytest prints of these tests under the settings of this repository."""
     tests = folder / "test_example.py"
     tests.write_text(source)
-    settings = ["-c", ROOT / "pyproject.toml", "--rootdir", folder, "-p", "no:cacheprovider"]
+    settings = [
+        "-c",
+        str(ROOT / "pyproject.toml"),
+        "--rootdir",
+        str(folder),
+        "-p",
+        "no:cacheprovider",
+    ]
     shutil.copy(ROOT / "conftest.py", folder)
     return subprocess.run(
         [sys.executable, "-m", "pytest", *settings, *options, tests],

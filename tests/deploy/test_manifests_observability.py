@@ -66,7 +66,9 @@ def camel(node: Any) -> Any:
 def written_out(matchers: list[str]) -> list[dict[str, str]]:
     """`severity="page"` as the operator writes it, for whom equality needs no word."""
     found = []
-    for name, kind, value in (re.fullmatch(r'(\w+)(=~?)"(.*)"', m).groups() for m in matchers):
+    for name, kind, value in (
+        one for m in matchers for one in re.findall(r'^(\w+)(=~?)"(.*)"$', m)
+    ):
         found.append({"name": name, "value": value} | ({} if kind == "=" else {"matchType": kind}))
     return found
 

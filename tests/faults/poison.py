@@ -42,7 +42,7 @@ def poison(kind: str) -> aio_pika.Message:
         case "handler raises":
             # Well formed, about an order that is nowhere: the handler must not believe it.
             pass
-    headers = {
+    headers: dict[str, Any] = {
         "specversion": "1.0",
         "id": str(new_id()),
         "source": event.source(),
@@ -57,7 +57,7 @@ def poison(kind: str) -> aio_pika.Message:
     return aio_pika.Message(
         body,
         headers={f"cloudEvents:{name}": value for name, value in headers.items()},
-        message_id=headers["id"],  # type: ignore[arg-type]
+        message_id=headers["id"],
         user_id="inventory",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
     )

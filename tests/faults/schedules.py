@@ -15,7 +15,7 @@ from test_crowd import VISITS, everything_holds
 
 # The target is 20 s, and the page shows the seconds measured. What is asserted leaves room for a
 # machine that is busy with other work; a message in the tier of five minutes exceeds it.
-REST_WITHIN = 120.0
+REST_WITHIN = 60.0
 # Seconds that whatever was killed may take to start.
 PATIENT = 240
 

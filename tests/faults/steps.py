@@ -69,7 +69,7 @@ def points() -> list[Failure]:
     """Every place where a service may crash for a step's sake."""
     found = set()
     for service, how, key in pairs():
-        at = PUBLISHED if how == "publishes" else RECEIVED
+        at: tuple[Point, ...] = PUBLISHED if how == "publishes" else RECEIVED
         if how == "receives" and service == "payments":
             at = (*RECEIVED, *CALLED)
         found |= {Failure(service, point, key) for point in at}

@@ -10,12 +10,12 @@ import pytest
 
 from invariants import SERVICES, InvariantChecker
 from load import Load
+from provision.broker import VHOST
 from recorder import CONNECTION
 from replicas import replica
 from schedules import family, strikes, suspended
 from subscriber import Log
 from suite.instance import Instance
-from suite.topology import VHOST
 
 REPLICATED = ("orders", "inventory")
 FROZEN = ("inventory", "orders", "payments", "feed")

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -53,7 +54,7 @@ async def test_the_databases_stop_without_warning_twice(
         for _ in range(2):
             pid = instance.pids["postgres"]
             os.kill(pid, signal.SIGQUIT)
-            await until(lambda pid=pid: replaced(instance, "postgres", pid))
+            await until(partial(replaced, instance, "postgres", pid))
             await asyncio.to_thread(instance.wait_ready, deadline=PATIENT)
         return 2
 
@@ -156,7 +157,7 @@ async def test_the_broker_runs_out_of_memory_and_then_of_disk(
         for resource, (setting, *alarm), back in ALARMS:
             await asyncio.to_thread(broker.control, setting, *alarm)
             try:
-                await until(lambda resource=resource: is_alarmed(instance, resource))
+                await until(partial(is_alarmed, instance, resource))
                 await asyncio.sleep(ALARMED)
             finally:
                 await asyncio.to_thread(broker.control, setting, *back)

@@ -1,6 +1,7 @@
 """The page shows the last of each run and defect with sums, and its other text stays."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -8,11 +9,11 @@ import page
 from summary import Summary
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-RUN = {
+RUN: dict[str, Any] = {
     "run": "a", "at": "2026-11-21 12:00", "seed": 1, "orders": 10, "injected": 2, "lost": 1, "unexpected": 0,
     "duplicated": 0, "recovered": 3, "seconds": 4.4,
 }  # fmt: skip
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     RUN,
     {"servers": "PostgreSQL 15, RabbitMQ 3.10"},
     {**RUN, "lost": 0},

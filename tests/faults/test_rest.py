@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from functools import partial
 
 import psutil
 import pytest
@@ -113,7 +114,7 @@ async def test_the_servers_restart_in_good_order_and_then_without_warning(
         for name, number in zip(SERVERS, (signal.SIGQUIT, signal.SIGKILL), strict=True):
             pid = instance.pids[name]
             os.kill(pid, number)
-            await until(lambda name=name, pid=pid: replaced(instance, name, pid), PATIENT)
+            await until(partial(replaced, instance, name, pid), PATIENT)
             await asyncio.to_thread(instance.wait_ready, name, deadline=PATIENT)
         return 2 * len(SERVERS)
 

@@ -164,7 +164,7 @@ class Fleet:
         file = self.folder / "settings.json"
         file.write_text(json.dumps(self.settings))
         render = repository.ROOT / "deploy/gateway/render.py"
-        command = [sys.executable, render, "--out", self.folder, "--env", file]
+        command = [sys.executable, str(render), "--out", str(self.folder), "--env", str(file)]
         subprocess.run(command, check=True)
 
     async def down(self) -> None:

@@ -26,7 +26,9 @@ WAIT_LIMIT = 60.0
 ENDED = ("completed", "cancelled")
 
 
-async def until(condition: Callable[[], Awaitable[Found]], seconds: float = WAIT_LIMIT) -> Found:
+async def until(
+    condition: Callable[[], Awaitable[Found | None]], seconds: float = WAIT_LIMIT
+) -> Found:
     """Wait until a condition holds; the last thing it saw is in the error when it never does."""
     found: Any = None
     try:

@@ -58,7 +58,7 @@ class Forger:
     """Makes tokens that look like identity's and are not."""
 
     def __init__(self, instance: Instance, honest: str) -> None:
-        self.key = serialization.load_pem_private_key(
+        self.key: Any = serialization.load_pem_private_key(
             instance.environment.secrets.signing_key_file.read_bytes(), None
         )
         self.kid = jwt.get_unverified_header(honest)["kid"]
@@ -68,13 +68,13 @@ class Forger:
     def token(self, signing_key: Any = None, algorithm: str = "ES256", **changes: Any) -> str:
         """A token with some claims changed (None: left out)."""
         claims = {k: v for k, v in {**self.claims, **changes}.items() if v is not None}
-        signing = None if algorithm == "none" else signing_key or self.key
+        signing: Any = None if algorithm == "none" else signing_key or self.key
         return jwt.encode(claims, signing, algorithm=algorithm, headers={"kid": self.kid})
 
     def all(self) -> dict[str, str]:
         """Every kind of bad token by what is wrong with it."""
         header, payload, signature = self.honest.split(".")
-        public = self.key.public_key().public_bytes(  # type: ignore[union-attr]
+        public = self.key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         raised = base64.urlsafe_b64encode(
@@ -230,7 +230,7 @@ async def test_a_hole_in_the_matrix_is_seen(
     roles = next(each for each in document.operations if str(each) == "POST /v1/admin/roles")
     customer = Principal("customer", {}, frozenset())
     admin = Principal("admin", {}, frozenset(roles.permissions))
-    barred = {"json": {"code": "forbidden"}, "request": nowhere}
+    barred: dict[str, Any] = {"json": {"code": "forbidden"}, "request": nowhere}
     seen = [
         Attempt(orders, customer, True, httpx.Response(200, json={}, request=nowhere)),
         Attempt(roles, customer, False, httpx.Response(201, json={}, request=nowhere)),

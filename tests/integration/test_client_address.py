@@ -39,14 +39,21 @@ def second_gateway(instance: Instance, tmp_path: Path) -> Iterator[str]:
     services = repository.services(repository.ROOT)
     settings = instance.environment.of_gateway(list(services)) | ports | {"trusted_hops": 1}
     (tmp_path / "settings.json").write_text(json.dumps(settings))
-    command = [sys.executable, RENDER, "--out", tmp_path, "--env", tmp_path / "settings.json"]
+    command = [
+        sys.executable,
+        str(RENDER),
+        "--out",
+        str(tmp_path),
+        "--env",
+        str(tmp_path / "settings.json"),
+    ]
     subprocess.run(command, check=True)
     clusters = json.loads((tmp_path / "clusters.yaml").read_text())
     for each in clusters["resources"]:
         source = {"address": GATEWAY_ADDRESS, "port_value": 0}
         each["upstream_bind_config"] = {"source_address": source}
     (tmp_path / "clusters.yaml").write_text(json.dumps(clusters))
-    envoy = [Path(sys.executable).with_name("envoy"), "-c", tmp_path / "envoy.yaml"]
+    envoy = [str(Path(sys.executable).with_name("envoy")), "-c", str(tmp_path / "envoy.yaml")]
     options = ["--base-id", str(secrets.randbelow(2**31)), "--concurrency", "1"]
     with (
         (tmp_path / "envoy.log").open("wb") as output,

@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 
-from invariants import InvariantChecker, Recorder
+from invariants import InvariantChecker
 from mailboxes import Mailbox
+from recorder import Recorder
 from shopfloor import ADDRESS, Buyer, Staff, ok, until
 from suite.instance import Instance
 

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from typing import Any
 
 import aio_pika
 import asyncpg
@@ -147,7 +148,7 @@ async def test_a_discarded_poison_message_stays_in_the_audit_trail(
     poison = aio_pika.Message(b"not for you", message_id=str(new_id()), user_id="cart")
     await send(instance, "svc.cart", poison)
 
-    async def dead() -> object:
+    async def dead() -> Any:
         return await desk.json("dead", "list", "--service", "cart", "--error", "Undeliverable")
 
     (letter,) = await until(dead)

@@ -246,7 +246,7 @@ async def test_a_mismatch_at_the_provider_confirms_nothing(
     product = await staff.sell(stock=5)
     await buyer.fill((product, 1))
     order = ok(await buyer.check_out(wait=0, payment={"method": "card", "token": "tok_action"}))
-    charge = await until(lambda: charged(instance, order["id"]))
+    charge: Any = await until(lambda: charged(instance, order["id"]))
     url = "/v1/webhooks/payments/sandbox"
     true = {**charge, "status": "succeeded", "captured_amount": charge["amount"], "version": 99}
     lies: list[dict[str, Any]] = [

@@ -38,8 +38,8 @@ async def test_the_sample_shop_is_made_once_and_sells(
 
     desk = OperatorCli(instance.url("gateway"), staff.token)
     password = shop.admin.password
-    login = ("--url", desk.url, "--email", ADMIN_EMAIL, "--password", password)
-    again = await desk.json("seed", *login)
+    options = ("--url", desk.url, "--email", ADMIN_EMAIL, "--password", password)
+    again = await desk.json("seed", *options)
     assert again["products"] == len(shop.product_ids)
     assert [each["email"] for each in again["logins"]] == [each.email for each in shop.logins]
     assert await contents(staff) == before

@@ -155,7 +155,7 @@ async def test_a_log_shorter_than_history_is_made_up_for_by_snapshots(
     connection = await aio_pika.connect(instance.broker_url())
     async with connection:
         channel = await connection.channel()
-        kind = {"x-queue-type": "stream"}
+        kind: Any = {"x-queue-type": "stream"}
         log = await channel.declare_queue(short, durable=True, arguments=kind)
         await log.bind("events", "#")
     late = await staff.sell(stock=3)

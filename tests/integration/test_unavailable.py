@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -66,7 +67,7 @@ async def test_without_a_broker_orders_are_taken_and_proceed_when_it_comes(
     # One that runs on has lost its connections, one that is killed starts without any.
     await asyncio.to_thread(instance.kill, "orders")
     for service in ("orders", "inventory"):
-        await until(lambda service=service: is_red(instance, service, "broker"))
+        await until(partial(is_red, instance, service, "broker"))
 
     answer = await Persistent(buyer.http).send(
         "POST", "/v1/orders", json=buyer.order(), headers={**buyer.headers, **key()}
@@ -89,7 +90,7 @@ async def test_services_report_missing_databases_and_recover(
     await without("postgres")
     await asyncio.to_thread(instance.kill, "shipping")
     for service in SERVICES:
-        await until(lambda service=service: is_red(instance, service, "database"))
+        await until(partial(is_red, instance, service, "database"))
 
     for path in ("/v1/products", f"/v1/orders/{order['id']}", f"/v1/carts/{buyer.cart_id}"):
         answer = await buyer.http.get(path, headers=buyer.headers)
@@ -100,7 +101,7 @@ async def test_services_report_missing_databases_and_recover(
 
     await asyncio.to_thread(instance.start_process, "postgres")
     for service in SERVICES:
-        await until(lambda service=service: is_green(instance, service))
+        await until(partial(is_green, instance, service))
     assert (await staff.ended(order["id"]))["stage"] in ENDED
     assert (await buyer.read(order["id"]))["status"] in ("confirmed", "cancelled")
 

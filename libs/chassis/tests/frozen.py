@@ -64,5 +64,5 @@ def hold(connection: Connection, how: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "relay":
         asyncio.run(relay(sys.argv[2], sys.argv[3], int(sys.argv[4])))
-    migrations._upgrade = lambda connection, _service: hold(connection, sys.argv[3])
+    migrations._upgrade = lambda connection, service: hold(connection, sys.argv[3])  # noqa: ARG005
     asyncio.run(migrations.migrate("sample", sys.argv[2], None))

@@ -55,7 +55,7 @@ async def test_a_hundred_commands_are_answered_once_each(line: BrokerHarness) ->
             actor="t",
             traceparent="x",
         )
-        raw = aio_pika.Message(command.encode(), headers=envelope.headers(), user_id="orders")
+        raw = aio_pika.Message(command.encode(), headers={**envelope.headers()}, user_id="orders")
         await exchange.publish(raw, routing_key=command.routing_key())
     answered = [StockReserved.decode((await take(line.published)).body) for _ in commands]
 

@@ -59,6 +59,7 @@ async def test_a_command_is_judged_by_the_same_clock_everywhere(
     await line.harness.sql("select 1")
     command = order().model_copy(update={"expires_at": utcnow() + timedelta(seconds=60)})
     assert not command.is_expired(utcnow())
+    assert command.expires_at is not None
     assert abs(command.expires_at.timestamp() - 60 - time.time()) < 60
     await line.send(command)
     answer = await take(line.published)

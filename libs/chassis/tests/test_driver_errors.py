@@ -219,7 +219,7 @@ async def test_a_message_outlasts_the_trouble_without_an_attempt(
         await receive(*given)
 
     receive = line.consumer.bus.receive
-    line.consumer.bus.receive = watched  # type: ignore[method-assign]
+    line.consumer.bus.receive = watched  # type: ignore[method-assign, assignment]
     try:
         async with TROUBLES[trouble](line.harness):
             await line.send(command)

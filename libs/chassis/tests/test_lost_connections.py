@@ -51,7 +51,11 @@ async def test_three_relays_keep_the_order_while_their_connections_are_closed(
                     outbox.add(tx, StockReleased(order_id=aggregate).with_sequence(number))
             for relay in relays:
                 relay.wake({outbox.shard_of(str(aggregate)) for aggregate in aggregates})
-            await until(lambda number=number: len(closed) >= number // 2)
+
+            def closed_often(number: int = number) -> bool:
+                return len(closed) >= number // 2
+
+            await until(closed_often)
         seen = await first_seen(line.published, len(aggregates) * events)
         for task in tasks:
             task.cancel()

@@ -166,7 +166,7 @@ def forged(**claims: Any) -> str:
         access_token(cid="not an id"),
         jwt.encode({"sub": "x"}, KEY, algorithm="ES256", headers={"kid": "test"}),
         jwt.encode({"sub": "x"}, "k" * 32, algorithm="HS256", headers={"kid": "test"}),
-        jwt.encode({"sub": "x"}, None, algorithm="none"),
+        jwt.encode({"sub": "x"}, "", algorithm="none"),
         access_token()[:-4] + "AAAA",
     ],
 )

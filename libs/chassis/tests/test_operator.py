@@ -115,7 +115,8 @@ async def test_a_redriven_letter_reaches_its_one_queue_with_its_id(
     spy = await line.channel.declare_queue(exclusive=True)
     for exchange in ("commands", "events"):
         await spy.bind(exchange, "#")
-    monkeypatch.setitem(bus.batch_handlers, ReserveStock, cured)
+    handlers: Any = bus.batch_handlers
+    monkeypatch.setitem(handlers, ReserveStock, cured)
 
     done = await operator.post("/dead-letters/redrive", error="ValueError")
     answer = await take(line.published)

@@ -11,7 +11,7 @@ from chassis.pages import BadCursor, Page, Paging, decode, encode
 
 NOW = datetime(2026, 11, 30, 12, 0, 0, 123456, tzinfo=UTC)
 ONE_OF_EACH = (new_id(), NOW, 7, "Å word")
-NO_PART = (None, True, False, 1.5, [], {}, "\0", "\ud800")
+NO_PART: tuple[Any, ...] = (None, True, False, 1.5, [], {}, "\0", "\ud800")
 NO_NUMBER = ("1", 2**63, -(2**63), 10**40)
 NO_INSTANT = (
     0,

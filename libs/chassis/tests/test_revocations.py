@@ -21,7 +21,7 @@ ADA = new_id()
 
 
 def bearer(generation: int | None = None, **claims: Any) -> dict[str, str]:
-    named = {} if generation is None else {"gen": {str(ADA): generation}}
+    named: dict[str, Any] = {} if generation is None else {"gen": {str(ADA): generation}}
     return {"Authorization": f"Bearer {access_token(user_id=ADA, **named, **claims)}"}
 
 

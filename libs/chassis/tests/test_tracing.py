@@ -117,7 +117,7 @@ async def test_a_failed_call_is_a_span_too(recorded: RecordingExporter) -> None:
 
 
 def test_a_span_holds_no_secret(recorded: RecordingExporter) -> None:
-    attributes = {
+    attributes: dict[str, Any] = {
         "url.path": "/orders/ord_canary7890123456789012",
         "http.response.status_code": 200,
     }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
-from contracts import asyncapi, catalogue, registry, structured
+from contracts import asyncapi, catalogue, examples, registry, structured
 from contracts.catalogue import Entry
 
 # Unchanged from the npm package @asyncapi/specs 6.11.1 (Apache-2.0): 3.0.0-without-$id.json.
@@ -86,6 +86,6 @@ def test_every_example_is_valid_by_its_schema(entry: Entry) -> None:
 
 
 def test_a_message_without_an_example_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue.examples, "golden_examples", lambda _: [])
+    monkeypatch.setattr(examples, "golden_examples", lambda _: [])
     with pytest.raises(ValueError, match="has no example"):
         asyncapi.document()

@@ -127,9 +127,8 @@ def test_a_change_that_a_consumer_relies_on_is_refused(monkeypatch: pytest.Monke
     (relied,) = [each for each in EXPECTATIONS if each.name == "inventory.StockRejected.v1"]
     entry = catalogue.find(relied.name)
     assert entry is not None
-    changed = create_model(
-        "StockRejected", __base__=Message, order_id=str, reason=(Literal["no"], ...)
-    )
+    fields: dict[str, Any] = {"order_id": (str, ...), "reason": (Literal["no"], ...)}
+    changed = create_model("StockRejected", __base__=Message, **fields)
     registry.MESSAGES.pop(changed.type_name())
     other = catalogue.Entry(changed, "", "", (), (), {}, entry.example)
     monkeypatch.setattr(catalogue.Entry, "name", relied.name)

@@ -60,7 +60,7 @@ class Shop:
             exchange = await channel.get_exchange("events", ensure=False)
             for envelope, data in messages:
                 message = aio_pika.Message(
-                    data, headers=envelope.headers(), message_id=str(envelope.id)
+                    data, headers={**envelope.headers()}, message_id=str(envelope.id)
                 )
                 key = registry.MESSAGES[envelope.type].routing_key()
                 await exchange.publish(message, routing_key=key)

@@ -138,7 +138,9 @@ async def test_what_cannot_be_read_is_a_dead_letter_at_once(
     async with connection, running(billing):
         exchange = await (await connection.channel()).get_exchange("events")
         for body, headers in ((b"{", shop.envelope(good).headers()), (b"{}", {})):
-            await exchange.publish(aio_pika.Message(body, headers=headers), "orders.OrderPlaced")
+            await exchange.publish(
+                aio_pika.Message(body, headers={**headers}), "orders.OrderPlaced"
+            )
         await shop.publish(good)
         await until(effects_are(engine, "OrderPlaced"))
         errors = {str(each.headers["x-error"]) for each in await letters(shop, 2)}

@@ -47,7 +47,7 @@ class FakePeers:
         return sum(1 for sent_to, _ in self.requests if sent_to.endswith(path))
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
-        body = json.loads(request.content) if request.content else None
+        body: Any = json.loads(request.content) if request.content else None
         self.requests.append((request.url.path, body))
         if request.url.host in self.unavailable:
             return httpx.Response(503, json={})
@@ -166,7 +166,7 @@ class Cart:
         )
 
 
-READY = {
+READY: dict[str, Any] = {
     "email": "ada@example.com",
     "shipping_address": ADDRESS,
     "shipping_method_id": str(METHOD),

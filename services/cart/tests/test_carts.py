@@ -1,6 +1,7 @@
 """Carts over HTTP: access, contents, refusals."""
 
 import asyncio
+from typing import Any
 
 from cart.main import service
 from chassis.ids import new_id
@@ -169,7 +170,7 @@ async def test_a_missing_required_customization_is_refused(shop: Shop) -> None:
     assert added.json()["items"][0]["customization"] == {"engraving": "Ada"}
 
 
-BAD_ITEMS = [
+BAD_ITEMS: list[tuple[dict[str, Any], int, str]] = [
     ({"quantity": 1}, 404, "variant_unknown"),
     ({"quantity": 0}, 422, "invalid_request"),
     ({"quantity": -1}, 422, "invalid_request"),

@@ -135,7 +135,11 @@ async def test_a_snapshot_fills_an_empty_copy_and_never_overwrites_a_newer_state
 
 
 async def test_snapshots_are_requested_for_an_empty_copy_only(shop: Shop) -> None:
-    (products,) = [each for each in service.sweeps if each.name == "bootstrap of products"]
+    (products,) = [
+        each
+        for each in service.sweeps_of(shop.harness.running)
+        if each.name == "bootstrap of products"
+    ]
     await shop.harness.sql("delete from variant_snapshots")
     await shop.harness.sql("delete from product_snapshots")
     await products.work(shop.harness.running.database)

@@ -18,7 +18,7 @@ async def locked(shop: Shop, order: UUID, age: str = "1 hour") -> Cart:
 
 
 async def run(shop: Shop, name: str) -> int | None:
-    (sweep,) = [each for each in service.sweeps if each.name == name]
+    (sweep,) = [each for each in service.sweeps_of(shop.harness.running) if each.name == name]
     return await sweep.work(shop.harness.running.database)
 
 

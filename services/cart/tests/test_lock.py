@@ -89,7 +89,7 @@ async def test_a_locked_cart_can_not_be_changed(shop: Shop) -> None:
         assert refusal(answer) == (409, "cart_locked")
 
 
-INCOMPLETE = [
+INCOMPLETE: list[tuple[dict[str, Any], int, str]] = [
     ({"email": None}, 422, "email_missing"),
     ({"shipping_address": None}, 422, "address_missing"),
     ({"shipping_method_id": None}, 422, "shipping_method_missing"),

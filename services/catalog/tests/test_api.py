@@ -83,7 +83,7 @@ async def test_a_change_needs_the_current_version(shop: Any, staff: dict[str, st
     category = await shop.category()
     made = await shop.product(category, images=[{"url": "https://images.example/a"}])
     product = f"/v1/admin/products/{made['id']}"
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         product: {"name": "Silk"},
         f"{product}/variants/{made['variants'][0]['id']}": {"lead_time_days": 2},
         f"{product}/images/{made['images'][0]['id']}": {"alt_text": "a shirt"},

@@ -9,7 +9,7 @@ from contracts.inventory import StockChanged
 
 
 def stock(
-    product: dict[str, Any], variant: int, availability_now: str, number: int = 0
+    product: dict[str, Any], variant: int, availability_now: Any, number: int = 0
 ) -> StockChanged:
     chosen = product["variants"][variant]
     event = StockChanged(
@@ -19,7 +19,7 @@ def stock(
         available=0,
         on_hand=0,
         reserved=0,
-        availability=availability_now,  # type: ignore[arg-type]
+        availability=availability_now,
     )
     return event.with_sequence(number) if number else event
 

@@ -145,7 +145,7 @@ async def test_a_banned_operator_cannot_manage_subscribers(feed: Feed) -> None:
         ("DELETE", "/v1/admin/subscribers/warehouse"),
         ("GET", "/v1/admin/subscribers"),
     ):
-        body = {"json": {"types": ["*"]}} if method == "PUT" else {}
+        body: dict[str, Any] = {"json": {"types": ["*"]}} if method == "PUT" else {}
         answer = await feed.client.request(method, path, headers=headers, **body)
         assert (answer.status_code, answer.json()["code"]) == (401, "token_revoked")
     assert await feed.sql("select 1 from subscribers") == []

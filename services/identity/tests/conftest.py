@@ -28,7 +28,7 @@ ADA = {
 }
 ADMIN = "admin@example.com"
 ADMIN_PASSWORD = "a lantern over the northern gate"
-CHEAP = {"argon2_memory_kib": 8, "argon2_iterations": 1, "even_answer_seconds": 0.0}
+CHEAP: dict[str, Any] = {"argon2_memory_kib": 8, "argon2_iterations": 1, "even_answer_seconds": 0.0}
 
 INSERT_STAFF = (
     (

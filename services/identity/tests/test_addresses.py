@@ -42,7 +42,7 @@ async def test_an_address_is_stored_in_the_format_of_its_country(identity: Any, 
 
 
 async def test_an_invalid_address_is_refused(identity: Any, ada: Any) -> None:
-    for changes, code in [
+    invalid: list[tuple[dict[str, Any], str]] = [
         ({"country": "XX"}, "unknown_country"),
         ({"country": "US", "postal_code": "10001"}, "state_missing"),
         ({"country": "US", "postal_code": "10001", "state": "ZZ"}, "unknown_state"),
@@ -58,7 +58,8 @@ async def test_an_invalid_address_is_refused(identity: Any, ada: Any) -> None:
         ({"city": "Lon\x00don"}, "invalid_request"),
         ({"customer_id": "01a1fdf3-c3fb-7165-ba33-d9fb25eb0fc9"}, "invalid_request"),
         ({"is_default": 1}, "invalid_request"),
-    ]:
+    ]
+    for changes, code in invalid:
         answer = await add(identity, ada, **changes)
         assert (answer.status_code, answer.json()["code"]) == (422, code)
 

@@ -142,12 +142,13 @@ async def test_customers_are_filtered_by_email_user_and_status(
 
 
 async def test_an_invalid_customer_is_refused(identity: Any, staff: Any) -> None:
-    for changes in [
+    invalid: list[dict[str, Any]] = [
         {"email": "x"},
         {"first_name": None},
         {"phone": "x"},
         {"status": "active"},
         {"user_id": None},
         {"managed_by": None},
-    ]:
+    ]
+    for changes in invalid:
         assert (await create(identity, staff, **changes)).status_code == 422

@@ -59,7 +59,7 @@ async def test_a_role_cannot_exceed_its_creators_permissions(
 
 
 async def test_an_invalid_role_is_refused(identity: Any, role_manager: Any) -> None:
-    for changes in [
+    invalid: list[dict[str, Any]] = [
         {"name": "Clerk"},
         {"name": ""},
         {"name": "x" * 51},
@@ -67,7 +67,8 @@ async def test_an_invalid_role_is_refused(identity: Any, role_manager: Any) -> N
         {"permissions": "orders:read"},
         {"permissions": None},
         {"is_built_in": True},
-    ]:
+    ]
+    for changes in invalid:
         assert (await create(identity, role_manager, **changes)).status_code == 422
 
 

@@ -323,7 +323,7 @@ WRITING_ADMIN_ROUTES = [
     for route in router.routes
     if isinstance(route, APIRoute)
     and route.path.startswith("/v1/admin/")
-    and not route.methods & {"GET", "HEAD"}
+    and not (route.methods or set()) & {"GET", "HEAD"}
 ]
 
 

@@ -102,12 +102,13 @@ async def test_tokens_of_the_previous_key_stay_valid_after_a_rotation(
 ) -> None:
     fresh = tmp_path / "fresh.pem"
     fresh.write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
-    settings = {"argon2_memory_kib": 8, "argon2_iterations": 1}
+    settings: dict[str, Any] = {"argon2_memory_kib": 8, "argon2_iterations": 1}
     tokens: list[str] = []
-    for keys in (
+    generations: tuple[dict[str, Any], ...] = (
         {"signing_key_file": key_file},
         {"signing_key_file": fresh, "previous_signing_key_file": key_file},
-    ):
+    )
+    for keys in generations:
         async for harness in running_service(service, template, **keys, **settings):
             issuer = harness.running.resources.issuer
             tokens.append(issuer.service_token("orders", _now()))

@@ -168,7 +168,7 @@ async def test_passwords_chosen_from_one_address_are_limited(identity: Any, clie
 
 
 async def test_an_invalid_registration_is_refused(identity: Any, client: Any) -> None:
-    for changes in [
+    invalid: list[dict[str, Any]] = [
         {"email": "not an address"},
         {"email": "ada@localhost"},
         {"email": "a\x00da@example.com"},
@@ -186,7 +186,8 @@ async def test_an_invalid_registration_is_refused(identity: Any, client: Any) ->
         {"is_admin": True},
         {"status": "active"},
         {"email_verified": True},
-    ]:
+    ]
+    for changes in invalid:
         answer = await client.register(**changes)
         assert answer.status_code == 422, answer.text
         assert await identity.sql("select id from users") == []

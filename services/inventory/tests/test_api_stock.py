@@ -241,7 +241,7 @@ async def test_only_staff_may_see_and_change_stock(shop: Shop) -> None:
     headers = {"Idempotency-Key": "k"}
     for method, path in ROUTES:
         url = f"/v1/admin/stock{path}"
-        body = {"json": COUNT} if method != "GET" else {}
+        body: dict[str, Any] = {"json": COUNT} if method != "GET" else {}
         assert (await ask(method, url, headers=headers, **body)).status_code == 401
         customer = {**headers, **shop.inventory.signed_in()}
         assert (await ask(method, url, headers=customer, **body)).status_code == 403

@@ -108,7 +108,7 @@ async def test_a_bad_warehouse_is_refused(shop: Shop) -> None:
 
 async def test_a_bad_cursor_is_refused(shop: Shop) -> None:
     odd: list[list[Any]] = [[10**20, "x"], [True, "x"], [1, "\x00"], [1, "\ud800"]]
-    for position in [["x", "y"], [1], *odd]:
+    for position in [*odd, ["x", "y"], [1]]:
         answer = await shop.inventory.client.get(
             URL, params={"cursor": encode(*position)}, headers=shop.staff()
         )
@@ -124,7 +124,7 @@ async def test_only_staff_may_see_and_change_warehouses(shop: Shop) -> None:
         ("PUT", f"{URL}/{shop.first}"),
         ("DELETE", f"{URL}/{shop.first}"),
     ):
-        body = {"json": EAST} if method in ("POST", "PUT") else {}
+        body: dict[str, Any] = {"json": EAST} if method in ("POST", "PUT") else {}
         version = {"If-Match": '"1"'}
         assert (await ask(method, url, headers=version, **body)).status_code == 401
         reader = {**version, **shop.inventory.signed_in(permissions=("stock:read",))}

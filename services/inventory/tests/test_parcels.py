@@ -1,6 +1,7 @@
 """Hand-overs and restocks are applied once per shipment and operation."""
 
 from itertools import permutations
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -128,14 +129,16 @@ async def test_a_hand_over_of_pieces_reserved_by_another_order_is_a_fault(shop: 
 async def test_a_parcel_of_unreserved_pieces_is_a_fault(shop: Shop, change: str) -> None:
     mug = await shop.variant(5, 5)
     order_id, (piece,) = await held(shop, (mug, 2))
-    wrong = {
+    changes: dict[str, dict[str, Any]] = {
         "quantity": {"quantity": 3},
         "line": {"line_id": new_id()},
         "warehouse": {"warehouse_id": shop.second},
         "order": {},
         "nothing": {"quantity": 0},
-    }[change]
-    sent = parcel(new_id() if change == "order" else order_id, piece.model_copy(update=wrong))
+    }
+    sent = parcel(
+        new_id() if change == "order" else order_id, piece.model_copy(update=changes[change])
+    )
     with pytest.raises(UnreservedShipment):
         await shop.inventory.deliver(sent)
     assert await shop.pieces(mug) == [(5, 2), (5, 0)]
@@ -181,7 +184,7 @@ async def test_pieces_may_return_to_another_warehouse(shop: Shop) -> None:
     ],
 )
 async def test_an_invalid_restock_is_a_fault(
-    shop: Shop, wrong: dict[str, object], fault: type[Exception]
+    shop: Shop, wrong: dict[str, Any], fault: type[Exception]
 ) -> None:
     mug = await shop.variant(2)
     order_id, (piece,) = await held(shop, (mug, 1))

@@ -152,7 +152,7 @@ def test_an_unsupported_language_falls_back_to_the_default(requested: Any, local
 
 
 def mime_message(**changes: Any) -> MimeMessage:
-    fields = {
+    fields: dict[str, Any] = {
         "email_id": UUID(int=7),
         "mail_from": "Käthes Lädle <shop@cartwright.example>",
         "recipient": "ada@example.com",

@@ -8,12 +8,10 @@ from saga_play import DEADLINES, NOW, an_order, message
 
 from contracts.message import Message
 from orders.saga import engine
-from orders.saga.table import MOVES
+from orders.saga.table import ANSWERS, MOVES
 
 FILE = Path(__file__).parent / "histories.json"
-KINDS = {kind.__name__: kind for _, kind in MOVES} | {
-    kind.__name__: kind for kind in engine.ANSWERS
-}
+KINDS = {kind.__name__: kind for _, kind in MOVES} | {kind.__name__: kind for kind in ANSWERS}
 
 History = dict[str, Any]
 """`coupon`, `total`, `method`, `capture`, and `steps`: stage, heard, outcome, next_stage, sent."""

@@ -122,7 +122,7 @@ def message(kind: type, order: Checkout) -> Any:
         return ReviewRefund(700)
     if not issubclass(kind, Message):
         return kind()
-    made = kind(order_id=order.order_id, **special.get(kind, {}))
+    made: Any = kind(**{"order_id": order.order_id, **special.get(kind, {})})
     return made.with_sequence(1)
 
 

@@ -5,6 +5,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 from saga_play import DEADLINES, NOW, an_order, message
 
@@ -49,7 +50,7 @@ def state(order: Checkout) -> tuple[object, ...]:
     return order.stage, answers, released, frozenset(order.progress.commands_sent)
 
 
-def follow(order: Checkout, arrival: object) -> tuple[Checkout, int | None]:
+def follow(order: Checkout, arrival: Any) -> tuple[Checkout, int | None]:
     """The order after something arrived, and which of the row's moves that made."""
     after = copy.copy(order)
     after.progress, after.changes = order.progress.model_copy(deep=True), []

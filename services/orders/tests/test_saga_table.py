@@ -100,7 +100,7 @@ LOST = [PaymentCancelled, CaptureFailed]
 @pytest.mark.parametrize("lost", LOST)
 @pytest.mark.parametrize("place", [2, 3])
 def test_an_order_that_lost_its_authorization_waits_for_staff(lost: type, place: int) -> None:
-    story = [StockReserved, PaymentAuthorized, ShipmentsCreated]
+    story: list[type] = [StockReserved, PaymentAuthorized, ShipmentsCreated]
     story.insert(place, lost)
     sent, stage, order = play(*story, **PROMISED)
     assert stage is Stage.NEEDS_REVIEW

@@ -39,5 +39,5 @@ def refund(order_id: UUID, amount: int | None = None, **changes: Any) -> RefundP
 
 async def run_sweep(payments: Harness[Any], name: str) -> int | None:
     """Run one turn of a sweep, as the worker does."""
-    sweep = next(each for each in payments.service.sweeps if each.name == name)
+    sweep = next(each for each in payments.service.sweeps_of(payments.running) if each.name == name)
     return await sweep.work(payments.running.database)

@@ -16,7 +16,7 @@ from .commands import collect, run_sweep
 Payments = Harness[Any]
 
 
-async def come_due(payments: Payments) -> int:
+async def come_due(payments: Payments) -> int | None:
     await payments.sql(
         "update payments set check_at = now() - interval '1 s' where check_at > now()"
     )

@@ -108,6 +108,7 @@ async def test_an_uncaptured_payment_cannot_be_refunded(payments: Payments) -> N
 async def test_a_refund_in_another_currency_is_refused(payments: Payments) -> None:
     order_id = await paid(payments)
     command = refund(order_id, 100)
+    assert command.amount is not None
     money = command.amount.model_copy(update={"currency": "EUR"})
     await payments.deliver(command.model_copy(update={"amount": money}))
     assert [event.reason for event in await payments.published(RefundFailed)] == [

@@ -1,12 +1,20 @@
 """Zones and prices of a method."""
 
+from typing import Any
+
 import pytest
 
 from shipping.domain.methods import Tariff
 
 ZONES = [{"country": "US", "states": ["CA"]}, {"country": "DE", "states": []}]
-BY_WEIGHT = [{"up_to": 1000, "price_amount": 300}, {"up_to": 5000, "price_amount": 700}]
-BY_VALUE = [{"up_to": 5000, "price_amount": 590}, {"up_to": None, "price_amount": 390}]
+BY_WEIGHT: list[dict[str, Any]] = [
+    {"up_to": 1000, "price_amount": 300},
+    {"up_to": 5000, "price_amount": 700},
+]
+BY_VALUE: list[dict[str, Any]] = [
+    {"up_to": 5000, "price_amount": 590},
+    {"up_to": None, "price_amount": 390},
+]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,12 @@ def replaced(statement: Any, old: str, new: str) -> Any:
     return text(str(statement).replace(old, new))
 
 
+def replace(owner: Any, **replacements: Any) -> None:
+    """Replace attributes of a class or module, as a defect of its source would."""
+    for name, replacement in replacements.items():
+        setattr(owner, name, replacement)
+
+
 def naive_stock_update() -> None:
     """Read the stock without a lock, count in Python, write the result over whatever is there."""
     from inventory.store import stock
@@ -40,7 +46,7 @@ def naive_stock_update() -> None:
         await asyncio.sleep(0.05)
         return await save(tx, found)
 
-    stock.item_changes, stock.save_stock = absolute, slowly
+    replace(stock, item_changes=absolute, save_stock=slowly)
 
 
 def relay_without_on_return_raises() -> None:
@@ -50,7 +56,7 @@ def relay_without_on_return_raises() -> None:
     async def deaf(self: Any, *args: Any, **options: Any) -> Any:
         return await channel(self, *args, **{**options, "on_return_raises": False})
 
-    aiormq.Connection.channel = deaf
+    replace(aiormq.Connection, channel=deaf)
 
 
 def handler_without_inbox() -> None:
@@ -64,7 +70,7 @@ def handler_without_inbox() -> None:
     async def never(*_: Any) -> bool:
         return False
 
-    inbox.insert_new, inbox.contains = forgetful, never
+    replace(inbox, insert_new=forgetful, contains=never)
 
 
 def capture_without_idempotency_key() -> None:
@@ -79,7 +85,7 @@ def capture_without_idempotency_key() -> None:
     async def capture_again(self: Any, target: Any, key: str) -> Any:
         return await capture(self, target, str(new_id()))
 
-    Sandbox.charge, Sandbox.capture = charge_again, capture_again
+    replace(Sandbox, charge=charge_again, capture=capture_again)
 
 
 def saga_that_forgets_finished_rows() -> None:

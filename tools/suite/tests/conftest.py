@@ -36,7 +36,9 @@ class Bakery:
 
     def definitions(self, *, waiter_subscribed: bool = True) -> dict[str, Any]:
         handled = [self.baked] if waiter_subscribed else []
-        return topology.definitions({"waiter": handled, "baker": [self.bake]}, [self.bake])
+        subscriptions: Any = {"waiter": handled, "baker": [self.bake]}
+        commands: Any = [self.bake]
+        return topology.definitions(subscriptions, commands)
 
     def write(self, root: Path, *, waiter_subscribed: bool = True) -> None:
         file = root / TRACKED
@@ -82,7 +84,7 @@ def make_instance() -> Iterator[Callable[..., Instance]]:
     """Create instances that end with the test, also when it fails."""
     made: list[Instance] = []
 
-    def make(folder: Path, root: Path, **options: object) -> Instance:
+    def make(folder: Path, root: Path, **options: Any) -> Instance:
         made.append(Instance(folder, root=root, **options))
         return made[-1]
 

@@ -152,6 +152,6 @@ def test_the_status_has_a_row_for_each_process_and_one_for_the_sum(suite: Instan
     table = status_table.of(suite)
 
     assert table.row_count == len(EVERYTHING) + 1
-    states = list(table.columns[1].cells)[:-1]
+    states = [str(cell) for cell in table.columns[1].cells][:-1]
     assert all("ready" in state and "not" not in state for state in states)
-    assert float(list(table.columns[6].cells)[-1]) > 10
+    assert float(str(list(table.columns[6].cells)[-1])) > 10

@@ -105,7 +105,8 @@ async def test_a_delayed_message_returns_to_its_work_queue_alone(channel_of: Cha
 
     message = await next_of(queue)
     assert message.body == b"late"
-    assert message.headers["x-death"][0]["reason"] == "expired"
+    deaths: Any = message.headers["x-death"]
+    assert deaths[0]["reason"] == "expired"
     await message.ack()
 
 

@@ -47,7 +47,7 @@ def test_servers_end_with_interrupted_tests(tree: Path, tmp_path: Path) -> None:
     root, folder = tmp_path, tmp_path / ".run/test"
     (root / "deploy").symlink_to(tree / "deploy")
     (root / "test_example.py").write_text(TESTS)
-    command = [sys.executable, "-c", RUN, root, folder]
+    command = [sys.executable, "-c", RUN, str(root), str(folder)]
     native = os.environ | {SERVERS_SETTING: "native"}
 
     with subprocess.Popen(command, env=native, stdout=subprocess.PIPE, text=True) as tests:
