@@ -105,7 +105,9 @@ def follow(
     """Show and follow the log of one process, or of all."""
     chosen = [*(["--follow"] if follow else []), *([service] if service else [])]
     if not compose.run_if_up(repository.ROOT, "logs", "--tail", str(lines), *chosen):
-        logs.show(instance(folder).logs, service, lines=lines, follow=follow)
+        suite = instance(folder)
+        name = suite.log(service).stem if service else ""
+        logs.show(suite.logs, name, lines=lines, follow=follow)
 
 
 @app.command()

@@ -78,7 +78,7 @@ def _addresses(
 def _wait_ready(found: dict[str, str], folder: Path, report: Callable[[str], None]) -> None:
     listener = f"{found['TEST_BROKER_API']}/api/health/checks/port-listener/5672"
     servers = [
-        Process("postgres", [], "", health=found["TEST_POSTGRES_URL"]),
-        Process("rabbitmq", [], "", health=listener),
+        Process("postgres", [], "", health=[found["TEST_POSTGRES_URL"]]),
+        Process("rabbitmq", [], "", health=[listener]),
     ]
     ready.wait(servers, folder / "logs", DEADLINE, report, dict)

@@ -1,5 +1,6 @@
 """One instance of the suite: the folder of its ports, secrets and logs, and its control."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -56,7 +57,9 @@ class Instance:
         return self.folder / "logs"
 
     def log(self, name: str) -> Path:
-        """Return the log file of a process, of `supervisor`, or of `<service>.migrate`."""
+        """Return the log file of a process or service, `supervisor`, or `<service>.migrate`."""
+        with contextlib.suppress(NotRunning):
+            name = plan.holder(self.processes(), name)
         return self.logs / f"{name}.log"
 
     @property
@@ -151,7 +154,7 @@ class Instance:
         self.discard()
         shutil.rmtree(self.logs, ignore_errors=True)
 
-    # One process.
+    # One process, by its name or by the name of a service that it runs.
 
     def status(self) -> dict[str, ProcessStatus]:
         """Return the status of every process by name; raises NotRunning without a supervisor."""
@@ -162,18 +165,23 @@ class Instance:
         """The ids of the running processes, by name."""
         return {name: each.pid for name, each in self.status().items() if each.pid is not None}
 
+    def pid(self, name: str) -> int | None:
+        """Return the id of a process, or None while it is not running."""
+        return self.pids.get(plan.holder(self.processes(), name))
+
     def kill(self, *names: str, keep_down: bool = False) -> None:
         """Send SIGKILL to processes, and return once they have ended.
 
         The supervisor restarts them; with `keep_down` only `start_process` does.
         """
+        held = self._holders(names)
         if keep_down:
-            control.request(self._state(), "kill", names)
+            control.request(self._state(), "kill", held)
             return
         running = self.pids
-        if missing := [name for name in names if name not in running]:
+        if missing := [name for name in held if name not in running]:
             raise NotRunning(f"{', '.join(missing)}: not running.")
-        processes = [psutil.Process(running[name]) for name in names]
+        processes = [psutil.Process(running[name]) for name in held]
         for process in processes:
             os.kill(process.pid, signal.SIGKILL)
         for process in processes:
@@ -181,27 +189,32 @@ class Instance:
 
     def stop_process(self, name: str) -> None:
         """Stop a process gracefully; it stays stopped until `start_process`."""
-        control.request(self._state(), "stop", [name])
+        control.request(self._state(), "stop", self._holders([name]))
 
     def start_process(self, *names: str, deadline: float = READY_DEADLINE) -> None:
         """Start stopped processes, and wait until they are ready."""
-        control.request(self._state(), "start", names)
+        control.request(self._state(), "start", self._holders(names))
         self.wait_ready(*names, deadline=deadline)
 
     def restart(self, name: str) -> None:
         """Stop a process gracefully, start it, and wait until it is ready."""
-        control.request(self._state(), "restart", [name])
+        control.request(self._state(), "restart", self._holders([name]))
         self.wait_ready(name)
 
     def wait_ready(self, *names: str, deadline: float = READY_DEADLINE) -> None:
         """Wait until the named processes, or all, are ready; raises NotReady after the deadline."""
         planned = self.processes()
-        chosen: Iterable[Process] = [planned[name] for name in names or planned]
+        chosen = [planned[name] for name in self._holders(names or planned)]
         ready.wait(chosen, self.logs, deadline, self.report, self._restarts)
 
     def processes(self) -> dict[str, Process]:
         """Return the supervisor's plan, by name."""
         return plan.read(self.folder / "plan.json")
+
+    def _holders(self, names: Iterable[str]) -> list[str]:
+        """Return the processes of these names, and those that run the services of these names."""
+        planned = self.processes()
+        return list(dict.fromkeys(plan.holder(planned, name) for name in names))
 
     def _is_supervised(self) -> bool:
         """Whether a supervisor accepts commands; waits for the end of one that is stopping."""

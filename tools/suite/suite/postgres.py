@@ -80,7 +80,7 @@ class Cluster:
             cwd=str(self.folder),
             tier=Tier.SERVER,
             env={"HOME": str(self.folder), "LC_ALL": "C.UTF-8"},
-            health=self.dsn("postgres"),
+            health=[self.dsn("postgres")],
             # SIGINT is PostgreSQL's fast shutdown: roll back, checkpoint, exit.
             stop_signal=signal.SIGINT,
             grace=30,

@@ -40,8 +40,9 @@ def _service(env: Environment, root: Path, name: str) -> Process:
         name=name,
         command=[sys.executable, "-m", name, "all"],
         cwd=str(root / "services" / name),
+        services=[name],
         env=env.of_service(name),
-        health=f"{env.url(name)}/readyz",
+        health=[f"{env.url(name)}/readyz"],
     )
 
 
@@ -51,7 +52,7 @@ def _tool(env: Environment, root: Path, name: str, settings: dict[str, str]) -> 
         command=[sys.executable, "-m", name],
         cwd=str(root / "tools" / name),
         env=settings,
-        health=f"{env.url(name)}/readyz",
+        health=[f"{env.url(name)}/readyz"],
     )
 
 
@@ -90,7 +91,7 @@ def _gateway(
             command=[sys.executable, *docs_server],
             cwd=str(root),
             env=env.inherited(),
-            health=f"tcp://127.0.0.1:{env.ports['docs']}",
+            health=[f"tcp://127.0.0.1:{env.ports['docs']}"],
         ),
         Process(
             name="gateway",
@@ -103,6 +104,6 @@ def _gateway(
             cwd=str(folder),
             tier=Tier.GATEWAY,
             env=env.inherited(),
-            health=f"http://127.0.0.1:{env.ports['gateway_admin']}/ready",
+            health=[f"http://127.0.0.1:{env.ports['gateway_admin']}/ready"],
         ),
     ]

@@ -61,7 +61,7 @@ class Broker:
             command=[str(rabbitmq_programs.erlang("epmd"))],
             tier=Tier.SERVER,
             env=self._environment(),
-            health=f"tcp://127.0.0.1:{self.ports['epmd']}",
+            health=[f"tcp://127.0.0.1:{self.ports['epmd']}"],
             **identity,  # type: ignore[arg-type]
         )
         listener = self.ports["rabbitmq"]
@@ -70,7 +70,7 @@ class Broker:
             command=[str(programs / "rabbitmq-server")],
             tier=Tier.SERVER,
             env=self._environment(),
-            health=f"{self.management_url}/api/health/checks/port-listener/{listener}",
+            health=[f"{self.management_url}/api/health/checks/port-listener/{listener}"],
             grace=30,
             **identity,  # type: ignore[arg-type]
         )

@@ -26,18 +26,19 @@ def web_client() -> httpx.Client:
 
 
 def is_ready(process: Process, web: httpx.Client) -> bool:
-    """Run the process's health check once."""
-    scheme = urlsplit(process.health).scheme
+    """Run the process's health checks once; whether all pass."""
+    return all(_passes(check, web) for check in process.health)
+
+
+def _passes(check: str, web: httpx.Client) -> bool:
     try:
-        match scheme:
+        match urlsplit(check).scheme:
             case "http":
-                return web.get(process.health).status_code == httpx.codes.OK
+                return web.get(check).status_code == httpx.codes.OK
             case "postgresql":
-                return run_in_own_loop(_connects(process.health))
-            case "tcp" | "unix":
-                return _accepts(process.health)
+                return run_in_own_loop(_connects(check))
             case _:
-                return True
+                return _accepts(check)
     except (OSError, httpx.HTTPError, asyncpg.PostgresError):
         return False
 

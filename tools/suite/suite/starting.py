@@ -53,7 +53,7 @@ class Start:
                 env=self.environment.inherited() | {orphans.MARK: str(self.folder)}, check=True,
                 pass_fds=[claim.fileno()],
             )  # fmt: skip
-        answers = Process("supervisor", [], "", health=f"unix://{self.state / control.SOCKET}")
+        answers = Process("supervisor", [], "", health=[f"unix://{self.state / control.SOCKET}"])
         ready.wait([answers], self.logs, DEADLINE, lambda _line: None, dict)
 
     def servers(self) -> None:
@@ -75,15 +75,16 @@ class Start:
         servers = self._planned(lambda process: process.tier == Tier.SERVER)
         plan.write(self.folder / "plan.json", [*servers, *table])
         running = control.statuses(self.state)
-        services = set(repository.services(self.root))
         self._migrate(
-            name for name in sorted(services) if name not in running or not running[name].pid
+            service
+            for process in table
+            if process.name not in running or not running[process.name].pid
+            for service in process.services
         )
         self._start(table)
 
     def _planned(self, belongs: Callable[[Process], bool]) -> list[Process]:
-        file = self.folder / "plan.json"
-        known = plan.read(file).values() if file.exists() else []
+        known = plan.read(self.folder / "plan.json").values()
         return [process for process in known if belongs(process)]
 
     def _start(self, table: list[Process]) -> None:

@@ -21,7 +21,7 @@ def not_listening() -> Iterator[tuple[socket.socket, Process]]:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         port = server.getsockname()[1]
-        yield server, Process("shop", [], "/", health=f"tcp://127.0.0.1:{port}")
+        yield server, Process("shop", [], "/", health=[f"tcp://127.0.0.1:{port}"])
 
 
 def ignore(_line: str) -> None:
@@ -50,3 +50,18 @@ def test_a_process_that_ends_repeatedly_is_refused_with_the_end_of_its_log(
         with pytest.raises(NotReady, match="no such setting"):
             ready.wait([process], tmp_path, DEADLINE, ignore, lambda: {"shop": next(ends)})
         assert next(ends) == 7 + 1 + ready.TRIES
+
+
+def test_a_process_is_ready_once_all_of_its_checks_pass(tmp_path: Path) -> None:
+    with not_listening() as (first, one), not_listening() as (second, other):
+        both = Process("pack", [], "/", health=[*one.health, *other.health])
+        first.listen()
+        polls = itertools.count()
+
+        def restarts() -> dict[str, int]:
+            if next(polls) == 2:
+                second.listen()
+            return {}
+
+        ready.wait([both], tmp_path, DEADLINE, ignore, restarts)
+        assert next(polls) > 2
