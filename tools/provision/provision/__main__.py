@@ -52,6 +52,8 @@ def main() -> None:
         sys.exit(f"The setting {missing} is missing; `python -m provision --help` lists them all.")
     except (OSError, httpx.HTTPError, asyncpg.PostgresError) as error:
         sys.exit(f"A server is unreachable or rejected the request: {error}")
+    except broker.TopologyIncomplete as incomplete:
+        sys.exit(f"RabbitMQ: {incomplete}")
 
 
 def provision_broker(api: str, definitions: Mapping[str, Any], services: list[str]) -> None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,11 @@ import httpx
 VHOST = "cartwright"
 ADMIN = "admin"
 WORK_QUEUE = re.compile(r"svc\.\w+")
+# Between two imports of definitions.
+PAUSE = 0.5
+
+Binding = tuple[str, str, str]
+"""The exchange, the queue and the routing key."""
 
 
 def add_users(definitions: Mapping[str, Any], passwords: Mapping[str, str]) -> dict[str, Any]:
@@ -57,12 +63,20 @@ def password_hash(password: str) -> str:
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
-def apply_definitions(management_url: str, wanted: Mapping[str, Any]) -> None:
-    """Import the definitions into a running broker and remove bindings they no longer contain."""
+class TopologyIncomplete(Exception):
+    """The broker accepted the definitions and did not create all of them."""
+
+
+def apply_definitions(
+    management_url: str, wanted: Mapping[str, Any], deadline: float = 60.0
+) -> None:
+    """Import the definitions into a running broker and remove bindings they no longer contain.
+
+    Raises TopologyIncomplete when a binding is still missing after `deadline` seconds.
+    """
+    bindings = {_binding(entry) for entry in wanted["bindings"]}
     with httpx.Client(base_url=management_url, timeout=30, trust_env=False) as api:
-        api.post("/api/definitions", json=wanted).raise_for_status()
-        bindings = {_binding(entry) for entry in wanted["bindings"]}
-        for entry in api.get(f"/api/bindings/{VHOST}").raise_for_status().json():
+        for entry in _import(api, wanted, bindings, deadline):
             # Other queues belong to other systems, or exclusively to one process.
             tracked = entry["source"] and WORK_QUEUE.fullmatch(entry["destination"])
             if tracked and _binding(entry) not in bindings:
@@ -71,5 +85,27 @@ def apply_definitions(management_url: str, wanted: Mapping[str, Any]) -> None:
                 api.delete(f"/api/bindings/{VHOST}/{route}/{key}").raise_for_status()
 
 
-def _binding(entry: Mapping[str, Any]) -> tuple[str, str, str]:
+def _import(
+    api: httpx.Client, wanted: Mapping[str, Any], bindings: set[Binding], deadline: float
+) -> list[dict[str, Any]]:
+    """Import the definitions until the broker has every binding, and return all that it has.
+
+    RabbitMQ reports success also when it could not start a queue, as on a busy machine where the
+    first election of a quorum queue's leader takes more than five seconds. It then skips the queue
+    and its bindings, and messages for them would be returned as unroutable.
+    """
+    give_up = time.monotonic() + deadline
+    while True:
+        api.post("/api/definitions", json=wanted).raise_for_status()
+        found: list[dict[str, Any]] = api.get(f"/api/bindings/{VHOST}").raise_for_status().json()
+        missing = bindings - {_binding(entry) for entry in found}
+        if not missing:
+            return found
+        if time.monotonic() > give_up:
+            names = ", ".join(f"{source} → {queue} ({key})" for source, queue, key in missing)
+            raise TopologyIncomplete(f"the broker did not create these bindings: {names}.")
+        time.sleep(PAUSE)
+
+
+def _binding(entry: Mapping[str, Any]) -> Binding:
     return entry["source"], entry["destination"], entry["routing_key"]

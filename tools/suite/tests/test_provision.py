@@ -4,13 +4,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import aio_pika
 import aio_pika.exceptions
 import asyncpg
+import httpx
 import pytest
 
+from provision import broker
+from suite import topology
 from suite.instance import Instance
 from suite.topology import TRACKED
 
@@ -80,6 +85,52 @@ async def test_provisioning_changes_a_password(
     parts = {"host": host.partition(":")[0], "port": int(host.partition(":")[2].partition("/")[0])}
     connection = await asyncpg.connect(user="baker", password=odd, database="baker", **parts)
     await connection.close()
+
+
+@pytest.fixture
+def api(suite: Instance) -> Iterator[httpx.Client]:
+    """The broker's management API; the queues of these tests are gone afterwards."""
+    with httpx.Client(base_url=suite.environment.broker.management_url, trust_env=False) as client:
+        yield client
+        for queue in ("svc.waiter.first", "svc.waiter.late"):
+            client.delete(f"/api/queues/{broker.VHOST}/{queue}")
+
+
+def with_an_extra_binding(suite: Instance, tree: Path) -> dict[str, Any]:
+    """Definitions of which RabbitMQ creates all but one binding, and reports success."""
+    wanted = topology.with_users(tree, ["baker", "waiter"], suite.environment.secrets)
+    queue = {**wanted["queues"][0], "name": "svc.waiter.first"}
+    binding = {**wanted["bindings"][0], "destination": "svc.waiter.late"}
+    return {
+        **wanted,
+        "queues": [*wanted["queues"], queue],
+        "bindings": [*wanted["bindings"], binding],
+    }
+
+
+def test_a_binding_that_the_broker_skipped_is_named(
+    suite: Instance, tree: Path, api: httpx.Client
+) -> None:
+    wanted = with_an_extra_binding(suite, tree)
+
+    with pytest.raises(broker.TopologyIncomplete, match=r"→ svc\.waiter\.late \("):
+        broker.apply_definitions(suite.environment.broker.management_url, wanted, deadline=0)
+
+
+def test_definitions_are_imported_until_the_broker_has_every_binding(
+    suite: Instance, tree: Path, api: httpx.Client
+) -> None:
+    url = suite.environment.broker.management_url
+    with ThreadPoolExecutor() as pool:
+        applied = pool.submit(broker.apply_definitions, url, with_an_extra_binding(suite, tree))
+        while api.get(f"/api/queues/{broker.VHOST}/svc.waiter.first").status_code != 200:
+            assert not applied.done()
+        late = f"/api/queues/{broker.VHOST}/svc.waiter.late"
+        api.put(late, json={"durable": True}).raise_for_status()
+        applied.result(timeout=60)
+
+    destinations = [entry["source"] for entry in api.get(f"{late}/bindings").json()]
+    assert len(destinations) == 2
 
 
 async def test_a_missing_setting_is_named(tree: Path, settings: Variables) -> None:
