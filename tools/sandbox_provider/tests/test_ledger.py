@@ -1,12 +1,14 @@
 """The ledger: its sums, its pages, and its entries after a kill."""
 
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 
 from sandbox_provider.switches import SWITCHES
 from sandbox_provider.testing import ProviderProcess, Receiver, a_charge
@@ -50,15 +52,22 @@ def test_a_reader_that_follows_the_ledger_misses_no_entry(provider: ProviderProc
     assert len(seen) == 4 * len(charging)
 
 
-def test_a_kill_under_load_loses_and_repeats_no_charge(
-    sandbox_database: str, receiver: Receiver
-) -> None:
-    process = ProviderProcess(
+@pytest.fixture
+def process(sandbox_database: str, receiver: Receiver) -> Iterator[ProviderProcess]:
+    """A provider of its own, for a test that kills it."""
+    made = ProviderProcess(
         database_url=sandbox_database,
         webhook_url=receiver.url,
         WEBHOOK_RETRY_SECONDS="[0.1]",
     )
-    process.start()
+    made.start()
+    yield made
+    made.close()
+
+
+def test_a_kill_under_load_loses_and_repeats_no_charge(
+    process: ProviderProcess, receiver: Receiver
+) -> None:
     requests = {str(uuid4()): a_charge() for _ in range(120)}
     answered: dict[str, bytes] = {}
 
@@ -84,7 +93,6 @@ def test_a_kill_under_load_loses_and_repeats_no_charge(
         assert len(process.charges_of(reference)) == 1
         receiver.wait(reference)
         assert len({webhook.event["id"] for webhook in receiver.of(reference)}) == 1
-    process.close()
 
 
 def test_the_readme_explains_every_token() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from suite import containers
+from suite import containers, orphans
 from suite.instance import Instance
 from suite.refusals import Refusal
 
@@ -38,11 +38,12 @@ def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[st
 
     TEST_POSTGRES_URL, TEST_BROKER_URL and TEST_BROKER_API name the servers. TEST_INSTANCE is the
     folder of a whole suite with servers of its own, which tests may kill. Returns pytest's exit
-    code.
+    code. Processes that the tests started and left running end as well.
     """
-    whole = folder / "whole"
-    settings = os.environ | {"TEST_INSTANCE": str(whole)}
+    whole, started = folder / "whole", folder / "started"
+    settings = os.environ | {"TEST_INSTANCE": str(whole), orphans.MARK: str(started)}
     with _locked(folder), graceful_interrupts():
+        orphans.end(started)
         Instance(folder, "test", root=root).wipe()
         try:
             if arguments or not all((root / part).is_dir() for part in WHOLE):
@@ -53,6 +54,7 @@ def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[st
                     return _ended(tests)
             return _all(root, folder, settings, report)
         finally:
+            orphans.end(started)
             Instance(whole, "test", root=root).discard()
 
 
@@ -169,13 +171,16 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def graceful_interrupts() -> Iterator[None]:
-    """Raise Terminated on SIGTERM, so that the servers stop then as well.
+    """Raise Terminated on the first SIGTERM, so that the servers stop then as well.
+
+    Further ones are ignored: they would interrupt the cleanup, of pytest or of this process.
 
     A shell starts background jobs with SIGINT ignored, and pytest would inherit that: it could not
     be stopped gracefully. This restores the handler of SIGINT.
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Terminated
 
     before = {

@@ -1,5 +1,6 @@
 """The provider as a process of its own, with a client for tests."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -50,11 +51,14 @@ class ProviderProcess:
             command, env=environment, stdout=self._log, stderr=self._log
         )
         give_up = time.monotonic() + 120
-        while not self._ready():
-            if self._process.poll() is not None or time.monotonic() > give_up:
-                self.kill()
-                raise AssertionError(self.log())
-            time.sleep(0.05)
+        with contextlib.ExitStack() as failed:
+            # After an interrupt too: no fixture closes a process that did not become ready.
+            failed.callback(self.kill)
+            while not self._ready():
+                if self._process.poll() is not None or time.monotonic() > give_up:
+                    raise AssertionError(self.log())
+                time.sleep(0.05)
+            failed.pop_all()
 
     def kill(self) -> None:
         """End it without warning, as a power cut would."""
@@ -127,8 +131,12 @@ class ProviderProcess:
     def _end(self, how: signal.Signals) -> None:
         if self._process:
             self._process.send_signal(how)
-            self._process.wait(10)
-            self._process = None
+            try:
+                self._process.wait(10)
+            finally:
+                self._process.kill()
+                self._process.wait()
+                self._process = None
 
 
 def a_charge(token: str = GOOD, **changes: Any) -> dict[str, Any]:
