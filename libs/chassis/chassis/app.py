@@ -9,8 +9,10 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import State
+from starlette.types import Receive, Scope, Send
 
 from chassis import openapi, problems
+from chassis.errors import Unavailable
 
 
 class Fault(BaseModel):
@@ -97,3 +99,15 @@ def create_app(name: str, routers: Sequence[APIRouter]) -> Application:
     for router in routers:
         app.include_router(router)
     return app
+
+
+async def answer_restarting(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application in the place of one that failed: alive, and not ready for any request."""
+    if scope["path"] == "/livez":
+        await JSONResponse({"status": "alive"})(scope, receive, send)
+        return
+    if scope["path"] == "/readyz":
+        red = Readiness(ready=False, checks={"process": "restarting"})
+        await JSONResponse(red.model_dump(), status_code=503)(scope, receive, send)
+        return
+    raise Unavailable("The service is restarting; try again soon.")

@@ -1,7 +1,6 @@
-"""Background work of a process: restarted after failures."""
+"""Background work of a service: restarted after failures."""
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -13,18 +12,6 @@ from chassis.messaging.consumer import Consumer
 log = structlog.get_logger()
 
 Running = TypeVar("Running")
-
-
-def freeze_gc() -> None:
-    """Exclude the objects built at startup from garbage collection, and collect less often.
-
-    Reference counting frees nearly everything that requests and messages allocate; with the default
-    thresholds the collector traverses the whole program repeatedly and finds nothing.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-    gc.enable()
 
 
 async def restart_on_failure(work: Callable[[Running], Awaitable[None]], running: Running) -> None:

@@ -1,7 +1,7 @@
-"""The clock of a process: the machine's, corrected to the database's where the two differ.
+"""The clock of a service: the machine's, corrected to its database's where the two differ.
 
-Deadlines, envelopes and tokens cross machines, whose clocks may differ by hours. Every process
-compares its clock with the database's on each new connection and every few seconds, so processes
+Deadlines, envelopes and tokens cross machines, whose clocks may differ by hours. Every service
+compares its clock with its database's on each new connection and every few seconds, so processes
 agree as closely as their databases do.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from chassis import metrics
+from chassis.per_service import PerService
 
 log = structlog.get_logger()
 
@@ -58,26 +59,26 @@ class Clock:
         """
         ahead = database_time - (began + ended) / 2
         noise = TOLERANCE + (ended - began) / 2
-        metrics.CLOCK_SKEW.set(-ahead)
+        metrics.CLOCK_SKEW.labels().set(-ahead)
         if abs(ahead - self.correction) <= noise:
             return
         self.correction = ahead if abs(ahead) > noise else 0.0
         log.warning("clock corrected to the database's", seconds=round(self.correction, 3))
 
 
-clock: Final = Clock()
+clocks: Final = PerService(Clock)
 
 
 def now() -> float:
     """The time, in seconds since 1970."""
-    return clock.now()
+    return clocks.get().now()
 
 
 async def measure(source: Source) -> None:
     """Compare the machine's clock with the database's."""
     began = machine_time()
     found = await source.fetchval(READ)
-    clock.compare(found, began, machine_time())
+    clocks.get().compare(found, began, machine_time())
 
 
 async def watch(database: Pooled) -> None:

@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from chassis.per_service import use_service
 from chassis.settings import ServiceSettings, load
 
 if TYPE_CHECKING:
@@ -40,9 +41,11 @@ def main(name: str, settings: type[ServiceSettings], after_migration: str | None
         return
     loaded = load(settings)
     if arguments.kind in ("api", "worker", "all"):
-        sys.exit(_composed(name).run(loaded, arguments.kind))
+        process = importlib.import_module("chassis.process")
+        sys.exit(process.run(name, [(_composed(name), loaded)], arguments.kind))
     is_draft = arguments.kind == "revision"
-    asyncio.run(_migrate(name, loaded, None if is_draft else after_migration))
+    with use_service(name):
+        asyncio.run(_migrate(name, loaded, None if is_draft else after_migration))
     if is_draft:
         asyncio.run(_draft(name, loaded, arguments.message))
 
@@ -55,7 +58,7 @@ def _composed(name: str) -> "Service[Any]":
 async def _migrate(name: str, settings: ServiceSettings, after: str | None) -> None:
     # Only migrations need Alembic; an import at the top would load it into every service.
     migrations = importlib.import_module("chassis.migrations")
-    importlib.import_module("chassis.logs").configure(name, settings.log_level)
+    importlib.import_module("chassis.logs").configure(settings.log_level)
     role = unquote(urlsplit(settings.database_url).username or "")
     await migrations.migrate(name, settings.owner_url, role)
     if after is not None:

@@ -10,23 +10,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from chassis.per_service import PerService
 from contracts.envelope import Envelope
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-_sampling_ratio = 1.0
+_sampling_ratios: PerService[float] = PerService(lambda: 1.0)
 
 
 def set_sampling_ratio(ratio: float) -> None:
-    """Mark this ratio of the traces that begin here as sampled, from 0 to 1."""
-    global _sampling_ratio  # noqa: PLW0603
-    _sampling_ratio = ratio
+    """Mark this ratio of the service's traces that begin here as sampled, from 0 to 1."""
+    _sampling_ratios.set(ratio)
 
 
 def new_traceparent() -> str:
     """A W3C trace context of a new trace, sampled at the ratio of `set_sampling_ratio`."""
-    flags = "01" if random.random() < _sampling_ratio else "00"  # noqa: S311
+    flags = "01" if random.random() < _sampling_ratios.get() else "00"  # noqa: S311
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-{flags}"
 
 

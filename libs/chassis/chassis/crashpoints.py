@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
+from chassis.per_service import PerService
+
 LOG = "passed.log"
 
 
@@ -36,25 +38,25 @@ class Failed(Exception):
     """A crash point failed by an exception."""
 
 
-_folder: Path | None = None
-_service = ""
+# The folder of a service's failures; None while they are off.
+_folders: PerService[Path | None] = PerService(lambda: None)
 
 
 def configure(folder: Path | None, service: str) -> None:
     """Read failures from this folder; None turns the crash points off."""
-    global _folder, _service
-    _folder, _service = folder, service
+    _folders.set(folder and folder / service)
 
 
 def reached(point: Point, messages: Iterable[str]) -> None:
     """Fail if there is a file for one of the messages; while off, `messages` is not read."""
-    if _folder is None:
+    folder = _folders.get()
+    if folder is None:
         return
     names = list(messages)
-    with (_folder / LOG).open("a") as log:
-        log.write("".join(f"{_service} {point} {name}\n" for name in names))
+    with (folder.parent / LOG).open("a") as log:
+        log.write("".join(f"{folder.name} {point} {name}\n" for name in names))
     for name in names:
-        place = _folder / _service / point
+        place = folder / point
         if _consume(place / f"{name}.crash"):
             os.kill(os.getpid(), signal.SIGKILL)
         if _consume(place / f"{name}.freeze"):

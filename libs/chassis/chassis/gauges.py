@@ -22,8 +22,11 @@ from chassis.db import Database
 log = structlog.get_logger()
 
 TIME_LIMIT = 3.0
-FAILURES = Counter(
-    "cartwright_reading_failures", "Gauges that could not be read from the database.", ["reading"]
+FAILURES = metrics.Instrument(
+    Counter,
+    "cartwright_reading_failures",
+    "Gauges that could not be read from the database.",
+    ["reading"],
 )
 
 
@@ -127,9 +130,10 @@ def serve(app: FastAPI) -> None:
     @app.get("/metrics", include_in_schema=False)
     async def page(request: Request) -> Response:
         state = request.app.state
-        metrics.READY.set(not await state.checks())
+        metrics.READY.labels().set(not await state.checks())
         metrics.CONNECTIONS.labels("used").set(state.database.pool.in_use)
-        metrics.CONNECTIONS_MAX.set(state.database.pool.size)
+        metrics.CONNECTIONS_MAX.labels().set(state.database.pool.size)
         read = _Families(await state.gauges.families())
-        body = generate_latest(REGISTRY) + generate_latest(read)
+        # The library's own registry holds what is the process's: its memory, its event loop.
+        body = generate_latest(REGISTRY) + metrics.page() + generate_latest(read)
         return Response(body, media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -11,10 +11,11 @@ from chassis import clock
 def new_id() -> UUID:
     """A new UUIDv7, which sorts by its time of creation."""
     made = UUID(bytes=uuid_utils.uuid7().bytes)
-    if not clock.clock.correction:
+    correction = clock.clocks.get().correction
+    if not correction:
         return made
     # Shifted, because the library sorts ids within a millisecond only if it reads the time itself.
-    return UUID(int=made.int + (int(clock.clock.correction * 1000) << 80))
+    return UUID(int=made.int + (int(correction * 1000) << 80))
 
 
 def lowest_id(moment: datetime) -> UUID:

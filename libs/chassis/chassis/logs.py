@@ -17,6 +17,7 @@ from structlog.typing import EventDict, Processor
 
 from chassis import context
 from chassis.card_numbers import passes_luhn
+from chassis.per_service import service_name
 
 SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "api_key")
 
@@ -37,6 +38,7 @@ EMAIL = (re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]")
 def _add_context(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Add the current context to the line."""
     now = context.current()
+    event["service"] = service_name()
     if now.traceparent:
         event["trace_id"] = now.traceparent.split("-")[1]
     for name in ("correlation_id", "request_id"):
@@ -89,7 +91,6 @@ def _redact_value(key: object, value: Any, clean: Callable[[str], str]) -> Any:
 
 
 LINE: list[Processor] = [
-    structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     _add_context,
@@ -100,7 +101,7 @@ LINE: list[Processor] = [
 RENDER = structlog.processors.JSONRenderer(default=str)
 
 
-def configure(service: str, level: str) -> None:
+def configure(level: str) -> None:
     """Send structlog's lines, and the standard library's warnings, to stdout as JSON."""
     structlog.configure(
         processors=[*LINE, RENDER],
@@ -108,7 +109,6 @@ def configure(service: str, level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -1,6 +1,7 @@
-"""The HTTP server of a service's process, which the service stops."""
+"""The HTTP server of a service, which the service stops."""
 
 import asyncio
+import socket
 from contextlib import nullcontext, suppress
 from typing import Any
 
@@ -10,12 +11,23 @@ from starlette.types import ASGIApp
 from chassis.settings import ServiceSettings
 
 
+class PortUnavailable(Exception):
+    """The server's address cannot be bound; uvicorn has logged why."""
+
+
 class Server(uvicorn.Server):
     """uvicorn without its own signal handlers: the service decides when to stop."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._stopping = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. Raises PortUnavailable where uvicorn would end the process."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            raise PortUnavailable(f"{self.config.host}:{self.config.port}") from None
 
     async def main_loop(self) -> None:
         """Renew the Date header each second until `stop` is called.
@@ -33,10 +45,10 @@ class Server(uvicorn.Server):
         self._stopping.set()
 
     def install_signal_handlers(self) -> None:
-        """Nothing; see Service.run."""
+        """Nothing; the process has its own."""
 
     def capture_signals(self) -> Any:
-        """Nothing; see Service.run."""
+        """Nothing; the process has its own."""
         return nullcontext()
 
 

@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 
 Seconds = Annotated[float, Field(gt=0, le=10**8)]
+CANNOT_START = "The service cannot start: some settings are missing or malformed."
 
 
 class Environment(EnvSettingsSource):
@@ -90,7 +91,13 @@ class ServiceSettings(BaseSettings):
         description="how much to log",
         examples=["INFO"],
     )
-    pool_size: int = Field(8, ge=2, le=100, description="database connections", examples=["8"])
+    pool_size: int = Field(
+        8,
+        ge=3,
+        le=100,
+        description="database connections; the relay, the consumer and requests need one each",
+        examples=["8"],
+    )
     retry_tiers: list[Seconds] = Field(
         [5, 30, 300, 1800],
         min_length=1,
@@ -173,26 +180,28 @@ class ServiceSettings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
         *_: Any,
         **__: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read only the environment and, in tests, the arguments."""
-        return init_settings, Environment(settings_cls)
+        prefix = getattr(env_settings, "env_prefix", "")
+        return init_settings, Environment(settings_cls, env_prefix=prefix)
 
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
-def explain(settings: type[ServiceSettings], error: ValidationError) -> str:
+def explain(settings: type[ServiceSettings], error: ValidationError, prefix: str = "") -> str:
     """Explain each bad variable by its fault, purpose and an example; never its value."""
-    lines = ["The service cannot start: some settings are missing or malformed."]
+    lines = []
     for fault in error.errors(include_input=False, include_url=False, include_context=False):
         name = str(fault["loc"][0])
-        field = settings.model_fields.get(name)
-        lines.append(f"  {name.upper()}: {fault['msg']}")
+        variable, field = f"{prefix}{name}".upper(), settings.model_fields.get(name)
+        lines.append(f"  {variable}: {fault['msg']}")
         if field is not None:
             example = (field.examples or [""])[0]
-            lines.append(f"      is {field.description}, for example {name.upper()}={example}")
+            lines.append(f"      is {field.description}, for example {variable}={example}")
     return "\n".join(lines)
 
 
@@ -201,5 +210,5 @@ def load(settings: type[Settings], **overrides: Any) -> Settings:
     try:
         return settings(**overrides)
     except ValidationError as error:
-        print(explain(settings, error), file=sys.stderr)  # noqa: T201
+        print(CANNOT_START, explain(settings, error), sep="\n", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None

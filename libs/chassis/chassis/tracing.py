@@ -6,11 +6,12 @@ when the work has ended. Without an exporter nothing is recorded.
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from chassis import clock, context, logs
+from chassis.per_service import PerService
 
 Attributes = Mapping[str, str | int | bool]
 SAMPLED = 0x01
@@ -51,14 +52,8 @@ class Exporter(Protocol):
         """Send what is left; may take seconds."""
 
 
-@dataclass
-class _State:
-    """Where this process records; None while it does not."""
-
-    exporter: Exporter | None = field(default=None, repr=False)
-
-
-_state = _State()
+# Where the service records; None while it does not.
+_exporters: PerService[Exporter | None] = PerService(lambda: None)
 
 
 def configure(exporter: Exporter | None, ratio: float = 1.0) -> None:
@@ -72,19 +67,20 @@ def configure(exporter: Exporter | None, ratio: float = 1.0) -> None:
 
 def set_exporter(exporter: Exporter | None) -> None:
     """Send spans to this exporter; None turns recording off."""
-    _state.exporter = exporter
+    _exporters.set(exporter)
 
 
 def is_on() -> bool:
     """Whether spans are recorded at all."""
-    return _state.exporter is not None
+    return _exporters.get() is not None
 
 
 def close(timeout: float = 2.0) -> None:
     """Export what was recorded and stop; waits `timeout` seconds for an unavailable collector."""
-    if _state.exporter is not None:
+    exporter = _exporters.get()
+    if exporter is not None:
         # A daemon, because the exporter retries for long and must not keep the process alive.
-        closing = threading.Thread(target=_state.exporter.close, daemon=True)
+        closing = threading.Thread(target=exporter.close, daemon=True)
         closing.start()
         closing.join(timeout)
     set_exporter(None)
@@ -109,7 +105,7 @@ def record(
     error: str | None = None,
 ) -> None:
     """Record the span of work that has just ended; `took` is in seconds."""
-    exporter = _state.exporter
+    exporter = _exporters.get()
     if exporter is None or not is_sampled(traceparent):
         return
     end = int(clock.now() * 1e9)

@@ -27,7 +27,7 @@ def wrong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     """This machine's clock is two hours off."""
     monkeypatch.setattr(clock, "machine_time", lambda: time.time() + request.param)
     yield request.param
-    clock.clock.correction = 0.0
+    clock.clocks.get().correction = 0.0
 
 
 async def metrics(sample: Harness[Any]) -> MetricsPage:
@@ -80,10 +80,10 @@ async def test_a_clock_that_is_set_while_a_process_runs_is_noticed(
         monkeypatch.setattr(clock, "machine_time", lambda: time.time() - HOURS)
         await until(lambda: abs(clock.now() - time.time()) < 60)
         monkeypatch.setattr(clock, "machine_time", machine_time)
-        await until(lambda: clock.clock.correction == 0)
+        await until(lambda: clock.clocks.get().correction == 0)
     finally:
         watching.cancel()
-        clock.clock.correction = 0.0
+        clock.clocks.get().correction = 0.0
 
 
 @pytest.mark.parametrize(

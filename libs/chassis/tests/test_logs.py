@@ -10,13 +10,14 @@ from chassis.ops.views import readable
 TALKATIVE = """
 import logging, structlog
 from chassis import context, logs
+from chassis.per_service import use_service
 
-logs.configure("sample", "INFO")
+logs.configure("INFO")
 log = structlog.get_logger()
 place = context.Context(
     actor="user:1", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01", correlation_id="order 1"
 )
-with context.use_context(place):
+with use_service("sample"), context.use_context(place):
     log.info("plain", shelf=3)
     log.debug("below the level")
     log.warning(

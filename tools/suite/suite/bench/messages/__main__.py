@@ -14,7 +14,7 @@ from alembic.operations import Operations
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis import outbox
+from chassis import outbox, process
 from chassis.db import Database
 from chassis.ids import new_id
 from chassis.migrations import RELAY_FUNCTIONS, create_message_tables
@@ -65,8 +65,8 @@ if __name__ == "__main__":
         case "fill":
             asyncio.run(fill_outbox())
         case "producer":
-            sys.exit(producer.service.run(load(ProducerSettings), "api"))
+            sys.exit(process.run("producer", [(producer.service, load(ProducerSettings))], "api"))
         case "consumer":
-            sys.exit(consumer.service.run(load(ServiceSettings), "worker"))
+            sys.exit(process.run("consumer", [(consumer.service, load(ServiceSettings))], "worker"))
         case unknown:
             sys.exit(f"there is no process {unknown}")

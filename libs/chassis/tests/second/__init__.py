@@ -1,0 +1,1 @@
+"""A second service, which runs in a process with the sample."""
