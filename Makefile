@@ -5,7 +5,7 @@ PYTHON := $(shell for name in python3.13 python3.12 python3.11 python3; do \
 SUITE := .venv/bin/python -m suite
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs restart test faults check fmt hops bench topology sdk openapi migration lock check-lock clean check-deploy test-deploy test-bare secrets
+.PHONY: help install up down status logs restart test faults check fmt hops bench render service topology sdk openapi migration lock check-lock clean check-deploy test-deploy test-bare secrets
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -53,12 +53,13 @@ test: install ## run every test, on its own servers (A="-k checkout -x" goes to 
 faults: install ## run the fault-injection tests, half an hour (A="--seed 7 --part 1/4 --only crash")
 	@$(SUITE) faults $(A)
 
-check: install ## run ruff, mypy, import contracts; compare the broker topology and the index of the API
+check: install ## run ruff, mypy, import contracts; compare what is rendered, the broker topology and the index of the API
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@for root in $(TYPED_TESTS); do .venv/bin/mypy --no-error-summary --config-file tests/mypy.ini $$root || exit 1; done
 	@.venv/bin/lint-imports
+	@$(SUITE) render --check
 	@$(SUITE) topology --check
 	@$(SUITE) openapi --check
 
@@ -90,6 +91,13 @@ bench: install ## measure orders per second through the gateway, and their cost
 fmt: install ## format the code
 	@.venv/bin/ruff check --fix-only --exit-zero .
 	@.venv/bin/ruff format .
+
+service: install ## write a new service (S=loyalty): one table, one route, one event, their tests
+	@$(SUITE) service "$(S)"
+	@$(MAKE) --no-print-directory install
+
+render: install ## write what is derived from services.toml: compose file, manifests, gateway, import contracts
+	@$(SUITE) render
 
 topology: install ## write the broker's definitions from the services' handlers
 	@$(SUITE) topology

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ import events_page
 import httpx
 import uvicorn
 from openapi import Document, merged, public
+from settings import load
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--env", type=Path, required=True, help="the gateway's settings, JSON")
     arguments = parser.parse_args()
 
-    settings = json.loads(arguments.env.read_text())
+    settings = load(arguments.env)
     hosts = settings.get("hosts", {})
     addresses = {
         name: f"http://{hosts.get(name, '127.0.0.1')}:{port if isinstance(port, int) else port[0]}"

@@ -13,6 +13,7 @@ from limits import limit_after_token, limit_before_token
 from metrics import metrics_listener
 from refusals import refusals
 from routes import PREFIXES, Json, all_routes
+from settings import load
 from spans import traced, tracing
 
 BOOTSTRAP = Path(__file__).with_name("envoy.yaml")
@@ -56,7 +57,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     try:
-        settings = traced(json.loads(arguments.env.read_text()), os.environ)
+        settings = traced(load(arguments.env), os.environ)
         files = render(settings, arguments.out.resolve())
     except KeyError as missing:
         sys.exit(f"{arguments.env}: the setting {missing} is missing")

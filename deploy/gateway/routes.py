@@ -1,74 +1,13 @@
-"""Which path belongs to which service: the only place that lists it."""
+"""Which path belongs to which service, as Envoy's routes."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
 
-PREFIXES: dict[str, tuple[str, ...]] = {
-    "identity": (
-        "/v1/auth",
-        "/v1/me",
-        "/v1/countries",
-        "/v1/admin/users",
-        "/v1/admin/customers",
-        "/v1/admin/roles",
-    ),
-    "catalog": (
-        "/v1/categories",
-        "/v1/products",
-        "/v1/admin/products",
-        "/v1/admin/categories",
-        "/v1/admin/reviews",
-    ),
-    "cart": ("/v1/carts", "/v1/me/wishlists", "/v1/admin/tax-rates"),
-    "promotions": (
-        "/v1/advertisements",
-        "/v1/me/loyalty",
-        "/v1/admin/coupons",
-        "/v1/admin/discounts",
-        "/v1/admin/campaigns",
-        "/v1/admin/advertisements",
-    ),
-    "orders": (
-        "/v1/orders",
-        "/v1/returns",
-        "/v1/reference/order-statuses",
-        "/v1/admin/orders",
-        "/v1/admin/sagas",
-    ),
-    "payments": (
-        "/v1/me/payment-methods",
-        "/v1/payment-methods",
-        "/v1/payments",
-        "/v1/subscription-plans",
-        "/v1/subscriptions",
-        "/v1/webhooks/payments",
-        "/v1/reference/payment-methods",
-        "/v1/reference/payment-statuses",
-        "/v1/admin/payments",
-        "/v1/admin/disputes",
-    ),
-    "inventory": ("/v1/admin/warehouses", "/v1/admin/stock"),
-    "shipping": (
-        "/v1/shipping-methods",
-        "/v1/shipments",
-        "/v1/webhooks/shipping",
-        "/v1/reference/shipping-statuses",
-        "/v1/admin/shipments",
-        "/v1/admin/shipping-providers",
-        "/v1/admin/shipping-methods",
-    ),
-    "feed": ("/v1/events", "/v1/admin/subscribers"),
-    "sellers": ("/v1/sellers", "/v1/seller", "/v1/admin/sellers"),
-    "notifications": (
-        "/v1/me/notifications",
-        "/v1/me/preferences",
-        "/v1/webhook-endpoints",
-        "/v1/admin/emails",
-    ),
-    "support": ("/v1/tickets", "/v1/reference/ticket-statuses", "/v1/admin/tickets"),
-    "analytics": ("/v1/page-views", "/v1/admin/reports", "/v1/admin/audit"),
-}
+# By service; `make render` writes the file from services.toml.
+PREFIXES: dict[str, list[str]] = json.loads(Path(__file__).with_name("prefixes.json").read_text())
 
 # Nothing of a request was processed yet, so any method may be sent again.
 RETRY_UNSENT = {

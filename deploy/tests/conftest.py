@@ -16,7 +16,7 @@ from composition import PATIENT, Composition
 from pasting import Operator
 
 from shopfloor import Staff, sign_in
-from suite import compose, repository
+from suite import compose, repository, service_list
 from suite.compose import Project
 from suite.environment import ADMIN_EMAIL
 from suite.refusals import Refusal
@@ -72,7 +72,6 @@ def gateway_settings(engine_folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def composition(
     engine_folder: Path,
-    services: list[str],
     gateway_settings: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator[Composition]:
@@ -90,7 +89,7 @@ def composition(
     project = Project(
         repository.ROOT, engine_folder / "compose", name="cartwright-test", files=files
     )
-    secrets = project.prepare(services, **settings)
+    secrets = project.prepare(service_list.load(repository.ROOT).values(), **settings)
     remove(project, *everything)
     parts = set(project.run(*everything, "config", "--services").split())
     try:

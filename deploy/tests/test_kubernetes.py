@@ -11,7 +11,7 @@ from composition import PATIENT, buys, inspected
 from rendered import labels, manifests, running
 
 from shopfloor import Buyer, Staff, sign_in
-from suite import kubernetes, secrets
+from suite import kubernetes, repository, secrets, service_list
 from suite.environment import ADMIN_EMAIL
 
 
@@ -22,15 +22,14 @@ def password() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def cluster(
-    engine_folder: Path, services: list[str], password: dict[str, str]
-) -> Iterator[Cluster]:
+def cluster(engine_folder: Path, password: dict[str, str]) -> Iterator[Cluster]:
     """Every pod of the overlay, ready."""
     folder = engine_folder / "cluster-secrets"
     folder.mkdir(mode=0o700, exist_ok=True)
-    made = secrets.ensure(folder, services)
+    entries = service_list.load(repository.ROOT).values()
+    made = secrets.ensure(folder, entries)
     password["admin"] = made["admin:password"]
-    manifest_text = kubernetes.manifests(made, services, "cartwright")
+    manifest_text = kubernetes.manifests(made, entries, "cartwright")
     playing = Cluster(manifests("dev"), manifest_text, engine_folder / "cluster-files")
     playing.down()
     try:

@@ -22,10 +22,10 @@ from fastapi.routing import iter_route_contexts
 from pydantic import TypeAdapter, ValidationError
 
 from chassis.openapi import operation_id
-from suite import api_document
+from suite import api_document, repository
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if folder.is_dir())
+SERVICES = repository.services(ROOT)
 PLACE = ("/v1/orders", "post")
 
 Document = dict[str, Any]

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
+from suite import repository
+
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if folder.is_dir())
+SERVICES = repository.services(ROOT)
 IMPORT = """
 import sys
 sys.path[:0] = sys.argv[2:]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from api_rules import operations
 
-from suite import api_document
+from suite import api_document, repository
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if folder.is_dir())
+SERVICES = repository.services(ROOT)
 MIGRATIONS = sorted((ROOT / "services/identity/migrations").glob("[0-9]*.py"))
 
 

@@ -1,28 +1,18 @@
 """Every public route is reached through the gateway, leads to its own service, and needs no thread."""
 
 import importlib
-import importlib.util
 import inspect
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-ROOT = Path(__file__).resolve().parents[2]
-SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if folder.is_dir())
+from suite import repository, service_list
+from suite.service_list import Entry
 
-
-def gateway_routes() -> ModuleType:
-    """The gateway's table."""
-    spec = importlib.util.spec_from_file_location("routes", ROOT / "deploy/gateway/routes.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+SERVICES = service_list.load(repository.ROOT)
 
 
 def public_paths(service: str) -> set[str]:
@@ -34,25 +24,37 @@ def public_paths(service: str) -> set[str]:
     return {path for path in paths if path.startswith("/v1/")}
 
 
-def covering(path: str, table: dict[str, tuple[str, ...]]) -> str | None:
-    """The service whose longest prefix covers a path."""
-    found = [
-        (len(prefix), service)
-        for service, prefixes in table.items()
-        for prefix in prefixes
-        if path == prefix or path.startswith(prefix + "/")
-    ]
-    return max(found)[1] if found else None
+def covering(path: str, services: Mapping[str, Entry]) -> tuple[str, str]:
+    """The longest prefix that covers a path, and its service; empty without one."""
+    return max(
+        (
+            (prefix, name)
+            for name, each in services.items()
+            for prefix in (*each.routes, f"/v1/admin/ops/{name}")
+            if path == prefix or path.startswith(prefix + "/")
+        ),
+        key=lambda found: len(found[0]),
+        default=("", ""),
+    )
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_public_route_is_reached_through_the_gateway(service: str) -> None:
-    table = {
-        name: (*prefixes, f"/v1/admin/ops/{name}")
-        for name, prefixes in gateway_routes().PREFIXES.items()
-    }
-    astray = {path: covering(path, table) for path in public_paths(service)}
-    assert {path: found for path, found in astray.items() if found != service} == {}
+    owners = {path: covering(path, SERVICES)[1] for path in public_paths(service)}
+    assert {path: owner for path, owner in owners.items() if owner != service} == {}
+
+
+def leading_nowhere(services: Mapping[str, Entry], paths: Iterable[str]) -> set[str]:
+    """Prefixes of the gateway below which no route is served."""
+    used = {covering(path, services)[0] for path in paths}
+    return {prefix for each in services.values() for prefix in each.routes} - used
+
+
+def test_every_prefix_of_the_gateway_leads_to_a_route() -> None:
+    paths = {path for service in SERVICES for path in public_paths(service)}
+    assert leading_nowhere(SERVICES, paths) == set()
+    planted = SERVICES | {"moon": Entry(name="moon", routes=("/v1/moon", "/v1/carts/moon"))}
+    assert leading_nowhere(planted, paths) == {"/v1/moon", "/v1/carts/moon"}
 
 
 def called_by(dependant: Dependant) -> Iterator[Callable[..., Any]]:

@@ -20,7 +20,7 @@ from rendered import (
     settings_of,
 )
 
-from suite import kubernetes, repository, secrets
+from suite import kubernetes, repository, secrets, service_list
 
 SERVICES = repository.services(repository.ROOT)
 DOCUMENTED = repository.ROOT / "docs/operations/network.md"
@@ -76,10 +76,7 @@ def expanded(documented: set[network.Pair]) -> set[network.Pair]:
         "services": [f"{name}-{kind}" for name in SERVICES for kind in ("api", "worker")],
         "apis": [f"{name}-api" for name in SERVICES],
         "migrations": [f"{name}-migrate" for name in SERVICES],
-        "cart": ["cart-api", "cart-worker"],
-        "orders": ["orders-api", "orders-worker"],
-        "payments": ["payments-api", "payments-worker"],
-        "notifications": ["notifications-api", "notifications-worker"],
+        **{name: [f"{name}-api", f"{name}-worker"] for name in SERVICES},
     }
     return {
         (source, target, port)
@@ -121,8 +118,9 @@ def dev_secrets() -> list[Json]:
     from pathlib import Path
 
     with tempfile.TemporaryDirectory() as folder:
-        made = secrets.ensure(Path(folder), SERVICES)
-        return kubernetes.manifests(made, SERVICES, "cartwright")
+        entries = service_list.load(repository.ROOT).values()
+        made = secrets.ensure(Path(folder), entries)
+        return kubernetes.manifests(made, entries, "cartwright")
 
 
 def test_the_secrets_of_dev_are_those_its_pods_read() -> None:
@@ -207,7 +205,7 @@ def plant_budget(found: Manifests) -> None:
 
 
 def plant_policy(found: Manifests) -> None:
-    found.named("NetworkPolicy", "orders-calls")["spec"]["podSelector"] = {
+    found.named("NetworkPolicy", "orders-calls-services")["spec"]["podSelector"] = {
         "matchLabels": {"app.kubernetes.io/name": "order"}
     }
 

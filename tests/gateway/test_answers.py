@@ -13,7 +13,7 @@ SHOP, STRANGER = "https://shop.example", "https://shop.example.evil.example"
 
 def test_a_problem_of_a_service_passes_unchanged(gateway: Gateway) -> None:
     with gateway.client() as client:
-        answer = client.get("/v1/tickets/refused")
+        answer = client.get("/v1/shipments/refused")
     assert answer.status_code == 409
     assert answer.json() == {"title": "Conflict", "status": 409, "code": "of_the_service"}
 

@@ -64,6 +64,24 @@ def test_the_collector_of_the_environment_is_taken_unless_the_settings_name_one(
     assert "spans.example" not in named
 
 
+def test_without_a_list_every_service_is_at_its_own_name(tmp_path: Path) -> None:
+    settings = gateway_settings(PORTS, hosts={"cart": "pack", "docs": "pages"})
+    del settings["services"]
+    file = render(tmp_path, settings).with_name("clusters.yaml")
+    found = {
+        cluster["name"]: cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+        for cluster in json.loads(file.read_text())["resources"]
+    }
+    hosts = {
+        name: endpoints[0]["endpoint"]["address"]["socket_address"]["address"]
+        for name, endpoints in found.items()
+    }
+    assert {name: hosts[name] for name in SERVICES} == {
+        name: "pack" if name == "cart" else name for name in SERVICES
+    }
+    assert hosts["docs"] == "pages"
+
+
 @pytest.mark.parametrize("missing", ["gateway_port", "token_issuer", "rate_limit_per_address"])
 def test_a_missing_setting_is_named(tmp_path: Path, missing: str) -> None:
     settings = gateway_settings(PORTS)

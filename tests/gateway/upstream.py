@@ -15,21 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-SERVICES = (
-    "identity",
-    "catalog",
-    "cart",
-    "promotions",
-    "orders",
-    "payments",
-    "inventory",
-    "shipping",
-    "sellers",
-    "notifications",
-    "feed",
-    "support",
-    "analytics",
-)
+from suite import repository
+
+SERVICES = repository.services(repository.ROOT)
 PAGES = ("docs", "sandbox", "mail")
 ISSUER, AUDIENCE = "https://shop.example", "cartwright"
 
@@ -137,7 +125,7 @@ class Upstream:
         async def stuck() -> None:
             await asyncio.to_thread(self.may_go_on.wait, 10)
 
-        @app.get("/v1/tickets/refused")
+        @app.get("/v1/shipments/refused")
         async def refused() -> Response:
             problem = {"title": "Conflict", "status": 409, "code": "of_the_service"}
             return Response(json.dumps(problem), 409, media_type="application/problem+json")

@@ -132,7 +132,8 @@ def broken_expectations(received: EventsById) -> list[str]:
     """What a consumer relies on and a message that was really sent did not have."""
     relied = [
         each
-        for folder in ROOT.glob("services/*/tests/expects")
+        for pattern in ("services/*/tests/expects", "libs/chassis/tests/expects")
+        for folder in ROOT.glob(pattern)
         for each in expectations.load(folder.parents[1].name, folder)
     ]
     return [

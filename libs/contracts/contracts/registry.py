@@ -4,16 +4,23 @@ import importlib
 
 from contracts.message import MESSAGES, Message
 
-# The modules that define messages: one for each service that owns some.
+# The modules of the services, which define their messages.
 OWNERS = (
-    "catalog",
+    # [template]
+    # {% for name in message_owners %}
+    # "[[ name ]]",
+    # {% endfor %}
+    # [rendered]
     "identity",
-    "inventory",
-    "notifications",
+    "catalog",
+    "cart",
+    "promotions",
     "orders",
     "payments",
-    "promotions",
+    "inventory",
     "shipping",
+    "notifications",
+    # [end]
 )
 
 __all__ = ["MESSAGES", "OWNERS", "all_messages", "find"]

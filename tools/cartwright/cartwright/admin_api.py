@@ -12,6 +12,11 @@ from cartwright import session
 from cartwright.refusals import Refusal
 
 SERVICES = (
+    # [template]
+    # {% for each in services %}
+    # "[[ each.name ]]",
+    # {% endfor %}
+    # [rendered]
     "identity",
     "catalog",
     "cart",
@@ -22,6 +27,7 @@ SERVICES = (
     "shipping",
     "notifications",
     "feed",
+    # [end]
 )
 # Registers a function to run when the command ends; cli.py sets it for each command.
 ON_CLOSE: ContextVar[Callable[[Callable[[], None]], Any]] = ContextVar(

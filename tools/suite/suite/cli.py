@@ -15,6 +15,8 @@ from suite import (
     api_document,
     compose,
     logs,
+    new_service,
+    render,
     repository,
     sdk,
     status_table,
@@ -172,6 +174,30 @@ def write_topology(
         console.print(f"Wrote {asyncapi.FILE.name}; `make up` loads the topology into the broker.")
 
 
+@app.command(name="render")
+def write_rendered(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare only; exit code 1 on a difference.")
+    ] = False,
+) -> None:
+    """Write the files that are rendered from services.toml."""
+    current, left_over = render.files(repository.ROOT), render.left_over(repository.ROOT)
+    outdated = topology.outdated(repository.ROOT, current)
+    if check and (outdated or left_over):
+        names = ", ".join(map(str, [*outdated, *left_over]))
+        raise Refusal(f"outdated: {names}; `make render` writes them.")
+    for file in outdated:
+        (repository.ROOT / file).parent.mkdir(exist_ok=True)
+        (repository.ROOT / file).write_text(current[file])
+        console.print(f"Wrote {file}.")
+    for folder in left_over:
+        shutil.rmtree(repository.ROOT / folder)
+        console.print(f"Removed {folder}.")
+    if not outdated and not left_over:
+        console.print("Everything rendered is up to date.")
+
+
 @app.command(name="openapi")
 def write_openapi(
     *,
@@ -204,6 +230,18 @@ def build_sdk() -> None:
     clients.build()
     clients.check_python()
     console.print("The clients are built: sdk/dist holds the wheel and the npm package.")
+
+
+@app.command(name="service")
+def write_service(
+    name: Annotated[str, typer.Argument(help="The new service, as in `loyalty`.")],
+) -> None:
+    """Write a new service: one table, one route, one event, and their tests."""
+    files = new_service.create(repository.ROOT, name, step)
+    console.print(
+        f"services/{name} is complete, {len(files)} files to change by hand; "
+        f"its tests: `make test A=services/{name}`."
+    )
 
 
 @app.command()

@@ -13,9 +13,10 @@ import docker
 import httpx
 from docker.errors import DockerException
 
-from suite import repository, secrets
+from suite import secrets, service_list
 from suite.refusals import Refusal
 from suite.secrets import Secrets, write_private
+from suite.service_list import Entry
 
 FOLDER = Path("deploy")
 FILE = FOLDER / "docker-compose.yml"
@@ -28,14 +29,11 @@ BASE_IMAGES = {
     "RABBITMQ_IMAGE": "rabbitmq:4.1-management",
 }
 DEADLINE = 300.0
-# The names of secrets that are not one per service.
+# The variables of the servers' secrets, and of the first administrator.
 NAMES = {
     "database:postgres": "POSTGRES_PASSWORD",
     "broker:admin": "BROKER_ADMIN_PASSWORD",
-    "provider:key": "PROVIDER_API_KEY",
-    "provider:webhook": "PROVIDER_WEBHOOK_SECRET",
     "admin:password": "ADMIN_PASSWORD",
-    "orders:token": "ORDER_TOKEN_SECRET",
 }
 PATTERNS = {
     "database": "{}_DATABASE_PASSWORD",
@@ -64,8 +62,9 @@ class Project:
         """The file from which compose reads passwords."""
         return self.folder / ".env"
 
-    def prepare(self, services: Iterable[str], **settings: str) -> Secrets:
+    def prepare(self, services: Iterable[Entry], **settings: str) -> Secrets:
         """Add what is missing to `.env` and the secret files; existing lines stay."""
+        services = list(services)
         folder = self.folder / "secrets"
         folder.mkdir(parents=True, exist_ok=True)
         # Containers run as another user, so the files are readable and the folder is not.
@@ -76,7 +75,7 @@ class Project:
             write_private(previous, made.signing_key_file.read_text())
         for file in (made.signing_key_file, previous, made.service_clients_file):
             file.chmod(0o444)
-        wanted = variables(made.values) | {"SECRETS_FOLDER": str(folder)} | settings
+        wanted = variables(made.values, services) | {"SECRETS_FOLDER": str(folder)} | settings
         known = self.env_file.read_text() if self.env_file.exists() else ""
         names = {line.partition("=")[0] for line in known.splitlines()}
         added = [f"{name}={value}\n" for name, value in wanted.items() if name not in names]
@@ -107,13 +106,22 @@ def previous_key(made: Secrets) -> Path:
     return made.signing_key_file.with_name("previous-signing-key.pem")
 
 
-def variables(values: Mapping[str, str]) -> dict[str, str]:
+def names(services: Iterable[Entry]) -> dict[str, str]:
+    """Return the variables in the compose file of the secrets that not every service has."""
+    return {
+        purpose: variable
+        for service in services
+        for variable, purpose in service.all_secrets.items()
+    } | NAMES
+
+
+def variables(values: Mapping[str, str], services: Iterable[Entry]) -> dict[str, str]:
     """Return the secrets by their variables in the compose file."""
-    named = {}
+    known, named = names(services), {}
     for purpose, value in values.items():
         kind, _, owner = purpose.partition(":")
-        if purpose in NAMES:
-            named[NAMES[purpose]] = value
+        if purpose in known:
+            named[known[purpose]] = value
         elif kind in PATTERNS:
             named[PATTERNS[kind].format(owner.upper())] = value
     return named
@@ -185,7 +193,7 @@ def _missing(report: Callable[[str], None], environment: Mapping[str, str]) -> s
 def up(root: Path, report: Callable[[str], None]) -> tuple[str, str]:
     """Start the project; returns the gateway's address and the administrator's password."""
     compose_project = project(root)
-    made = compose_project.prepare(repository.services(root))
+    made = compose_project.prepare(service_list.load(root).values())
     report(f"passwords are in {compose_project.env_file.relative_to(root)}")
     compose_project.run("up", "--detach", "--build", shown=True)
     address = gateway(root)

@@ -11,7 +11,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from provision import broker
-from suite import ready, repository, secrets, topology
+from suite import ready, repository, secrets, service_list, topology
 from suite.plan import Process
 
 POSTGRES = "postgres:17"
@@ -40,7 +40,7 @@ def are_available(report: Callable[[str], None]) -> bool:
 def running(root: Path, folder: Path, report: Callable[[str], None]) -> Iterator[dict[str, str]]:
     """Run both for the context; yields the environment variables of tests."""
     services = repository.services(root)
-    known = secrets.ensure(folder, services)
+    known = secrets.ensure(folder, service_list.load(root).values())
     # Every container ends with its context; the reaper container is not needed.
     testcontainers_config.ryuk_disabled = True
     postgres = DockerContainer(POSTGRES).with_exposed_ports(5432)

@@ -11,12 +11,11 @@ from suite import repository
 from suite.postgres import Cluster
 from suite.rabbitmq import Broker
 from suite.secrets import Secrets
+from suite.service_list import Entry
 
 TOKEN_ISSUER = "https://identity.cartwright.example"  # noqa: S105
 TOKEN_AUDIENCE = "cartwright"  # noqa: S105
 ADMIN_EMAIL = "admin@cartwright.example"
-MAIL_FROM = "Cartwright <shop@cartwright.example>"
-PEERS = ("cart", "promotions", "shipping", "orders")
 # Variables that a process inherits from the runner.
 COLLECTOR, SHARE = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"
 INHERITED = (
@@ -89,6 +88,7 @@ RATE_LIMITS = {
 class Environment:
     """Renders the settings of every process of one instance."""
 
+    services: Mapping[str, Entry]
     ports: dict[str, int]
     secrets: Secrets
     cluster: Cluster
@@ -107,14 +107,13 @@ class Environment:
             "PORT": str(self.ports[name]),
             "DATABASE_URL": self.database_url(name, name),
             "BROKER_URL": self.broker.url(name),
-            "JWKS_URL": f"{self._peer('identity')}/.well-known/jwks.json",
+            "JWKS_URL": f"{self._identity_url}/.well-known/jwks.json",
             "TOKEN_ISSUER": TOKEN_ISSUER,
             "TOKEN_AUDIENCE": TOKEN_AUDIENCE,
-            "IDENTITY_URL": self._peer("identity"),
+            "IDENTITY_URL": self._identity_url,
             "SERVICE_CLIENT_SECRET": self.secrets[f"client:{name}"],
             "PUBLIC_URL": self.url("gateway"),
-            **{f"{peer.upper()}_URL": self._peer(peer) for peer in PEERS},
-            **self._own(name),
+            **self._own(self.services[name]),
         }
         return self.inherited() | settings | self._changed(name)
 
@@ -203,35 +202,30 @@ class Environment:
             return {}
         return {COLLECTOR: self.url("collector"), SHARE: "0"}
 
-    def _peer(self, name: str) -> str:
-        return self.url(name) if name in self.ports else ""
+    @property
+    def _identity_url(self) -> str:
+        """Identity's address; a tree of tests has no identity."""
+        return self.url("identity") if "identity" in self.services else ""
 
-    def _own(self, name: str) -> dict[str, str]:
-        """Return the settings of this service alone."""
-        match name:
-            case "identity":
-                return {
-                    "SIGNING_KEY_FILE": str(self.secrets.signing_key_file),
-                    "SERVICE_CLIENT_SECRETS_FILE": str(self.secrets.service_clients_file),
-                    "BOOTSTRAP_ADMIN_EMAIL": ADMIN_EMAIL,
-                    "BOOTSTRAP_ADMIN_PASSWORD": self.secrets["admin:password"],
-                }
-            case "orders":
-                return {"ORDER_TOKEN_SECRET": self.secrets["orders:token"]}
-            case "payments":
-                return {
-                    "PROVIDER_URL": self.url("sandbox_provider"),
-                    "PROVIDER_API_KEY": self.secrets["provider:key"],
-                    "PROVIDER_WEBHOOK_SECRET": self.secrets["provider:webhook"],
-                }
-            case "notifications":
-                return {
-                    "SMTP_HOST": "127.0.0.1",
-                    "SMTP_PORT": str(self.ports["smtp"]),
-                    "MAIL_FROM": MAIL_FROM,
-                }
-            case _:
-                return {}
+    def _own(self, service: Entry) -> dict[str, str]:
+        """Return the settings of this service alone: what containers have, with local addresses."""
+        local = {
+            "BOOTSTRAP_ADMIN_EMAIL": ADMIN_EMAIL,
+            "PROVIDER_URL": self.url("sandbox_provider"),
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(self.ports["smtp"]),
+        }
+        keys = self.secrets.signing_key_file.parent
+        return {
+            **{f"{peer.upper()}_URL": self.url(peer) for peer in service.calls},
+            **{name: local.get(name, value) for name, value in service.settings.items()},
+            **{name: self.secrets[purpose] for name, purpose in service.all_secrets.items()},
+            **{
+                name: str(keys / file)
+                for name, file in service.key_files.items()
+                if (keys / file).exists()
+            },
+        }
 
     def _changed(self, name: str) -> dict[str, str]:
         layers = (PROFILES[self.profile], self.overrides)

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import psutil
 
-from suite import account, control, orphans, plan, ports, ready, repository, secrets, starting
+from suite import (
+    account,
+    control,
+    orphans,
+    plan,
+    ports,
+    ready,
+    repository,
+    secrets,
+    service_list,
+    starting,
+)
 from suite.control import ProcessStatus
 from suite.environment import Environment, Overrides
 from suite.plan import Process
@@ -74,9 +85,11 @@ class Instance:
     def _environment(self, numbers: dict[str, int]) -> Environment:
         servers = account.server_account()
         state = account.state_folder(self.folder, servers)
-        known = secrets.ensure(self.folder, repository.services(self.root))
+        services = service_list.load(self.root)
+        known = secrets.ensure(self.folder, services.values())
         is_ephemeral = self.profile == "test"
         return Environment(
+            services=services,
             ports=numbers,
             secrets=known,
             cluster=Cluster(state / "postgres", numbers["postgres"], servers, known, is_ephemeral),

@@ -2,28 +2,21 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from suite import compose, repository
+from suite import compose, repository, service_list
 from suite.secrets import Secrets
-
-# Environment variables of one service alone, by the purpose of the secret.
-OWN = {
-    "orders": {"ORDER_TOKEN_SECRET": "orders:token"},
-    "payments": {
-        "PROVIDER_API_KEY": "provider:key",
-        "PROVIDER_WEBHOOK_SECRET": "provider:webhook",
-    },
-}
+from suite.service_list import Entry
 
 
-def manifests(secrets: Secrets, services: list[str], namespace: str) -> list[dict[str, Any]]:
+def manifests(
+    secrets: Secrets, services: Collection[Entry], namespace: str
+) -> list[dict[str, Any]]:
     """Return the Secrets of the dev overlay, whose servers are named `postgres` and `rabbitmq`."""
     named = {
         name: data for service in services for name, data in _of_service(secrets, service).items()
     }
-    named["identity-migrator"]["BOOTSTRAP_ADMIN_PASSWORD"] = secrets["admin:password"]
     previous = compose.previous_key(secrets)
     named["identity-keys"] = {
         "signing-key.pem": secrets.signing_key_file.read_text(),
@@ -34,7 +27,7 @@ def manifests(secrets: Secrets, services: list[str], namespace: str) -> list[dic
     }
     named["postgres-secrets"] = {"POSTGRES_PASSWORD": secrets["database:postgres"]}
     named["rabbitmq-secrets"] = {"BROKER_ADMIN_PASSWORD": secrets["broker:admin"]}
-    named["provision-secrets"] = _of_provision(secrets)
+    named["provision-secrets"] = _of_provision(secrets, services)
     named["sandbox-provider-secrets"] = {
         "DATABASE_URL": database_url(secrets, "sandbox", "sandbox"),
         "API_KEY": secrets["provider:key"],
@@ -53,22 +46,28 @@ def database_url(secrets: Secrets, database: str, role: str) -> str:
     return f"postgresql+asyncpg://{role}:{secrets[f'database:{role}']}@postgres:5432/{database}"
 
 
-def _of_service(secrets: Secrets, name: str) -> dict[str, dict[str, str]]:
-    own = {variable: secrets[purpose] for variable, purpose in OWN.get(name, {}).items()}
+def _of_service(secrets: Secrets, service: Entry) -> dict[str, dict[str, str]]:
+    def values(purposes: Mapping[str, str]) -> dict[str, str]:
+        return {variable: secrets[purpose] for variable, purpose in purposes.items()}
+
+    name = service.name
     return {
         f"{name}-secrets": {
             "DATABASE_URL": database_url(secrets, name, name),
             "BROKER_URL": f"amqp://{name}:{secrets[f'broker:{name}']}@rabbitmq:5672/cartwright",
             "SERVICE_CLIENT_SECRET": secrets[f"client:{name}"],
-            **own,
+            **values(service.secrets),
         },
-        f"{name}-migrator": {"MIGRATOR_DATABASE_URL": database_url(secrets, name, "migrator")},
+        f"{name}-migrator": {
+            "MIGRATOR_DATABASE_URL": database_url(secrets, name, "migrator"),
+            **values(service.migration_secrets),
+        },
     }
 
 
-def _of_provision(secrets: Secrets) -> dict[str, str]:
+def _of_provision(secrets: Secrets, services: Iterable[Entry]) -> dict[str, str]:
     """Return the passwords of all roles and users, and the addresses of both servers."""
-    named = compose.variables(secrets.values)
+    named = compose.variables(secrets.values, services)
     passwords = {
         name: value
         for name, value in named.items()
@@ -94,6 +93,6 @@ def _secret(name: str, data: Mapping[str, str], namespace: str) -> dict[str, Any
 
 
 if __name__ == "__main__":
-    names = repository.services(repository.ROOT)
-    known = compose.project(repository.ROOT).prepare(names)
-    print(as_text(manifests(known, names, "cartwright")))
+    entries = service_list.load(repository.ROOT).values()
+    known = compose.project(repository.ROOT).prepare(entries)
+    print(as_text(manifests(known, entries, "cartwright")))

@@ -3,13 +3,15 @@
 import sys
 from pathlib import Path
 
+from suite import service_list
+
 ROOT = Path(__file__).resolve().parents[3]
 POSTGRES_LOCK = Path("requirements/postgres.lock")
 
 
 def services(root: Path) -> list[str]:
-    """Return the names of all services: every folder of `services/` that is a package."""
-    return sorted(file.parent.name for file in (root / "services").glob("*/pyproject.toml"))
+    """Return the names of all services, in the order of services.toml."""
+    return list(service_list.load(root))
 
 
 def has_tool(root: Path, name: str) -> bool:

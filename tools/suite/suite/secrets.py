@@ -9,6 +9,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from suite.service_list import Entry
+
 
 @dataclass(frozen=True)
 class Secrets:
@@ -31,21 +33,22 @@ def write_private(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def ensure(folder: Path, services: Iterable[str]) -> Secrets:
+def ensure(folder: Path, services: Iterable[Entry]) -> Secrets:
     """Load the secrets of the instance and generate those that are missing."""
     services = list(services)
     file = folder / "secrets.json"
     values: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
     purposes = ["database:postgres", "database:migrator", "database:sandbox", "broker:admin"]
     purposes += ["erlang:cookie", "provider:key", "provider:webhook", "admin:password"]
-    purposes += ["orders:token"]
     for service in services:
-        purposes += [f"database:{service}", f"broker:{service}", f"client:{service}"]
+        purposes += [f"{kind}:{service.name}" for kind in ("database", "broker", "client")]
+        purposes += service.all_secrets.values()
     clients = folder / "service-clients.json"
     if missing := [purpose for purpose in purposes if purpose not in values]:
         values |= {purpose: secrets.token_urlsafe(24) for purpose in missing}
         write_private(file, json.dumps(values, indent=2) + "\n")
-        write_private(clients, json.dumps({name: values[f"client:{name}"] for name in services}))
+        names = [service.name for service in services]
+        write_private(clients, json.dumps({name: values[f"client:{name}"] for name in names}))
     key = folder / "signing-key.pem"
     if not key.exists():
         write_private(key, _signing_key())

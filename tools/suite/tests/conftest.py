@@ -51,10 +51,10 @@ def make_tree(root: Path) -> Path:
     for name in ("baker", "waiter"):
         package = root / "services" / name / name
         package.mkdir(parents=True)
-        (package.parent / "pyproject.toml").touch()
         (package / "__init__.py").touch()
         shutil.copy(SERVICE, package / "__main__.py")
     Bakery().write(root)
+    (root / "services.toml").write_text("[services.baker]\n[services.waiter]\n")
     (root / POSTGRES_LOCK).parent.mkdir()
     shutil.copy(ROOT / POSTGRES_LOCK, root / POSTGRES_LOCK)
     return root

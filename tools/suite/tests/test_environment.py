@@ -5,24 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from suite import environment, secrets
+from suite import environment, secrets, service_list
 from suite.account import server_account
 from suite.environment import Environment
 from suite.postgres import Cluster
 from suite.rabbitmq import Broker
-from suite.repository import ROOT, services
+from suite.repository import ROOT
 
-SERVICES = services(ROOT)
+SERVICES = service_list.load(ROOT)
 
 
 def environment_in(folder: Path, profile: str, **overrides: dict[str, str]) -> Environment:
     names = ["gateway", "docs", "sandbox_provider", "mailcatcher", "smtp", "rabbitmq", "collector"]
     ports = {name: 20_000 + offset for offset, name in enumerate([*names, *SERVICES])}
-    known = secrets.ensure(folder, SERVICES)
+    known = secrets.ensure(folder, SERVICES.values())
     account = server_account()
     cluster = Cluster(folder / "postgres", 20_100, account, known)
     broker = Broker(folder / "rabbitmq", ports, account, known)
-    return Environment(ports, known, cluster, broker, profile, overrides)
+    return Environment(SERVICES, ports, known, cluster, broker, profile, overrides)
 
 
 @pytest.mark.parametrize("profile", environment.PROFILES)

@@ -10,18 +10,22 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from provision.broker import password_hash
 from suite import secrets
+from suite.service_list import Entry
+
+ORDERS, CART = Entry(name="orders", secrets={"TOKEN_SECRET": "orders:token"}), Entry(name="cart")
 
 
 def test_only_the_owner_can_read_a_secret(tmp_path: Path) -> None:
-    secrets.ensure(tmp_path, ["orders"])
+    secrets.ensure(tmp_path, [ORDERS])
 
     assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
 
 
 def test_secrets_are_stable_and_a_new_service_gets_its_own(tmp_path: Path) -> None:
-    before = secrets.ensure(tmp_path, ["orders"])
-    after = secrets.ensure(tmp_path, ["orders", "cart"])
+    before = secrets.ensure(tmp_path, [ORDERS])
+    after = secrets.ensure(tmp_path, [ORDERS, CART])
 
+    assert "orders:token" in before.values
     assert before.values.items() <= after.values.items()
     assert len(set(after.values.values())) == len(after.values)
     clients = json.loads(after.service_clients_file.read_text())
