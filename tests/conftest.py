@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,11 @@ def recorder(instance: Instance) -> Iterator[Recorder]:
         yield recorder
 
 
-@pytest.fixture(scope="session")
-def books(instance: Instance, recorder: Recorder) -> InvariantChecker:
+@pytest_asyncio.fixture
+async def books(instance: Instance, recorder: Recorder) -> AsyncIterator[InvariantChecker]:
     """Everything there is to check."""
-    return InvariantChecker(instance, recorder)
+    async with aclosing(InvariantChecker(instance, recorder)) as checker:
+        yield checker
 
 
 @pytest.fixture(scope="session")

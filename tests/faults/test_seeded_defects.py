@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +50,13 @@ async def with_defect(defect: Defect, seed: int) -> AsyncIterator[Attack]:
     damaged.start()
     try:
         with recording(damaged) as recorder:
-            async with httpx.AsyncClient(base_url=damaged.url("gateway"), timeout=60) as http:
+            async with (
+                httpx.AsyncClient(base_url=damaged.url("gateway"), timeout=60) as http,
+                aclosing(InvariantChecker(damaged, recorder)) as books,
+            ):
                 staff = await staff_of(damaged, http)
                 await staff.open_shop()
-                yield Attack(damaged, staff, http, InvariantChecker(damaged, recorder), seed)
+                yield Attack(damaged, staff, http, books, seed)
     finally:
         damaged.discard()
 

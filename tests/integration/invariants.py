@@ -6,14 +6,14 @@ those are given.
 """
 
 import asyncio
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from typing import Any
 
 import aio_pika
 import asyncpg
 import httpx
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from chassis.testing import PLAIN
 from recorder import QUEUE, Recorder
@@ -22,6 +22,13 @@ from suite import repository
 from suite.instance import Instance
 
 SERVICES = repository.services(repository.ROOT)
+# What a query raises whose connection was lost.
+LOST = (
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    OSError,
+)
 DUE = "status in ('confirmed', 'shipped', 'delivered')"
 # What every service's database must be free of at rest.
 LEFT_OVER = (
@@ -55,15 +62,40 @@ class InvariantChecker:
 
     instance: Instance
     recorder: Recorder
+    # By database, the connections that no query uses at the moment.
+    _idle: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    _broker: AbstractConnection | None = None
 
     async def rows(self, database: str, query: str, *values: Any) -> list[Any]:
-        """Rows of one database."""
-        # Without a request for TLS first: each test opens scores of connections.
-        connection = await asyncpg.connect(self.instance.dsn(database, "postgres"), ssl=False)
+        """Rows of one database, over a connection that an earlier query opened where one is left."""
+        while self._idle[database]:
+            try:
+                return await self._fetched(database, self._idle[database].pop(), query, *values)
+            except LOST:
+                # The test ended the server or the session since.
+                continue
+        connection = await asyncpg.connect(
+            self.instance.dsn(database, "postgres"), ssl=False, statement_cache_size=0
+        )
+        return await self._fetched(database, connection, query, *values)
+
+    async def _fetched(self, database: str, connection: Any, query: str, *values: Any) -> list[Any]:
         try:
-            return list(await connection.fetch(query, *values))
-        finally:
-            await connection.close()
+            found = list(await connection.fetch(query, *values))
+        except BaseException:
+            connection.terminate()
+            raise
+        self._idle[database].append(connection)
+        return found
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for connection in (each for idle in self._idle.values() for each in idle):
+            connection.terminate()
+        self._idle.clear()
+        if self._broker is not None:
+            await self._broker.close()
+            self._broker = None
 
     async def settle(self, seconds: float = 90) -> None:
         """Wait until every saga has ended and every outbox is empty."""
@@ -100,8 +132,9 @@ class InvariantChecker:
         """Messages ready in each queue, as the queue itself counts them: statistics lag by seconds."""
         kinds = ("", ".dead", *(f".retry.{tier}" for tier in (1, 2, 3, 4)))
         names = [f"svc.{service}{kind}" for service in SERVICES for kind in kinds]
-        async with await aio_pika.connect(self.instance.broker_url()) as connection:
-            channel = await connection.channel()
+        if self._broker is None or self._broker.is_closed:
+            self._broker = await aio_pika.connect(self.instance.broker_url())
+        async with self._broker.channel() as channel:
             return {name: await ready_in(channel, name) for name in [*names, QUEUE]}
 
     async def violations(self, *, dead_letters: int = 0) -> list[str]:
