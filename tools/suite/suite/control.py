@@ -1,17 +1,15 @@
-"""The protocol between commands and the supervisor: one JSON line each way on a Unix socket."""
+"""The protocol between commands and the supervisor: one request and answer on a Unix socket."""
 
 import contextlib
 import fcntl
-import json
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Client
 from pathlib import Path
-from typing import Any
 
 from suite.refusals import NotRunning
 
-SOCKET = "control.sock"
+SOCKET = "supervisor.sock"
 LOCK = "supervisor.lock"
 
 
@@ -20,31 +18,25 @@ class ProcessStatus:
     """The supervisor's state of one process; `since` is the Unix time of its last start."""
 
     state: str
-    pid: int | None
-    restarts: int
-    since: float | None
+    pid: int | None = None
+    restarts: int = 0
+    since: float | None = None
 
 
-def request(state: Path, command: str, names: Sequence[str] = ()) -> dict[str, Any]:
-    """Send a command and wait until it is done; raises NotRunning without a supervisor."""
-    with socket.socket(socket.AF_UNIX) as channel:
-        try:
-            channel.connect(str(state / SOCKET))
-            channel.sendall(json.dumps({"command": command, "names": list(names)}).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(channel.makefile().readline() or "null")
-        except (OSError, json.JSONDecodeError) as reason:
-            raise NotRunning("the supervisor is not running: `make up` starts it.") from reason
-    if answer is None:
-        raise NotRunning("the supervisor ended before it answered: see its log.")
-    if "refused" in answer:
-        raise NotRunning(answer["refused"])
+def request(state: Path, command: str, names: Iterable[str] = ()) -> dict[str, ProcessStatus]:
+    """Send a command, wait until it is done, and return the status of every process by name.
+
+    Raises NotRunning without a supervisor, and for what it refuses.
+    """
+    try:
+        with Client(str(state / SOCKET)) as supervisor:
+            supervisor.send((command, list(names)))
+            answer: dict[str, ProcessStatus] | NotRunning = supervisor.recv()
+    except (OSError, EOFError) as reason:
+        raise NotRunning("the supervisor is not running: `make up` starts it.") from reason
+    if isinstance(answer, NotRunning):
+        raise answer
     return answer
-
-
-def statuses(state: Path) -> dict[str, ProcessStatus]:
-    """Return the status of every supervised process, by name."""
-    answer = request(state, "status")
-    return {name: ProcessStatus(**entry) for name, entry in answer.items()}
 
 
 def is_held(lock: Path) -> bool:

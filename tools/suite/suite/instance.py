@@ -131,6 +131,8 @@ class Instance:
             if not running:
                 # Orphans of an earlier start have no supervisor; the servers survive SIGKILL.
                 orphans.end(self.folder, by_force=True)
+                # An earlier version of the runner may have written it.
+                (self.folder / "plan.json").unlink(missing_ok=True)
             file = self.folder / "ports.json"
             claim = ports.assign(file, repository.services(self.root), claimed=running)
             self._loaded = self._environment(ports.recorded(file))
@@ -147,7 +149,8 @@ class Instance:
             return
         with control.holding(self.folder / "start.lock"):
             if self._is_supervised():
-                control.request(self._state(), "shutdown")
+                with contextlib.suppress(NotRunning):
+                    control.request(self._state(), "shutdown")
                 # The supervisor releases its lock when it has stopped everything.
                 with control.holding(self.folder / control.LOCK):
                     pass
@@ -171,7 +174,7 @@ class Instance:
 
     def status(self) -> dict[str, ProcessStatus]:
         """Return the status of every process by name; raises NotRunning without a supervisor."""
-        return control.statuses(self._state())
+        return control.request(self._state(), "status")
 
     @property
     def pids(self) -> dict[str, int]:

@@ -1,50 +1,49 @@
-"""Prints the logs of an instance: the last lines, then new ones."""
+"""The logs of an instance: private, of limited size, and how they are shown."""
 
-import time
-from collections.abc import Iterator
+import os
+import shutil
+import subprocess
 from pathlib import Path
+from typing import BinaryIO
 
 from suite.refusals import NotRunning
 
-PAUSE = 0.2
+LONGEST = 10_000_000
+# Earlier parts of a log that are retained; the latest is `<name>.log.1`.
+PARTS = 3
+
+
+def open_private(file: Path) -> BinaryIO:
+    """Open a log to append to; only its owner can read it."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "ab")
+
+
+def rotate(folder: Path, longest: int = LONGEST) -> None:
+    """Move the end of each log that is longer to a file of its own; the oldest of these goes.
+
+    Its process has the log open and appends, so the log is copied and truncated. A line written
+    between the two is lost.
+    """
+    for log in folder.glob("*.log"):
+        if log.stat().st_size > longest:
+            parts = [log.with_name(f"{log.name}.{number}") for number in range(1, PARTS + 1)]
+            for part in reversed(range(1, PARTS)):
+                if parts[part - 1].exists():
+                    parts[part - 1].replace(parts[part])
+            with log.open("rb") as source, open_private(parts[0]) as copy:
+                source.seek(-longest, os.SEEK_END)
+                shutil.copyfileobj(source, copy)
+            os.truncate(log, 0)
 
 
 def show(folder: Path, name: str, *, lines: int, follow: bool) -> None:
-    """Print the end of one log, or of all with the process's name before each line; follow it."""
+    """Print the end of one log, or of all with the process's name above its lines; follow it."""
     files = [folder / f"{name}.log"] if name else sorted(folder.glob("*.log"))
     if not files or not all(file.exists() for file in files):
         known = ", ".join(sorted(file.stem for file in folder.glob("*.log"))) or "none yet"
         raise NotRunning(f"there is no log of {name or 'anything'}; there are: {known}.")
-    width = max(len(file.stem) for file in files)
-    sources = [
-        (f"{file.stem:<{width}} | " if not name else "", Tail(file, lines)) for file in files
-    ]
-    while True:
-        for prefix, source in sources:
-            for line in source.fresh():
-                print(f"{prefix}{line}", flush=True)
-        if not follow:
-            return
-        time.sleep(PAUSE)
-
-
-class Tail:
-    """The new lines of one file; it starts again when the file shrinks."""
-
-    def __init__(self, file: Path, lines: int) -> None:
-        self.file = file
-        text = file.read_bytes()
-        ends = text.splitlines(keepends=True)[-lines:] if lines else []
-        self.position = len(text) - sum(len(line) for line in ends)
-
-    def fresh(self) -> Iterator[str]:
-        """Yield the complete lines added since the last call."""
-        if self.file.stat().st_size < self.position:
-            self.position = 0
-        with self.file.open("rb") as source:
-            source.seek(self.position)
-            for line in source:
-                if not line.endswith(b"\n"):
-                    return
-                self.position += len(line)
-                yield line.decode(errors="replace").rstrip("\n")
+    options = [f"-n{lines}", *(["-F"] if follow else [])]
+    tail = ["/usr/bin/tail", *options, *(file.name for file in files)]
+    subprocess.run(tail, cwd=folder, check=False)

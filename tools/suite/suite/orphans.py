@@ -34,7 +34,7 @@ def end(folder: Path, *, by_force: bool = False) -> None:
         _await_end(folder)
     # A killed process may have been starting another one: search again.
     while _signal_all(folder, "kill"):
-        _await_end(folder)
+        time.sleep(POLL)
 
 
 def _signal_all(folder: Path, how: str) -> bool:

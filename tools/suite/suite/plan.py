@@ -26,8 +26,8 @@ class Process:
 
     `services` are the services that it runs, by name. `health` are its checks, polled until all
     pass: an http URL (200), a postgresql URL (a connection) or a tcp URL (accepts). `grace` is the
-    seconds between the stop signal and SIGKILL. `user` and `group` are numeric and only used by
-    root.
+    seconds between the stop signal and SIGKILL. `identity` are the arguments with which root starts
+    it as another account (account.py).
     """
 
     name: str
@@ -39,8 +39,7 @@ class Process:
     health: list[str] = field(default_factory=list)
     stop_signal: int = signal.SIGTERM
     grace: float = 15.0
-    user: int | None = None
-    group: int | None = None
+    identity: dict[str, Any] = field(default_factory=dict)
 
 
 def write(file: Path, processes: Iterable[Process]) -> None:

@@ -84,8 +84,7 @@ class Cluster:
             # SIGINT is PostgreSQL's fast shutdown: roll back, checkpoint, exit.
             stop_signal=signal.SIGINT,
             grace=30,
-            user=self.account.uid,
-            group=self.account.gid,
+            identity=self.account.identity,
         )
 
     def _is_made(self) -> bool:

@@ -55,24 +55,25 @@ class Broker:
         self._write(self.folder / "enabled_plugins", "[rabbitmq_management,rabbitmq_prometheus].\n")
         self._write(self.folder / "advanced.config", EPHEMERAL if self.is_ephemeral else "[].\n")
 
-        identity = {"user": self.account.uid, "group": self.account.gid, "cwd": str(self.folder)}
         mapper = Process(
             name="epmd",
             command=[str(rabbitmq_programs.erlang("epmd"))],
+            cwd=str(self.folder),
             tier=Tier.SERVER,
             env=self._environment(),
             health=[f"tcp://127.0.0.1:{self.ports['epmd']}"],
-            **identity,  # type: ignore[arg-type]
+            identity=self.account.identity,
         )
         listener = self.ports["rabbitmq"]
         node = Process(
             name="rabbitmq",
             command=[str(programs / "rabbitmq-server")],
+            cwd=str(self.folder),
             tier=Tier.SERVER,
             env=self._environment(),
             health=[f"{self.management_url}/api/health/checks/port-listener/{listener}"],
             grace=30,
-            **identity,  # type: ignore[arg-type]
+            identity=self.account.identity,
         )
         return [mapper, node]
 

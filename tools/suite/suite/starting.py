@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provision import broker
-from suite import control, orphans, plan, processes, ready, repository, topology
+from suite import control, logs, orphans, plan, processes, ready, repository, topology
 from suite.environment import Environment
 from suite.plan import Process, Tier
 from suite.refusals import MigrationFailed
 
 MIGRATIONS_AT_ONCE = 3
-DEADLINE = 90.0
-LONGEST_LOG = 20_000_000
+DEADLINE = 180.0
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,8 @@ class Start:
 
         It holds the claim on the block of ports until it ends.
         """
-        for file in self.logs.glob("*.log"):
-            if file.stat().st_size > LONGEST_LOG:
-                file.replace(file.with_suffix(".log.old"))
         command = [sys.executable, "-m", "suite.supervisor", str(self.folder), str(self.state)]
-        with claim, (self.logs / "supervisor.log").open("ab") as log:
+        with claim, logs.open_private(self.logs / "supervisor.log") as log:
             subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env=self.environment.inherited() | {orphans.MARK: str(self.folder)}, check=True,
@@ -74,7 +70,7 @@ class Start:
         table = processes.applications(self.environment, self.root, self.folder)
         servers = self._planned(lambda process: process.tier == Tier.SERVER)
         plan.write(self.folder / "plan.json", [*servers, *table])
-        running = control.statuses(self.state)
+        running = control.request(self.state, "status")
         self._migrate(
             service
             for process in table
@@ -88,7 +84,7 @@ class Start:
         return [process for process in known if belongs(process)]
 
     def _start(self, table: list[Process]) -> None:
-        before = control.statuses(self.state)
+        before = control.request(self.state, "status")
         control.request(self.state, "start", [process.name for process in table])
         fresh = [p for p in table if p.name not in before or not before[p.name].pid]
         if fresh:
@@ -96,7 +92,8 @@ class Start:
         announced = tuple(process.name for process in fresh)
 
         def restarts() -> dict[str, int]:
-            return {name: each.restarts for name, each in control.statuses(self.state).items()}
+            found = control.request(self.state, "status")
+            return {name: each.restarts for name, each in found.items()}
 
         def report(line: str) -> None:
             if line.startswith(announced):
@@ -111,7 +108,7 @@ class Start:
 
     def _migrate_one(self, service: str) -> None:
         log = self.logs / f"{service}.migrate.log"
-        with log.open("wb") as output:
+        with logs.open_private(log) as output:
             answer = subprocess.run(
                 [sys.executable, "-m", service, "migrate"],
                 cwd=self.root / "services" / service,

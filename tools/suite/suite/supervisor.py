@@ -1,229 +1,194 @@
 """The detached process that starts, restarts and stops all others."""
 
-import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any
 
-from suite import plan
-from suite.control import LOCK, SOCKET
+from suite import logs, plan
+from suite.control import LOCK, SOCKET, ProcessStatus
 from suite.orphans import MARK
 from suite.plan import Process
+from suite.refusals import NotRunning
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
 # After this uptime the backoff of restarts begins with its first pause again.
 STABLE_AFTER = 10.0
+# Seconds between two looks at the sizes of the logs.
+ROTATION_INTERVAL = 5.0
 
 
 class Child:
-    """One supervised process: its specification and its state."""
+    """A process, started again whenever it ends, until it is stopped."""
 
     def __init__(self, spec: Process, instance: Path) -> None:
         self.spec = spec
         self.instance = instance
-        self.process: asyncio.subprocess.Process | None = None
-        self.state = "stopped"
-        self.restarts = 0
-        self.since: float | None = None
-        self.restarter: asyncio.Task[None] | None = None
-        # Cancelling the task between spawning a process and storing it would lose the process.
-        self.spawning = asyncio.Lock()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.status = ProcessStatus("waiting")
+        self.stopping = threading.Event()
+        # A stop never comes between the look at `stopping` and the start.
+        self.starting = threading.Lock()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
 
-    async def start(self) -> None:
-        """Start the process and restart it whenever it ends; skips the pause before a restart."""
-        if self.state == "waiting":
-            await self.stop()
-        if self.restarter is None or self.restarter.done():
-            self.restarts = 0
-            self.restarter = asyncio.create_task(self._restart_forever())
-
-    async def _restart_forever(self) -> None:
-        """Run the process, again after each end, until the task is cancelled."""
-        pause = FIRST_PAUSE
+    def _run(self) -> None:
+        pause, restarts = FIRST_PAUSE, 0
         while True:
             began = time.monotonic()
-            try:
-                async with self.spawning:
-                    self.process = await self._spawn()
-                self.state, self.since = "running", time.time()
-                code = await self.process.wait()
-                _log(f"{self.spec.name} ended with {code}")
-            except OSError as reason:
-                _log(f"{self.spec.name} cannot be started: {reason}")
+            with self.starting:
+                if self.stopping.is_set():
+                    return
+                try:
+                    self.process = self._start()
+                    self.status = ProcessStatus("running", self.process.pid, restarts, time.time())
+                except OSError as reason:
+                    self.process = None
+                    _log(f"{self.spec.name} cannot be started: {reason}")
+            if self.process:
+                _log(f"{self.spec.name} ended with {self.process.wait()}")
             pause = FIRST_PAUSE if time.monotonic() - began > STABLE_AFTER else pause
-            self.state = "waiting"
-            self.restarts += 1
-            await asyncio.sleep(pause)
+            restarts += 1
+            self.status = ProcessStatus("waiting", None, restarts)
+            self.stopping.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        identity: dict[str, Any] = {}
-        if os.geteuid() == 0 and self.spec.user is not None:
-            identity = {"user": self.spec.user, "group": self.spec.group, "extra_groups": []}
-        with (self.instance / "logs" / f"{self.spec.name}.log").open("ab") as log:
-            return await asyncio.create_subprocess_exec(
-                *self.spec.command,
+    def _start(self) -> "subprocess.Popen[bytes]":
+        with logs.open_private(self.instance / "logs" / f"{self.spec.name}.log") as log:
+            return subprocess.Popen(
+                self.spec.command,
                 cwd=self.spec.cwd,
                 env={**self.spec.env, MARK: str(self.instance)},
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **identity,
+                **self.spec.identity,
             )
 
-    async def stop(self, *, by_force: bool = False) -> None:
+    def stop(self, *, by_force: bool = False) -> None:
         """Send the stop signal; after the grace, SIGKILL the process and its group."""
-        if self.restarter:
-            async with self.spawning:
-                self.restarter.cancel()
-            await asyncio.wait([self.restarter])
-        process = self.process
-        if process is not None:
-            if process.returncode is None and not by_force:
-                process.send_signal(self.spec.stop_signal)
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(process.wait(), self.spec.grace)
+        with self.starting:
+            self.stopping.set()
+        if self.process:
+            if not by_force:
+                self.process.send_signal(self.spec.stop_signal)
+                self.thread.join(self.spec.grace)
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-        self.process, self.state, self.since = None, "stopped", None
-
-    def status(self) -> dict[str, Any]:
-        """Return the fields of control.ProcessStatus."""
-        running = self.process is not None and self.process.returncode is None
-        return {
-            "state": self.state,
-            "pid": self.process.pid if running and self.process else None,
-            "restarts": self.restarts,
-            "since": self.since,
-        }
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.thread.join()
+        self.status = ProcessStatus("stopped")
 
 
 class Supervisor:
     """All children of one instance, and the commands on them."""
 
-    def __init__(self, instance: Path, state: Path) -> None:
+    def __init__(self, instance: Path) -> None:
         self.instance = instance
-        self.state = state
         self.children: dict[str, Child] = {}
-        self.shutdown = asyncio.Event()
+        self.closing = False
         # Commands that change processes run one after another.
-        self.changing = asyncio.Lock()
+        self.changing = threading.Lock()
 
-    async def run(self) -> None:
-        """Serve commands until shutdown, then stop every child."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.shutdown.set)
-        socket = self.state / SOCKET
+    def serve(self, socket: Path) -> None:
+        """Answer the commands that arrive on a socket of its owner's, each in a thread."""
         socket.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._serve, path=socket)
-        socket.chmod(0o600)
-        _log(f"supervisor {os.getpid()} is ready")
-        await self.shutdown.wait()
-        async with self.changing:
-            await self._stop_all()
-        server.close()
-        socket.unlink(missing_ok=True)
-        _log("everything is stopped")
+        before = os.umask(0o077)
+        listener = Listener(str(socket), backlog=64)
+        os.umask(before)
+        while True:
+            channel = listener.accept()
+            threading.Thread(target=self._answer, args=[channel], daemon=True).start()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _answer(self, channel: "Connection[object, tuple[str, list[str]]]") -> None:
         # A health check connects and closes without a command.
-        with contextlib.suppress(ConnectionError), contextlib.closing(writer):
-            if line := await reader.readline():
-                request = json.loads(line)
-                try:
-                    answer = await self._dispatch(request["command"], request["names"])
-                except KeyError as unknown:
-                    answer = {"refused": f"there is no process {unknown}."}
-                writer.write(json.dumps(answer).encode() + b"\n")
-                await writer.drain()
+        with contextlib.suppress(EOFError, OSError), channel:
+            command, names = channel.recv()
+            try:
+                channel.send(self._dispatch(command, names))
+            except NotRunning as refused:
+                channel.send(refused)
 
-    async def _dispatch(self, command: str, names: list[str]) -> dict[str, Any]:
-        if self.shutdown.is_set():
-            return {"refused": "the suite is being stopped."}
-        match command:
-            case "status":
-                pass
-            case "shutdown":
-                self.shutdown.set()
-            case "start" | "stop" | "restart" | "kill":
-                async with self.changing:
-                    if command != "start":
-                        by_force = command == "kill"
-                        await self._stop((self.children[name] for name in names), by_force=by_force)
-                    if command in ("start", "restart"):
-                        await self._start(names)
-            case _:
-                return {"refused": f"there is no command {command!r}."}
-        return {name: child.status() for name, child in self.children.items()}
+    def _dispatch(self, command: str, names: list[str]) -> dict[str, ProcessStatus]:
+        if self.closing:
+            raise NotRunning("the suite is being stopped.")
+        if command == "shutdown":
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif command != "status":
+            with self.changing:
+                if command != "start":
+                    known = (self.children[name] for name in names if name in self.children)
+                    _stop(known, by_force=command == "kill")
+                if command in {"start", "restart"}:
+                    self._start(names)
+        return {name: child.status for name, child in self.children.items()}
 
-    async def _start(self, names: Iterable[str]) -> None:
+    def _start(self, names: Iterable[str]) -> None:
         """Start processes that are not running, from the current plan.
 
         A process whose specification changed is restarted; one that the plan dropped is stopped.
         """
         specs = plan.read(self.instance / "plan.json")
-        dropped = [child for name, child in self.children.items() if name not in specs]
-        await self._stop(dropped)
-        for child in dropped:
-            del self.children[child.spec.name]
+        _stop(child for name, child in self.children.items() if name not in specs)
+        self.children = {name: child for name, child in self.children.items() if name in specs}
         for name in names:
-            child = self.children.setdefault(name, Child(specs[name], self.instance))
-            if child.spec != specs[name]:
-                await child.stop()
-                child.spec = specs[name]
-            await child.start()
+            known = self.children.get(name)
+            if not known or known.status.state != "running" or known.spec != specs[name]:
+                if known:
+                    known.stop()
+                self.children[name] = Child(specs[name], self.instance)
 
-    async def _stop(self, children: Iterable[Child], *, by_force: bool = False) -> None:
-        await asyncio.gather(*(child.stop(by_force=by_force) for child in children))
+    def close(self) -> None:
+        """Stop every process, tier by tier in the reverse order of starting."""
+        self.closing = True
+        with self.changing:
+            children = self.children.values()
+            for tier in sorted({child.spec.tier for child in children}, reverse=True):
+                _stop(child for child in children if child.spec.tier == tier)
 
-    async def _stop_all(self) -> None:
-        """Stop tier by tier, in the reverse order of starting."""
-        for tier in sorted({child.spec.tier for child in self.children.values()}, reverse=True):
-            await self._stop(c for c in self.children.values() if c.spec.tier == tier)
+
+def _stop(children: Iterable[Child], *, by_force: bool = False) -> None:
+    """Stop processes, all at once."""
+    with ThreadPoolExecutor(max_workers=64) as pool:
+        list(pool.map(lambda child: child.stop(by_force=by_force), children))
 
 
 def _log(line: str) -> None:
     print(time.strftime("%Y-%m-%dT%H:%M:%S"), line, flush=True)
 
 
-def use_batch_scheduling() -> None:
-    """Schedule this process and its children as SCHED_BATCH: a wakeup preempts no other process.
-
-    Two dozen processes share one machine. By default a checkout under load suffers 60 to 70
-    preemptions, under SCHED_BATCH ten: 8 % less processor time (docs/performance.md).
-    """
-    if hasattr(os, "SCHED_BATCH"):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
 def main(instance: Path, state: Path) -> None:
-    """Detach, take the lock of the instance's only supervisor, and supervise."""
+    """Detach, take the lock of the instance's only supervisor, and supervise until SIGTERM."""
     if os.fork():
         os._exit(0)
     with (instance / LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _log("another supervisor is running")
-            return
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         (instance / "supervisor.pid").write_text(f"{os.getpid()}\n")
-        use_batch_scheduling()
-
-        async def supervise() -> None:
-            await Supervisor(instance, state).run()
-
-        asyncio.run(supervise())
+        if hasattr(os, "SCHED_BATCH"):
+            # Of the children too: a wakeup preempts no other process (docs/performance.md).
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+        supervisor = Supervisor(instance)
+        threading.Thread(target=supervisor.serve, args=[state / SOCKET], daemon=True).start()
+        with contextlib.suppress(SystemExit):
+            while True:
+                try:
+                    logs.rotate(instance / "logs")
+                except OSError as reason:
+                    _log(f"the logs cannot be rotated: {reason}")
+                time.sleep(ROTATION_INTERVAL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        supervisor.close()
+        _log("everything is stopped")
 
 
 if __name__ == "__main__":

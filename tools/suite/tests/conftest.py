@@ -74,9 +74,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def suite(tree: Path) -> Iterator[Instance]:
     """A running instance of the tree, shared by all tests; every test leaves it running."""
     instance = Instance(tree / ".run/up", root=tree)
-    instance.start()
-    yield instance
-    instance.wipe()
+    try:
+        instance.start()
+        yield instance
+    finally:
+        instance.wipe()
 
 
 @pytest.fixture

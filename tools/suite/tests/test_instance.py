@@ -3,12 +3,14 @@
 import os
 import signal
 import socket
+import time
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from suite import control, orphans, status_table
+from suite import control, logs, orphans, status_table
 from suite.instance import Instance
 from suite.refusals import NotReady, NotRunning, Refusal
 
@@ -29,6 +31,27 @@ def test_every_process_has_batch_scheduling(suite: Instance) -> None:
     policies = {name: os.sched_getscheduler(pid) for name, pid in suite.pids.items()}
 
     assert policies == dict.fromkeys(EVERYTHING, os.SCHED_BATCH)
+
+
+def test_no_other_user_reads_the_logs_and_commands_the_supervisor(suite: Instance) -> None:
+    state = Path((suite.folder / "state-folder").read_text().strip())
+    private = [*suite.logs.glob("*.log"), state / control.SOCKET, suite.folder / "plan.json"]
+
+    assert len(private) > len(EVERYTHING)
+    assert all(file.stat().st_mode & 0o077 == 0 for file in private)
+
+
+def test_a_long_log_is_rotated_while_its_process_writes(suite: Instance) -> None:
+    log = suite.log("waiter")
+    with log.open("ab") as output:
+        output.write(b"x" * logs.LONGEST)
+
+    while not (older := log.with_name("waiter.log.1")).exists() or log.stat().st_size:
+        time.sleep(0.1)
+    assert older.stat().st_size == logs.LONGEST
+
+    suite.restart("waiter")
+    assert "serving" in log.read_text()
 
 
 def test_a_second_start_changes_nothing(suite: Instance) -> None:
