@@ -1,7 +1,7 @@
 """An external system: a price list built from Cartwright's events, which can start cold.
 
 It shares nothing with the shop but the contracts and the subscriber kit: a database of its own, a
-broker user of its own. `python pricelist.py --help` shows how to run it.
+broker user of its own. Its README shows how to run it.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -122,20 +123,20 @@ async def show(settings: Any) -> None:
 
 
 def main() -> None:
-    """The command line; what is not given is taken from the environment."""
+    """The command line; settings come from the environment, since most of them are secret."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["run", "show"])
-    for option, variable, meaning in (
-        ("--amqp", "CARTWRIGHT_AMQP_URL", "the broker, as `cartwright subscriber add` printed it"),
-        ("--feed", "CARTWRIGHT_URL", "the gateway, to fill gaps from its feed instead of the log"),
-        ("--feed-token", "CARTWRIGHT_FEED_TOKEN", "its token"),
-        ("--database", "PRICELIST_DATABASE_URL", "postgresql+asyncpg://… of your own"),
-    ):
-        parser.add_argument(option, default=os.environ.get(variable, ""), help=meaning)
-    settings = parser.parse_args()
-    if not settings.database or (settings.command == "run" and not settings.amqp):
-        parser.error("set --database, and --amqp to run (or their variables, see --help)")
-    asyncio.run(run(settings) if settings.command == "run" else show(settings))
+    command = parser.parse_args().command
+    settings = SimpleNamespace(
+        amqp=os.environ.get("CARTWRIGHT_AMQP_URL"),
+        # The gateway, to fill gaps from its feed instead of the log.
+        feed=os.environ.get("CARTWRIGHT_URL"),
+        feed_token=os.environ.get("CARTWRIGHT_FEED_TOKEN", ""),
+        database=os.environ.get("PRICELIST_DATABASE_URL"),
+    )
+    if not settings.database or (command == "run" and not settings.amqp):
+        parser.error("set PRICELIST_DATABASE_URL, and CARTWRIGHT_AMQP_URL to run")
+    asyncio.run(run(settings) if command == "run" else show(settings))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -22,6 +22,8 @@ class OperatorCli:
 
     url: str
     token: str
+    # Passwords that a command reads, by environment variable.
+    passwords: dict[str, str] = field(default_factory=dict)
 
     async def run(self, *line: str, code: int | None = 0) -> str:
         """What a command prints; it must end with this exit code, whatever it is when None."""
@@ -52,7 +54,7 @@ class OperatorCli:
 
     def _run(self, line: tuple[str, ...], code: int | None) -> str:
         login = {"CARTWRIGHT_URL": self.url, "CARTWRIGHT_TOKEN": self.token, "COLUMNS": "200"}
-        done = CliRunner().invoke(app, list(line), env=login)
+        done = CliRunner().invoke(app, list(line), env=login | self.passwords)
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         assert code in (None, done.exit_code), f"{line}: {done.exit_code}\n{done.output}"

@@ -250,10 +250,11 @@ async def test_an_administrator_makes_another_and_customers_may_do_nothing(
     at_rest: InvariantChecker,
 ) -> None:
     email, password = f"{secrets.token_hex(5)}@example.com", f"{secrets.token_hex(12)} dandelions"
-    registered = await desk.refused("create-admin", email, "--password", password)
+    desk.passwords["CARTWRIGHT_NEW_PASSWORD"] = password
+    registered = await desk.refused("create-admin", email)
     assert "verify the address" in registered
     await verify(http, instance, email, password)
-    made = await desk.json("create-admin", email, "--password", password)
+    made = await desk.json("create-admin", email)
     await buyer.sign_up()
     customer = OperatorCli(instance.url("gateway"), buyer.access_token)
 
@@ -265,6 +266,6 @@ async def test_an_administrator_makes_another_and_customers_may_do_nothing(
     assert "ops:read" in await customer.refused("dead", "list")
     assert "orders:read" in await customer.refused("saga", "list")
     assert "ops:write" in await customer.refused("saga", "retry", str(new_id()), *WHY)
-    assert "is an administrator" in await desk.run("create-admin", email, "--password", password)
-    refused = await desk.refused("create-admin", buyer.email, "--password", password)
+    assert "is an administrator" in await desk.run("create-admin", email)
+    refused = await desk.refused("create-admin", buyer.email)
     assert "address_not_verified" in refused

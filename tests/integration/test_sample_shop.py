@@ -37,9 +37,8 @@ async def test_the_sample_shop_is_made_once_and_sells(
     assert len(shop.product_ids) == 300
 
     desk = OperatorCli(instance.url("gateway"), staff.token)
-    password = shop.admin.password
-    options = ("--url", desk.url, "--email", ADMIN_EMAIL, "--password", password)
-    again = await desk.json("seed", *options)
+    desk.passwords["CARTWRIGHT_PASSWORD"] = shop.admin.password
+    again = await desk.json("seed", "--url", desk.url, "--email", ADMIN_EMAIL)
     assert again["products"] == len(shop.product_ids)
     assert [each["email"] for each in again["logins"]] == [each.email for each in shop.logins]
     assert await contents(staff) == before

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cartwright import rehearsal
+from cartwright.passwords import refuse_in_arguments
 from cartwright.refusals import Refusal
 from contracts import catalogue, registry, structured
 from contracts.message import Event
@@ -30,8 +31,10 @@ Amqp = Annotated[
     typer.Option(
         "--amqp",
         envvar="CARTWRIGHT_AMQP_URL",
-        help="The broker with your user (`cartwright subscriber add` prints it).",
+        help="The broker with your user (`cartwright subscriber add` prints it); from the "
+        "environment, since arguments are public on a machine.",
         metavar="amqp://USER:PASSWORD@HOST:PORT/VHOST",
+        callback=refuse_in_arguments,
         show_envvar=True,
     ),
 ]

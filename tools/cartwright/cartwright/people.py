@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cartwright import output, session
+from cartwright import output, passwords, session
 from cartwright.admin_api import AdminApi, connect
 from cartwright.output import Json
+from cartwright.passwords import PasswordFile, Removed
 from cartwright.refusals import Refusal
 
 EMAIL = typer.Option(prompt="E-mail", envvar="CARTWRIGHT_EMAIL", help="The e-mail of your login.")
@@ -19,17 +20,14 @@ def login(
         typer.Option(prompt="Gateway", envvar="CARTWRIGHT_URL", help="The gateway's address."),
     ],
     email: Annotated[str, EMAIL],
-    password: Annotated[
-        str,
-        typer.Option(
-            prompt=True,
-            hide_input=True,
-            envvar="CARTWRIGHT_PASSWORD",
-            help="Omit it to be prompted: the shell's history does not store it then.",
-        ),
-    ],
+    password_file: PasswordFile = "",
+    _password: Removed = None,
 ) -> None:
-    """Log in; the session is stored in a file that only you can read."""
+    """Log in; the session is stored in a file that only you can read.
+
+    The password is read from --password-file, from CARTWRIGHT_PASSWORD, or from a prompt.
+    """
+    password = passwords.read(password_file, "CARTWRIGHT_PASSWORD", "Password")
     session.save(session.log_in(url, email, password))
     output.show(f"Logged in to {url} as {email}. `cartwright doctor` checks the suite.")
 
@@ -41,25 +39,18 @@ def logout() -> None:
 
 def create_admin(
     email: Annotated[str, typer.Argument(help="Their e-mail.")],
-    password: Annotated[
-        str,
-        typer.Option(
-            prompt="Their first password",
-            hide_input=True,
-            confirmation_prompt=True,
-            envvar="CARTWRIGHT_NEW_PASSWORD",
-            help="At least 15 characters; omit it to be prompted.",
-        ),
-    ],
     first_name: Annotated[str, typer.Option(help="Their first name.")] = "Shop",
     last_name: Annotated[str, typer.Option(help="Their last name.")] = "Administrator",
+    password_file: PasswordFile = "",
+    _password: Removed = None,
     *,
     json: Json = False,
 ) -> None:
     """Grant the administrator role to an account whose e-mail address is verified.
 
-    An address without an account is registered first; verify it by the link in the mail, and run
-    the command again.
+    An address without an account is registered first, with a password of at least 15 characters
+    from --password-file, from CARTWRIGHT_NEW_PASSWORD, or from a prompt; verify it by the link in
+    the mail, and run the command again.
 
     `python -m identity migrate` creates the first administrator, from BOOTSTRAP_ADMIN_EMAIL and
     BOOTSTRAP_ADMIN_PASSWORD.
@@ -67,6 +58,9 @@ def create_admin(
     api = connect()
     user = _find(api, email)
     if user is None:
+        password = passwords.read(
+            password_file, "CARTWRIGHT_NEW_PASSWORD", "Their first password", confirm=True
+        )
         names = {"first_name": first_name, "last_name": last_name}
         api.post("/v1/auth/register", {"email": email, "password": password, **names})
         raise Refusal(

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from cartwright import output
+from cartwright import output, passwords
 from cartwright.output import Json
+from cartwright.passwords import PasswordFile, Removed
 from cartwright.refusals import Refusal
 
 
@@ -18,19 +19,17 @@ def seed(
         str,
         typer.Option(prompt="E-mail", envvar="CARTWRIGHT_EMAIL", help="An administrator's e-mail."),
     ],
-    password: Annotated[
-        str,
-        typer.Option(
-            prompt=True, hide_input=True, envvar="CARTWRIGHT_PASSWORD", help="Their password."
-        ),
-    ],
+    password_file: PasswordFile = "",
+    _password: Removed = None,
     *,
     json: Json = False,
 ) -> None:
     """Fill an empty shop with sample products, people and terms; a repetition changes nothing.
 
-    The passwords of the sample people are derived from the administrator's.
+    The administrator's password is read from --password-file, from CARTWRIGHT_PASSWORD, or from a
+    prompt; those of the sample people are derived from it.
     """
+    password = passwords.read(password_file, "CARTWRIGHT_PASSWORD", "Password")
     # Imported here, because every other command would load the runner's packages too.
     from suite.refusals import Refusal as ShopRefusal  # noqa: PLC0415
     from suite.shop.seeding import seed as fill  # noqa: PLC0415

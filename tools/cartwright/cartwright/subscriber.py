@@ -8,6 +8,7 @@ from rich.table import Table
 
 from cartwright import access
 from cartwright.admin_api import connect
+from cartwright.passwords import refuse_in_arguments
 
 app = typer.Typer(
     help="Grant and revoke other systems' broker users, queues and access to the feed.",
@@ -20,8 +21,10 @@ Api = Annotated[
     typer.Option(
         "--broker-api",
         envvar="CARTWRIGHT_BROKER_API",
-        help="The broker's management API with an administrator's login.",
+        help="The broker's management API with an administrator's login; from the environment, "
+        "since arguments are public on a machine.",
         metavar="http://USER:PASSWORD@HOST:PORT",
+        callback=refuse_in_arguments,
         show_envvar=True,
     ),
 ]

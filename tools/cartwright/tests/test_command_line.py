@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -193,3 +194,86 @@ def test_an_irreversible_command_needs_a_confirmation(line: str) -> None:
     assert "nothing was done" in str(declined.exception)
     confirmed = CliRunner().invoke(app, [*typed, "--yes"])
     assert "not logged in" in str(confirmed.exception)
+
+
+PASSWORD = "nine herons stand in the shallows"
+COMMANDS = {
+    "login": ["login", "--url", "http://shop", "--email", "ada@example.com"],
+    "seed": ["seed", "--url", "http://shop", "--email", "ada@example.com"],
+    "create-admin": ["create-admin", "ada@example.com"],
+}
+
+
+@pytest.fixture
+def logins(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """The logins that commands request, as (url, e-mail, password)."""
+    requested: list[tuple[str, str, str]] = []
+
+    def log_in(url: str, email: str, password: str) -> Session:
+        requested.append((url, email, password))
+        return Session(url, email, "a", "r", 4_000_000_000.0)
+
+    monkeypatch.setattr(session, "log_in", log_in)
+    return requested
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_password_in_the_arguments_is_refused_before_anything_else(
+    command: str, logins: list[tuple[str, str, str]]
+) -> None:
+    for typed in (["--password", PASSWORD], [f"--password={PASSWORD}"]):
+        done = CliRunner().invoke(app, [command, *typed])
+        assert isinstance(done.exception, Refusal)
+        for instead in ("prompted", "CARTWRIGHT_PASSWORD", "--password-file FILE"):
+            assert instead in str(done.exception)
+        assert PASSWORD not in done.output + str(done.exception)
+    assert "--password " not in CliRunner().invoke(app, [command, "--help"]).output
+    assert logins == []
+
+
+def test_the_password_comes_from_a_file_the_environment_or_a_prompt(
+    logins: list[tuple[str, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "password"
+    file.write_text(f"{PASSWORD}\r\nanother line\n")
+    line = COMMANDS["login"]
+
+    def log_in(*options: str, **given: Any) -> str:
+        done = CliRunner().invoke(app, [*line, *options], catch_exceptions=False, **given)
+        assert done.exit_code == 0, done.output
+        assert PASSWORD not in done.output
+        return logins.pop()[2]
+
+    assert log_in("--password-file", str(file)) == PASSWORD
+    assert log_in("--password-file", "-", input=f"{PASSWORD}\n") == PASSWORD
+    assert log_in(input=f"{PASSWORD}\n") == PASSWORD
+    monkeypatch.setenv("CARTWRIGHT_PASSWORD", PASSWORD)
+    assert log_in() == PASSWORD
+    file.write_text("of the file")
+    assert log_in("--password-file", str(file)) == "of the file"
+
+
+def test_a_password_file_without_a_password_is_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text("\nsecond line")
+    for file, reason in ((empty, "first line is empty"), (tmp_path / "none", "cannot be read")):
+        done = CliRunner().invoke(app, [*COMMANDS["login"], "--password-file", str(file)])
+        assert isinstance(done.exception, Refusal)
+        assert reason in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("line", "variable"),
+    [
+        ("subscriber list --broker-api http://admin:hush@127.0.0.1:9", "CARTWRIGHT_BROKER_API"),
+        ("events tail --amqp amqp://ext:hush@127.0.0.1:9/x", "CARTWRIGHT_AMQP_URL"),
+    ],
+)
+def test_an_address_with_a_password_comes_from_the_environment(line: str, variable: str) -> None:
+    command, _, value = line.rpartition(" ")
+    done = CliRunner().invoke(app, line.split())
+    assert isinstance(done.exception, Refusal)
+    assert f"set {variable} instead" in str(done.exception)
+    assert "hush" not in done.output + str(done.exception)
+    given = CliRunner().invoke(app, command.split()[:2], env={variable: value})
+    assert "instead" not in str(given.exception)
