@@ -1,13 +1,13 @@
 """Structured logs: one JSON object per line, with service, trace, order and actor.
 
 Never logged: values under a secret's name and, anywhere in a text, e-mail addresses, card numbers,
-signed tokens and credentials in URLs.
+signed tokens, credentials in URLs and the details of PostgreSQL's errors, which quote rows.
 """
 
 import logging
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,15 +24,31 @@ SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "api_k
 
 # 13 to 19 digits, with or without separators, that are not part of an id; then checked by Luhn.
 CARD = re.compile(r"(?<![\w.-])(?:[0-9][ -]?){12,18}[0-9](?![\w-])")
+
+
+def _label_found(label: str) -> Callable[[re.Match[str]], str]:
+    """The replacement of a match whose group `found` took part; another match stays as it is.
+
+    A pattern consumes a run of characters that does not match as well, and gives none back (`++`):
+    otherwise a long run would be read again from each of its characters.
+    """
+    return lambda match: label if match["found"] else match[0]
+
+
 # Secrets by their form: in a URL, in a query or form, signed tokens, and tokens by their prefix.
-SECRETS = (
+SECRETS: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = (
     (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"), "[credentials]"),
     (re.compile(r"(?i)\b((?:\w*token|secret|password|api_?key)=)[^\s&#\"'<>,;)]+"), r"\1[token]"),
-    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"), "[token]"),
+    (re.compile(r"\beyJ[\w-]++(?P<found>\.[\w-]++\.[\w-]++)?"), _label_found("[token]")),
     (re.compile(r"\b(?:ord|cart|feed|whsec)_[\w/+=-]{16,}"), "[token]"),
     (re.compile(r"\b(?:pm|tok)_\w+"), "[token]"),
 )
-EMAIL = (re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]")
+EMAIL = re.compile(r"[\w.%+-]++(?P<found>@[\w-]++(?:\.[\w-]++)++)?")
+# PostgreSQL's DETAIL quotes a row or key, over several lines, and up to what the driver, SQLAlchemy
+# or Python adds; in a `repr` the ends of lines are escaped.
+DETAIL = re.compile(
+    r"(?s)DETAIL: .*?(?=(?:\n|\\n)(?:HINT: |\[SQL: |(?:\n|\\n)(?:The above|During handling))|\Z)"
+)
 
 
 def _add_context(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -67,9 +83,9 @@ def redact_secrets(text: str) -> str:
 
 
 def redact_text(text: str) -> str:
-    """Redact secrets and e-mail addresses in a text."""
-    shape, instead = EMAIL
-    return shape.sub(instead, redact_secrets(text))
+    """Redact secrets, e-mail addresses and the details of database errors in a text."""
+    text = DETAIL.sub("DETAIL: [redacted]", redact_secrets(text))
+    return EMAIL.sub(_label_found("[e-mail]"), text)
 
 
 def _redact_card(found: re.Match[str]) -> str:

@@ -49,14 +49,14 @@ class RequestMiddleware:
             await self._serve(scope, headers, receive, send)
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        began = time.perf_counter()
+        began = answered = time.perf_counter()
         status = 0
         request_id = context.current().request_id or ""
 
         async def stamped(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], time.perf_counter()
                 self._stamp(MutableHeaders(scope=message), request_id)
             await send(message)
 
@@ -76,9 +76,10 @@ class RequestMiddleware:
                 return  # Starlette sent a problem document and raises the error as well.
             await problems.of_fault(error)(scope, receive, stamped)
         finally:
-            seconds = time.perf_counter() - began
-            instrumentation.request(scope, headers.get("traceparent"), status, seconds)
-            took = round(seconds * 1000, 1)
+            ended = time.perf_counter()
+            instrumentation.request(scope, headers.get("traceparent"), status, ended - began)
+            # A stream is as long as its reader wants, so only the time until it begins counts.
+            took = round(((answered if status else ended) - began) * 1000, 1)
             if (status >= 500 or took > 1000) and scope["path"] != "/readyz":  # noqa: PLR2004
                 log.warning("slow or failed", path=scope["path"], status=status, took_ms=took)
             else:

@@ -3,8 +3,12 @@
 import json
 import subprocess
 import sys
+import time
 from typing import Any
 
+import pytest
+
+from chassis.logs import redact_text
 from chassis.ops.views import readable
 
 TALKATIVE = """
@@ -42,6 +46,15 @@ with use_service("sample"), context.use_context(place):
     )
 logging.getLogger("driver").warning('it answered "no" to %s', "us")
 logging.getLogger("driver").warning("Key (email)=(%s) exists", "canary@example.com")
+detail = "duplicate key\\nDETAIL:  Failing row contains (canary-11,\\n\\ncanary-12)."
+log.warning("violated", error=repr(ValueError(detail + "\\nHINT:  read it\\n[SQL: insert]")))
+try:
+    try:
+        raise ValueError(detail)
+    except ValueError as error:
+        raise RuntimeError("wrapped") from error
+except RuntimeError:
+    log.exception("chained")
 """
 
 
@@ -82,6 +95,12 @@ def test_what_a_process_writes_is_json_in_its_place_and_holds_no_secret() -> Non
     assert shaped["harmless"][:3] == ["2026-000123", "cart_id and order_id", "4242424242424241"]
     assert shaped["harmless"][3:] == ["01a1ff2d-dc7f-7604-a19e-e2c7b1ac57f1", "1" * 32]
     assert "Key (email)=([e-mail]) exists" in by_event
+    assert by_event["violated"]["error"] == (
+        r"ValueError('duplicate key\nDETAIL: [redacted]\nHINT:  read it\n[SQL: insert]')"
+    )
+    chained = by_event["chained"]["exception"]
+    assert "duplicate key\nDETAIL: [redacted]\n\nThe above exception" in chained
+    assert chained.endswith("RuntimeError: wrapped")
     assert by_event['it answered "no" to us']["level"] == "warning"
 
 
@@ -92,3 +111,27 @@ def test_a_message_is_shown_to_people_without_its_secrets() -> None:
     assert shown["facts"]["name"] == "Ada"
     assert "canary" not in str(shown)
     assert "canary" not in readable(b"\xff no JSON, token=canary")
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("a@b.example", "[e-mail]"),
+        ("a@b.example..c@d.example", "[e-mail][e-mail]"),
+        ("a@b@c.example", "a@[e-mail]"),
+        ("a@b a.b @c.d", "a@b a.b @c.d"),
+        ("eyJa.b.c eyJa.b eyJ-eyJa.b.c", "[token] eyJa.b [token]"),
+        ("x-eyJa.b.c.d", "x-[token].d"),
+    ],
+)
+def test_what_is_redacted_is_found_wherever_it_begins(text: str, redacted: str) -> None:
+    assert redact_text(text) == redacted
+
+
+@pytest.mark.parametrize("part", ["a", "eyJ-", "eyJa.!", "a@", "a_token", "://a:", "cart_ ", "1 "])
+def test_a_long_text_is_read_once(part: str) -> None:
+    """Read again from each character, the text takes minutes of the processor's time."""
+    text = part * (400_000 // len(part))
+    began = time.thread_time()
+    assert redact_text(text) == text
+    assert time.thread_time() - began < 5

@@ -29,6 +29,11 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
+    # Error details, failed statements and parameters hold personal data and passwords.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
     # A lost or frozen client must not hold locks; services set lower limits for their sessions.
     "idle_in_transaction_session_timeout": "60s",
     "client_connection_check_interval": "2s",
