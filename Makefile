@@ -5,7 +5,7 @@ PYTHON := $(shell for name in python3.13 python3.12 python3.11 python3; do \
 SUITE := .venv/bin/python -m suite
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs restart test faults check fmt hops bench render service topology sdk openapi migration lock check-lock clean check-deploy test-deploy test-bare secrets
+.PHONY: help install up down status logs restart test faults check fmt hops bench render service topology retention sdk openapi migration lock check-lock clean check-deploy test-deploy test-bare secrets
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -61,6 +61,7 @@ check: install ## run ruff, mypy, import contracts; compare what is rendered, th
 	@.venv/bin/lint-imports
 	@$(SUITE) render --check
 	@$(SUITE) topology --check
+	@$(SUITE) retention --check
 	@$(SUITE) openapi --check
 
 check-deploy: install .run/check-deploy/ready ## check Dockerfiles, compose file and Kubernetes manifests without running them
@@ -101,6 +102,9 @@ render: install ## write what is derived from services.toml: compose file, manif
 
 topology: install ## write the broker's definitions from the services' handlers
 	@$(SUITE) topology
+
+retention: install ## write the table of docs/operations/retention.md from the services' tables
+	@$(SUITE) retention
 
 openapi: install ## write the OpenAPI document to .run/openapi.json, and sdk/operations.txt
 	@$(SUITE) openapi

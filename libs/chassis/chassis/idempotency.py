@@ -28,7 +28,6 @@ from chassis.ids import new_id
 
 log = structlog.get_logger()
 
-RETENTION_HOURS = 24
 FORM = re.compile(r"[A-Za-z0-9._:+/=-]{1,255}")
 
 CLAIM = text(
@@ -58,10 +57,6 @@ EXPIRE_LEASE = text(
 )
 RELEASE = text(
     "delete from idempotency_keys where principal = :principal and key = :key and state = 'running'"
-)
-DELETE_EXPIRED = text(
-    "delete from idempotency_keys where ctid = any(array(select ctid from idempotency_keys "
-    "where created_at < now() - make_interval(hours => :hours) limit 1000))"
 )
 
 
@@ -151,12 +146,6 @@ async def release(database: Database, held: Claim) -> None:
 async def expire_lease(database: Database, held: Claim) -> None:
     """End the lease of a key, so that the next repeat takes it over with the same resource id."""
     await database.execute_once(EXPIRE_LEASE, {"principal": held.principal, "key": held.key})
-
-
-async def delete_expired(database: Database) -> None:
-    """Delete keys older than their retention."""
-    async with database.transaction() as tx:
-        await tx.execute(DELETE_EXPIRED, {"hours": RETENTION_HOURS})
 
 
 @asynccontextmanager

@@ -119,6 +119,12 @@ SWEEP_FAILURES = Instrument(
     "Failed runs of a sweep and failed items of its batches, without database outages.",
     ["sweep"],
 )
+ROWS_PRUNED = Instrument(
+    Counter,
+    "cartwright_rows_pruned",
+    "Rows deleted because their retention had ended.",
+    ["table"],
+)
 STOPPED = Instrument(
     Counter,
     "cartwright_consumer_stopped",

@@ -1,10 +1,15 @@
-"""Base classes of mapped classes: constraint names, timestamps, versions and event sequences."""
+"""Tables: constraint names, how long rows are retained, timestamps, versions and sequences.
+
+A `Table` declares its policy of retention by `info={RETENTION: Retained("…")}`, a mapped class by
+`__retention__`. A test refuses a table without one; `pruning` deletes the rows of a `Pruned` table.
+"""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import BigInteger, DateTime, MetaData, func
+from sqlalchemy import BigInteger, DateTime, MetaData, Table, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from contracts.message import Event
@@ -20,11 +25,61 @@ NAMING = {
 }
 
 
+RETENTION: Final = "retention"
+"""The key of a table's retention policy in its `info`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """No row is deleted because of its age, for a reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedBy:
+    """A row is deleted when its work has ended; `event` states by what."""
+
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedWith:
+    """A row is deleted with its row of the parent table, by a foreign key that cascades."""
+
+    parent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Rows are deleted when they are older than `days` and nothing needs them any more.
+
+    by: the column of a row's age, with an index: a time, or a UUIDv7 created with the row.
+    where: the SQL condition of a row that nothing needs; `:cutoff` is the time `days` ago.
+    unless: what retains a row longer: the same in words.
+    least: the fewest days that RETENTION_DAYS may set.
+    """
+
+    days: float
+    by: str
+    where: str = "true"
+    unless: str = ""
+    least: float = 1
+
+
+Policy = Retained | DeletedBy | DeletedWith | Pruned
+
+
 class Model(DeclarativeBase):
     """Subclassed once in a service's domain, as `Base` with `__abstract__` and `own_metadata()`."""
 
     type_annotation_map = {datetime: DateTime(timezone=True), int: BigInteger}
     metadata = MetaData(naming_convention=NAMING)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if policy := vars(cls).get("__retention__"):
+            cast("Table", cls.__table__).info[RETENTION] = policy
 
 
 def own_metadata() -> MetaData:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.db import Database
 from chassis.errors import Unauthenticated, Unavailable
 from chassis.keys import LEEWAY, MAX_LIFETIME
+from chassis.model import RETENTION, Pruned
 from chassis.single_flight import SingleFlight
 from contracts.identity import RoleTokensRevoked, SessionTokensRevoked, UserTokensRevoked
 
@@ -29,7 +30,7 @@ RELOAD_AFTER = 60.0
 READ_LIMIT = 5.0
 FAILURE_PAUSE = 0.2
 # The tokens of a row were issued before it was written, and have expired by then.
-STORED_FOR = MAX_LIFETIME + LEEWAY + 60
+DAYS_STORED = (MAX_LIFETIME + LEEWAY + 60) / 86_400
 
 metadata = MetaData()
 
@@ -47,6 +48,7 @@ token_cutoffs = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index("ix_token_cutoffs_written_by", "written_by"),
     Index("ix_token_cutoffs_created_at", "created_at"),
+    info={RETENTION: Pruned(DAYS_STORED, by="created_at", least=DAYS_STORED)},
 )
 
 STORE = text(
@@ -65,9 +67,6 @@ IS_REVOKED = text(
     "select exists (select 1 from unnest(cast(:subjects as uuid[]), "
     "cast(:generations as bigint[])) as token (subject, generation) "
     "join token_cutoffs c on c.subject = token.subject and c.generation > token.generation)"
-)
-DELETE_EXPIRED = text(
-    "delete from token_cutoffs where created_at < now() - make_interval(secs => :seconds)"
 )
 
 
@@ -107,12 +106,6 @@ async def check_now(tx: AsyncSession, generations: Mapping[UUID, int]) -> None:
     values = {"subjects": list(generations), "generations": list(generations.values())}
     if (await tx.execute(IS_REVOKED, values)).scalar_one():
         raise _revoked()
-
-
-async def delete_expired(database: Database) -> None:
-    """Delete the rows whose tokens have all expired."""
-    async with database.transaction() as tx:
-        await tx.execute(DELETE_EXPIRED, {"seconds": STORED_FOR})
 
 
 class Revocations:

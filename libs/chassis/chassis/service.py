@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from sqlalchemy import MetaData, text
 
 from chassis import app as factory
-from chassis import crashpoints, gauges, idempotency, inbox, metrics, revocations
+from chassis import crashpoints, gauges, inbox, metrics, pruning
 from chassis.broker import Broker
 from chassis.bus import Bus
 from chassis.client import Peers, ServiceTokens
@@ -68,7 +68,11 @@ class Service(Generic[S]):
     gauges: Sequence[DatabaseGauge] = ()
 
     def compose(self, settings: S) -> Running[S]:
-        """Build the dependencies; each connects on first use."""
+        """Build the dependencies; each connects on first use.
+
+        Raises ValueError for a RETENTION_DAYS that the tables do not support.
+        """
+        self._pruning_rules(settings)
         database = Database(
             settings.database_url, pool_size=settings.pool_size, application_name=self.name
         )
@@ -136,6 +140,8 @@ class Service(Generic[S]):
 
         return (
             Sweep("inbox partitions", roll_inbox, every=3600),
-            Sweep("idempotency keys", idempotency.delete_expired, every=300),
-            Sweep("token cutoffs", revocations.delete_expired, every=60),
+            pruning.sweep_of(self._pruning_rules(settings)),
         )
+
+    def _pruning_rules(self, settings: S) -> list[pruning.Rule]:
+        return pruning.rules_of(self.metadata, settings.retention_days)

@@ -134,6 +134,12 @@ class ServiceSettings(BaseSettings):
     inbox_days: int = Field(
         14, ge=1, le=365, description="days for which received messages are known", examples=["14"]
     )
+    retention_days: dict[str, Annotated[float, Field(ge=0, le=36_500)]] = Field(
+        default_factory=dict,
+        description="days for which rows of a pruned table are retained, by table; 0 retains all "
+        "rows, and a table that is not named has its default",
+        examples=['{"sessions": 30}'],
+    )
     drain_notice: float = Field(
         0,
         ge=0,

@@ -23,6 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from chassis.model import RETENTION, DeletedBy, Pruned
+
 metadata = MetaData()
 
 outbox = Table(
@@ -41,6 +43,9 @@ outbox = Table(
     Column("last_error", Text),
     Column("parked_at", DateTime(timezone=True)),
     Index("ix_outbox_waiting", "shard", "seq", postgresql_where=text("parked_at is null")),
+    info={
+        RETENTION: DeletedBy("the relay at the broker's confirm, or an operator for a parked one")
+    },
 )
 
 # Range-partitioned by the message id: a UUIDv7 sorts by time, so a duplicate falls into the same
@@ -52,6 +57,7 @@ inbox = Table(
     Column("message_id", Uuid, nullable=False),
     PrimaryKeyConstraint("consumer", "message_id", name="pk_inbox"),
     postgresql_partition_by="RANGE (message_id)",
+    info={RETENTION: DeletedBy("the sweep `inbox partitions`, which drops a day after INBOX_DAYS")},
 )
 
 # Redelivered messages whose handling was started and has not ended; normally empty.
@@ -61,6 +67,7 @@ handling_starts = Table(
     Column("message_id", Uuid, primary_key=True),
     Column("starts", SmallInteger, nullable=False, server_default="1"),
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    info={RETENTION: Pruned(days=30, by="started_at")},
 )
 
 idempotency_keys = Table(
@@ -79,4 +86,5 @@ idempotency_keys = Table(
     PrimaryKeyConstraint("principal", "key", name="pk_idempotency_keys"),
     CheckConstraint("state in ('running', 'done')", name="ck_idempotency_keys_state"),
     Index("ix_idempotency_keys_created_at", "created_at"),
+    info={RETENTION: Pruned(days=1, by="created_at")},
 )

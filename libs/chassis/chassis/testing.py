@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis import client_address, clock, constraints, middleware, migrations
+from chassis import client_address, clock, constraints, middleware, migrations, pruning
 from chassis.context import new_traceparent
 from chassis.http import Http, Reply
 from chassis.ids import new_id, utcnow
@@ -194,6 +195,16 @@ class Harness(Generic[S]):
         async with self.transaction() as tx:
             found = await tx.execute(text(statement), values)
             return list(found.all())
+
+    async def prune(self, days: float = 0, **chosen: float) -> dict[str, int]:
+        """Prune as of `days` from now; returns how many rows of each table that deleted.
+
+        chosen: RETENTION_DAYS.
+        """
+        now = utcnow() + timedelta(days=days)
+        rules = pruning.rules_of(self.service.metadata, chosen)
+        database = self.running.database
+        return {rule.table: await pruning.prune(database, rule, now) for rule in rules}
 
     async def run_revision(self, revision: str) -> None:
         """Run one migration on the test's rows; it must be repeatable."""

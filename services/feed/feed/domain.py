@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, DateTime, Index, LargeBinary, Text, func
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.model import Model, Stamped, own_metadata
+from chassis.model import DeletedBy, Model, Retained, Stamped, own_metadata
 
 SUITE = "cartwright"
 TYPE = re.compile(r"\*|[a-z_]+\.(\*|[A-Za-z0-9]+(\.v[0-9]+)?)")
@@ -29,6 +29,7 @@ class Event(Base):
     """
 
     __tablename__ = "events"
+    __retention__ = DeletedBy("the sweep `expired events` after KEEP_DAYS, in the order of the log")
     __table_args__ = (
         Index("ix_events_subject_position", "subject", "position"),
         Index("ix_events_type_position", "type", "position"),
@@ -48,6 +49,7 @@ class LogStart(Base):
     """The position of offset 0 of a recreated log; the first log starts at position 0."""
 
     __tablename__ = "log_starts"
+    __retention__ = Retained("a row for each log that was recreated; cursors need it")
 
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
@@ -57,6 +59,7 @@ class Subscriber(Stamped, Base):
     """Another system that may read the events its `types` name."""
 
     __tablename__ = "subscribers"
+    __retention__ = Retained("a row for each subscriber, which staff delete")
     __table_args__ = (CheckConstraint("cardinality(types) > 0", name="types"),)
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)

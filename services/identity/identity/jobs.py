@@ -1,7 +1,6 @@
-"""Work without a request: the bootstrap at the end of `migrate`, and a sweep."""
+"""Work without a request: the bootstrap at the end of `migrate`."""
 
 import json
-from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,8 +14,6 @@ from identity.domain.credentials import ensure_strong
 from identity.domain.role import ADMIN
 from identity.settings import IdentitySettings
 from identity.store import credentials, customers, roles, users
-
-RETAINED_AFTER_EXPIRY = timedelta(days=7)
 
 
 async def bootstrap(settings: IdentitySettings) -> None:
@@ -88,12 +85,3 @@ async def _create_administrator(tx: AsyncSession, email: str, password_hash: str
     outbox.add(tx, *user.set_status("active", customer.id))
     outbox.add(tx, *customer.set_status("active", context.current().actor))
     await users.add_roles(tx, user.id, [ADMIN])
-
-
-async def delete_expired_credentials(database: Database) -> None:
-    """Delete sessions, e-mail tokens and attempt counters a week after their expiry."""
-    moment = utcnow() - RETAINED_AFTER_EXPIRY
-    async with database.transaction() as tx:
-        await credentials.delete_sessions_before(tx, moment)
-        await credentials.delete_email_tokens_before(tx, moment)
-        await credentials.delete_attempts_before(tx, moment)

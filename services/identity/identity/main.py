@@ -4,8 +4,7 @@ from contextlib import AsyncExitStack
 
 from chassis.bus import Bus
 from chassis.service import Running, Service
-from chassis.sweep import Sweep
-from identity import clients, jobs
+from identity import clients
 from identity.api import routers
 from identity.api.dependencies import LoginDelays
 from identity.clients import Issuer, Passwords
@@ -41,6 +40,5 @@ service = Service(
     routers,
     # Identity handles no message, not even its own revocations: it stores them as it publishes.
     Bus("identity", batch_handlers={}),
-    sweeps=[Sweep("expired credentials", jobs.delete_expired_credentials, every=3600)],
     on_start=start,
 )

@@ -1,4 +1,4 @@
-"""Signing keys, service tokens, the bootstrap of `migrate`, and the sweep."""
+"""Signing keys, service tokens, and the bootstrap of `migrate`."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from chassis.settings import load
 from chassis.testing import running_service
 from identity.domain.credentials import PasswordTooShort
-from identity.jobs import delete_expired_credentials
 from identity.main import service
 from identity.settings import IdentitySettings
 
@@ -193,15 +192,3 @@ async def test_a_weak_first_password_is_refused(client: Any) -> None:
             bootstrap_admin_email="admin@example.com",
             bootstrap_admin_password=SecretStr("admin"),
         )
-
-
-async def test_expired_credentials_are_deleted_after_a_week(identity: Any, client: Any) -> None:
-    await client.register_and_log_in()
-    await client.log_in(password="nine herons stand in the shallows")
-    await identity.sql("update sessions set expires_at = now() - interval '8 days'")
-    await identity.sql("update email_tokens set expires_at = now() - interval '6 days'")
-    await identity.sql("update attempts set window_ends_at = now() - interval '8 days'")
-    await delete_expired_credentials(identity.running.database)
-    left = [await identity.sql(f"select 1 from {t}") for t in ("sessions", "attempts")]
-    assert left == [[], []]
-    assert len(await identity.sql("select 1 from email_tokens")) == 1

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.model import Aggregate, Model, check_in, own_metadata
+from chassis.model import RETENTION, Aggregate, Model, Retained, check_in, own_metadata
 from contracts.money import Money
 from contracts.promotions import (
     PromotionsRedeemed,
@@ -104,6 +104,7 @@ class Coupon(Aggregate, Base):
     """
 
     __tablename__ = "coupons"
+    __retention__ = Retained("a row for each coupon; redemptions refer to it")
     __table_args__ = (
         CheckConstraint("code = upper(code) and code <> ''", name="code"),
         CheckConstraint(check_in("status", ("active", "disabled")), name="status"),
@@ -185,6 +186,7 @@ redemptions = Table(
         postgresql_where=text("state in ('reserved', 'redeemed')"),
     ),
     Index("ix_redemptions_coupon_id", "coupon_id", "order_id"),
+    info={RETENTION: Retained("limits count them, and a repeated command finds its decision")},
 )
 
 

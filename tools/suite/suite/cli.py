@@ -18,6 +18,7 @@ from suite import (
     new_service,
     render,
     repository,
+    retention,
     sdk,
     status_table,
     testing,
@@ -196,6 +197,25 @@ def write_rendered(
         console.print(f"Removed {folder}.")
     if not outdated and not left_over:
         console.print("Everything rendered is up to date.")
+
+
+@app.command(name="retention")
+def write_retention(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare only; exit code 1 on a difference.")
+    ] = False,
+) -> None:
+    """Write the table of the page about retention from the tables of the services."""
+    page, file = (
+        retention.page(repository.ROOT, repository.services(repository.ROOT)),
+        retention.PAGE,
+    )
+    outdated = topology.outdated(repository.ROOT, {file: page})
+    if check and outdated:
+        raise Refusal(f"{file}: outdated; `make retention` writes it.")
+    (repository.ROOT / file).write_text(page)
+    console.print(f"Wrote {file}." if outdated else f"{file} is up to date.")
 
 
 @app.command(name="openapi")

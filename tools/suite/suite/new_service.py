@@ -25,6 +25,7 @@ DERIVED: tuple[tuple[str, ...], ...] = (
     ("suite", "render"),
     ("contracts.snapshots",),
     ("suite", "topology"),
+    ("suite", "retention"),
     ("suite", "openapi"),
 )
 

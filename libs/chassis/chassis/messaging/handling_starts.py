@@ -24,7 +24,6 @@ BEGIN = text(
     "started_at = now()"
 )
 END = text("delete from handling_starts where message_id = any(cast(:ids as uuid[]))")
-FORGET = text("delete from handling_starts where started_at < now() - make_interval(days => :days)")
 
 
 class NeverEnded(Exception):

@@ -17,6 +17,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from chassis.model import RETENTION, DeletedBy, Retained
+
 metadata = MetaData()
 
 # A trigger makes it append-only.
@@ -34,6 +36,7 @@ audit_entries = Table(
     Column("request_id", Text),
     Column("trace_id", Text),
     Index("ix_audit_entries_target", "target", "id"),
+    info={RETENTION: Retained("evidence of what staff did: a trigger refuses to change it")},
 )
 
 # An operator moves dead letters here from their queue, to search, redrive or discard them. `digest`
@@ -60,6 +63,7 @@ dead_letters = Table(
     Column("body", LargeBinary, nullable=False),
     Column("size", BigInteger, nullable=False),
     Index("ix_dead_letters_error", "error", "type"),
+    info={RETENTION: DeletedBy("an operator, who redrives or discards the message")},
 )
 
 FUNCTIONS = (

@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from cart.domain.pricing import Base, ModelJson, Offer, timestamps
 from chassis.errors import Invalid, NotFound, Problem, Refused
-from chassis.model import check_in
+from chassis.model import RETENTION, DeletedWith, Pruned, check_in
 from contracts.address import Address
 from contracts.cart import LockedCart
 from contracts.money import MAX_AMOUNT
@@ -91,6 +91,16 @@ carts = Table(
     Index("uq_carts_token_hash", "token_hash", unique=True),
     Index("ix_carts_locked", "lock_checked_at", postgresql_where=text("status = 'locked'")),
     Index("ix_carts_resting", "last_activity_at", postgresql_where=text("status = 'active'")),
+    info={
+        RETENTION: Pruned(
+            days=90,
+            by="id",
+            where="status in ('converted', 'abandoned') and updated_at < :cutoff "
+            "and not exists (select from carts merged where merged.merged_into = carts.id)",
+            unless="the cart is open or locked, or changed in that time",
+            least=14,
+        )
+    },
 )
 # `unit_price_amount` is the price that the customer last saw and accepted.
 cart_items = Table(
@@ -118,6 +128,7 @@ cart_items = Table(
         "customization_key",
         unique=True,
     ),
+    info={RETENTION: DeletedWith("carts")},
 )
 
 

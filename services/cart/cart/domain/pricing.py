@@ -28,7 +28,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from chassis.errors import Refused
-from chassis.model import Model, Stamped, check_in, own_metadata
+from chassis.model import RETENTION, Model, Retained, Stamped, check_in, own_metadata
 from contracts.address import Address
 from contracts.cart import LockedCart
 
@@ -84,6 +84,7 @@ product_snapshots = Table(
     Column("customization_fields", JSONB, nullable=False),
     *timestamps(),
     CheckConstraint(check_in("status", ("draft", "active", "inactive", "deleted")), name="status"),
+    info={RETENTION: Retained("a copy of the catalogue, a row for each product")},
 )
 # A variant that its product no longer lists stays here, unavailable.
 variant_snapshots = Table(
@@ -100,6 +101,7 @@ variant_snapshots = Table(
     Column("is_available", Boolean, nullable=False),
     Column("lead_time_days", Integer, nullable=False),
     *timestamps(),
+    info={RETENTION: Retained("a copy of the catalogue, a row for each variant")},
 )
 # How many pieces can be promised. Stock may be known before its variant.
 stock_snapshots = Table(
@@ -109,6 +111,7 @@ stock_snapshots = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("available", BigInteger, nullable=False),
     *timestamps(),
+    info={RETENTION: Retained("a copy of inventory's stock, a row for each variant")},
 )
 
 
@@ -160,6 +163,7 @@ class TaxRate(Stamped, Base):
     """
 
     __tablename__ = "tax_rates"
+    __retention__ = Retained("a row for each rate, which staff edit")
     __table_args__ = (
         CheckConstraint("rate_bps between 0 and 10000", name="rate"),
         CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),

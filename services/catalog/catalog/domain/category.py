@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Invalid, NotFound, Refused
-from chassis.model import Aggregate, Model, Stamped, own_metadata
+from chassis.model import Aggregate, DeletedBy, Model, Retained, Stamped, own_metadata
 from contracts.catalog import CategoryChanged
 
 DEEPEST = 3
@@ -67,6 +67,7 @@ class Category(Aggregate, Base):
     """A node of the tree. `path` holds the ids from the root down to the category itself."""
 
     __tablename__ = "categories"
+    __retention__ = Retained("a row for each category, which staff delete")
     __table_args__ = (
         CheckConstraint("depth between 1 and 3", name="depth"),
         CheckConstraint("cardinality(path) = depth and path[depth] = id", name="path"),
@@ -121,6 +122,7 @@ class Relisting(Stamped, Base):
     """
 
     __tablename__ = "relistings"
+    __retention__ = DeletedBy("the end of the relisting")
 
     category_id: Mapped[UUID] = mapped_column(
         ForeignKey("categories.id", ondelete="CASCADE"), primary_key=True

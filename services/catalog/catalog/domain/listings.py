@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from catalog.domain.category import Base, Category
 from catalog.domain.product import Product
 from catalog.domain.variant import Pricing, Variant
-from chassis.model import Stamped, check_in
+from chassis.model import Retained, Stamped, check_in
 from chassis.wire import View
 from contracts.catalog import CustomizationField
 from contracts.money import Money
@@ -27,6 +27,7 @@ class VariantStock(Stamped, Base):
     """The availability that inventory last published of a variant, with the event's `sequence`."""
 
     __tablename__ = "variant_stock"
+    __retention__ = Retained("a copy of inventory's stock, a row for each variant")
     __table_args__ = (CheckConstraint(check_in("availability", BEST_FIRST), name="availability"),)
 
     variant_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -43,6 +44,7 @@ class Listing(Stamped, Base):
     """
 
     __tablename__ = "listings"
+    __retention__ = Retained("a row for each product on sale, deleted when the sale ends")
     __table_args__ = (
         CheckConstraint(check_in("availability", BEST_FIRST), name="availability"),
         Index("ix_listings_category_path", "category_path", postgresql_using="gin"),

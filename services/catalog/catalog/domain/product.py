@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from catalog.domain.category import Base, Category
 from catalog.domain.variant import Pricing, ProductImage, Variant
 from chassis.errors import Invalid, NotFound, Refused
-from chassis.model import Aggregate, check_in
+from chassis.model import Aggregate, Retained, check_in
 from contracts.catalog import (
     CustomizationField,
     Price,
@@ -119,6 +119,7 @@ class Product(Aggregate, Base):
     """
 
     __tablename__ = "products"
+    __retention__ = Retained("orders and returns refer to products; a retired one stays")
     __table_args__ = (
         CheckConstraint(check_in("status", get_args(Status)), name="status"),
         CheckConstraint("char_length(name) >= 2", name="name"),

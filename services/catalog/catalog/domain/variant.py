@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypedDict
 from uuid import UUID
 
@@ -12,10 +12,10 @@ from sqlalchemy.dialects.postgresql import CHAR, JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog.domain.category import Base
-from chassis.model import Stamped
+from chassis.model import Retained, Stamped
 
 # Directive 98/6/EC, article 6a: a reduction shows the lowest price of this long before it.
-REFERENCE_PERIOD = timedelta(days=30)
+REFERENCE_PERIOD = days = 30
 
 
 class Option(TypedDict):
@@ -33,6 +33,7 @@ class Variant(Stamped, Base):
     """
 
     __tablename__ = "variants"
+    __retention__ = Retained("orders and stock refer to variants; a retired one stays")
     __table_args__ = (
         CheckConstraint("lead_time_days between 0 and 365", name="lead_time_days"),
         CheckConstraint("jsonb_typeof(options) = 'array'", name="options"),
@@ -102,6 +103,9 @@ class PriceHistory(Stamped, Base):
     """What a variant cost from one moment until another (excluded; null: still today)."""
 
     __tablename__ = "price_history"
+    __retention__ = Retained(
+        "the proof of the lowest price before a discount; a row for each new price"
+    )
     __table_args__ = (
         CheckConstraint("amount >= 1", name="amount"),
         CheckConstraint("valid_until >= valid_from", name="valid"),
@@ -126,6 +130,7 @@ class ProductImage(Stamped, Base):
     """An image; `bytes` is its size, `width` and `height` are pixels, where they are known."""
 
     __tablename__ = "product_images"
+    __retention__ = Retained("a row for each image, which staff delete")
     __table_args__ = (
         CheckConstraint("bytes >= 0", name="bytes"),
         CheckConstraint("width > 0 and height > 0", name="pixels"),

@@ -14,7 +14,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Invalid, Refused
-from chassis.model import Aggregate
+from chassis.model import Aggregate, Pruned
 from identity.domain import Base
 
 AddressType = Literal["billing", "shipping"]
@@ -61,6 +61,7 @@ class Address(Aggregate, Base):
     """One address of one customer; deleted softly. Of each type at most one is the default."""
 
     __tablename__ = "addresses"
+    __retention__ = Pruned(days=30, by="deleted_at", unless="the customer has not deleted it")
     __table_args__ = (
         CheckConstraint("type in ('billing', 'shipping')", name="type"),
         CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),
@@ -72,6 +73,11 @@ class Address(Aggregate, Base):
             "type",
             unique=True,
             postgresql_where=text("is_default"),
+        ),
+        Index(
+            "ix_addresses_deleted_at",
+            "deleted_at",
+            postgresql_where=text("deleted_at is not null"),
         ),
     )
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from zxcvbn import zxcvbn
 
 from chassis.errors import Invalid, Refused, Unauthenticated
-from chassis.model import Stamped
+from chassis.model import Pruned, Retained, Stamped
 from identity.domain import Base
 
 Purpose = Literal["verification", "password_reset"]
@@ -128,6 +128,7 @@ class EmailToken(Base):
     """
 
     __tablename__ = "email_tokens"
+    __retention__ = Pruned(days=7, by="expires_at")
     __table_args__ = (
         CheckConstraint("purpose in ('verification', 'password_reset')", name="purpose"),
         Index("uq_email_tokens_token_hash", "token_hash", unique=True),
@@ -186,6 +187,7 @@ class ServiceClient(Stamped, Base):
     """A service that may call others. Its secret is random, so a plain hash protects it."""
 
     __tablename__ = "service_clients"
+    __retention__ = Retained("a row for each service")
 
     id: Mapped[str] = mapped_column(String(50), primary_key=True)
     secret_hash: Mapped[str] = mapped_column(String(64))

@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Forbidden, Refused
-from chassis.model import Aggregate
+from chassis.model import Aggregate, Retained
 from contracts.identity import CustomerChanged
 from identity.domain import Base
 
@@ -46,6 +46,7 @@ class Customer(Aggregate, Base):
     """
 
     __tablename__ = "customers"
+    __retention__ = Retained("orders and their owners' accounts refer to customers")
     __table_args__ = (
         CheckConstraint("status in ('active', 'inactive', 'blocked')", name="status"),
         CheckConstraint("email = lower(email)", name="email_lower_case"),

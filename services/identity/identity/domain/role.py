@@ -13,7 +13,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Forbidden, Invalid, Refused
-from chassis.model import Aggregate
+from chassis.model import Aggregate, Retained
 from contracts.identity import RoleTokensRevoked
 from identity.domain import Base
 
@@ -73,6 +73,7 @@ class Permission(Base):
     """Something a caller may do in a service, such as `orders:refund`."""
 
     __tablename__ = "permissions"
+    __retention__ = Retained("the fixed list of permissions")
 
     name: Mapped[str] = mapped_column(String(50), primary_key=True)
     description: Mapped[str] = mapped_column(String(255))
@@ -83,6 +84,7 @@ class Role(Aggregate, Base):
     """A named set of permissions."""
 
     __tablename__ = "roles"
+    __retention__ = Retained("a row for each role, which staff delete")
     __table_args__ = (
         CheckConstraint("name = lower(name)", name="name_lower_case"),
         Index("uq_roles_name", "name", unique=True),
@@ -125,6 +127,7 @@ class RolePermission(Base):
     """A permission of a role."""
 
     __tablename__ = "role_permissions"
+    __retention__ = Retained("the permissions of each role, which staff change")
     __table_args__ = (Index("ix_role_permissions_permission", "permission"),)
 
     role_id: Mapped[UUID] = mapped_column(

@@ -15,7 +15,7 @@ from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Problem, Unauthenticated
-from chassis.model import Stamped
+from chassis.model import Pruned, Stamped
 from contracts.identity import SessionTokensRevoked
 from identity.domain import Base
 
@@ -89,6 +89,7 @@ class Session(Stamped, Base):
     """
 
     __tablename__ = "sessions"
+    __retention__ = Pruned(days=7, by="expires_at")
     __table_args__ = (
         Index("ix_sessions_user_id_id", "user_id", "id"),
         Index("ix_sessions_expires_at", "expires_at"),
@@ -229,6 +230,7 @@ class Attempts(Base):
     """The attempts of one kind since its window began; `key` hashes kind, account and address."""
 
     __tablename__ = "attempts"
+    __retention__ = Pruned(days=7, by="window_ends_at")
     __table_args__ = (Index("ix_attempts_window_ends_at", "window_ends_at"),)
 
     key: Mapped[str] = mapped_column(String(64), primary_key=True)

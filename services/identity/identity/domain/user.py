@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Forbidden
-from chassis.model import Aggregate
+from chassis.model import Aggregate, Retained
 from contracts.identity import (
     EmailVerified,
     UserRegistered,
@@ -46,6 +46,7 @@ class User(Aggregate, Base):
     """A person with a login. `email` is in lower case and unique among users not deleted."""
 
     __tablename__ = "users"
+    __retention__ = Retained("an account stays until its owner or staff close it")
     __table_args__ = (
         CheckConstraint("status in ('active', 'inactive', 'banned')", name="status"),
         CheckConstraint(
@@ -121,6 +122,7 @@ class UserRole(Base):
     """The assignment of a role to a user."""
 
     __tablename__ = "user_roles"
+    __retention__ = Retained("the roles of each user, which staff change")
     __table_args__ = (Index("ix_user_roles_role_id", "role_id"),)
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)

@@ -84,11 +84,6 @@ async def revoke_sessions(tx: AsyncSession, user_id: UUID, now: datetime) -> Non
     )
 
 
-async def delete_sessions_before(tx: AsyncSession, moment: datetime) -> None:
-    """Delete sessions that expired before a moment."""
-    await tx.execute(delete(Session).where(Session.expires_at < moment))
-
-
 async def lock_email_token(tx: AsyncSession, text: str, purpose: Purpose) -> EmailToken:
     """Lock the token of a secret; raises BadEmailToken."""
     token = await tx.scalar(
@@ -133,11 +128,6 @@ async def invalidate_email_tokens(tx: AsyncSession, user_id: UUID, now: datetime
         .where(EmailToken.user_id == user_id, EmailToken.used_at.is_(None))
         .values(used_at=now)
     )
-
-
-async def delete_email_tokens_before(tx: AsyncSession, moment: datetime) -> None:
-    """Delete tokens that expired before a moment."""
-    await tx.execute(delete(EmailToken).where(EmailToken.expires_at < moment))
 
 
 def _key(kind: str, *parts: str) -> str:
@@ -226,11 +216,6 @@ async def _count(tx: AsyncSession, key: str, window: float, now: datetime) -> tu
         )
     ).one()
     return row.tries, row.window_ends_at
-
-
-async def delete_attempts_before(tx: AsyncSession, moment: datetime) -> None:
-    """Delete counters whose window ended before a moment."""
-    await tx.execute(delete(Attempts).where(Attempts.window_ends_at < moment))
 
 
 async def find_service_client(tx: AsyncSession, client_id: str) -> ServiceClient | None:

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, S
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.errors import NotFound
-from chassis.model import check_in
+from chassis.model import RETENTION, Retained, check_in
 from contracts.inventory import (
     Allocation,
     Shortage,
@@ -66,6 +66,7 @@ reservations = Table(
     CheckConstraint("(state = 'rejected') = (rejection is not null)", name="rejected_for"),
     Index("ix_reservations_state", "state", "created_at", "order_id"),
     Index("ix_reservations_created_at", "created_at", "order_id"),
+    info={RETENTION: Retained("a repeated or late command finds the decision on its order")},
 )
 
 allocations = Table(
@@ -82,6 +83,7 @@ allocations = Table(
     updated_at(),
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("0 <= deducted and deducted <= quantity", name="deducted"),
+    info={RETENTION: Retained("returns find the warehouse and seller of each piece")},
 )
 
 # Hand-overs (by shipment id) and restocks (by operation id) that were applied.
@@ -92,6 +94,7 @@ stock_operations = Table(
     Column("order_id", Uuid, nullable=False),
     created_at(),
     Index("ix_stock_operations_order_id", "order_id"),
+    info={RETENTION: Retained("a repeated hand-over or restock finds that it was applied")},
 )
 
 

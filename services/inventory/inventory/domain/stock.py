@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from chassis.errors import Invalid, NotFound, Refused
 from chassis.ids import new_id
-from chassis.model import Model, check_in, own_metadata
+from chassis.model import RETENTION, Model, Retained, check_in, own_metadata
 from contracts.inventory import (
     StockCameBack,
     StockChanged,
@@ -120,6 +120,7 @@ stock_levels = Table(
     Index("ix_stock_levels_availability", "availability", "sku", "variant_id"),
     Index("ix_stock_levels_product_id", "product_id"),
     postgresql_with={"fillfactor": 70},
+    info={RETENTION: Retained("a row for each variant")},
 )
 
 # `version` changes with the pieces on hand and the threshold, which staff set, and not with
@@ -139,6 +140,7 @@ stock_items = Table(
     CheckConstraint("low_stock_threshold >= 0", name="low_stock_threshold"),
     Index("ix_stock_items_warehouse_id", "warehouse_id", "variant_id"),
     postgresql_with={"fillfactor": 70},
+    info={RETENTION: Retained("a row for each variant in a warehouse")},
 )
 
 # Append-only: a trigger refuses every update and delete.
@@ -169,6 +171,7 @@ stock_movements = Table(
     Index(
         "ix_stock_movements_user_id", "user_id", "id", postgresql_where=text("user_id is not null")
     ),
+    info={RETENTION: Retained("the stock ledger: its sum is the stock, and tax law requires it")},
 )
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import NotFound, Refused
-from chassis.model import Aggregate, Stamped
+from chassis.model import Aggregate, DeletedBy, Retained, Stamped
 from inventory.domain.stock import Base
 
 
@@ -46,6 +46,7 @@ class Recount(Stamped, Base):
     """
 
     __tablename__ = "recounts"
+    __retention__ = DeletedBy("the end of the recount")
 
     warehouse_id: Mapped[UUID] = mapped_column(
         ForeignKey("warehouses.id", ondelete="CASCADE"), primary_key=True
@@ -62,6 +63,7 @@ class Warehouse(Aggregate, Base):
     """
 
     __tablename__ = "warehouses"
+    __retention__ = Retained("a row for each warehouse; stock refers to it")
     __table_args__ = (
         UniqueConstraint("code"),
         CheckConstraint("priority between 0 and 10000", name="priority"),

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Refused
-from chassis.model import Stamped, check_in
+from chassis.model import Pruned, Stamped, check_in
 from notifications.domain.notification import TYPES, Base
 
 EmailStatus = Literal["pending", "processing", "sent", "failed"]
@@ -43,6 +43,13 @@ class Email(Stamped, Base):
     """
 
     __tablename__ = "email_messages"
+    __retention__ = Pruned(
+        days=540,
+        by="id",
+        where="status in ('sent', 'failed')",
+        unless="the mail is not sent yet",
+        least=30,
+    )
     __table_args__ = (
         CheckConstraint(check_in("type", TYPES), name="type"),
         CheckConstraint(check_in("status", STATUSES), name="status"),

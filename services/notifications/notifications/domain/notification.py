@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Invalid, Refused
-from chassis.model import Model, Stamped, check_in, own_metadata
+from chassis.model import Model, Pruned, Retained, Stamped, check_in, own_metadata
 from contracts.notifications import NotificationType, SecurityWarning
 
 Channel = Literal["in_app", "email"]
@@ -85,6 +85,7 @@ class Notification(Stamped, Base):
     """What the app shows one user, once per type and reference (such as the order)."""
 
     __tablename__ = "notifications"
+    __retention__ = Pruned(days=365, by="id", least=30)
     __table_args__ = (
         CheckConstraint(check_in("type", TYPES), name="type"),
         UniqueConstraint(
@@ -112,6 +113,7 @@ class Preferences(Stamped, Base):
     """What one user switched off; everything else is on. A user without a row has all on."""
 
     __tablename__ = "preferences"
+    __retention__ = Retained("a row for each user who switched something off")
     __table_args__ = (
         CheckConstraint(
             f"switched_off <@ array[{', '.join(map(repr, OPTIONAL))}]::text[]", name="switched_off"

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.errors import Forbidden, NotFound, Refused
-from chassis.model import check_in, own_metadata
+from chassis.model import RETENTION, Pruned, Retained, check_in, own_metadata
 
 
 class Status(StrEnum):
@@ -217,6 +217,7 @@ order_table = Table(
     Index("ix_orders_status_placed_at", "status", "placed_at", "id"),
     Index("ix_orders_placed_at_id", "placed_at", "id"),
     Index("ix_orders_contact_email", "contact_email"),
+    info={RETENTION: Retained("sales records: tax law requires them for up to ten years")},
 )
 """What was sold to whom. Amounts are minor units of `currency`."""
 
@@ -247,6 +248,7 @@ line_table = Table(
         name="moved",
     ),
     Index("ix_order_lines_order_id", "order_id"),
+    info={RETENTION: Retained("part of the sales record")},
 )
 """A line as it was sold; amounts are for all its pieces."""
 
@@ -261,6 +263,7 @@ shipment_table = Table(
     Column("tracking_number", String(100)),
     _required("sequence", BigInteger, server_default="0"),
     Index("ix_order_shipments_order_id", "order_id"),
+    info={RETENTION: Retained("part of the sales record: returns refer to it")},
 )
 """What orders stores of a parcel: enough to show it and to decide when all have arrived."""
 
@@ -275,6 +278,7 @@ history_table = Table(
     _required("by", String(100)),
     Column("reason", String(500)),
     Index("ix_order_history_order_id_at", "order_id", "at"),
+    info={RETENTION: Retained("part of the sales record: who changed an order, and when")},
 )
 """Every change of an order's public status."""
 
@@ -296,6 +300,7 @@ saga_table = Table(
         postgresql_where=text("deadline_at is not null"),
     ),
     Index("ix_checkout_sagas_stage", "stage", "order_id"),
+    info={RETENTION: Retained("money that arrives late finds the saga of its order")},
 )
 """The saga of an order; retained after its end, because late money needs it."""
 
@@ -313,6 +318,16 @@ saga_log_table = Table(
     _required("sent", JSONB),
     Column("trace_id", String(32)),
     Index("ix_saga_log_order_id_at", "order_id", "at"),
+    info={
+        RETENTION: Pruned(
+            days=400,
+            by="id",
+            where="exists (select from checkout_sagas s where s.order_id = saga_log.order_id "
+            "and s.stage in ('completed', 'cancelled') and s.ended_at < :cutoff)",
+            unless="the saga is open, needs review, or changed in that time",
+            least=30,
+        )
+    },
 )
 """Every message and trigger that a saga received (`heard`), and what it sent."""
 
@@ -321,5 +336,6 @@ number_block_table = Table(
     metadata,
     Column("year", BigInteger, primary_key=True, autoincrement=False),
     _required("next_number", BigInteger),
+    info={RETENTION: Retained("a row for each year")},
 )
 """The next order number of a year; processes lease them in blocks."""

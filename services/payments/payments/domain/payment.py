@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.model import Aggregate, Stamped
+from chassis.model import Aggregate, Retained, Stamped
 from contracts.money import Money
 from contracts.payments import (
     CaptureFailed,
@@ -36,6 +36,7 @@ class OrderPayments(Aggregate, Base):
     """
 
     __tablename__ = "order_payments"
+    __retention__ = Retained("money that arrives late finds the payments of its order")
 
     order_id: Mapped[UUID] = mapped_column(primary_key=True)
     payment_id: Mapped[UUID | None]
@@ -62,6 +63,7 @@ class Payment(Stamped, Base):
     """One attempt to be paid for an order. Amounts are minor units of `currency`."""
 
     __tablename__ = "payments"
+    __retention__ = Retained("part of the books")
     __table_args__ = (
         CheckConstraint(
             "status in ('initiated', 'action_required', 'authorized', 'captured', 'failed', "

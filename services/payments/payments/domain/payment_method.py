@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Refused
-from chassis.model import Stamped
+from chassis.model import DeletedBy, Retained, Stamped
 from payments.domain.tables import Base
 
 MAX_SAVED_METHODS = 20
@@ -28,6 +28,7 @@ class SavedPaymentMethod(Stamped, Base):
     """
 
     __tablename__ = "saved_payment_methods"
+    __retention__ = DeletedBy("the customer, once the provider has deleted the method too")
     __table_args__ = (
         CheckConstraint("type in ('card', 'paypal', 'wallet')", name="type"),
         Index(
@@ -71,6 +72,7 @@ class PaymentMethodOffer(Stamped, Base):
     """A method the shop offers; no countries means everywhere (ISO 3166-1 alpha-2)."""
 
     __tablename__ = "payment_methods"
+    __retention__ = Retained("a row for each method that the shop offers")
     __table_args__ = (
         CheckConstraint(
             "code in ('card', 'paypal', 'wallet', 'cod', 'bank_transfer')", name="code"

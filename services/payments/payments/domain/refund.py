@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.model import Stamped
+from chassis.model import Retained, Stamped
 from contracts.money import Money
 from contracts.payments import PaymentRefunded, RefundFailed
 from payments.domain.charge import ChargeRefund
@@ -18,6 +18,7 @@ class Refund(Stamped, Base):
     """Money to return for one operation; `tries` counts the requests under different keys."""
 
     __tablename__ = "refunds"
+    __retention__ = Retained("part of the books")
     __table_args__ = (
         CheckConstraint("state in ('reserved', 'succeeded', 'failed')", name="state"),
         CheckConstraint("amount > 0", name="amount"),

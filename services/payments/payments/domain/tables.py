@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from chassis.model import Model, own_metadata
+from chassis.model import RETENTION, Model, Pruned, Retained, own_metadata
 
 AttemptKind = Literal["collect", "capture", "cancel", "refund"]
 WebhookEffect = Literal["applied", "known", "doubtful", "unknown_payment"]
@@ -35,6 +35,15 @@ class Base(Model):
 def _timestamp(name: str) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
 
+
+# The longest time in which a cardholder may dispute a payment, by the rules of the card schemes.
+DISPUTE_DAYS: Final = 540
+SETTLED: Final = (
+    "exists (select from payments p where p.id = payment_id and p.status not in "
+    "('initiated', 'action_required', 'authorized') and p.refunding_amount = 0 "
+    "and p.check_at is null and p.review_reason is null and p.updated_at < :cutoff)"
+)
+UNSETTLED: Final = "the payment or a refund is open, needs review, or changed in that time"
 
 # One call to a provider under one idempotency key, stored before the call is made. `request` loses
 # the customer's token as soon as the outcome is known.
@@ -53,6 +62,12 @@ payment_attempts: Final = Table(
     CheckConstraint("kind in ('collect', 'capture', 'cancel', 'refund')", name="kind"),
     CheckConstraint("state in ('started', 'finished')", name="state"),
     Index("ix_payment_attempts_payment_id", "payment_id"),
+    Index("ix_payment_attempts_created_at", "created_at"),
+    info={
+        RETENTION: Pruned(
+            days=DISPUTE_DAYS, by="created_at", where=SETTLED, unless=UNSETTLED, least=30
+        )
+    },
 )
 
 # Webhooks, so that each is applied at most once. `doubtful` ones state another amount or charge.
@@ -68,6 +83,16 @@ provider_events: Final = Table(
     _timestamp("created_at"),
     CheckConstraint("effect in ('applied', 'known', 'doubtful', 'unknown_payment')", name="effect"),
     Index("ix_provider_events_payment_id", "payment_id"),
+    Index("ix_provider_events_created_at", "created_at"),
+    info={
+        RETENTION: Pruned(
+            days=DISPUTE_DAYS,
+            by="created_at",
+            where=f"effect in ('applied', 'known') and {SETTLED}",
+            unless=f"{UNSETTLED}, or the webhook fits no payment",
+            least=30,
+        )
+    },
 )
 
 # Double entry, append-only; the database checks that every transaction sums to zero. `amount` is in
@@ -89,6 +114,7 @@ ledger_entries: Final = Table(
     CheckConstraint("amount <> 0", name="amount"),
     Index("ix_ledger_entries_order_id", "order_id"),
     Index("ix_ledger_entries_payment_id", "payment_id"),
+    info={RETENTION: Retained("the books: tax law requires them for up to ten years")},
 )
 
 

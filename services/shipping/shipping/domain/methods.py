@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.dialects.postgresql import CHAR, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chassis.model import Aggregate, Model, check_in, own_metadata
+from chassis.model import Aggregate, Model, Retained, check_in, own_metadata
 from contracts.shipping import ShippingMethodChanged
 
 
@@ -21,6 +21,7 @@ class ShippingProvider(Aggregate, Base):
     """A business that carries parcels. `code` names it in shipments and in its webhooks' path."""
 
     __tablename__ = "shipping_providers"
+    __retention__ = Retained("a row for each provider, which staff edit")
     __table_args__ = (
         CheckConstraint(check_in("adapter", ("manual", "sandbox")), name="adapter"),
         CheckConstraint(check_in("status", ("active", "inactive")), name="status"),
@@ -40,6 +41,7 @@ class ShippingMethod(Aggregate, Base):
     """A service of one provider; zones and tiers have the shape that `Tariff` describes."""
 
     __tablename__ = "shipping_methods"
+    __retention__ = Retained("a row for each method, which staff edit; orders refer to it")
     __table_args__ = (
         CheckConstraint(check_in("priced_by", ("weight", "value")), name="priced_by"),
         CheckConstraint("jsonb_array_length(zones) > 0", name="zones"),

@@ -25,7 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.errors import Refused
 from chassis.ids import new_id
-from chassis.model import Aggregate, check_in
+from chassis.model import RETENTION, Aggregate, Pruned, Retained, check_in
 from contracts.shipping import (
     CreateShipments,
     Milestone,
@@ -86,6 +86,7 @@ FULFILMENTS: Final = Table(
     Column("updated_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
     CheckConstraint(check_in("status", ("created", "impossible", "cancelled")), name="status"),
     CheckConstraint("(reason is not null) = (status = 'impossible')", name="reason"),
+    info={RETENTION: Retained("a repeated or late command finds the decision on its order")},
 )
 
 
@@ -149,6 +150,7 @@ class Shipment(Aggregate, Base):
     """
 
     __tablename__ = "shipments"
+    __retention__ = Retained("the proof of delivery, and part of the sales record")
     __table_args__ = (
         CheckConstraint(check_in("status", STATUSES), name="status"),
         CheckConstraint("amount >= 0", name="amount"),
@@ -261,6 +263,14 @@ class TrackingEvent(Base):
     """A stored report; a repeat of the same milestone at the same time is ignored."""
 
     __tablename__ = "tracking_events"
+    __retention__ = Pruned(
+        days=540,
+        by="id",
+        where="exists (select from shipments s where s.id = tracking_events.shipment_id "
+        f"and {check_in('s.status', FINAL_STATUSES)} and s.updated_at < :cutoff)",
+        unless="the parcel is under way, or changed in that time",
+        least=30,
+    )
     __table_args__ = (
         CheckConstraint(check_in("type", MILESTONES), name="type"),
         UniqueConstraint("shipment_id", "type", "occurred_at"),
