@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Generic, Protocol, TypeVar
 
+from opentelemetry.trace import Span
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import inbox, outbox, revocations
+from chassis import inbox, instrumentation, outbox, revocations
 from chassis.context import Context, use_context
 from chassis.crashpoints import Point, reached
 from chassis.db import Database
-from chassis.instrumentation import Batch, Handling
 from chassis.messaging.incoming import Delivery
 from chassis.outbox import Answer
 from chassis.settings import ServiceSettings
@@ -146,42 +146,44 @@ class Bus(Generic[S]):
         Raises the handler's exception; the whole batch is then rolled back.
         """
 
-        async def work(tx: AsyncSession) -> None:
-            fresh = await inbox.insert_new(tx, self.service, [d.envelope.id for d in deliveries])
-            new: dict[Any, Delivery] = {
-                d.envelope.id: d for d in deliveries if d.envelope.id in fresh
-            }
-            batch.fresh = list(new.values())
-            for run in runs(batch.fresh):
-                await self._handle(run, tx, batch.traceparent)
-            reached(Point.BEFORE_COMMIT, (delivery.key for delivery in new.values()))
+        async def work(tx: AsyncSession) -> list[Delivery]:
+            unknown = await inbox.insert_new(tx, self.service, [d.envelope.id for d in deliveries])
+            fresh = list(
+                {d.envelope.id: d for d in deliveries if d.envelope.id in unknown}.values()
+            )
+            for run in runs(fresh):
+                await self._handle(run, tx, span)
+            reached(Point.BEFORE_COMMIT, (delivery.key for delivery in fresh))
+            return fresh
 
-        with Batch(self.service, deliveries) as batch:
-            await database.retry(work)
+        with instrumentation.batch(self.service, deliveries) as span:
+            fresh = await database.retry(work)
+        instrumentation.record_effects(deliveries, fresh)
         reached(Point.BEFORE_ACK, (delivery.key for delivery in deliveries))
 
-    async def _handle(self, run: Sequence[Delivery], tx: AsyncSession, batch: str) -> None:
+    async def _handle(self, run: Sequence[Delivery], tx: AsyncSession, batch: Span) -> None:
         kind = type(run[0].message)
-        contexts = [Context.of(delivery.envelope) for delivery in run]
         if kind in self.batch_handlers:
-            shared = Context.of(*(delivery.envelope for delivery in run))
-            with use_context(shared), Handling(self.service, run, contexts, batch):
-                answers = await self.batch_handlers[kind]([d.message for d in run], tx)
+            with instrumentation.handling(self.service, run, batch) as contexts:
+                shared = Context.of(contexts[0].span, *(d.envelope for d in run))
+                with use_context(shared):
+                    answers = await self.batch_handlers[kind]([d.message for d in run], tx)
             if answers is not None:
                 for answer, own in zip(answers, contexts, strict=True):
                     with use_context(own):
                         outbox.add(tx, *outbox.listed(answer))
             return
-        for delivery, own in zip(run, contexts, strict=True):
-            with use_context(own), Handling(self.service, [delivery], [own], batch):
+        for delivery in run:
+            handling = instrumentation.handling(self.service, [delivery], batch)
+            with handling as (own,), use_context(own):
                 answer = await self.handlers[kind](delivery.message, tx)
                 outbox.add(tx, *outbox.listed(answer))
 
     async def receive_external(self, database: Database, delivery: Delivery) -> None:
         """Handle one delivery by record → call → finish."""
         handler = self.external_calls[type(delivery.message)]
-        own = Context.of(delivery.envelope)
-        with use_context(own), Handling(self.service, [delivery], [own]):
+        handling = instrumentation.handling(self.service, [delivery])
+        with handling as (own,), use_context(own):
             plan = await database.retry(lambda tx: self._record(handler, delivery, tx))
             if isinstance(plan, Replied):
                 return

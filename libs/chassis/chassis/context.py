@@ -1,46 +1,49 @@
-"""The context of a request or message: correlation, cause, actor and trace."""
+"""The context of a request or message: correlation, cause, actor and span.
 
-import random
-import re
-import secrets
+Traces cross requests and messages as W3C traceparents, whether their spans are recorded or not:
+https://www.w3.org/TR/trace-context
+"""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from chassis.per_service import PerService
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Span,
+    format_trace_id,
+    get_current_span,
+    set_span_in_context,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
 from contracts.envelope import Envelope
 
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+TRACEPARENT: Final = "traceparent"
+W3C: Final = TraceContextTextMapPropagator()
 
 
-_sampling_ratios: PerService[float] = PerService(lambda: 1.0)
+def remote_span(traceparent: str | None) -> Span:
+    """The span that a traceparent names; an invalid one when it is missing or malformed.
+
+    A client's tracestate is ignored: it may hold anything, and spans would export it.
+    """
+    return get_current_span(W3C.extract({TRACEPARENT: traceparent or ""}))
 
 
-def set_sampling_ratio(ratio: float) -> None:
-    """Mark this ratio of the service's traces that begin here as sampled, from 0 to 1."""
-    _sampling_ratios.set(ratio)
-
-
-def new_traceparent() -> str:
-    """A W3C trace context of a new trace, sampled at the ratio of `set_sampling_ratio`."""
-    flags = "01" if random.random() < _sampling_ratios.get() else "00"  # noqa: S311
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-{flags}"
-
-
-def child_of(traceparent: str | None) -> str:
-    """The traceparent of a child span; of a new trace when the given one is malformed."""
-    if traceparent is None or not TRACEPARENT.fullmatch(traceparent):
-        return new_traceparent()
-    version, trace, _, flags = traceparent.split("-")
-    return f"{version}-{trace}-{secrets.token_hex(8)}-{flags}"
+def traceparent_of(span: Span) -> str:
+    """The traceparent of what happens in this span; empty for an invalid one."""
+    headers: dict[str, str] = {}
+    W3C.inject(headers, set_span_in_context(span))
+    return headers.get(TRACEPARENT, "")
 
 
 def trace_id_of(traceparent: str) -> str | None:
     """The id of the trace, which log lines carry; None for a malformed traceparent."""
-    return traceparent.split("-")[1] if TRACEPARENT.fullmatch(traceparent) else None
+    return Context(span=remote_span(traceparent)).trace_id
 
 
 @dataclass(kw_only=True, slots=True)
@@ -65,7 +68,7 @@ class Context:
     """
 
     actor: str = "system"
-    traceparent: str = ""
+    span: Span = INVALID_SPAN
     correlation_id: str | None = None
     causation_id: UUID | None = None
     request_id: str | None = None
@@ -73,15 +76,26 @@ class Context:
     operation: StaffOperation | None = None
 
     @classmethod
-    def of(cls, envelope: Envelope, *others: Envelope) -> "Context":
+    def of(cls, span: Span, envelope: Envelope, *others: Envelope) -> "Context":
         """The context in which a message is handled, with the others of its batch, if any."""
         return cls(
             actor=envelope.actor,
-            traceparent=child_of(envelope.traceparent),
+            span=span,
             correlation_id=envelope.correlation_id,
             causation_id=envelope.id,
             envelopes=(envelope, *others),
         )
+
+    @property
+    def traceparent(self) -> str:
+        """The traceparent of what this work causes; empty when it belongs to no trace."""
+        return traceparent_of(self.span)
+
+    @property
+    def trace_id(self) -> str | None:
+        """The id of its trace; None when it belongs to none."""
+        found = self.span.get_span_context()
+        return format_trace_id(found.trace_id) if found.is_valid else None
 
 
 SYSTEM = Context()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from chassis.instrumentation import Call
+from chassis.instrumentation import calling
 
 if TYPE_CHECKING:
     import aiohttp
@@ -67,7 +67,7 @@ class Http:
         The request propagates the current trace. Raises Unreachable.
         """
         sent = dict(headers or {}) if body is None else {**JSON_TYPE, **(headers or {})}
-        with Call(method, url) as call:
+        with calling(method, url) as call:
             sent["traceparent"] = call.traceparent
             try:
                 async with self.open().request(

@@ -1,38 +1,51 @@
-"""Context managers around requests, calls and messages, which record metrics and spans.
+"""What is measured of requests, calls and messages: metrics and spans.
 
 Span names and attributes follow OpenTelemetry's semantic conventions for HTTP, messaging and
 RabbitMQ.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, StatusCode
 from starlette.types import Scope
 
 from chassis import clock, context, metrics, tracing
-from chassis.context import Context
+from chassis.context import Context, remote_span, traceparent_of
 from chassis.messaging.incoming import Delivery
-from chassis.tracing import Kind
 from contracts.envelope import PREFIX
 from contracts.message import Message
 
-RABBITMQ = {"messaging.system": "rabbitmq"}
+SEND = {
+    "messaging.system": "rabbitmq",
+    "messaging.operation.name": "send",
+    "messaging.operation.type": "send",
+}
+PROCESS = {
+    "messaging.system": "rabbitmq",
+    "messaging.operation.name": "process",
+    "messaging.operation.type": "process",
+}
 TRACEPARENT = f"{PREFIX}traceparent"
 SERVER_ERROR = 500
 
 
-def request(scope: Scope, parent: str | None, status: int, took: float) -> None:
+def request(scope: Scope, status: int, took: float) -> None:
     """Record a request that was answered, in its context; `took` is in seconds."""
     if (order := scope.get("path_params", {}).get("order_id")) is not None:
         context.set_correlation_id(str(order))
     metrics.record_request(scope, status, took)
-    if not tracing.is_on() or scope["path"] in metrics.PROBE_PATHS:
+    now = context.current()
+    # The span of a probe is not ended, and therefore not exported.
+    if not now.span.is_recording() or scope["path"] in metrics.PROBE_PATHS:
         return
-    now, route, method = context.current(), metrics.route_of(scope), scope["method"]
+    route, method = metrics.route_of(scope), scope["method"]
+    now.span.update_name(f"{method} {route}")
     attributes = {
         "http.request.method": method,
         "http.route": route,
@@ -41,185 +54,151 @@ def request(scope: Scope, parent: str | None, status: int, took: float) -> None:
         "cartwright.request_id": now.request_id or "",
         **({"cartwright.order": now.correlation_id} if now.correlation_id else {}),
     }
-    failed = f"status {status}" if not 0 < status < SERVER_ERROR else None
-    tracing.record(
-        f"{method} {route}", Kind.SERVER, now.traceparent, parent,
-        took=took, attributes=attributes, error=failed,
-    )  # fmt: skip
+    with tracing.ending(now.span):
+        tracing.describe(now.span, attributes)
+        if not 0 < status < SERVER_ERROR:
+            now.span.set_status(StatusCode.ERROR, f"status {status}")
 
 
-class _Timed:
-    """Measures a block, and calls `_over` with its time in seconds and its error's name."""
+@dataclass(slots=True)
+class Call:
+    """An HTTP call: the traceparent to send, and the status of its response, 0 without one."""
 
-    __slots__ = ("_began",)
-
-    def __enter__(self) -> Self:
-        self._began = time.perf_counter()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self._record(time.perf_counter() - self._began, None if kind is None else kind.__name__)
-
-    def _record(self, took: float, error: str | None) -> None:
-        raise NotImplementedError
+    traceparent: str
+    status: int = 0
 
 
-class Call(_Timed):
-    """Around an HTTP call, with the traceparent to send. Set `status` to the response's."""
-
-    __slots__ = ("_method", "_parent", "_url", "status", "traceparent")
-
-    def __init__(self, method: str, url: str) -> None:
-        self._method, self._url, self.status = method, url, 0
-        self._parent = context.current().traceparent
-        self.traceparent = context.child_of(self._parent)
-
-    def _record(self, took: float, error: str | None) -> None:
-        metrics.record_call(self._url, self._method, self.status, took)
-        if not tracing.is_on():
-            return
-        address = urlsplit(self._url)
-        attributes: dict[str, str | int] = {
-            "http.request.method": self._method,
+@contextmanager
+def calling(method: str, url: str) -> Iterator[Call]:
+    """Measure an HTTP call, whose status the block sets."""
+    span = tracing.start(method, SpanKind.CLIENT, context.current().span)
+    if span.is_recording():
+        address = urlsplit(url)
+        attributes = {
+            "http.request.method": method,
             "server.address": address.hostname or "",
             "url.path": address.path,
         }
-        if self.status:
-            attributes["http.response.status_code"] = self.status
-        if error is None and self.status >= SERVER_ERROR:
-            error = f"status {self.status}"
-        tracing.record(
-            self._method, Kind.CLIENT, self.traceparent, self._parent or None,
-            took=took, attributes=attributes, error=error,
-        )  # fmt: skip
+        tracing.describe(span, attributes)
+    call, began = Call(traceparent_of(span)), time.perf_counter()
+    try:
+        with tracing.ending(span):
+            yield call
+            span.set_attribute("http.response.status_code", call.status)
+            if call.status >= SERVER_ERROR:
+                span.set_status(StatusCode.ERROR, f"status {call.status}")
+    finally:
+        metrics.record_call(url, method, call.status, time.perf_counter() - began)
 
 
-class Sending(_Timed):
-    """Around the publishing of an outbox row, with the `headers` to send.
+@contextmanager
+def sending(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Measure the publishing of an outbox row, with the headers to send.
 
     Its span starts when the message was written, so it includes the wait in the outbox. A row
     without an envelope begins a trace.
     """
-
-    __slots__ = ("_row", "headers")
-
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        self._row = row
-        self.headers: dict[str, Any] = row["headers"]
-        if tracing.is_on():
-            own = context.child_of(self.headers.get(TRACEPARENT))
-            self.headers = {**self.headers, TRACEPARENT: own}
-
-    def _record(self, took: float, error: str | None) -> None:
-        if not tracing.is_on():
-            return
-        written = self.headers.get(f"{PREFIX}time")
-        if written is not None:
-            took = max(took, clock.now() - datetime.fromisoformat(written).timestamp())
-        destination = f"{self._row['exchange']}:{self._row['routing_key']}"
+    headers: dict[str, Any] = row["headers"]
+    if not tracing.is_on():
+        yield headers
+        return
+    destination, written = f"{row['exchange']}:{row['routing_key']}", headers.get(f"{PREFIX}time")
+    span = tracing.start(
+        f"send {destination}",
+        SpanKind.PRODUCER,
+        remote_span(headers.get(TRACEPARENT)),
+        began=written and datetime.fromisoformat(written).timestamp(),
+    )
+    if span.is_recording():
         attributes = {
-            **RABBITMQ,
-            "messaging.operation.name": "send",
-            "messaging.operation.type": "send",
+            **SEND,
             "messaging.destination.name": destination,
-            "messaging.rabbitmq.destination.routing_key": self._row["routing_key"],
-            "messaging.message.id": str(self._row["message_id"]),
-            "messaging.message.conversation_id": str(self.headers.get(f"{PREFIX}correlationid")),
+            "messaging.rabbitmq.destination.routing_key": row["routing_key"],
+            "messaging.message.id": str(row["message_id"]),
+            "messaging.message.conversation_id": str(headers.get(f"{PREFIX}correlationid")),
         }
-        tracing.record(
-            f"send {destination}", Kind.PRODUCER, self.headers[TRACEPARENT],
-            self._row["headers"].get(TRACEPARENT),
-            took=took, attributes=attributes, error=error,
-        )  # fmt: skip
+        tracing.describe(span, attributes)
+    with tracing.ending(span):
+        yield {**headers, TRACEPARENT: traceparent_of(span)}
 
 
-class Batch(_Timed):
-    """Around the transaction of a batch; its span links to those of the messages."""
+@contextmanager
+def batch(service: str, deliveries: Sequence[Delivery]) -> Iterator[Span]:
+    """Measure the transaction of a batch, whose span links to those that sent the messages.
 
-    __slots__ = ("_deliveries", "_service", "fresh", "traceparent")
-
-    def __init__(self, service: str, deliveries: Sequence[Delivery]) -> None:
-        self._service, self._deliveries = service, deliveries
-        # The deliveries that the inbox did not know; set by the bus.
-        self.fresh: Sequence[Delivery] = ()
-        self.traceparent = ""
-        if tracing.is_on():
-            sampled = any(tracing.is_sampled(each.envelope.traceparent) for each in deliveries)
-            self.traceparent = f"{context.new_traceparent()[:-2]}{int(sampled):02d}"
-
-    def _record(self, took: float, error: str | None) -> None:
-        if error is None:
-            now = clock.now()
-            for each in self.fresh:
-                metrics.record_processed(each.key, each.envelope, now)
-            if len(self.fresh) < len(self._deliveries):
-                fresh = {each.envelope.id for each in self.fresh}
-                for each in self._deliveries:
-                    if each.envelope.id not in fresh:
-                        metrics.record_duplicate(each.key)
-        if tracing.is_on():
-            tracing.record(
-                f"process svc.{self._service}", Kind.CONSUMER, self.traceparent, None,
-                took=took,
-                attributes={
-                    **RABBITMQ,
-                    "messaging.operation.name": "process",
-                    "messaging.operation.type": "process",
-                    "messaging.destination.name": f"svc.{self._service}",
-                    "messaging.batch.message_count": len(self._deliveries),
-                },
-                links=[each.envelope.traceparent for each in self._deliveries],
-                error=error,
-            )  # fmt: skip
-
-
-class Handling(_Timed):
-    """Around a handler of messages of one class; each message gets its own span.
-
-    contexts: the context of each message's work and answers.
-    batch: the traceparent of their batch, if any.
+    It belongs to the trace of the first message whose trace is sampled.
     """
+    if not tracing.is_on():
+        yield INVALID_SPAN
+        return
+    senders = [remote_span(each.envelope.traceparent) for each in deliveries]
+    span = tracing.start(
+        f"process svc.{service}",
+        SpanKind.CONSUMER,
+        max(senders, key=lambda each: each.get_span_context().trace_flags.sampled),
+        links=[Link(each.get_span_context()) for each in senders],
+    )
+    if span.is_recording():
+        attributes: tracing.Attributes = {
+            **PROCESS,
+            "messaging.destination.name": f"svc.{service}",
+            "messaging.batch.message_count": len(deliveries),
+        }
+        tracing.describe(span, attributes)
+    with tracing.ending(span):
+        yield span
 
-    __slots__ = ("_batch", "_contexts", "_run", "_service")
 
-    def __init__(
-        self,
-        service: str,
-        run: Sequence[Delivery],
-        contexts: Sequence[Context],
-        batch: str = "",
-    ) -> None:
-        self._service, self._run, self._contexts, self._batch = service, run, contexts, batch
+def record_effects(deliveries: Sequence[Delivery], fresh: Sequence[Delivery]) -> None:
+    """Record a committed batch, with the deliveries that its inbox did not know."""
+    now = clock.now()
+    for each in fresh:
+        metrics.record_processed(each.key, each.envelope, now)
+    if len(fresh) < len(deliveries):
+        known = {each.envelope.id for each in fresh}
+        for each in deliveries:
+            if each.envelope.id not in known:
+                metrics.record_duplicate(each.key)
 
-    def _record(self, took: float, error: str | None) -> None:
-        kind = type(self._run[0].message)
-        metrics.record_handler(kind, took, failed=error is not None)
-        if not tracing.is_on():
-            return
-        links = [self._batch] if self._batch else []
-        for delivery, own in zip(self._run, self._contexts, strict=True):
-            tracing.record(
-                f"process {destination(kind)}:svc.{self._service}", Kind.CONSUMER,
-                own.traceparent, delivery.envelope.traceparent,
-                took=took,
-                attributes={
-                    **RABBITMQ,
-                    "messaging.operation.name": "process",
-                    "messaging.operation.type": "process",
-                    "messaging.destination.name": f"{destination(kind)}:svc.{self._service}",
-                    "messaging.rabbitmq.destination.routing_key": kind.routing_key(),
-                    "messaging.message.id": str(delivery.envelope.id),
-                    "messaging.message.conversation_id": delivery.envelope.correlation_id,
-                    "cartwright.actor": delivery.envelope.actor,
-                },
-                links=links,
-                error=error,
-            )  # fmt: skip
+
+@contextmanager
+def handling(
+    service: str, run: Sequence[Delivery], batch: Span = INVALID_SPAN
+) -> Iterator[list[Context]]:
+    """Measure a handler of messages of one class, with the context of each message's work.
+
+    batch: the span of their batch, if any.
+    """
+    kind = type(run[0].message)
+    contexts = [Context.of(_process_span(service, each, batch), each.envelope) for each in run]
+    began, failed = time.perf_counter(), True
+    try:
+        with tracing.ending(*(each.span for each in contexts)):
+            yield contexts
+        failed = False
+    finally:
+        metrics.record_handler(kind, time.perf_counter() - began, failed=failed)
+
+
+def _process_span(service: str, delivery: Delivery, batch: Span) -> Span:
+    kind, envelope = type(delivery.message), delivery.envelope
+    span = tracing.start(
+        f"process {destination(kind)}:svc.{service}",
+        SpanKind.CONSUMER,
+        remote_span(envelope.traceparent),
+        links=[Link(batch.get_span_context())] if batch.is_recording() else (),
+    )
+    if span.is_recording():
+        attributes = {
+            **PROCESS,
+            "messaging.destination.name": f"{destination(kind)}:svc.{service}",
+            "messaging.rabbitmq.destination.routing_key": kind.routing_key(),
+            "messaging.message.id": str(envelope.id),
+            "messaging.message.conversation_id": envelope.correlation_id,
+            "cartwright.actor": envelope.actor,
+        }
+        tracing.describe(span, attributes)
+    return span
 
 
 def destination(kind: type[Message]) -> str:

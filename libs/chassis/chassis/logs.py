@@ -55,9 +55,7 @@ def _add_context(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Add the current context to the line."""
     now = context.current()
     event["service"] = service_name()
-    if now.traceparent:
-        event["trace_id"] = now.traceparent.split("-")[1]
-    for name in ("correlation_id", "request_id"):
+    for name in ("trace_id", "correlation_id", "request_id"):
         value = getattr(now, name)
         if value is not None:
             event[name] = value

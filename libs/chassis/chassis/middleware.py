@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from opentelemetry.trace import SpanKind
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis import context, instrumentation, problems
+from chassis import context, instrumentation, problems, tracing
 from chassis.errors import Problem, TooLarge, WrongContentType
 from chassis.ids import new_id
 
@@ -40,9 +41,10 @@ class RequestMiddleware:
             return
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
+        parent = context.remote_span(headers.get(context.TRACEPARENT))
         work = context.Context(
             actor="guest",
-            traceparent=context.child_of(headers.get("traceparent")),
+            span=tracing.start(scope["method"], SpanKind.SERVER, parent),
             request_id=given if REQUEST_ID.fullmatch(given) else str(new_id()),
         )
         with context.use_context(work):
@@ -77,7 +79,7 @@ class RequestMiddleware:
             await problems.of_fault(error)(scope, receive, stamped)
         finally:
             ended = time.perf_counter()
-            instrumentation.request(scope, headers.get("traceparent"), status, ended - began)
+            instrumentation.request(scope, status, ended - began)
             # A stream is as long as its reader wants, so only the time until it begins counts.
             took = round(((answered if status else ended) - began) * 1000, 1)
             if (status >= 500 or took > 1000) and scope["path"] != "/readyz":  # noqa: PLR2004

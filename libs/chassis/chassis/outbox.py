@@ -90,7 +90,8 @@ def row(pending: Pending) -> dict[str, Any]:
         correlation_id=origin.correlation_id or message.correlation(),
         causation_id=origin.causation_id,
         actor=origin.actor,
-        traceparent=origin.traceparent or tracing.root_span(f"publish {message.routing_key()}"),
+        traceparent=origin.traceparent
+        or context.traceparent_of(tracing.root_span(f"publish {message.routing_key()}")),
     )
     return {
         "message_id": message_id,

@@ -42,7 +42,6 @@ class Serving(Generic[S]):
         """Create what the service needs before its first request or message."""
         self._configure_tracing()
         running = self.running
-        self._resources.push_async_callback(asyncio.to_thread, tracing.close)
         self._resources.push_async_callback(running.database.close)
         self._resources.push_async_callback(running.broker.close)
         self._resources.push_async_callback(running.peers.close)
@@ -112,9 +111,13 @@ class Serving(Generic[S]):
         )
 
     def _configure_tracing(self) -> None:
-        exporter, endpoint = None, self.settings.otel_exporter_otlp_endpoint
-        if endpoint:
-            # OpenTelemetry's SDK takes three megabytes, which a process without traces saves.
-            module = importlib.import_module("chassis.otlp")
-            exporter = module.Otlp(endpoint, self.service.name)
-        tracing.configure(exporter, self.settings.otel_traces_sampler_arg)
+        if endpoint := self.settings.otel_exporter_otlp_endpoint:
+            # OpenTelemetry's SDK takes four megabytes, which a process without traces saves.
+            otlp, ratio = (
+                importlib.import_module("chassis.otlp"),
+                self.settings.otel_traces_sampler_arg,
+            )
+            provider = otlp.provider_of(self.service.name, endpoint, ratio)
+            tracing.tracer.set(provider.get_tracer("cartwright.chassis"))
+            self._resources.push_async_callback(asyncio.to_thread, otlp.close, provider)
+            self._resources.callback(tracing.tracer.set, tracing.UNRECORDED)

@@ -6,6 +6,7 @@ service's conftest uses `template_of` once and `running_service` for each test.
 
 import asyncio
 import os
+import secrets
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -23,7 +24,6 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis import client_address, clock, constraints, middleware, migrations, pruning
-from chassis.context import new_traceparent
 from chassis.http import Http, Reply
 from chassis.ids import new_id, utcnow
 from chassis.messaging.incoming import Delivery
@@ -122,6 +122,11 @@ def service_token(name: str) -> str:
     return jwt.encode(
         {**claims, "typ": "service", "sub": name}, KEY, algorithm="ES256", headers={"kid": KEY_ID}
     )
+
+
+def new_traceparent() -> str:
+    """A W3C traceparent of a new trace, marked as sampled."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 @dataclass

@@ -1,132 +1,108 @@
-"""Traces: spans of requests, messages and calls, for an exporter such as `chassis.otlp`.
+"""Spans, by OpenTelemetry's API; its SDK is loaded, by `otlp`, only where a collector is named.
 
-Each piece of work has a W3C traceparent, whether traces are recorded or not; its span is recorded
-when the work has ended. Without an exporter nothing is recorded.
+Each service of a process has a tracer, whose resource names it; so no provider is global.
 """
 
-import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Final
 
-from chassis import clock, context, logs
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    NoOpTracer,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    Tracer,
+    get_current_span,
+    set_span_in_context,
+)
+
+from chassis import clock, logs
+from chassis.context import remote_span
 from chassis.per_service import PerService
 
-Attributes = Mapping[str, str | int | bool]
-SAMPLED = 0x01
+Attributes = Mapping[str, str | int]
+NANOSECONDS: Final = 10**9
 
 
-class Kind(StrEnum):
-    """OpenTelemetry's kinds of span."""
+class UnrecordedTracer(NoOpTracer):
+    """Passes a caller's trace on unchanged, and gives other work a trace id for logs and messages.
 
-    INTERNAL = "INTERNAL"
-    SERVER = "SERVER"
-    CLIENT = "CLIENT"
-    PRODUCER = "PRODUCER"
-    CONSUMER = "CONSUMER"
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A finished piece of work. Times in nanoseconds since 1970; `parent` None begins a trace."""
-
-    name: str
-    kind: Kind
-    traceparent: str
-    parent: str | None
-    start: int
-    end: int
-    attributes: Attributes
-    links: Sequence[str] = ()
-    error: str | None = None
-
-
-class Exporter(Protocol):
-    """Where spans go; `add` must neither wait nor raise."""
-
-    def add(self, span: Span) -> None:
-        """Take a span."""
-
-    def close(self) -> None:
-        """Send what is left; may take seconds."""
-
-
-# Where the service records; None while it does not.
-_exporters: PerService[Exporter | None] = PerService(lambda: None)
-
-
-def configure(exporter: Exporter | None, ratio: float = 1.0) -> None:
-    """Record from now on, a `ratio` from 0 to 1 of the traces that begin here; None records none.
-
-    A trace that began elsewhere is recorded if, and only if, it is marked as sampled.
+    A sampled trace stays marked as sampled, for systems that record their part of it.
     """
-    set_exporter(exporter)
-    context.set_sampling_ratio(ratio if exporter else 1.0)
+
+    def start_span(self, name: str, context: Context | None = None, *_: Any, **__: Any) -> Span:
+        """The parent's span, or one of a new trace that is not sampled."""
+        parent = get_current_span(context)
+        if parent.get_span_context().is_valid:
+            return parent
+        ids = random.getrandbits(128), random.getrandbits(64)
+        return NonRecordingSpan(SpanContext(*ids, is_remote=False))
 
 
-def set_exporter(exporter: Exporter | None) -> None:
-    """Send spans to this exporter; None turns recording off."""
-    _exporters.set(exporter)
+UNRECORDED: Final = UnrecordedTracer()
+tracer: Final = PerService[Tracer](lambda: UNRECORDED)
 
 
 def is_on() -> bool:
-    """Whether spans are recorded at all."""
-    return _exporters.get() is not None
+    """Whether spans of sampled traces are recorded."""
+    return tracer.get() is not UNRECORDED
 
 
-def close(timeout: float = 2.0) -> None:
-    """Export what was recorded and stop; waits `timeout` seconds for an unavailable collector."""
-    exporter = _exporters.get()
-    if exporter is not None:
-        # A daemon, because the exporter retries for long and must not keep the process alive.
-        closing = threading.Thread(target=exporter.close, daemon=True)
-        closing.start()
-        closing.join(timeout)
-    set_exporter(None)
-
-
-def is_sampled(traceparent: str) -> bool:
-    """Whether the trace is to be recorded."""
-    return bool(context.TRACEPARENT.fullmatch(traceparent)) and bool(
-        int(traceparent[-2:], 16) & SAMPLED
-    )
-
-
-def record(
+def start(
     name: str,
-    kind: Kind,
-    traceparent: str,
-    parent: str | None,
+    kind: SpanKind,
+    parent: Span,
     *,
-    took: float,
-    attributes: Attributes,
-    links: Sequence[str] = (),
-    error: str | None = None,
-) -> None:
-    """Record the span of work that has just ended; `took` is in seconds."""
-    exporter = _exporters.get()
-    if exporter is None or not is_sampled(traceparent):
-        return
-    end = int(clock.now() * 1e9)
-    start = end - int(took * 1e9)
-    if parent is not None and not context.TRACEPARENT.fullmatch(parent):
-        parent = None
-    shown = {
-        key: logs.redact_text(value) if isinstance(value, str) else value
-        for key, value in attributes.items()
-    }
-    fault = error and logs.redact_text(error)
-    span = Span(name, kind, traceparent, parent, start, end, shown, links, fault)
-    exporter.add(span)
+    links: Sequence[Link] = (),
+    began: float | None = None,
+) -> Span:
+    """Start a span; an invalid parent begins a trace.
+
+    began: in seconds since 1970, by default now.
+    """
+    start_time = int((began or clock.now()) * NANOSECONDS)
+    within = set_span_in_context(parent)
+    return tracer.get().start_span(name, within, kind, links=links, start_time=start_time)
 
 
-def root_span(name: str, within: str | None = None, attributes: Attributes | None = None) -> str:
+def describe(span: Span, attributes: Attributes) -> None:
+    """Set attributes of a span that is recorded, with their secrets redacted."""
+    for key, value in attributes.items():
+        span.set_attribute(key, _redacted(value) if isinstance(value, str) else value)
+
+
+@contextmanager
+def ending(*spans: Span) -> Iterator[None]:
+    """End spans after a block; an error marks them by its class: its text may hold anything."""
+    try:
+        yield
+    except BaseException as error:
+        for span in spans:
+            span.set_status(StatusCode.ERROR, type(error).__name__)
+        raise
+    finally:
+        for span in spans:
+            span.end(int(clock.now() * NANOSECONDS))
+
+
+# Most values come again and again, and redaction costs more than the rest of a span.
+_redacted = lru_cache(4096)(logs.redact_text)
+
+
+def root_span(name: str, within: str | None = None, attributes: Attributes | None = None) -> Span:
     """Record the start of work that no request or message caused, such as a deadline.
 
     within: the traceparent of the work that it goes back to, whose trace it then belongs to;
-    without one it begins a trace of its own. Returns its traceparent.
+    without one it begins a trace of its own.
     """
-    traceparent = context.child_of(within)
-    record(name, Kind.INTERNAL, traceparent, within, took=0, attributes=attributes or {})
-    return traceparent
+    span = start(name, SpanKind.INTERNAL, remote_span(within))
+    with ending(span):
+        describe(span, attributes or {})
+    return span

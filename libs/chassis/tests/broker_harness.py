@@ -15,11 +15,10 @@ from aio_pika.abc import AbstractChannel, AbstractQueue
 from sample.service import bus, service
 
 from chassis.broker import Broker
-from chassis.context import new_traceparent
 from chassis.ids import new_id, utcnow
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.relay import Relay
-from chassis.testing import Harness, running_service
+from chassis.testing import Harness, new_traceparent, running_service
 from contracts.envelope import Envelope
 from contracts.inventory import ReserveStock, WantedLine
 from contracts.message import Event, Message

@@ -19,7 +19,7 @@ from chassis.per_service import use_service
 logs.configure("INFO")
 log = structlog.get_logger()
 place = context.Context(
-    actor="user:1", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01", correlation_id="order 1"
+    actor="user:1", span=context.remote_span("00-" + "a" * 32 + "-" + "b" * 16 + "-01"), correlation_id="order 1"
 )
 with use_service("sample"), context.use_context(place):
     log.info("plain", shelf=3)

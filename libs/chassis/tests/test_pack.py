@@ -21,10 +21,9 @@ from broker_harness import address, order, until
 from sample.service import bus
 
 from chassis import pack
-from chassis.context import new_traceparent
 from chassis.ids import new_id, utcnow
 from chassis.metrics_page import MetricsPage
-from chassis.testing import Harness, running_service
+from chassis.testing import Harness, new_traceparent, running_service
 from contracts.envelope import Envelope
 
 NAMES = ("sample", "second")

@@ -3,164 +3,201 @@
 import http.server
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from broker_harness import BrokerHarness, order, take, until
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+)
 
-from chassis import context, outbox, tracing
-from chassis.context import Context
+from chassis import context, instrumentation, otlp, outbox, tracing
+from chassis.context import Context, remote_span
 from chassis.http import Http, Unreachable
 from chassis.ids import new_id
-from chassis.instrumentation import Sending
-from chassis.otlp import Otlp
-from chassis.testing import Harness
-from chassis.tracing import Kind, Span
+from chassis.per_service import use_service
+from chassis.testing import Harness, new_traceparent
 from contracts.inventory import ReleaseStock, StockReleased
 
 
-@dataclass
-class RecordingExporter:
-    """An exporter that records its spans."""
+class Recorded(InMemorySpanExporter):
+    """The spans that ended."""
 
-    spans: list[Span] = field(default_factory=list)
+    @property
+    def spans(self) -> list[ReadableSpan]:
+        return list(self.get_finished_spans())
 
-    def add(self, span: Span) -> None:
-        self.spans.append(span)
-
-    def close(self) -> None:
-        """Nothing to send."""
-
-    def named(self, name: str) -> list[Span]:
+    def named(self, name: str) -> list[ReadableSpan]:
         return [span for span in self.spans if span.name == name]
 
 
 @pytest.fixture
-def recorded() -> Iterator[RecordingExporter]:
-    exporter = RecordingExporter()
-    tracing.set_exporter(exporter)
-    yield exporter
-    tracing.set_exporter(None)
+def recorded() -> Iterator[Recorded]:
+    provider, recorded = TracerProvider(shutdown_on_exit=False), Recorded()
+    provider.add_span_processor(SimpleSpanProcessor(recorded))
+    tracing.tracer.set(provider.get_tracer("tests"))
+    yield recorded
+    tracing.tracer.set(tracing.UNRECORDED)
+
+
+def attributes_of(span: ReadableSpan) -> dict[str, Any]:
+    return dict(span.attributes or {})
+
+
+def traceparent_of(span: SpanContext | None) -> str:
+    assert span is not None
+    return context.traceparent_of(NonRecordingSpan(span))
 
 
 PROCESS_RESERVE = "process commands:inventory.ReserveStock:svc.sample"
 
 
 async def test_a_batch_links_its_messages_and_each_has_a_span_of_its_own(
-    sample: Harness[Any], recorded: RecordingExporter
+    recorded: Recorded, sample: Harness[Any]
 ) -> None:
     commands = [order(), order(), order()]
     await sample.deliver(*commands, ReleaseStock(operation_id=new_id(), order_id=new_id()))
     [batch] = recorded.named("process svc.sample")
     handled = recorded.named(PROCESS_RESERVE)
 
-    assert batch.attributes["messaging.batch.message_count"] == 4
-    assert [span.parent for span in handled] == list(batch.links[:3])
-    assert len(set(batch.links)) == 4
-    assert len({span.traceparent for span in handled}) == 3
-    assert all(list(span.links) == [batch.traceparent] for span in handled)
-    orders = [span.attributes["messaging.message.conversation_id"] for span in handled]
+    assert attributes_of(batch)["messaging.batch.message_count"] == 4
+    senders = [link.context for link in batch.links]
+    assert batch.parent == senders[0]
+    assert [span.parent for span in handled] == senders[:3]
+    assert len({sender.trace_id for sender in senders}) == 4
+    assert len({span.context.span_id for span in handled}) == 3
+    assert all([link.context for link in span.links] == [batch.context] for span in handled)
+    orders = [attributes_of(span)["messaging.message.conversation_id"] for span in handled]
     assert orders == [str(command.order_id) for command in commands]
     stored = await sample.sql("select headers->>'cloudEvents:traceparent' from outbox order by seq")
-    assert [row[0] for row in stored][:3] == [span.traceparent for span in handled]
-    assert {span.kind for span in recorded.spans} == {Kind.CONSUMER}
+    assert [row[0] for row in stored][:3] == [traceparent_of(span.context) for span in handled]
+    assert {span.kind for span in recorded.spans} == {SpanKind.CONSUMER}
 
 
 async def test_a_publish_span_is_the_child_of_its_producer_and_the_parent_of_its_consumer(
-    line: BrokerHarness, recorded: RecordingExporter
+    recorded: Recorded, line: BrokerHarness
 ) -> None:
     await line.send(order())
     answer = await take(line.published)
     [sent] = await until(lambda: recorded.named("send events:inventory.StockReserved"))
     [handled] = recorded.named(PROCESS_RESERVE)
-    assert sent.parent == handled.traceparent
-    assert answer.headers["cloudEvents:traceparent"] == sent.traceparent
-    assert sent.kind is Kind.PRODUCER
-    assert sent.start <= sent.end
+    assert traceparent_of(sent.parent) == traceparent_of(handled.context)
+    assert answer.headers["cloudEvents:traceparent"] == traceparent_of(sent.context)
+    assert sent.kind is SpanKind.PRODUCER
+    assert sent.start_time <= sent.end_time
 
 
 async def test_a_request_is_a_span_with_its_route_and_actor(
-    sample: Harness[Any], recorded: RecordingExporter
+    recorded: Recorded, sample: Harness[Any]
 ) -> None:
-    parent, user = context.new_traceparent(), new_id()
+    parent, user = new_traceparent(), new_id()
     headers = {**sample.signed_in(user_id=user), "Idempotency-Key": "k", "traceparent": parent}
     made = await sample.client.post("/v1/jars", json={"name": "a", "coins": 1}, headers=headers)
     await sample.client.get("/readyz")
     [span] = recorded.spans
-    assert (span.name, span.kind, span.parent) == ("POST /v1/jars", Kind.SERVER, parent)
-    assert span.traceparent.split("-")[1] == parent.split("-")[1]
-    assert span.attributes["cartwright.actor"] == f"user:{user}"
-    assert span.attributes["cartwright.request_id"] == made.headers["x-request-id"]
-    assert span.attributes["http.response.status_code"] == 201
+    assert (span.name, span.kind) == ("POST /v1/jars", SpanKind.SERVER)
+    assert traceparent_of(span.parent) == parent
+    assert attributes_of(span)["cartwright.actor"] == f"user:{user}"
+    assert attributes_of(span)["cartwright.request_id"] == made.headers["x-request-id"]
+    assert attributes_of(span)["http.response.status_code"] == 201
     [(stored,)] = await sample.sql("select headers->>'cloudEvents:traceparent' from outbox")
-    assert stored == span.traceparent
+    assert stored == traceparent_of(span.context)
 
 
-async def test_an_error_is_recorded(sample: Harness[Any], recorded: RecordingExporter) -> None:
+async def test_an_error_is_recorded_by_its_class_alone(
+    recorded: Recorded, sample: Harness[Any]
+) -> None:
     with pytest.raises(ValueError, match="poison"):
         await sample.deliver(order(666))
-    assert [span.error for span in recorded.spans] == ["ValueError", "ValueError"]
+    assert [span.status.description for span in recorded.spans] == ["ValueError", "ValueError"]
+    assert {span.status.status_code for span in recorded.spans} == {StatusCode.ERROR}
+    assert all(not span.events for span in recorded.spans)
 
 
-async def test_a_failed_call_is_a_span_too(recorded: RecordingExporter) -> None:
-    parent = context.new_traceparent()
+async def test_a_failed_call_is_a_span_too(recorded: Recorded) -> None:
+    parent = new_traceparent()
     client = Http(timeout=1)
-    with context.use_context(Context(traceparent=parent)), pytest.raises(Unreachable):
+    with context.use_context(Context(span=remote_span(parent))), pytest.raises(Unreachable):
         await client.request("GET", "http://127.0.0.1:9/a?secret=canary")
     await client.close()
     [span] = recorded.spans
-    assert (span.kind, span.parent, span.error) == (Kind.CLIENT, parent, "Unreachable")
-    assert span.attributes["url.path"] == "/a"
-    assert "canary" not in repr(span)
+    assert (span.kind, traceparent_of(span.parent)) == (SpanKind.CLIENT, parent)
+    assert span.status.description == "Unreachable"
+    assert attributes_of(span)["url.path"] == "/a"
+    assert "canary" not in span.to_json()
 
 
-def test_a_span_holds_no_secret(recorded: RecordingExporter) -> None:
-    attributes: dict[str, Any] = {
+async def test_a_span_holds_no_secret(recorded: Recorded) -> None:
+    attributes: dict[str, str | int] = {
         "url.path": "/orders/ord_canary7890123456789012",
         "http.response.status_code": 200,
     }
-    parent = context.new_traceparent()
-    tracing.record(
-        "a", Kind.CLIENT, parent, None, took=0, attributes=attributes, error="refused ?token=canary"
-    )
+    tracing.root_span("a", attributes=attributes)
     [span] = recorded.spans
     assert span.attributes == {"url.path": "/orders/[token]", "http.response.status_code": 200}
-    assert span.error == "refused ?token=[token]"
 
 
 async def test_work_without_a_cause_begins_a_trace(
-    sample: Harness[Any], recorded: RecordingExporter
+    recorded: Recorded, sample: Harness[Any]
 ) -> None:
     async with sample.transaction() as tx:
         outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
     [(stored,)] = await sample.sql("select headers->>'cloudEvents:traceparent' from outbox")
     [span] = recorded.spans
-    assert (span.name, span.parent, span.traceparent) == (
-        "publish inventory.StockReleased",
-        None,
-        stored,
-    )
+    assert (span.name, span.parent) == ("publish inventory.StockReleased", None)
+    assert traceparent_of(span.context) == stored
+
+
+async def stored_trace(sample: Harness[Any], caller: str) -> str:
+    """The traceparent of the message that a request of this caller publishes."""
+    headers = {**sample.signed_in(), "Idempotency-Key": "k", "traceparent": caller}
+    await sample.client.post("/v1/jars", json={"name": "a", "coins": 1}, headers=headers)
+    [(stored,)] = await sample.sql("select headers->>'cloudEvents:traceparent' from outbox")
+    assert stored.split("-")[1] == caller.split("-")[1]
+    return str(stored)
 
 
 async def test_a_trace_that_is_not_sampled_is_carried_on_and_not_recorded(
-    sample: Harness[Any], recorded: RecordingExporter
+    recorded: Recorded, sample: Harness[Any]
 ) -> None:
-    unsampled = context.new_traceparent()[:-2] + "00"
-    await sample.client.get("/v1/jars", headers={"traceparent": unsampled})
+    assert (await stored_trace(sample, f"{new_traceparent()[:-2]}00")).endswith("-00")
     assert recorded.spans == []
-    with context.use_context(Context(traceparent=unsampled)):
-        async with sample.transaction() as tx:
-            outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
+
+
+async def test_without_a_collector_a_trace_is_passed_on_unchanged(sample: Harness[Any]) -> None:
+    caller = new_traceparent()
+    assert await stored_trace(sample, caller) == caller
+
+
+async def test_without_a_collector_work_without_a_cause_has_a_trace(sample: Harness[Any]) -> None:
+    async with sample.transaction() as tx:
+        outbox.add(tx, StockReleased(order_id=new_id()).with_sequence(1))
     [(stored,)] = await sample.sql("select headers->>'cloudEvents:traceparent' from outbox")
-    assert stored == unsampled
+    assert remote_span(stored).get_span_context().is_valid
+    assert stored.endswith("-00")
 
 
-def test_unrecorded_a_message_is_sent_as_it_is() -> None:
-    row = {"headers": {"cloudEvents:traceparent": context.new_traceparent()}}
-    with Sending(row) as sending:
-        assert sending.headers is row["headers"]
+async def test_a_message_of_an_unrecorded_service_is_sent_as_it_is() -> None:
+    row = {"headers": {"cloudEvents:traceparent": new_traceparent()}}
+    with instrumentation.sending(row) as headers:
+        assert headers is row["headers"]
+
+
+async def test_a_row_without_an_envelope_is_sent_all_the_same(recorded: Recorded) -> None:
+    row = {"exchange": "x", "routing_key": "y", "message_id": new_id(), "headers": {}}
+    with instrumentation.sending(row):
+        pass
+    [span] = recorded.named("send x:y")
+    assert span.parent is None
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -179,50 +216,55 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-def test_a_row_without_an_envelope_is_sent_all_the_same(recorded: RecordingExporter) -> None:
-    row = {"exchange": "x", "routing_key": "y", "message_id": new_id(), "headers": {}}
-    with Sending(row):
-        pass
-    [span] = recorded.named("send x:y")
-    assert span.parent is None
+def collected(resource: Any) -> tuple[str, list[Any]]:
+    """The service of a resource, and its spans."""
+    attributes = {each.key: each.value.string_value for each in resource.resource.attributes}
+    return attributes["service.name"], list(resource.scope_spans[0].spans)
 
 
-def test_spans_reach_a_collector_as_they_are() -> None:
+def test_the_services_of_a_process_reach_a_collector_each_under_its_name() -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    tracing.configure(Otlp(f"http://127.0.0.1:{server.server_address[1]}/", "sample"), ratio=0)
+    endpoint = f"http://127.0.0.1:{server.server_address[1]}/"
+    caller, other = remote_span(new_traceparent()), remote_span(new_traceparent())
+    unsampled = remote_span(f"{new_traceparent()[:-2]}00")
+
+    def work(service: str) -> None:
+        provider = otlp.provider_of(service, endpoint, ratio=0)
+        tracing.tracer.set(provider.get_tracer("tests"))
+        links = [Link(other.get_span_context())]
+        span = tracing.start("send x", SpanKind.PRODUCER, caller, links=links, began=1.5)
+        with pytest.raises(LookupError), tracing.ending(span):
+            raise LookupError
+        for dropped in (unsampled, INVALID_SPAN):
+            with tracing.ending(tracing.start("dropped", SpanKind.SERVER, dropped)):
+                pass
+        otlp.close(provider, timeout=60)
+
     try:
-        assert context.new_traceparent().endswith("-00")
-        own, parent, other = (f"00-{n * 32}-{n * 16}-01" for n in "abc")
-        tracing.record(
-            "send x", Kind.PRODUCER, own, parent,
-            took=1.5, attributes={"a": 1}, links=[other], error="Lost",
-        )  # fmt: skip
-        tracing.record("unsampled", Kind.SERVER, own[:-2] + "00", None, took=0, attributes={})
-        tracing.close(timeout=60)
+        for service in ("sample", "other"):
+            with use_service(service):
+                work(service)
     finally:
-        context.set_sampling_ratio(1.0)
         server.shutdown()
         server.server_close()
-    [(path, request)] = Receiver.taken
-    [resource] = request.resource_spans
-    [span] = resource.scope_spans[0].spans
-    resource_attributes = {
-        each.key: each.value.string_value for each in resource.resource.attributes
-    }
-    assert (path, resource_attributes["service.name"]) == ("/v1/traces", "sample")
-    assert (span.name, span.trace_id.hex(), span.span_id.hex()) == ("send x", "a" * 32, "a" * 16)
-    assert (span.parent_span_id.hex(), span.links[0].span_id.hex()) == ("b" * 16, "c" * 16)
-    assert span.end_time_unix_nano - span.start_time_unix_nano == 1_500_000_000
-    assert (span.kind, span.status.code, span.status.message) == (4, 2, "Lost")
-    assert not tracing.is_on()
+    assert {path for path, _ in Receiver.taken} == {"/v1/traces"}
+    found = dict(collected(*request.resource_spans) for _, request in Receiver.taken)
+    assert found.keys() == {"sample", "other"}
+    [span] = found["sample"]
+    sender, linked = caller.get_span_context(), other.get_span_context()
+    assert (span.name, span.kind) == ("send x", 4)
+    assert span.trace_id == sender.trace_id.to_bytes(16)
+    assert span.parent_span_id == sender.span_id.to_bytes(8)
+    assert span.links[0].span_id == linked.span_id.to_bytes(8)
+    assert span.start_time_unix_nano == 1_500_000_000
+    assert (span.status.code, span.status.message) == (2, "LookupError")
 
 
 def test_a_collector_that_is_away_does_not_delay_the_process() -> None:
-    tracing.configure(Otlp("http://127.0.0.1:9", "sample"))
-    tracing.record("a", Kind.SERVER, context.new_traceparent(), None, took=0, attributes={})
-    tracing.close(timeout=0.1)
-    assert not tracing.is_on()
+    provider = otlp.provider_of("sample", "http://127.0.0.1:9", ratio=1)
+    provider.get_tracer("tests").start_span("a").end()
+    otlp.close(provider, timeout=0.1)
 
 
 def test_without_a_collector_the_sdk_is_not_even_loaded() -> None:
@@ -230,8 +272,7 @@ def test_without_a_collector_the_sdk_is_not_even_loaded() -> None:
     import sys
 
     code = (
-        "import sys; import sample.service; from chassis import tracing; "
-        "tracing.configure(None); "
+        "import sys; import sample.service; "
         "print(sorted(m for m in sys.modules if m.startswith('opentelemetry.sdk')))"
     )
     folder = __file__.rpartition("/")[0]

@@ -19,9 +19,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from cartwright.access import Broker, Granted
-from chassis.context import new_traceparent
 from chassis.ids import new_id
-from chassis.testing import database_url, postgres_url
+from chassis.testing import database_url, new_traceparent, postgres_url
 from contracts import registry
 from contracts.envelope import Envelope
 from contracts.message import Event

@@ -46,4 +46,4 @@ def _context_of(order: Checkout) -> Context:
     """What a deadline sends belongs to the trace of the checkout."""
     attributes = {"cartwright.order": str(order.order_id)}
     placed = order.facts.traceparent or None
-    return Context(traceparent=tracing.root_span("deadline passed", placed, attributes))
+    return Context(span=tracing.root_span("deadline passed", placed, attributes))

@@ -1,14 +1,17 @@
 """What orders does when replies and parcels arrive, on a real database."""
 
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import NonRecordingSpan
 
 from chassis import tracing
-from chassis.context import trace_id_of
+from chassis.context import remote_span, trace_id_of, traceparent_of
 from chassis.ids import new_id, utcnow
 from contracts.identity import CustomerChanged
 from contracts.inventory import ReleaseStock, StockRejected, StockReleased, StockReserved
@@ -147,25 +150,26 @@ async def test_a_saga_that_raises_does_not_block_other_deadlines(orders: Any, gu
 async def test_messages_sent_by_a_deadline_continue_the_trace_of_the_checkout(
     orders: Any, guest: Any
 ) -> None:
-    spans: list[tracing.Span] = []
-    exporter = SimpleNamespace(add=spans.append, close=lambda: None)
+    provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace = "0af7651916cd43dd8448eb211c80319c"
     orders.client.headers["traceparent"] = f"00-{trace}-b7ad6b7169203331-01"
     order_id = await placed(guest)
     del orders.client.headers["traceparent"]
     await orders.sql("update checkout_sagas set deadline_at = now() - interval '1 s'")
-    tracing.set_exporter(exporter)
+    tracing.tracer.set(provider.get_tracer("tests"))
     try:
         assert await sweep(orders) == 1
     finally:
-        tracing.set_exporter(None)
+        tracing.tracer.set(tracing.UNRECORDED)
 
-    [passed] = spans
+    [passed] = exporter.get_finished_spans()
     [placed_in] = await orders.sql("select facts->>'traceparent' from checkout_sagas")
-    assert (passed.name, passed.parent) == ("deadline passed", placed_in[0])
+    assert passed.name == "deadline passed"
+    assert passed.parent == remote_span(placed_in[0]).get_span_context()
     assert passed.attributes == {"cartwright.order": str(order_id)}
     traces = await orders.sql("select headers->>'cloudEvents:traceparent' from outbox order by seq")
-    assert traces[-1][0] == passed.traceparent
+    assert traces[-1][0] == traceparent_of(NonRecordingSpan(passed.context))
     assert {trace_id_of(each[0]) for each in traces} == {trace}
     logged = await orders.sql("select heard, trace_id from saga_log order by at")
     assert [tuple(row) for row in logged] == [("Placed", trace), ("DeadlinePassed", trace)]

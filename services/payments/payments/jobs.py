@@ -36,7 +36,7 @@ async def _retry_context(tx: AsyncSession, operation: str, key: str) -> Context:
     """The context of a retry, in the trace of the first request under the key."""
     first = await store.find_attempt_request(tx, key) or {}
     return Context(
-        actor="service:payments", traceparent=tracing.root_span(operation, first.get("traceparent"))
+        actor="service:payments", span=tracing.root_span(operation, first.get("traceparent"))
     )
 
 

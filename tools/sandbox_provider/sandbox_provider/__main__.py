@@ -4,8 +4,7 @@ import logging
 
 import uvicorn
 
-from chassis import tracing
-from chassis.otlp import Otlp
+from chassis import otlp, tracing
 from sandbox_provider.faults import DroppableProtocol
 from sandbox_provider.main import Traced, create_app
 from sandbox_provider.settings import load_settings
@@ -15,9 +14,11 @@ def main() -> None:
     """Serve until the process is stopped."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load_settings()
-    endpoint = settings.otel_exporter_otlp_endpoint
-    exporter = Otlp(endpoint, "sandbox-provider") if endpoint else None
-    tracing.configure(exporter, settings.otel_traces_sampler_arg)
+    provider = None
+    if endpoint := settings.otel_exporter_otlp_endpoint:
+        ratio = settings.otel_traces_sampler_arg
+        provider = otlp.provider_of("sandbox-provider", endpoint, ratio)
+        tracing.tracer.set(provider.get_tracer("cartwright.sandbox"))
     uvicorn.run(
         Traced(create_app(settings)),
         host=settings.host,
@@ -29,7 +30,8 @@ def main() -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=3,
     )
-    tracing.close()
+    if provider is not None:
+        otlp.close(provider)
 
 
 if __name__ == "__main__":

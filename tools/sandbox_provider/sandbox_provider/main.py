@@ -8,6 +8,7 @@ from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from opentelemetry.trace import SpanKind
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -16,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis import context, instrumentation
+from chassis import context, instrumentation, tracing
 from chassis.driver_errors import ErrorKind, classify
 from sandbox_provider.api import charges, ledger, pay_page, payment_methods
 from sandbox_provider.card_numbers import CardNumberGuard
@@ -122,8 +123,9 @@ class Traced:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        parent = Headers(scope=scope).get("traceparent")
-        work = context.Context(actor="client", traceparent=context.child_of(parent))
+        parent = context.remote_span(Headers(scope=scope).get(context.TRACEPARENT))
+        span = tracing.start(scope["method"], SpanKind.SERVER, parent)
+        work = context.Context(actor="client", span=span)
         began, status = time.perf_counter(), 0
 
         async def send_and_note_status(message: Message) -> None:
@@ -136,4 +138,4 @@ class Traced:
             try:
                 await self.app(scope, receive, send_and_note_status)
             finally:
-                instrumentation.request(scope, parent, status, time.perf_counter() - began)
+                instrumentation.request(scope, status, time.perf_counter() - began)

@@ -26,7 +26,7 @@ from chassis import metrics, outbox
 from chassis.broker import Broker, translate_errors
 from chassis.crashpoints import Point, reached
 from chassis.db import Database
-from chassis.instrumentation import Sending
+from chassis.instrumentation import sending
 from chassis.messaging.linger import AdaptiveLinger
 
 log = structlog.get_logger()
@@ -203,9 +203,9 @@ class Relay:
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _publish(self, channel: aiormq.Channel, row: asyncpg.Record) -> None:
-        with Sending(row) as sending, translate_errors(PublishError):
+        with sending(row) as headers, translate_errors(PublishError):
             properties = aiormq.spec.Basic.Properties(
-                headers=sending.headers,
+                headers=headers,
                 message_id=str(row["message_id"]),
                 user_id=self.user,
                 content_type="application/json",

@@ -61,7 +61,7 @@ async def record_all(
         "action": action,
         "reason": reason,
         "request_id": now.request_id,
-        "trace_id": context.trace_id_of(now.traceparent),
+        "trace_id": now.trace_id,
     }
     rows = [
         {"id": new_id(), "target": target, "before": before, "after": after, **shared}
