@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import jwt
+from cachetools import LRUCache
 
 from chassis import clock
 from chassis.errors import Unauthenticated, Unavailable
@@ -51,7 +52,7 @@ class KeySet:
         self._pinned: dict[str, Any] = {}
         self._fetched_at = float("-inf")
         self._fetching = SingleFlight[None]("key set", time_limit=FETCH_LIMIT, pause=FAILURE_PAUSE)
-        self._verified: dict[str, Verified] = {}
+        self._verified = LRUCache[str, Verified](VERIFIED_LIMIT)
 
     def pin(self, keys: dict[str, Any]) -> None:
         """Trust these keys, by key id, without requesting them."""
@@ -84,8 +85,6 @@ class KeySet:
         key = await self._key(key_id)
         if known is None or known.key is not key:
             known = Verified(key_id, key, self._decode(token, key))
-            if len(self._verified) >= VERIFIED_LIMIT:
-                self._verified.clear()
             self._verified[token] = known
         elif known.claims["exp"] + LEEWAY < clock.now():
             raise jwt.ExpiredSignatureError

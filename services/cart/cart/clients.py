@@ -1,12 +1,12 @@
 """Requests to other services: shipping rates, coupons, and the status of an order."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import asdict
+from typing import Any
 from uuid import UUID
 
 import structlog
+from cachetools import TTLCache
 
 from cart.domain.checkout import CouponQuote, CouponRequest, RateRequest, ShippingMethod
 from chassis.client import Peers, PeerUnavailable
@@ -17,37 +17,12 @@ log = structlog.get_logger()
 
 NOT_FOUND = 404
 CACHE_LIMIT = 10_000
-Request = TypeVar("Request")
-Answer = TypeVar("Answer")
 
 
 class PricingUnavailable(Unavailable):
     """The price cannot be computed just now; nothing was locked. Try again soon."""
 
     code = "pricing_unavailable"
-
-
-@dataclass
-class TTLCache(Generic[Request, Answer]):
-    """Answers by request, for `max_age` seconds: equal requests of many carts are sent once."""
-
-    max_age: float
-    _answers: dict[Request, tuple[float, Answer]] = field(default_factory=dict)
-
-    def get(self, request: Request) -> Answer | None:
-        """Return the answer unless it has expired."""
-        known = self._answers.get(request)
-        return known[1] if known is not None and known[0] > time.monotonic() else None
-
-    def put(self, request: Request, answer: Answer) -> None:
-        """Store an answer; a full cache is cleared, which bounds its memory."""
-        if len(self._answers) >= CACHE_LIMIT:
-            self._answers.clear()
-        self._answers[request] = (time.monotonic() + self.max_age, answer)
-
-    def clear(self) -> None:
-        """Forget all answers."""
-        self._answers.clear()
 
 
 class Quotes:
@@ -59,8 +34,9 @@ class Quotes:
         self._peers = peers
         self._rates_url = f"{shipping_url}/internal/rates"
         self._coupons_url = f"{promotions_url}/internal/coupons/evaluate"
-        self._rates: TTLCache[RateRequest, Sequence[ShippingMethod]] = TTLCache(max_age)
-        self._coupons: TTLCache[CouponRequest, CouponQuote | Problem] = TTLCache(max_age)
+        # Equal requests of many carts are sent once.
+        self._rates = TTLCache[RateRequest, Sequence[ShippingMethod]](CACHE_LIMIT, max_age)
+        self._coupons = TTLCache[CouponRequest, CouponQuote | Problem](CACHE_LIMIT, max_age)
 
     def cached_rates(
         self, request: RateRequest, method_id: UUID | None
@@ -95,7 +71,7 @@ class Quotes:
             )
             for each in answer["methods"]
         ]
-        self._rates.put(request, methods)
+        self._rates[request] = methods
         return methods
 
     @refuses(404, "coupon_unknown")
@@ -111,9 +87,9 @@ class Quotes:
         except PricingUnavailable:
             raise
         except Problem as refusal:
-            self._coupons.put(request, refusal)
+            self._coupons[request] = refusal
             raise
-        self._coupons.put(request, quote)
+        self._coupons[request] = quote
         return quote
 
     async def recent_coupon(self, request: CouponRequest) -> CouponQuote:

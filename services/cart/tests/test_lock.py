@@ -6,6 +6,8 @@ import json
 from typing import Any
 from uuid import UUID
 
+from cachetools import TTLCache
+
 from chassis.ids import new_id
 from chassis.testing import access_token, service_token
 
@@ -160,8 +162,7 @@ async def test_equal_rate_requests_are_sent_once(shop: Shop) -> None:
 async def test_an_expired_rate_is_requested_again(shop: Shop) -> None:
     shirt = await shop.sells()
     await (await shop.guest_cart((shirt, 1))).lock(**READY)
-    shop.harness.running.resources.quotes._rates.max_age = 0
-    shop.harness.running.resources.quotes._rates.clear()
+    shop.harness.running.resources.quotes._rates = TTLCache(1, ttl=0)
     await (await shop.guest_cart((shirt, 1))).lock(**READY)
     await (await shop.guest_cart((shirt, 1))).lock(**READY)
     assert shop.peers.count("/internal/rates") == 3
