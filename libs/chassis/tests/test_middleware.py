@@ -9,7 +9,9 @@ import jwt
 import pytest
 from sample.service import JarView, service
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
+from chassis import middleware
 from chassis.idempotency import Claim, RequestInProgress, claim, expire_lease
 from chassis.ids import new_id
 from chassis.keys import KeySet
@@ -247,3 +249,29 @@ async def test_a_failed_commit_is_never_answered_with_success(sample: Harness[An
 
 def test_the_models_are_what_the_migrations_make(template: str) -> None:
     assert model_differences(service, template) == []
+
+
+@pytest.mark.parametrize(("before", "warnings"), [(0, []), (2, [2000.0])])
+async def test_a_stream_is_slow_only_until_it_begins(
+    monkeypatch: pytest.MonkeyPatch, before: float, warnings: list[float]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(middleware.time, "perf_counter", lambda: now)
+
+    async def stream(_scope: Any, _receive: Any, send: Any) -> None:
+        nonlocal now
+        now += before
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        now += 60
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(_message: Any) -> None:
+        pass
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "GET", "path": "/v1/progress", "headers": []}
+    with capture_logs() as lines:
+        await middleware.wrap(stream, 1)(scope, receive, send)
+    assert [line["took_ms"] for line in lines if line["log_level"] == "warning"] == warnings
