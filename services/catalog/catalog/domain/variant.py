@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypedDict
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from catalog.domain.category import Base
 from chassis.model import Retained, Stamped
 
 # Directive 98/6/EC, article 6a: a reduction shows the lowest price of this long before it.
-REFERENCE_PERIOD = days = 30
+REFERENCE_PERIOD = timedelta(days=30)
 
 
 class Option(TypedDict):
