@@ -9,8 +9,8 @@ from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from chassis import clock, context
-from chassis.errors import Forbidden, Unauthenticated
-from chassis.keys import LEEWAY, KeySet
+from chassis.errors import Forbidden, Unauthenticated, Unavailable, refuses
+from chassis.keys import LEEWAY, BadToken, KeySet, TokenExpired
 from chassis.ops import operations
 from chassis.revocations import Revocations, TokenRevoked
 
@@ -41,7 +41,7 @@ class Caller:
 
 
 def caller_from_claims(claims: dict[str, Any]) -> Caller:
-    """The caller of an access token. Raises Unauthenticated for missing or malformed claims."""
+    """The caller of an access token. Raises BadToken for missing or malformed claims."""
     try:
         user_id, session = UUID(claims["sub"]), claims.get("sid")
         session_id = UUID(session) if session else None
@@ -61,7 +61,7 @@ def caller_from_claims(claims: dict[str, Any]) -> Caller:
             expires_at=float(claims["exp"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise Unauthenticated("The access token is not one of ours.", code="bad_token") from None
+        raise BadToken("The access token is not one of ours.") from None
 
 
 _bearer = HTTPBearer(
@@ -72,11 +72,12 @@ _bearer = HTTPBearer(
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
+@refuses(BadToken, TokenExpired, TokenRevoked, Unavailable)
 async def _maybe_caller(request: Request, bearer: Bearer) -> Caller | None:
     """The signed-in user, or None for a guest. A bad token is refused, never treated as a guest."""
     if bearer is None:
         if "authorization" in request.headers:
-            raise Unauthenticated("Authorization must be a bearer token.", code="bad_token")
+            raise BadToken("Authorization must be a bearer token.")
         return None
     caller = await _checked(request, bearer.credentials)
     context.set_actor(caller.principal)
@@ -110,6 +111,7 @@ async def is_still_valid(revocations: Revocations, caller: Caller | None) -> boo
 MaybeCaller = Annotated[Caller | None, Depends(_maybe_caller)]
 
 
+@refuses(Unauthenticated)
 async def caller(caller: MaybeCaller) -> Caller:
     """The signed-in user; guests are refused."""
     if caller is None:
@@ -135,6 +137,7 @@ def require_permission(permission: str) -> Callable[..., Coroutine[Any, Any, Cal
     The changes that the request makes are recorded in the audit trail.
     """
 
+    @refuses(Forbidden)
     async def check(request: Request, caller: SignedIn) -> Caller:
         if not caller.may(permission):
             raise Forbidden(f"You need the permission {permission}.")
@@ -166,6 +169,7 @@ class ServiceCaller:
     on_behalf_of: Caller | None
 
 
+@refuses(Unauthenticated, BadToken, TokenExpired, TokenRevoked, Unavailable)
 async def service_caller(
     request: Request,
     bearer: Bearer,
@@ -187,6 +191,7 @@ Internal = Annotated[ServiceCaller, Depends(service_caller)]
 def only_services(*names: str) -> Callable[[ServiceCaller], Coroutine[Any, Any, ServiceCaller]]:
     """A dependency that refuses all services but the named ones."""
 
+    @refuses(Forbidden)
     async def check(caller: Internal) -> ServiceCaller:
         if caller.name not in names:
             raise Forbidden("This service may not call this route.")

@@ -46,6 +46,18 @@ OUTAGES: Final = frozenset({
 END_OF_SESSION: Final = frozenset({"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05"})
 
 
+class DatabaseUnavailable(Unavailable):
+    """The database is unavailable; try again soon."""
+
+    code = "database_unavailable"
+
+
+class Contention(Unavailable):
+    """Too many concurrent requests for the same data; try again."""
+
+    code = "contention"
+
+
 class ErrorKind(Enum):
     """What a caller can do about a failed operation."""
 
@@ -99,13 +111,9 @@ def sqlstate(error: BaseException) -> str | None:
 def as_problem(error: BaseException) -> Unavailable | None:
     """The 503 that a client receives during an outage or after a conflict; None for a fault."""
     if is_outage(error):
-        return Unavailable(
-            "The database is unavailable; try again soon.", code="database_unavailable"
-        )
+        return DatabaseUnavailable()
     if classify(error) is not ErrorKind.FAULT:
-        return Unavailable(
-            "Too many concurrent requests for the same data; try again.", code="contention"
-        )
+        return Contention()
     return None
 
 

@@ -3,7 +3,11 @@
 A message handler refuses with an answer; an exception there means a fault.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+DECLARED = "__refuses__"
 
 
 class Problem(Exception):
@@ -67,6 +71,13 @@ class Refused(Problem):
     code = "conflict"
 
 
+class Gone(Problem):
+    """This existed once, and exists no longer."""
+
+    status = 410
+    code = "gone"
+
+
 class Changed(Problem):
     """The resource changed since you read it; read it again."""
 
@@ -111,3 +122,26 @@ class Unavailable(Problem):
     def __init__(self, detail: str | None = None, **extra: Any) -> None:
         headers = {"Retry-After": "2", **extra.pop("headers", {})}
         super().__init__(detail, headers=headers, **extra)
+
+
+Declarable = type[Problem] | Problem
+
+
+def refuses(*problems: Declarable) -> Callable[[Function], Function]:
+    """Declare the refusals of a route or of a dependency, for the API document.
+
+    As classes; as instances where the code is computed, or another service's that is passed on.
+    A test that meets an undeclared refusal fails (`chassis.openapi.conformance`).
+    """
+
+    def declare(function: Function) -> Function:
+        setattr(function, DECLARED, problems)
+        return function
+
+    return declare
+
+
+def declared_by(function: Callable[..., Any]) -> tuple[Declarable, ...]:
+    """The refusals that a route or a dependency itself declares."""
+    found: tuple[Declarable, ...] = getattr(function, DECLARED, ())
+    return found

@@ -5,7 +5,13 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Response
 
-from chassis.errors import Changed, IfMatchMissing, Malformed
+from chassis.errors import Changed, IfMatchMissing, Malformed, refuses
+
+
+class BadIfMatch(Malformed):
+    """If-Match must be the ETag of the version you read."""
+
+    code = "bad_if_match"
 
 
 def etag(version: int) -> str:
@@ -19,13 +25,14 @@ def set_header(response: Response, version: int) -> None:
 
 
 def parse_if_match(header: str) -> int:
-    """The version that an If-Match header names. Raises Malformed (400)."""
+    """The version that an If-Match header names. Raises BadIfMatch."""
     found = re.fullmatch(r'(?:W/)?"([0-9]{1,18})"', header.strip())
     if found is None:
-        raise Malformed("If-Match must be the ETag of the version you read.", code="bad_if_match")
+        raise BadIfMatch
     return int(found[1])
 
 
+@refuses(IfMatchMissing, BadIfMatch, Changed)
 async def expected_version(
     if_match: Annotated[
         str | None,
@@ -45,6 +52,7 @@ async def expected_version(
     return parse_if_match(if_match)
 
 
+@refuses(BadIfMatch)
 async def optional_version(
     if_match: Annotated[
         str | None, Header(alias="If-Match", description="refuse the change of any other version")

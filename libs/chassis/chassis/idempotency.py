@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database
 from chassis.driver_errors import ErrorKind, classify
-from chassis.errors import Invalid, Malformed, Problem, Refused
+from chassis.errors import Invalid, Malformed, Problem, Refused, refuses
 from chassis.ids import new_id
 
 log = structlog.get_logger()
@@ -76,6 +76,12 @@ class KeyReused(Invalid):
     """This Idempotency-Key was used for another request."""
 
     code = "idempotency_key_reused"
+
+
+class BadIdempotencyKey(Malformed):
+    """Idempotency-Key must be 1 to 255 letters, digits or ._:+/=- characters."""
+
+    code = "bad_idempotency_key"
 
 
 class Replayed(Exception):
@@ -191,6 +197,7 @@ def idempotent(
     `return await claim.store(tx, 202, view)`.
     """
 
+    @refuses(KeyMissing, BadIdempotencyKey, KeyReused, RequestInProgress)
     async def claim_key(
         request: Request,
         claimant: Annotated[str, Depends(principal)],
@@ -206,10 +213,7 @@ def idempotent(
         if key is None:
             raise KeyMissing
         if not FORM.fullmatch(key):
-            raise Malformed(
-                "Idempotency-Key must be 1 to 255 letters, digits or ._:+/=- characters.",
-                code="bad_idempotency_key",
-            )
+            raise BadIdempotencyKey
         database: Database = request.app.state.database
         route = f"{request.method} {request.scope['path']}"
         try:

@@ -38,6 +38,18 @@ class Verified:
     claims: dict[str, Any]
 
 
+class BadToken(Unauthenticated):
+    """The access token is not valid."""
+
+    code = "bad_token"
+
+
+class TokenExpired(Unauthenticated):
+    """The access token has expired."""
+
+    code = "token_expired"
+
+
 class KeySet:
     """Identity's public keys, cached; refreshed in the background, and for an unknown key.
 
@@ -61,21 +73,17 @@ class KeySet:
     async def claims(self, token: str, typ: str) -> dict[str, Any]:
         """Return the claims of a valid token of this `typ`.
 
-        Raises Unauthenticated for an invalid token, and Unavailable when the keys are not cached
+        Raises BadToken or TokenExpired, and Unavailable when the keys are not cached
         and identity does not return them within FETCH_LIMIT seconds.
         """
         try:
             claims = await self._verify(token)
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
-            raise Unauthenticated(
-                "The access token is not valid or has expired.",
-                code="token_expired"
-                if isinstance(error, jwt.ExpiredSignatureError)
-                else "bad_token",
-                headers={"WWW-Authenticate": "Bearer"},
-            ) from None
+        except jwt.ExpiredSignatureError:
+            raise TokenExpired(headers={"WWW-Authenticate": "Bearer"}) from None
+        except (jwt.PyJWTError, ValueError, TypeError):
+            raise BadToken(headers={"WWW-Authenticate": "Bearer"}) from None
         if claims["typ"] != typ:
-            raise Unauthenticated("The token is of another type.", code="bad_token")
+            raise BadToken("The token is of another type.")
         return claims
 
     async def _verify(self, token: str) -> dict[str, Any]:

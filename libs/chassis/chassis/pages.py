@@ -15,7 +15,7 @@ from uuid import UUID
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
-from chassis.errors import Malformed
+from chassis.errors import Malformed, refuses
 from chassis.wire import LARGEST_INTEGER, in_supported_range, storable
 
 MAX_LIMIT = 100
@@ -134,6 +134,7 @@ class Paging(BaseModel):
         return Page(items=[show(row) for row in shown], next_cursor=following)
 
 
+@refuses(BadCursor)
 async def _paging(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="rows a page")] = 20,
     cursor: Annotated[

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from chassis.auth import require_permission
 from chassis.db import Tx
-from chassis.errors import Refused
+from chassis.errors import Refused, refuses
 from chassis.ids import new_id
 from chassis.ops import audit
 from chassis.service import Service
@@ -49,6 +49,7 @@ async def create_unnamed(tx: Tx) -> None:
 
 
 @router.put("/{jar_id}/label/{number}")
+@refuses(Refused)
 async def label(jar_id: UUID, number: int, body: LabelBody, tx: Tx) -> None:
     """Change a jar."""
     jar = await tx.get_one(Jar, jar_id)

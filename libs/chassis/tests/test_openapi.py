@@ -1,18 +1,17 @@
-"""The document read off the code: names, refusals wherever they are raised, examples, and a watch."""
+"""The document read off the routes: names, declared refusals, examples, and a watch."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Depends
 
 from chassis.app import create_app
 from chassis.auth import require_permission
-from chassis.errors import Invalid, NotFound, Problem, Refused
-from chassis.openapi import operation_id, refuses
+from chassis.errors import NotFound, Problem, Refused, refuses
+from chassis.openapi import operation_id
 from chassis.openapi.conformance import Declared
 from chassis.openapi.names import group
-from chassis.openapi.refusals import Code
 
 
 @dataclass
@@ -46,123 +45,25 @@ class JarEmpty(Refused):
     code = "jar_empty"
 
 
-class JarLocked(Refused):
-    """The jar is locked."""
+class JarUnknown(NotFound):
+    """There is no such jar."""
 
-    code = "jar_locked"
-
-
-MEANING = {"name": NotFound("No such jar.", code="jar_unknown"), "lid": JarLocked}
-
-
-class Shelf(Protocol):
-    def take(self) -> None: ...
-
-
-class Jar:
-    def open_lid(self) -> None:
-        raise JarLocked
-
-    @property
-    def first_coin(self) -> int:
-        raise JarEmpty
-
-    def get(self) -> None:
-        raise JarEmpty
-
-
-class WoodenShelf:
-    def take(self) -> None:
-        raise Invalid("Too high.", code="out_of_reach")
-
-
-async def raises_itself() -> None:
-    raise JarEmpty
-
-
-async def gives_a_code(*, late: bool) -> None:
-    raise Invalid("It is late.", code="too_late" if late else "too_early")
-
-
-async def looks_it_up(constraint: str) -> None:
-    raise MEANING[constraint]  # type: ignore[misc]
-
-
-async def calls_another() -> None:
-    await raises_itself()
-
-
-async def knows_the_class(jar: Jar) -> None:
-    jar.get()
-
-
-async def knows_the_variable() -> int:
-    jar = Jar()
-    return jar.first_coin
-
-
-async def knows_only_the_name(jar: Any) -> None:
-    jar.open_lid()
-
-
-async def knows_a_protocol(shelf: Shelf) -> None:
-    shelf.take()
-
-
-@refuses(409, "jar_broken")
-async def makes_up_its_code(reason: str) -> None:
-    raise Refused("It cannot be.", code=f"jar_{reason}")
-
-
-def with_a_closure() -> Any:
-    refusal = JarLocked
-
-    async def inner() -> None:
-        raise refusal
-
-    return inner
-
-
-@pytest.mark.parametrize(
-    ("function", "wanted"),
-    [
-        (raises_itself, {"jar_empty"}),
-        (gives_a_code, {"too_late", "too_early"}),
-        (looks_it_up, {"jar_unknown", "jar_locked"}),
-        (calls_another, {"jar_empty"}),
-        (knows_the_class, {"jar_empty"}),
-        (knows_the_variable, {"jar_empty"}),
-        (knows_only_the_name, {"jar_locked"}),
-        (knows_a_protocol, {"out_of_reach"}),
-        (makes_up_its_code, {"jar_broken"}),
-        (with_a_closure(), {"jar_locked"}),
-    ],
-)
-def test_a_refusal_is_found_where_it_is_raised(function: Any, wanted: set[str]) -> None:
-    assert {each.code for each in Code({__name__}).refusals([function])} == wanted
-
-
-async def only_checks(error: Exception) -> bool:
-    try:
-        return isinstance(error, JarEmpty)
-    except JarLocked:
-        return False
-
-
-async def takes_from_a_dictionary(coins: dict[str, int], unknown: Any) -> Any:
-    return coins.get("a"), unknown.get("b")
-
-
-@pytest.mark.parametrize("function", [only_checks, takes_from_a_dictionary])
-def test_a_problem_that_is_not_raised_is_not_declared(function: Any) -> None:
-    assert Code({__name__}).refusals([function]) == set()
+    code = "jar_unknown"
 
 
 router = APIRouter(prefix="/v1/jars")
 
 
+@refuses(JarUnknown)
+async def find_jar(jar_id: str) -> str:
+    if jar_id == "unknown":
+        raise JarUnknown
+    return jar_id
+
+
 @router.get("/{jar_id}")
-async def get_jar(jar_id: str) -> dict[str, int]:
+@refuses(JarEmpty, Refused("The lid is stuck.", code="lid_stuck"))
+async def get_jar(jar_id: Annotated[str, Depends(find_jar)]) -> dict[str, int]:
     """Look into a jar. It stays closed."""
     if jar_id == "broken":
         raise Problem
@@ -191,11 +92,22 @@ def test_an_operation_declares_its_errors_with_an_example_of_each(document: dict
     assert operation["summary"] == "Look into a jar"
     assert operation["description"] == "Look into a jar. It stays closed."
     refused = operation["responses"]["409"]["content"]["application/problem+json"]
-    assert refused["examples"] == {"jar_empty": {"$ref": "#/components/examples/jar_empty"}}
+    assert refused["examples"] == {
+        code: {"$ref": f"#/components/examples/{code}"} for code in ("jar_empty", "lid_stuck")
+    }
     shown = document["components"]["examples"]["jar_empty"]
     assert shown["summary"] == "There is nothing in the jar."
     assert (shown["value"]["status"], shown["value"]["title"]) == (409, "Conflict")
-    assert {"409", "422", "500", "503"} <= set(operation["responses"])
+    assert document["components"]["examples"]["lid_stuck"]["summary"] == "The lid is stuck."
+    assert {"404", "409", "422", "500", "503"} <= set(operation["responses"])
+
+
+def test_an_operation_declares_the_refusals_of_its_dependencies(document: dict[str, Any]) -> None:
+    found = document["paths"]["/v1/jars/{jar_id}"]["get"]["responses"]["404"]
+    assert found["description"] == "Not found: jar_unknown"
+    responses = document["paths"]["/v1/jars/{jar_id}/lid"]["delete"]["responses"]
+    assert {"401", "403"} <= set(responses)
+    assert "404" not in responses
 
 
 def test_an_operation_names_the_permission_that_it_needs(document: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -10,13 +10,25 @@ from cachetools import TTLCache
 
 from cart.domain.checkout import CouponQuote, CouponRequest, RateRequest, ShippingMethod
 from chassis.client import Peers, PeerUnavailable
-from chassis.errors import Problem, Unavailable
-from chassis.openapi import refuses
+from chassis.errors import Declarable, NotFound, Problem, Refused, Unavailable
 
 log = structlog.get_logger()
 
 NOT_FOUND = 404
 CACHE_LIMIT = 10_000
+
+
+# What promotions refuses, which becomes the client's refusal.
+COUPON_REFUSALS: Final[tuple[Declarable, ...]] = (
+    NotFound(code="coupon_unknown"),
+    *(
+        Refused(code=code)
+        for code in (
+            "coupon_disabled", "coupon_not_started", "coupon_ended", "coupon_used_up",
+            "coupon_used_up_by_customer", "coupon_minimum_not_reached", "currency_mismatch",
+        )
+    ),
+)  # fmt: skip
 
 
 class PricingUnavailable(Unavailable):
@@ -74,9 +86,6 @@ class Quotes:
         self._rates[request] = methods
         return methods
 
-    @refuses(404, "coupon_unknown")
-    @refuses(409, "coupon_disabled", "coupon_not_started", "coupon_ended", "coupon_used_up")
-    @refuses(409, "coupon_used_up_by_customer", "coupon_minimum_not_reached", "currency_mismatch")
     async def coupon(self, request: CouponRequest) -> CouponQuote:
         """What the coupon takes off now.
 

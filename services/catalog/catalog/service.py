@@ -2,16 +2,35 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from catalog.domain.category import Relisting
-from catalog.domain.product import Product
+from catalog.domain.category import Relisting, SlugTaken
+from catalog.domain.product import (
+    DiscountNotLower,
+    DuplicateOptions,
+    DuplicateSku,
+    NotCustomizable,
+    OptionsMissing,
+    PriceTooLow,
+    Product,
+)
 from catalog.store import categories, listings, products
 from chassis import outbox
 
 LISTING_BATCH = 200
+# What `save_products` refuses.
+PRODUCT_RULES: Final = (
+    DiscountNotLower,
+    DuplicateOptions,
+    DuplicateSku,
+    NotCustomizable,
+    OptionsMissing,
+    PriceTooLow,
+    SlugTaken,
+)
 
 
 async def save_products(
@@ -19,7 +38,7 @@ async def save_products(
 ) -> None:
     """Save products that are locked or new, with their events, prices and listings.
 
-    Raises what the rules of a product or a constraint of the database refuse.
+    Raises PRODUCT_RULES.
     """
     for product in changed:
         product.validate()

@@ -14,18 +14,10 @@ from chassis import context, outbox
 from chassis.auth import Caller, require_permission
 from chassis.broker import Broker
 from chassis.db import Tx
-from chassis.errors import (
-    Forbidden,
-    Invalid,
-    Malformed,
-    NotFound,
-    Problem,
-    Refused,
-    Unauthenticated,
-)
+from chassis.errors import Forbidden, Gone, Invalid, NotFound, Refused, Unauthenticated, refuses
 from chassis.ids import new_id
 from chassis.ops import audit
-from chassis.pages import MAX_LIMIT, Page, Paged
+from chassis.pages import MAX_LIMIT, BadCursor, Page, Paged
 from chassis.tokens import hash_of
 from chassis.wire import Body, Note, View
 from contracts.catalog import ProductSnapshot, RequestProductSnapshots
@@ -50,10 +42,9 @@ Name = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{1,29}$", description="the ot
 Type = Annotated[str, Field(max_length=100, pattern=f"^({TYPE.pattern})$")]
 
 
-class CursorExpired(Problem):
+class CursorExpired(Gone):
     """The feed no longer holds the events after this cursor: start again without a cursor."""
 
-    status = 410
     code = "cursor_expired"
 
 
@@ -133,6 +124,7 @@ class GrantedView(SubscriberView):
     token: str
 
 
+@refuses(Unauthenticated)
 async def authenticate(
     request: Request,
     token: Annotated[
@@ -157,7 +149,7 @@ def _parse_cursor(cursor: str) -> int:
     if not cursor:
         return -1
     if not (cursor.isascii() and cursor.isdecimal()) or int(cursor) > MAX_POSITION:
-        raise Malformed("The cursor is not one this feed gave out.", code="bad_cursor")
+        raise BadCursor("The cursor is not one this feed gave out.")
     return int(cursor)
 
 
@@ -167,6 +159,7 @@ def _ensure_may_read(subscriber: Subscriber, types: list[str]) -> None:
 
 
 @router.get("", response_model=EventPage)
+@refuses(BadCursor, Forbidden, CursorExpired)
 async def list_events(
     request: Request,
     *,
@@ -216,6 +209,7 @@ def _page(documents: list[bytes], cursor: str) -> Response:
 
 
 @router.post("/snapshots", status_code=202)
+@refuses(Forbidden, NoSuchQueue, NoSuchSnapshot)
 async def request_snapshots(
     request: Request,
     subscriber: AuthenticatedSubscriber,
@@ -261,6 +255,7 @@ async def list_subscribers(caller: OpsReader, paging: Paged, tx: Tx) -> Page[Sub
 
 
 @admin_router.delete("/{name}", status_code=204)
+@refuses(NotFound)
 async def delete_subscriber(caller: OpsWriter, name: Name, tx: Tx) -> None:
     """Revoke a system's access to the feed at once."""
     if not await store.delete_subscriber(tx, name):

@@ -10,16 +10,18 @@ from pydantic import Field
 from chassis import etag
 from chassis.auth import SignedIn, require_permission
 from chassis.db import Tx
-from chassis.errors import Invalid
+from chassis.errors import Invalid, NotFound, refuses
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import Body, SafeText, View
 from notifications import store
-from notifications.domain.email import EmailStatus
+from notifications.domain.email import EmailExpired, EmailNotFailed, EmailStatus
 from notifications.domain.notification import (
     CHANNEL_OPTIONS,
     Channel,
+    ChannelNotOffered,
     Kind,
+    NotificationRequired,
     Preferences,
     is_required,
 )
@@ -80,6 +82,7 @@ async def read_all_notifications(caller: SignedIn, tx: Tx) -> ReadAll:
 
 
 @notifications.post("/{notification_id}/read")
+@refuses(NotFound)
 async def read_notification(notification_id: UUID, caller: SignedIn, tx: Tx) -> NotificationView:
     """Mark a notification as read; a repeat leaves the first `read_at`."""
     notification = await store.lock_notification(tx, notification_id, user_id=caller.id)
@@ -145,6 +148,7 @@ async def get_preferences(caller: SignedIn, tx: Tx, response: Response) -> Prefe
 
 
 @preferences.put("")
+@refuses(NotificationRequired, ChannelNotOffered, NamedTwice)
 async def change_preferences(
     body: PreferencesBody, expected: etag.IfMatch, caller: SignedIn, tx: Tx, response: Response
 ) -> PreferencesView:
@@ -206,12 +210,14 @@ async def list_emails(
 
 
 @emails.get("/{email_id}", dependencies=[READ])
+@refuses(NotFound)
 async def get_email(email_id: UUID, tx: Tx) -> EmailView:
     """Return one mail."""
     return EmailView.model_validate(await store.get_email(tx, email_id))
 
 
 @emails.post("/{email_id}/retry", status_code=202, dependencies=[WRITE])
+@refuses(NotFound, EmailExpired, EmailNotFailed)
 async def retry_email(email_id: UUID, tx: Tx, request: Request) -> EmailView:
     """Queue a failed mail again; 409 `email_not_failed` or `email_expired`."""
     email = await store.lock_email(tx, email_id)

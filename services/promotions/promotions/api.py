@@ -13,9 +13,8 @@ from chassis import etag
 from chassis.auth import only_services, require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
-from chassis.errors import NotFound, Refused
+from chassis.errors import NotFound, Refused, refuses
 from chassis.ids import new_id, utcnow
-from chassis.openapi import refuses
 from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Amount, Body, Day, Id, Note, SafeText, View
@@ -157,6 +156,7 @@ Today = Annotated[date, Depends(_today)]
 
 
 @router.post("", status_code=201, dependencies=[WRITE])
+@refuses(CodeTaken)
 async def create_coupon(
     body: NewCouponBody, tx: Tx, today: Today, response: Response
 ) -> CouponView:
@@ -185,6 +185,7 @@ async def list_coupons(
 
 
 @router.get("/{coupon_id}", dependencies=[READ])
+@refuses(NotFound)
 async def get_coupon(coupon_id: UUID, tx: Tx, today: Today, response: Response) -> CouponView:
     """Read one coupon."""
     coupon = await store.get_coupon(tx, coupon_id)
@@ -193,6 +194,7 @@ async def get_coupon(coupon_id: UUID, tx: Tx, today: Today, response: Response) 
 
 
 @router.put("/{coupon_id}", dependencies=[WRITE])
+@refuses(NotFound, LimitBelowUses)
 async def change_coupon(
     coupon_id: UUID,
     body: CouponBody,
@@ -219,6 +221,7 @@ async def change_coupon(
 
 
 @router.delete("/{coupon_id}", status_code=204, dependencies=[WRITE])
+@refuses(NotFound, InUse)
 async def delete_coupon(coupon_id: UUID, expected: etag.IfMatch, tx: Tx) -> None:
     """Remove a coupon that no order ever used."""
     coupon = await store.lock_coupon(tx, coupon_id)
@@ -230,6 +233,7 @@ async def delete_coupon(coupon_id: UUID, expected: etag.IfMatch, tx: Tx) -> None
 
 
 @router.get("/{coupon_id}/redemptions", dependencies=[READ])
+@refuses(NotFound)
 async def list_redemptions(coupon_id: UUID, paging: Paged, tx: Tx) -> Page[RedemptionView]:
     """List a coupon's uses, the newest order first."""
     await store.get_coupon(tx, coupon_id)
@@ -300,7 +304,12 @@ SENTENCES = {
 }
 
 
+def _unusable(reason: str) -> Refused:
+    return Refused(SENTENCES[reason], code=f"coupon_{reason}")
+
+
 @internal.post("/evaluate")
+@refuses(*map(_unusable, SENTENCES), CouponUnknown, MinimumNotReached, OtherCurrency)
 async def evaluate_coupon(body: EvaluateBody, tx: Tx, today: Today) -> EvaluationView:
     """Compute what a coupon takes off a cart; this reserves no use."""
     coupon = await store.find_coupon(tx, body.code)
@@ -317,7 +326,6 @@ async def evaluate_coupon(body: EvaluateBody, tx: Tx, today: Today) -> Evaluatio
     )
 
 
-@refuses(409, *(f"coupon_{reason}" for reason in SENTENCES))
 async def _ensure_usable(
     tx: AsyncSession, coupon: Coupon, body: EvaluateBody, subtotal: int, today: date
 ) -> None:
@@ -330,7 +338,7 @@ async def _ensure_usable(
         uses=coupon.uses_count, uses_by_redeemer=uses_by_redeemer, today=today
     )
     if reason is not None:
-        raise Refused(SENTENCES[reason], code=f"coupon_{reason}")
+        raise _unusable(reason)
     if coupon.currency not in (None, body.currency):
         raise OtherCurrency
     if subtotal < (coupon.min_order_amount or 0):

@@ -3,32 +3,54 @@
 import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any, NamedTuple
 
 from fastapi.routing import RouteContext, iter_route_contexts
-from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
-from chassis import auth, driver_errors, errors, problems
-from chassis.openapi import refusals
+from chassis import auth, errors, problems
+from chassis.driver_errors import Contention, DatabaseUnavailable
+from chassis.errors import Declarable, declared_by
 from chassis.openapi.examples import REFERENCE, Examples
 from chassis.openapi.names import group
-from chassis.openapi.refusals import Refusal
 
 Document = dict[str, Any]
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 FIRST_SENTENCE = re.compile(r"[.;](?=\s)|\n")
 
-ALWAYS = (refusals.of_class(errors.Problem, detail="Something went wrong on our side."),)
-OF_INPUT = (refusals.of_class(errors.Invalid, detail="Some fields break a rule; see errors."),)
+# Every route may meet a fault and a database outage.
+OF_ROUTES = (
+    errors.Problem("Something went wrong on our side."),
+    DatabaseUnavailable,
+    Contention,
+)
+OF_INPUT = (errors.Invalid("Some fields break a rule; see errors."),)
 OF_BODY = (
     *OF_INPUT,
-    refusals.of_class(errors.Malformed),
-    refusals.of_class(errors.Malformed, "malformed_json", "The body is not JSON."),
-    refusals.of_class(errors.TooLarge),
-    refusals.of_class(errors.WrongContentType),
+    errors.Malformed,
+    errors.Malformed("The body is not JSON.", code="malformed_json"),
+    errors.TooLarge,
+    errors.WrongContentType,
 )
+
+
+class Refusal(NamedTuple):
+    """A refusal as the document shows it."""
+
+    status: int
+    code: str
+    detail: str
+
+    @classmethod
+    def of(cls, problem: Declarable) -> "Refusal":
+        """The refusal of a class with its default detail, or of an instance."""
+        detail = (
+            problem.detail
+            if isinstance(problem, errors.Problem)
+            else (problem.__doc__ or "").split("\n")[0]
+        )
+        return cls(problem.status, problem.code, detail)
 
 
 def describe(document: Document, routes: Sequence[BaseRoute]) -> None:
@@ -37,14 +59,11 @@ def describe(document: Document, routes: Sequence[BaseRoute]) -> None:
     _rename_by_title(document, schemas)
     samples = Examples(schemas)
     found = [route for route in iter_route_contexts(routes) if _is_shown(route)]
-    code = refusals.Code({(route.endpoint or describe).__module__ for route in found})
     declared: set[Refusal] = set()
     for route in found:
         for method in route.methods or ():
             operation = document["paths"][route.path_format][method.lower()]
-            # Every route may meet a database outage.
-            calls = [driver_errors.as_problem, *_calls(route.dependant)]
-            declared |= _complete(operation, route, calls, samples, code)
+            declared |= _complete(operation, route, samples)
     components = document.setdefault("components", {})
     faults = {each.code: _example(each) for each in sorted(declared, reverse=True)}
     components["examples"] = {**samples.named, **faults}
@@ -76,35 +95,21 @@ def _is_shown(route: RouteContext) -> bool:
 
 
 def _calls(dependant: Any) -> Iterable[Any]:
-    """The endpoint, all its dependencies, and the validators of its body."""
+    """The endpoint and all its dependencies."""
     if dependant.call is not None:
         yield dependant.call
-    for body in dependant.body_params:
-        yield from _validators(body.field_info.annotation)
     for inner in dependant.dependencies:
         yield from _calls(inner)
 
 
-def _validators(hint: Any, rules: Sequence[Any] = ()) -> Iterable[Any]:
-    """The validators of a type and, for models, of their fields: some refuse."""
-    if get_origin(hint) is Annotated:
-        rules = [*rules, *hint.__metadata__]
-    yield from (rule.func for rule in rules if hasattr(rule, "func"))
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        for field in hint.model_fields.values():
-            yield from _validators(field.annotation, field.metadata)
-    for part in get_args(hint):
-        yield from _validators(part)
+def declared_on(route: RouteContext) -> list[Declarable]:
+    """The refusals that a route and its dependencies declare."""
+    return [each for call in _calls(route.dependant) for each in declared_by(call)]
 
 
-def _complete(
-    operation: Document,
-    route: RouteContext,
-    calls: list[Any],
-    samples: Examples,
-    code: refusals.Code,
-) -> set[Refusal]:
+def _complete(operation: Document, route: RouteContext, samples: Examples) -> set[Refusal]:
     """Complete one operation; returns its refusals."""
+    calls = list(_calls(route.dependant))
     text = operation.get("description") or ""
     operation["summary"] = FIRST_SENTENCE.split(text, maxsplit=1)[0].rstrip(".")
     if operation["summary"] == text.rstrip("."):
@@ -113,11 +118,12 @@ def _complete(
     _require(operation.get("parameters", []))
     _secure(operation, calls)
     _add_examples(operation, samples)
-    refused = {refusals.FAULT, *code.refusals(calls)}
+    declared = [*OF_ROUTES, *declared_on(route)]
     if "requestBody" in operation:
-        refused |= set(OF_BODY)
+        declared += OF_BODY
     elif operation.get("parameters"):
-        refused |= set(OF_INPUT)
+        declared += OF_INPUT
+    refused = {Refusal.of(each) for each in declared}
     _refuse(operation, refused)
     return refused
 

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from chassis.auth import require_permission
 from chassis.db import Database, Tx
-from chassis.errors import Invalid
+from chassis.errors import Invalid, refuses
 from chassis.messaging.relay import Relay
 from chassis.ops import audit, dead_letters, event_log, fetching, replay, status
 from chassis.ops.audit import AuditView
-from chassis.ops.dead_letters import Filter
+from chassis.ops.dead_letters import DeadLetterUnknown, Filter
+from chassis.ops.fetching import BrokerUnavailable
 from chassis.ops.status import OutboxStatus, ServiceStatus
 from chassis.ops.views import (
     DeadLetterDetail,
@@ -94,6 +95,7 @@ def _filter(body: DeadLetterFilterBody) -> Filter:
 
 
 @router.get("", dependencies=[MAY_READ])
+@refuses(BrokerUnavailable)
 async def get_status(own: Own) -> ServiceStatus:
     """Get the service's status: outbox, queues, dead letters, inbox and schema."""
     queues = await status.queue_status(own.broker_url, own.name)
@@ -135,6 +137,7 @@ async def list_dead_letters(
 
 
 @router.post("/dead-letters/fetch", dependencies=[MAY_READ])
+@refuses(BrokerUnavailable)
 async def fetch_dead_letters(own: Own) -> FetchedView:
     """Move dead letters from their queue into the table, to search and redrive them.
 
@@ -153,6 +156,7 @@ async def group_dead_letters(own: Own) -> DeadLetterGroups:
 
 
 @router.get("/dead-letters/{letter_id}", dependencies=[MAY_READ])
+@refuses(DeadLetterUnknown)
 async def get_dead_letter(letter_id: UUID, own: Own) -> DeadLetterDetail:
     """Get a fetched dead letter with headers and body, by its id or its message's."""
     async with own.database.transaction() as tx:
@@ -160,6 +164,7 @@ async def get_dead_letter(letter_id: UUID, own: Own) -> DeadLetterDetail:
 
 
 @router.post("/dead-letters/redrive", dependencies=[MAY_WRITE])
+@refuses(FilterRequired)
 async def redrive_dead_letters(body: RedriveBody, own: Own) -> RedrivenView:
     """Republish fetched dead letters to this service alone, with their original ids."""
     wanted = _filter(body)
@@ -177,6 +182,7 @@ async def redrive_dead_letters(body: RedriveBody, own: Own) -> RedrivenView:
 
 
 @router.post("/dead-letters/discard", dependencies=[MAY_WRITE])
+@refuses(FilterRequired)
 async def discard_dead_letters(body: DeadLetterFilterBody, own: Own) -> DiscardedView:
     """Delete fetched dead letters; the audit trail records them."""
     wanted = _filter(body)
@@ -199,6 +205,7 @@ async def retry_outbox(body: ReasonBody, own: Own) -> UnparkedView:
 
 
 @router.post("/replay", dependencies=[MAY_WRITE])
+@refuses(BrokerUnavailable, StartRequired)
 async def replay_events(body: ReplayBody, own: Own) -> ReplayedView:
     """Replay events of the log to this service alone; repeat until `finished`."""
     if (body.from_time is None) == (body.from_offset is None):

@@ -15,7 +15,7 @@ from chassis import etag, outbox
 from chassis.auth import Internal, SignedIn, require_permission
 from chassis.bus import Bus, Replied
 from chassis.db import Tx
-from chassis.errors import NotFound
+from chassis.errors import NotFound, refuses
 from chassis.idempotency import Claim, idempotent
 from chassis.model import Aggregate, Model, own_metadata
 from chassis.pages import Page, Paged
@@ -90,6 +90,7 @@ async def list_jars(paging: Paged, tx: Tx) -> Page[JarView]:
 
 
 @router.put("/{jar_id}")
+@refuses(NotFound)
 async def change(jar_id: UUID, body: JarBody, expected: etag.IfMatch, tx: Tx) -> JarView:
     """Change a jar."""
     jar = await tx.get(Jar, jar_id, with_for_update=True)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Request, Response
@@ -11,8 +11,8 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.api import presenter
-from cart.clients import Quotes
-from cart.domain.cart import Cart, CartEmpty
+from cart.clients import COUPON_REFUSALS, PricingUnavailable, Quotes
+from cart.domain.cart import Cart, CartConverted, CartEmpty, CartExpired, CartLocked
 from cart.domain.checkout import AddressMissing, Buyer, coupon_request, rate_request
 from cart.domain.pricing import Offer, TaxTable
 from cart.store import carts
@@ -22,7 +22,7 @@ from chassis import etag
 from chassis.addresses import AddressBody
 from chassis.auth import Caller, MaybeCaller, SignedIn
 from chassis.db import Database
-from chassis.errors import NotFound, Unauthenticated
+from chassis.errors import Changed, NotFound, Unauthenticated, refuses
 from chassis.ids import utcnow
 from chassis.tokens import hash_of
 from chassis.wire import Body, Id, SafeText
@@ -41,6 +41,10 @@ Email = Annotated[
     SafeText, Field(min_length=3, max_length=255, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
 ]
 CouponCode = Annotated[SafeText, Field(min_length=1, max_length=50)]
+
+
+# What `CartRequest.change` refuses.
+CHANGING: Final = (NotFound, Changed, CartConverted, CartExpired, CartLocked)
 
 
 class CartChange(Body):
@@ -128,6 +132,7 @@ class CartRequest:
         return await presenter.present(cart, buyer_of(cart, self.caller), self.quotes, self.taxes)
 
 
+@refuses(Unauthenticated)
 async def _cart_request(
     request: Request,
     response: Response,
@@ -170,6 +175,7 @@ TaxTablesDep = Annotated[TaxTableCache, Depends(_tax_tables)]
 
 
 @router.get("/current")
+@refuses(NotFound)
 async def get_current_cart(caller: SignedIn, request: CartRequestDep) -> presenter.CartView:
     """Read the active cart of the signed-in customer."""
     async with request.transaction() as tx:
@@ -180,12 +186,14 @@ async def get_current_cart(caller: SignedIn, request: CartRequestDep) -> present
 
 
 @router.get("/{cart_id}")
+@refuses(NotFound)
 async def get_cart(cart_id: UUID, request: CartRequestDep) -> presenter.CartView:
     """Read a cart at today's prices."""
     return await request.present(await request.read(cart_id))
 
 
 @router.patch("/{cart_id}")
+@refuses(*CHANGING)
 async def change_cart(
     cart_id: UUID, body: CartChange, request: CartRequestDep
 ) -> presenter.CartView:
@@ -203,6 +211,7 @@ async def change_cart(
 
 
 @router.get("/{cart_id}/shipping-methods")
+@refuses(NotFound, AddressMissing, PricingUnavailable)
 async def list_shipping_methods(cart_id: UUID, request: CartRequestDep) -> presenter.MethodsView:
     """List how the cart can be shipped to its address; empty where we do not deliver."""
     cart = await request.read(cart_id)
@@ -213,6 +222,7 @@ async def list_shipping_methods(cart_id: UUID, request: CartRequestDep) -> prese
 
 
 @router.put("/{cart_id}/coupon")
+@refuses(*CHANGING, *COUPON_REFUSALS, CartEmpty, PricingUnavailable)
 async def set_coupon(
     cart_id: UUID, body: CouponBody, request: CartRequestDep
 ) -> presenter.CartView:
@@ -239,6 +249,7 @@ async def _ensure_accepted(cart: Cart, buyer: Buyer, quotes: Quotes) -> None:
 
 
 @router.delete("/{cart_id}/coupon")
+@refuses(*CHANGING)
 async def remove_coupon(cart_id: UUID, request: CartRequestDep) -> presenter.CartView:
     """Remove the coupon."""
     async with request.change(cart_id) as (tx, cart, _):

@@ -17,15 +17,31 @@ from cart.api.carts import (
     buyer_of,
     owner_of,
 )
-from cart.clients import Quotes
+from cart.clients import COUPON_REFUSALS, PricingUnavailable, Quotes
 from cart.domain import checkout
-from cart.domain.cart import CartBusy
+from cart.domain.cart import (
+    CartBusy,
+    CartConverted,
+    CartEmpty,
+    CartExpired,
+    CartFull,
+    CartLocked,
+    CurrencyMismatch,
+    InsufficientStock,
+    LineUnavailable,
+)
 from cart.domain.checkout import (
+    AddressMissing,
     CouponQuote,
     CouponRequest,
+    EmailMissing,
+    NoShippingZone,
     Purchase,
     RateRequest,
     ShippingMethod,
+    ShippingMethodMissing,
+    ShippingMethodUnavailable,
+    TotalChanged,
     coupon_request,
 )
 from cart.store import carts, lifecycle
@@ -34,6 +50,7 @@ from cart.store.tax_rates import TaxTableCache
 from chassis.addresses import AddressBody
 from chassis.auth import Caller, ServiceCaller, only_services
 from chassis.db import Database
+from chassis.errors import NotFound, Unauthenticated, refuses
 from chassis.ids import new_id, utcnow
 from chassis.wire import Body, Id, MoneyBody
 from contracts.cart import LockedCart
@@ -77,6 +94,27 @@ class UnlockBody(Body):
 
 
 @router.post("/{cart_id}/lock")
+@refuses(
+    *COUPON_REFUSALS,
+    Unauthenticated,
+    NotFound,
+    AddressMissing,
+    CartBusy,
+    CartConverted,
+    CartEmpty,
+    CartExpired,
+    CartFull,
+    CartLocked,
+    CurrencyMismatch,
+    EmailMissing,
+    InsufficientStock,
+    LineUnavailable,
+    NoShippingZone,
+    PricingUnavailable,
+    ShippingMethodMissing,
+    ShippingMethodUnavailable,
+    TotalChanged,
+)
 async def lock_cart(
     cart_id: UUID,
     body: LockBody,
@@ -95,6 +133,7 @@ async def lock_cart(
 
 
 @router.post("/{cart_id}/unlock", status_code=204)
+@refuses(CartBusy)
 async def unlock_cart(
     cart_id: UUID, body: UnlockBody, orders: Orders, database: DatabaseDep
 ) -> None:

@@ -2,27 +2,35 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from cart.api.carts import CartRequest, CartRequestDep, Email
+from cart.api.carts import CHANGING, CartRequest, CartRequestDep, Email
 from cart.api.presenter import CartView, CreatedCartView
 from cart.domain.cart import (
     MAX_LINES,
     MAX_QUANTITY,
     Cart,
+    CartConverted,
     CartExpired,
+    CartFull,
+    CartLocked,
     CurrencyMismatch,
+    CustomizationRefused,
+    InsufficientStock,
+    QuantityLimit,
+    VariantUnavailable,
+    VariantUnknown,
     Wanted,
 )
 from cart.domain.pricing import Offer
 from cart.store import carts, lifecycle
 from chassis.auth import SignedIn
-from chassis.errors import Malformed, NotFound
+from chassis.errors import Malformed, NotFound, refuses
 from chassis.ids import new_id, utcnow
 from chassis.tokens import hash_of
 from chassis.wire import Body, Id, Name, SafeText
@@ -32,6 +40,24 @@ router = APIRouter(prefix="/v1/carts")
 
 Inscription = Annotated[SafeText, Field(max_length=1000)]
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
+
+
+# What `Cart.add` refuses.
+ADDING: Final = (
+    CartFull,
+    CurrencyMismatch,
+    CustomizationRefused,
+    InsufficientStock,
+    QuantityLimit,
+    VariantUnavailable,
+    VariantUnknown,
+)
+
+
+class CartTokenMissing(Malformed):
+    """Name the guest cart by its token."""
+
+    code = "cart_token_missing"
 
 
 class WantedBody(Body):
@@ -68,6 +94,7 @@ class MergeBody(Body):
     status_code=201,
     responses={200: {"model": CreatedCartView, "description": "The customer had one already"}},
 )
+@refuses(*ADDING)
 async def create_cart(body: NewCart, request: CartRequestDep) -> CreatedCartView:
     """Create a cart. A customer has one active cart: if there is one, the answer is 200."""
     token = secrets.token_urlsafe(32) if request.caller is None else None
@@ -120,11 +147,12 @@ async def _add_items(
 
 
 @router.post("/merge")
+@refuses(CartTokenMissing, NotFound, CartConverted, CartExpired, CartLocked, CurrencyMismatch)
 async def merge_carts(body: MergeBody, caller: SignedIn, request: CartRequestDep) -> CartView:
     """Merge a guest cart into the customer's own at login; a repeat changes nothing."""
     token = body.cart_token or request.token
     if token is None:
-        raise Malformed("Name the guest cart by its token.", code="cart_token_missing")
+        raise CartTokenMissing
     async with request.transaction() as tx:
         guest = await carts.lock_guest_cart(tx, hash_of(token))
         if guest is None or body.cart_id not in (None, guest.id):
@@ -149,6 +177,7 @@ async def _merge(tx: AsyncSession, guest: Cart, customer_id: UUID) -> UUID:
 
 
 @router.post("/{cart_id}/items", status_code=201)
+@refuses(*CHANGING, *ADDING)
 async def add_item(cart_id: UUID, body: WantedBody, request: CartRequestDep) -> CartView:
     """Add pieces to the cart; an equal line is enlarged."""
     async with request.change(cart_id, [body.variant_id]) as (tx, cart, offers):
@@ -157,6 +186,7 @@ async def add_item(cart_id: UUID, body: WantedBody, request: CartRequestDep) -> 
 
 
 @router.patch("/{cart_id}/items/{item_id}")
+@refuses(*CHANGING, CartFull, InsufficientStock, QuantityLimit, VariantUnavailable)
 async def change_item(
     cart_id: UUID, item_id: UUID, body: QuantityBody, request: CartRequestDep
 ) -> CartView:
@@ -169,6 +199,7 @@ async def change_item(
 
 
 @router.delete("/{cart_id}/items/{item_id}")
+@refuses(*CHANGING)
 async def remove_item(cart_id: UUID, item_id: UUID, request: CartRequestDep) -> CartView:
     """Remove a line from the cart."""
     async with request.change(cart_id) as (tx, cart, _):

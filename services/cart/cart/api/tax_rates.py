@@ -13,6 +13,7 @@ from chassis import etag
 from chassis.auth import require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
+from chassis.errors import NotFound, refuses
 from chassis.ids import new_id
 from chassis.ops import audit
 from chassis.pages import Page, Paged
@@ -74,6 +75,7 @@ async def list_tax_rates(
 
 
 @router.post("", status_code=201)
+@refuses(TaxRateExists)
 async def create_tax_rate(
     body: TaxRateBody, response: Response, database: DatabaseDep, tax_tables: TaxTablesDep
 ) -> TaxRateView:
@@ -92,6 +94,7 @@ async def create_tax_rate(
 
 
 @router.get("/{rate_id}")
+@refuses(NotFound)
 async def get_tax_rate(rate_id: UUID, response: Response, tx: Tx) -> TaxRateView:
     """One rate."""
     rate = await tax_rates.get_tax_rate(tx, rate_id)
@@ -100,6 +103,7 @@ async def get_tax_rate(rate_id: UUID, response: Response, tx: Tx) -> TaxRateView
 
 
 @router.put("/{rate_id}")
+@refuses(NotFound)
 async def change_tax_rate(
     rate_id: UUID,
     body: TaxRateChange,
@@ -125,6 +129,7 @@ async def change_tax_rate(
 
 
 @router.delete("/{rate_id}", status_code=204)
+@refuses(NotFound)
 async def delete_tax_rate(
     rate_id: UUID, expected: etag.IfMatch, database: DatabaseDep, tax_tables: TaxTablesDep
 ) -> None:

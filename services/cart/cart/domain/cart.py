@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from cart.domain.pricing import Base, ModelJson, Offer, timestamps
-from chassis.errors import Invalid, NotFound, Problem, Refused
+from chassis.errors import Gone, Invalid, NotFound, Refused
 from chassis.model import RETENTION, DeletedWith, Pruned, check_in
 from contracts.address import Address
 from contracts.cart import LockedCart
@@ -144,10 +144,9 @@ class CartConverted(Refused):
     code = "cart_converted"
 
 
-class CartExpired(Problem):
+class CartExpired(Gone):
     """The cart was abandoned or merged into another; start a new one."""
 
-    status = 410
     code = "cart_expired"
 
 

@@ -9,13 +9,23 @@ from slugify import slugify
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog import service
-from catalog.api.admin_models import Changes, Editor, OwnSlug, Place
-from catalog.domain.category import Category, CategoryInUse, Relisting, UnknownCategory
+from catalog.api.admin_models import Changes, Editor, NothingToChange, OwnSlug, Place
+from catalog.domain.category import (
+    Category,
+    CategoryCycle,
+    CategoryInUse,
+    CategoryNameTaken,
+    CategoryNotFound,
+    CategoryTooDeep,
+    Relisting,
+    SlugTaken,
+    UnknownCategory,
+)
 from catalog.store import categories
 from catalog.store.products import flush
 from chassis import etag, outbox
 from chassis.db import Tx
-from chassis.errors import Invalid
+from chassis.errors import Invalid, refuses
 from chassis.ids import new_id, utcnow
 from chassis.wire import Body, Id, Name, SafeText, View
 
@@ -24,6 +34,12 @@ router = APIRouter(prefix="/v1/admin/categories")
 # The fields of a category on which the listings below it depend.
 LISTED_FIELDS = {"name", "slug", "is_active"}
 Text = Annotated[SafeText, Field(max_length=2000)]
+
+
+class SlugMissing(Invalid):
+    """No slug can be made of this name; send one."""
+
+    code = "slug_missing"
 
 
 class CategoryBody(Body):
@@ -96,7 +112,7 @@ async def _parent(tx: AsyncSession, parent_id: UUID | None) -> Category | None:
 def _slug_of(name: str) -> str:
     made = slugify(name, max_length=160)
     if not made:
-        raise Invalid("No slug can be made of this name; send one.", code="slug_missing")
+        raise SlugMissing
     return made
 
 
@@ -106,6 +122,7 @@ def _show(response: Response, category: Category, job: Relisting | None = None) 
 
 
 @router.post("", status_code=201)
+@refuses(CategoryNameTaken, CategoryTooDeep, SlugMissing, SlugTaken, UnknownCategory)
 async def create_category(
     body: CategoryBody, _caller: Editor, tx: Tx, response: Response
 ) -> CategoryView:
@@ -133,6 +150,7 @@ async def list_categories(_caller: Editor, tx: Tx) -> CategoryList:
 
 
 @router.get("/{category_id}")
+@refuses(CategoryNotFound)
 async def get_category(
     category_id: UUID, _caller: Editor, tx: Tx, response: Response
 ) -> CategoryView:
@@ -142,6 +160,15 @@ async def get_category(
 
 
 @router.patch("/{category_id}")
+@refuses(
+    CategoryNotFound,
+    CategoryCycle,
+    CategoryNameTaken,
+    CategoryTooDeep,
+    NothingToChange,
+    SlugTaken,
+    UnknownCategory,
+)
 async def change_category(
     category_id: UUID,
     body: CategoryChanges,
@@ -175,6 +202,7 @@ async def change_category(
 
 
 @router.delete("/{category_id}", status_code=204)
+@refuses(CategoryNotFound, CategoryInUse)
 async def delete_category(
     category_id: UUID, expected: etag.IfMatch, _caller: Editor, tx: Tx
 ) -> None:

@@ -15,6 +15,7 @@ from catalog.api.admin_models import (
     Description,
     Editor,
     ImageBody,
+    NothingToChange,
     OwnSlug,
     PriceBody,
     ProductName,
@@ -24,10 +25,18 @@ from catalog.api.admin_models import (
     show_product,
 )
 from catalog.domain.category import Category, UnknownCategory
-from catalog.domain.product import CurrencyMismatch, Product, Status
+from catalog.domain.product import (
+    CurrencyMismatch,
+    NotADraftAgain,
+    Product,
+    ProductNotFound,
+    Status,
+    TooMany,
+)
 from catalog.store import categories, products
 from chassis import etag
 from chassis.db import Tx
+from chassis.errors import refuses
 from chassis.ids import new_id, utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Id, Moment, Name, SafeText, Sku, View
@@ -176,6 +185,7 @@ async def _build(tx: AsyncSession, body: ProductBody, by: str, now: datetime) ->
 
 
 @router.post("", status_code=201)
+@refuses(*service.PRODUCT_RULES, CurrencyMismatch, TooMany, UnknownCategory)
 async def create_product(
     body: ProductBody, caller: Editor, tx: Tx, response: Response
 ) -> ProductView:
@@ -188,6 +198,7 @@ async def create_product(
 
 
 @router.post("/bulk", status_code=201)
+@refuses(*service.PRODUCT_RULES, CurrencyMismatch, TooMany, UnknownCategory)
 async def create_many(body: ProductsBody, caller: Editor, tx: Tx) -> ProductsView:
     """Create up to a hundred products, all of them or none."""
     await categories.share_lock_tree(tx)
@@ -229,12 +240,21 @@ async def list_products(
 
 
 @router.get("/{product_id}")
+@refuses(ProductNotFound)
 async def get_product(product_id: UUID, _caller: Editor, tx: Tx, response: Response) -> ProductView:
     """Return one product, in any state."""
     return show_product(response, await products.get_product(tx, product_id))
 
 
 @router.patch("/{product_id}")
+@refuses(
+    *service.PRODUCT_RULES,
+    ProductNotFound,
+    CurrencyMismatch,
+    NotADraftAgain,
+    NothingToChange,
+    UnknownCategory,
+)
 async def change_product(
     *,
     product_id: UUID,
@@ -268,6 +288,7 @@ async def change_product(
 
 
 @router.delete("/{product_id}", status_code=204)
+@refuses(*service.PRODUCT_RULES, ProductNotFound)
 async def delete_product(product_id: UUID, expected: etag.IfMatch, caller: Editor, tx: Tx) -> None:
     """Retire a product; orders and carts still refer to it."""
     await categories.share_lock_tree(tx)

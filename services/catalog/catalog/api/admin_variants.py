@@ -10,15 +10,25 @@ from catalog.api.admin_models import (
     ImageBody,
     ImageChanges,
     ImageView,
+    NothingToChange,
     VariantBody,
     VariantChanges,
     VariantView,
     image_view,
     variant_view,
 )
+from catalog.domain.product import (
+    CurrencyMismatch,
+    ImageNotFound,
+    LastVariant,
+    ProductNotFound,
+    TooMany,
+    VariantNotFound,
+)
 from catalog.store import categories, products
 from chassis import etag
 from chassis.db import Tx
+from chassis.errors import refuses
 from chassis.ids import utcnow
 
 variants = APIRouter(prefix="/v1/admin/products/{product_id}/variants")
@@ -26,6 +36,7 @@ images = APIRouter(prefix="/v1/admin/products/{product_id}/images")
 
 
 @variants.post("", status_code=201)
+@refuses(*service.PRODUCT_RULES, ProductNotFound, CurrencyMismatch, TooMany)
 async def add_variant(
     product_id: UUID, body: VariantBody, caller: Editor, tx: Tx, response: Response
 ) -> VariantView:
@@ -40,6 +51,9 @@ async def add_variant(
 
 
 @variants.patch("/{variant_id}")
+@refuses(
+    *service.PRODUCT_RULES, ProductNotFound, VariantNotFound, CurrencyMismatch, NothingToChange
+)
 async def change_variant(
     *,
     product_id: UUID,
@@ -68,6 +82,7 @@ async def change_variant(
 
 
 @variants.delete("/{variant_id}", status_code=204)
+@refuses(*service.PRODUCT_RULES, ProductNotFound, VariantNotFound, LastVariant)
 async def remove_variant(
     product_id: UUID, variant_id: UUID, expected: etag.IfMatch, caller: Editor, tx: Tx
 ) -> None:
@@ -81,6 +96,7 @@ async def remove_variant(
 
 
 @images.post("", status_code=201)
+@refuses(*service.PRODUCT_RULES, ProductNotFound, TooMany)
 async def add_image(
     product_id: UUID, body: ImageBody, caller: Editor, tx: Tx, response: Response
 ) -> ImageView:
@@ -95,6 +111,7 @@ async def add_image(
 
 
 @images.patch("/{image_id}")
+@refuses(*service.PRODUCT_RULES, ProductNotFound, ImageNotFound, NothingToChange)
 async def change_image(
     *,
     product_id: UUID,
@@ -121,6 +138,7 @@ async def change_image(
 
 
 @images.delete("/{image_id}", status_code=204)
+@refuses(*service.PRODUCT_RULES, ProductNotFound, ImageNotFound)
 async def remove_image(
     product_id: UUID, image_id: UUID, expected: etag.IfMatch, caller: Editor, tx: Tx
 ) -> None:

@@ -14,7 +14,7 @@ from catalog.domain.product import ProductNotFound
 from catalog.store import categories, listings
 from catalog.store.listings import MAX_OPTION_NAMES, SortName
 from chassis.db import Database, Tx
-from chassis.errors import Invalid, Malformed
+from chassis.errors import Invalid, Malformed, refuses
 from chassis.pages import Page, Paged, encode
 from chassis.wire import Amount, SafeText, View
 from contracts.money import Currency
@@ -24,6 +24,12 @@ categories_router = APIRouter(prefix="/v1/categories")
 
 # A shared cache may store a response, but must revalidate it before each use.
 CACHED = "public, no-cache"
+
+
+class BadSort(Malformed):
+    """Only a search can be sorted by relevance."""
+
+    code = "bad_sort"
 
 
 async def _reads(request: Request) -> Database:
@@ -104,6 +110,7 @@ async def list_categories(tx: Tx, known: IfNoneMatch = None) -> Response:
 
 
 @categories_router.get("/{id_or_slug}")
+@refuses(CategoryNotFound)
 async def get_category(id_or_slug: str, tx: Tx) -> CategoryNode:
     """Return one category by id or slug, with those below it."""
     waiting = tree_of(await categories.list_categories(tx))
@@ -224,6 +231,7 @@ SORT_KEYS: dict[SortName, type[Any]] = {
 
 
 @products_router.get("", response_model=ProductList, responses=NOT_MODIFIED)
+@refuses(BadSort)
 async def list_products(
     *,
     request: Request,
@@ -237,7 +245,7 @@ async def list_products(
     """List products on sale: filtered, searched, sorted and in pages."""
     order: SortName = sort or ("relevance" if "q" in filters else "newest")
     if order == "relevance" and "q" not in filters:
-        raise Malformed("Only a search can be sorted by relevance.", code="bad_sort")
+        raise BadSort
     after = paging.position(SORT_KEYS[order], UUID)
     rows = await listings.list_cards(reads, filters, order, paging.limit + 1, after)
     shown = rows[: paging.limit]
@@ -276,6 +284,7 @@ def _facets(rows: list[Any], limit: int) -> Facets:
 
 
 @products_router.get("/{id_or_slug}", response_model=ProductPage, responses=NOT_MODIFIED)
+@refuses(ProductNotFound)
 async def get_product(id_or_slug: str, reads: Reads, known: IfNoneMatch = None) -> Response:
     """Return one product on sale by id or slug, with its variants and images."""
     if "\0" in id_or_slug:

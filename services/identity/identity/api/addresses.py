@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import addresses, etag
 from chassis.auth import Caller, SignedIn
 from chassis.db import Tx
-from chassis.errors import NotFound
+from chassis.errors import NotFound, refuses
 from chassis.ids import new_id, utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import SafeText, View
@@ -18,8 +18,13 @@ from identity.domain.address import (
     MAX_ADDRESSES,
     Address,
     AddressType,
+    BadPhone,
+    BadPostalCode,
     Country,
+    StateMissing,
     TooManyAddresses,
+    UnknownCountry,
+    UnknownState,
     countries,
     find_country,
     to_e164,
@@ -78,6 +83,7 @@ async def _make_default(tx: AsyncSession, address: Address) -> None:
 
 
 @router.get("")
+@refuses(NotFound)
 async def list_addresses(
     caller: SignedIn,
     paging: Paged,
@@ -93,6 +99,9 @@ async def list_addresses(
 
 
 @router.post("", status_code=201)
+@refuses(
+    NotFound, TooManyAddresses, BadPhone, BadPostalCode, StateMissing, UnknownCountry, UnknownState
+)
 async def add_address(
     body: AddressBody, caller: SignedIn, tx: Tx, response: Response
 ) -> AddressView:
@@ -112,6 +121,7 @@ async def add_address(
 
 
 @router.get("/{address_id}")
+@refuses(NotFound)
 async def get_address(
     address_id: UUID, caller: SignedIn, tx: Tx, response: Response
 ) -> AddressView:
@@ -121,6 +131,7 @@ async def get_address(
 
 
 @router.put("/{address_id}")
+@refuses(NotFound, BadPhone, BadPostalCode, StateMissing, UnknownCountry, UnknownState)
 async def change_address(
     *,
     address_id: UUID,
@@ -145,6 +156,7 @@ async def change_address(
 
 
 @router.delete("/{address_id}", status_code=204)
+@refuses(NotFound)
 async def delete_address(
     address_id: UUID, expected: etag.IfMatch, caller: SignedIn, tx: Tx
 ) -> None:
@@ -194,6 +206,7 @@ async def list_countries(response: Response) -> CountriesView:
 
 
 @countries_router.get("/{code}")
+@refuses(NotFound)
 async def get_country(
     code: Annotated[str, Path(min_length=2, max_length=2)], response: Response
 ) -> CountryView:

@@ -12,13 +12,21 @@ from chassis import etag, outbox
 from chassis.auth import require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
+from chassis.errors import NotFound, refuses
 from chassis.ids import new_id, utcnow
 from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Name, View
 from identity import service
 from identity.api.dependencies import Email, Phone, actor_with
-from identity.domain.customer import Customer, CustomerExists, CustomerStatus
+from identity.domain.address import BadPhone
+from identity.domain.customer import (
+    Customer,
+    CustomerExists,
+    CustomerMerged,
+    CustomerStatus,
+    EmailBelongsToLogin,
+)
 from identity.domain.role import Actor
 from identity.service import within_authority
 from identity.store import customers, users
@@ -88,12 +96,14 @@ async def list_customers(
 
 
 @router.get("/{customer_id}", dependencies=[Reads])
+@refuses(NotFound)
 async def get_customer(customer_id: UUID, tx: Tx, response: Response) -> CustomerView:
     """Return one customer."""
     return _view_with_etag(response, await customers.get_customer(tx, customer_id))
 
 
 @router.post("", status_code=201)
+@refuses(CustomerExists, BadPhone)
 async def create_customer(
     body: CustomerBody, actor: Writes, tx: Tx, response: Response
 ) -> CustomerView:
@@ -121,6 +131,7 @@ async def create_customer(
 
 
 @router.put("/{customer_id}")
+@refuses(NotFound, CustomerExists, CustomerMerged, EmailBelongsToLogin, BadPhone)
 async def change_customer(
     *,
     customer_id: UUID,
@@ -152,6 +163,7 @@ async def change_customer(
 
 
 @router.put("/{customer_id}/status")
+@refuses(NotFound, CustomerMerged)
 async def set_status(
     *,
     customer_id: UUID,

@@ -12,13 +12,21 @@ from chassis import etag
 from chassis.auth import require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
+from chassis.errors import NotFound, refuses
 from chassis.ids import new_id
 from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, SafeText, View
 from identity import service
 from identity.api.dependencies import RoleName, actor_with
-from identity.domain.role import Actor, Role, RoleExists, RoleInUse
+from identity.domain.role import (
+    Actor,
+    Role,
+    RoleBuiltIn,
+    RoleExists,
+    RoleInUse,
+    UnknownPermission,
+)
 from identity.service import within_authority
 from identity.store import roles
 from identity.store.roles import get_permissions_of_role
@@ -97,12 +105,14 @@ async def list_roles(paging: Paged, tx: Tx) -> Page[RoleView]:
 
 
 @router.get("/{role_id}", dependencies=[Reads])
+@refuses(NotFound)
 async def get_role(role_id: UUID, tx: Tx, response: Response) -> RoleView:
     """Return one role."""
     return await _view_with_etag(tx, response, await roles.get_role(tx, role_id))
 
 
 @router.post("", status_code=201)
+@refuses(RoleExists, UnknownPermission)
 async def create_role(body: RoleBody, actor: Writes, tx: Tx, response: Response) -> RoleView:
     """Create a role; you must have each of its permissions yourself."""
     role = Role(id=new_id(), name=body.name, description=body.description, is_built_in=False)
@@ -116,6 +126,7 @@ async def create_role(body: RoleBody, actor: Writes, tx: Tx, response: Response)
 
 
 @router.put("/{role_id}")
+@refuses(NotFound, RoleBuiltIn, RoleExists, UnknownPermission)
 async def change_role(
     *,
     role_id: UUID,
@@ -141,6 +152,7 @@ async def change_role(
 
 
 @router.delete("/{role_id}", status_code=204)
+@refuses(NotFound, RoleBuiltIn, RoleInUse)
 async def delete_role(role_id: UUID, expected: etag.IfMatch, actor: Writes, tx: Tx) -> None:
     """Delete a role that no user has."""
     role = await roles.lock_role(tx, role_id)

@@ -11,13 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import etag, outbox
 from chassis.auth import require_permission
 from chassis.db import Tx
+from chassis.errors import NotFound, refuses
 from chassis.ids import utcnow
 from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body
 from identity import service
 from identity.api.dependencies import Email, RoleName, UserView, actor_with
-from identity.domain.role import Actor
+from identity.domain.role import (
+    Actor,
+    UnknownRole,
+)
 from identity.domain.user import User, UserStatus
 from identity.service import within_authority
 from identity.store import customers, roles, users
@@ -71,12 +75,14 @@ async def list_users(
 
 
 @router.get("/{user_id}", dependencies=[Reads])
+@refuses(NotFound)
 async def get_user(user_id: UUID, tx: Tx, response: Response) -> UserView:
     """Return one user."""
     return await _view_with_etag(tx, response, await users.get_user(tx, user_id))
 
 
 @router.put("/{user_id}/status")
+@refuses(NotFound)
 async def set_status(
     *,
     user_id: UUID,
@@ -100,6 +106,7 @@ async def set_status(
 
 
 @router.put("/{user_id}/roles")
+@refuses(NotFound, UnknownRole)
 async def set_roles(
     *,
     user_id: UUID,

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import problems
 from chassis.auth import MaybeCaller
 from chassis.db import Database, Tx
-from chassis.errors import Forbidden, Unauthenticated
+from chassis.errors import Forbidden, NotFound, Unauthenticated, Unavailable, refuses
 from chassis.ids import utcnow
 from chassis.wire import Body, View
 from identity import service
@@ -28,6 +28,7 @@ from identity.api.dependencies import (
     log_security_event,
 )
 from identity.clients import Issuer, Passwords
+from identity.domain.customer import CustomerBlocked
 from identity.domain.session import (
     RefreshToken,
     RefreshTokenReused,
@@ -35,7 +36,7 @@ from identity.domain.session import (
     SessionEnded,
     TooManyAttempts,
 )
-from identity.domain.user import Access, User
+from identity.domain.user import Access, AccountBanned, AccountInactive, User
 from identity.settings import IdentitySettings
 from identity.store import credentials, users
 
@@ -93,6 +94,15 @@ class LoginView(TokensView):
 
 
 @router.post("/login")
+@refuses(
+    BadCredentials,
+    AccountBanned,
+    AccountInactive,
+    CustomerBlocked,
+    NotFound,
+    TooManyAttempts,
+    Unavailable,
+)
 async def log_in(
     *,
     body: LoginBody,
@@ -180,6 +190,9 @@ async def _rehash(database: Database, passwords: Passwords, user: User, password
 
 
 @router.post("/refresh", response_model=TokensView)
+@refuses(
+    RefreshTokenReused, SessionEnded, AccountBanned, AccountInactive, CustomerBlocked, NotFound
+)
 async def refresh(
     body: RefreshBody,
     tx: Tx,
@@ -209,6 +222,7 @@ async def refresh(
 
 
 @router.post("/logout", status_code=204)
+@refuses(SessionEnded, Unauthenticated, NotFound)
 async def log_out(caller: MaybeCaller, tx: Tx, body: LogoutBody | None = None) -> None:
     """End this session, or with `everywhere` every session of the user, and its access tokens."""
     now = utcnow()

@@ -20,13 +20,16 @@ from chassis import revocations
 from chassis.auth import Caller, require_permission
 from chassis.client_address import client_address
 from chassis.db import Database, Tx
+from chassis.errors import Forbidden, Unauthenticated, refuses
+from chassis.revocations import TokenRevoked
 from chassis.wire import SafeText, View
 from identity import service
 from identity.clients import Issuer, Passwords
 from identity.domain.address import to_e164
-from identity.domain.role import Actor
+from identity.domain.customer import CustomerBlocked
+from identity.domain.role import Actor, AddressNotVerified, ExceedsOwnPermissions, LastAdministrator
 from identity.domain.session import TooManyAttempts
-from identity.domain.user import User
+from identity.domain.user import AccountBanned, AccountInactive, User
 from identity.settings import IdentitySettings
 
 security_log = structlog.get_logger("security")
@@ -170,6 +173,11 @@ def actor_with(permission: str) -> Callable[[Caller, Tx], Coroutine[Any, Any, Ac
     The token is checked first, so a caller who never had the permission costs no query.
     """
 
+    # The last three are refused by `service.within_authority`, inside which an actor acts.
+    @refuses(
+        Forbidden, Unauthenticated, AccountBanned, AccountInactive, CustomerBlocked, TokenRevoked,
+        AddressNotVerified, ExceedsOwnPermissions, LastAdministrator,
+    )  # fmt: skip
     async def actor(
         caller: Annotated[Caller, Depends(require_permission(permission))], tx: Tx
     ) -> Actor:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from chassis.auth import only_services
 from chassis.db import Tx
+from chassis.errors import NotFound, refuses
 from chassis.ids import utcnow
 from chassis.wire import Body, View
 from contracts.notifications import MailLink
@@ -19,7 +20,7 @@ from identity.api.dependencies import (
     log_security_event,
 )
 from identity.clients import SERVICE_TOKEN_SECONDS
-from identity.domain.credentials import BadClient, verify_client_secret
+from identity.domain.credentials import BadClient, EmailTokenSpent, verify_client_secret
 from identity.store import credentials
 
 well_known = APIRouter(prefix="/.well-known")
@@ -67,6 +68,7 @@ async def key_set(issuer: AppIssuer, response: Response) -> KeySetView:
 
 
 @router.post("/token")
+@refuses(BadClient)
 async def service_token(body: ClientBody, tx: Tx, issuer: AppIssuer) -> ServiceTokenView:
     """Issue a token for calls between services."""
     client = await credentials.find_service_client(tx, body.client_id)
@@ -80,6 +82,7 @@ async def service_token(body: ClientBody, tx: Tx, issuer: AppIssuer) -> ServiceT
 
 
 @router.post("/mail-links/{token_id}", dependencies=[Depends(only_services("notifications"))])
+@refuses(NotFound, EmailTokenSpent)
 async def mail_link(token_id: UUID, tx: Tx, settings: AppSettings, key: EmailTokenKey) -> MailLink:
     """Return the link of a mail that notifications writes; 409 once the link is spent."""
     token = await credentials.lock_email_token_by_id(tx, token_id)

@@ -9,12 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import etag
 from chassis.auth import Caller, SignedIn
 from chassis.db import Tx
-from chassis.errors import NotFound
+from chassis.errors import NotFound, refuses
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Name, View
 from identity import service
 from identity.api.dependencies import Phone, UserView
+from identity.domain.address import BadPhone
 from identity.domain.session import Session
 from identity.domain.user import User
 from identity.store import credentials, customers, users
@@ -65,6 +66,7 @@ async def _view_with_etag(
 
 
 @router.get("")
+@refuses(NotFound)
 async def get_me(caller: SignedIn, tx: Tx, response: Response) -> UserView:
     """Return your account."""
     user = await users.get_user(tx, caller.id)
@@ -73,6 +75,7 @@ async def get_me(caller: SignedIn, tx: Tx, response: Response) -> UserView:
 
 
 @router.patch("")
+@refuses(NotFound, BadPhone)
 async def change_me(
     body: ProfileBody, expected: etag.IfMatch, caller: SignedIn, tx: Tx, response: Response
 ) -> UserView:
@@ -101,6 +104,7 @@ async def list_sessions(caller: SignedIn, paging: Paged, tx: Tx) -> Page[Session
 
 
 @router.delete("/sessions/{session_id}", status_code=204)
+@refuses(NotFound)
 async def end_session(session_id: UUID, caller: SignedIn, tx: Tx) -> None:
     """Log out one of your devices."""
     if not await service.end_session(tx, caller.id, session_id, utcnow()):

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.auth import MaybeCaller
 from chassis.db import Database
-from chassis.errors import NotFound, Unauthenticated
+from chassis.errors import NotFound, Unauthenticated, Unavailable, refuses
 from chassis.ids import utcnow
 from chassis.wire import Body, Name, View
 from identity import service
@@ -24,12 +24,16 @@ from identity.api.dependencies import (
     Token,
     minimum_duration,
 )
+from identity.domain.address import BadPhone
 from identity.domain.credentials import (
     BadEmailToken,
+    PasswordTooCommon,
+    PasswordTooShort,
     Purpose,
     ensure_long_enough,
     words_known_of,
 )
+from identity.domain.session import TooManyAttempts
 from identity.domain.user import User
 from identity.settings import IdentitySettings
 from identity.store import credentials, users
@@ -103,6 +107,7 @@ async def _count_passwords(database: Database, settings: IdentitySettings, devic
 
 
 @router.post("/register", status_code=202)
+@refuses(BadPhone, PasswordTooCommon, PasswordTooShort, TooManyAttempts, Unavailable)
 async def register(
     body: RegisterBody,
     database: AppDatabase,
@@ -138,6 +143,7 @@ async def register(
 
 
 @router.post("/verification", status_code=202)
+@refuses(TooManyAttempts, Unavailable)
 async def send_verification(
     body: MailboxBody, database: AppDatabase, settings: AppSettings
 ) -> MailedView:
@@ -151,6 +157,7 @@ async def send_verification(
 
 
 @router.post("/password-reset", status_code=202)
+@refuses(TooManyAttempts, Unavailable)
 async def send_password_reset(
     body: MailboxBody, database: AppDatabase, settings: AppSettings
 ) -> MailedView:
@@ -175,6 +182,7 @@ async def _use_token(tx: AsyncSession, text: str, purpose: Purpose) -> User:
 
 
 @router.post("/verify", status_code=204)
+@refuses(PasswordRequired, NotFound, BadEmailToken, TooManyAttempts)
 async def verify(
     body: VerifyBody,
     caller: MaybeCaller,
@@ -203,6 +211,7 @@ async def verify(
 
 
 @router.post("/password-reset/confirm", status_code=204)
+@refuses(NotFound, BadEmailToken, PasswordTooCommon, PasswordTooShort, TooManyAttempts, Unavailable)
 async def reset_password(
     body: NewPasswordBody,
     database: AppDatabase,

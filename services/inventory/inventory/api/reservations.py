@@ -9,7 +9,7 @@ from sqlalchemy.engine import Row
 
 from chassis.auth import require_permission
 from chassis.db import Tx
-from chassis.errors import Refused
+from chassis.errors import Refused, refuses
 from chassis.ids import lowest_id, utcnow
 from chassis.ops import audit
 from chassis.ops.views import ReasonBody
@@ -18,7 +18,7 @@ from chassis.wire import Moment, View
 from inventory import service
 from inventory.api import Reader
 from inventory.domain.reservation import Rejection, ReservationUnknown, State
-from inventory.domain.stock import Bucket, Direction, Operation, ReferenceType
+from inventory.domain.stock import Bucket, Direction, Operation, ReferenceType, StockItemUnknown
 from inventory.store import stock, views
 
 router = APIRouter(prefix="/v1/admin/stock/reservations")
@@ -125,6 +125,7 @@ async def list_reservations(
 
 
 @router.get("/{order_id}")
+@refuses(ReservationUnknown)
 async def get_reservation(order_id: UUID, caller: Reader, tx: Tx) -> ReservationView:
     """Return what one order holds."""
     reservation = await views.get_reservation(tx, order_id)
@@ -185,6 +186,7 @@ async def list_hold_positions(
 
 
 @reconciliation.post("/{order_id}/release", dependencies=[OpsWriter])
+@refuses(ReservationUnknown, StockItemUnknown, NothingHeld)
 async def release_hold(order_id: UUID, body: ReasonBody, tx: Tx) -> HoldPosition:
     """Release what an order holds that has ended or was never placed.
 

@@ -10,7 +10,8 @@ from sqlalchemy.engine import Row
 
 from chassis import etag
 from chassis.db import Tx
-from chassis.errors import Changed
+from chassis.errors import Changed, IfMatchMissing, refuses
+from chassis.etag import BadIfMatch
 from chassis.idempotency import Claim, idempotent
 from chassis.ops import audit
 from chassis.pages import Page, Paged
@@ -22,14 +23,17 @@ from inventory.domain.reservation import LockedStock
 from inventory.domain.stock import (
     MAX_PIECES,
     Availability,
+    BelowReserved,
     MovementReason,
     ReferenceType,
     SellerMismatch,
     SkuMismatch,
     StockItem,
+    StockItemUnknown,
+    TooManyPieces,
     VariantUnknown,
 )
-from inventory.domain.warehouse import Warehouse
+from inventory.domain.warehouse import Warehouse, WarehouseUnknown
 from inventory.store import stock, views, warehouses
 
 router = APIRouter(prefix="/v1/admin/stock")
@@ -168,6 +172,7 @@ async def list_stock(
 
 
 @router.get("/{variant_id}")
+@refuses(VariantUnknown)
 async def get_stock(variant_id: UUID, caller: Reader, tx: Tx) -> StockView:
     """Return the stock of one variant."""
     level = await views.get_level(tx, variant_id)
@@ -176,6 +181,9 @@ async def get_stock(variant_id: UUID, caller: Reader, tx: Tx) -> StockView:
 
 
 @router.post("/bulk")
+@refuses(
+    VariantUnknown, WarehouseUnknown, BelowReserved, SellerMismatch, TooManyPieces, SkuMismatch
+)
 async def count_many(
     *, body: CountsBody, caller: Writer, claim: Annotated[Claim, idempotent(principal)], tx: Tx
 ) -> StockItemsView:
@@ -205,6 +213,7 @@ async def count_many(
 
 
 @router.get("/{variant_id}/{warehouse_id}")
+@refuses(StockItemUnknown, VariantUnknown)
 async def get_stock_item(
     *, variant_id: UUID, warehouse_id: UUID, caller: Reader, tx: Tx, response: Response
 ) -> StockItemView:
@@ -218,6 +227,18 @@ async def get_stock_item(
 @router.put(
     "/{variant_id}/{warehouse_id}",
     responses={201: {"model": StockItemView, "description": "Stocked here from now on"}},
+)
+@refuses(
+    BadIfMatch,
+    StockItemUnknown,
+    VariantUnknown,
+    WarehouseUnknown,
+    BelowReserved,
+    SellerMismatch,
+    TooManyPieces,
+    Changed,
+    SkuMismatch,
+    IfMatchMissing,
 )
 async def count_stock(
     *,
@@ -249,6 +270,7 @@ async def count_stock(
 
 
 @router.post("/{variant_id}/{warehouse_id}/adjustments", status_code=201)
+@refuses(StockItemUnknown, VariantUnknown, BelowReserved, TooManyPieces)
 async def adjust_stock(
     *,
     variant_id: UUID,

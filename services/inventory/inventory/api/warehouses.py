@@ -10,13 +10,20 @@ from chassis import etag
 from chassis.addresses import PlaceBody
 from chassis.constraints import violations_as
 from chassis.db import Tx
+from chassis.errors import refuses
 from chassis.ids import new_id
 from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, Id, Name, Sku, View
 from inventory import service
 from inventory.api import Reader, Writer
-from inventory.domain.warehouse import Recount, Warehouse, WarehouseCodeTaken
+from inventory.domain.warehouse import (
+    Recount,
+    Warehouse,
+    WarehouseCodeTaken,
+    WarehouseInUse,
+    WarehouseUnknown,
+)
 from inventory.store import warehouses
 
 router = APIRouter(prefix="/v1/admin/warehouses")
@@ -99,6 +106,7 @@ async def list_warehouses(
 
 
 @router.post("", status_code=201)
+@refuses(WarehouseCodeTaken)
 async def create_warehouse(
     *, body: WarehouseBody, caller: Writer, tx: Tx, response: Response
 ) -> WarehouseView:
@@ -113,6 +121,7 @@ async def create_warehouse(
 
 
 @router.get("/{warehouse_id}")
+@refuses(WarehouseUnknown)
 async def get_warehouse(
     *, warehouse_id: UUID, caller: Reader, tx: Tx, response: Response
 ) -> WarehouseView:
@@ -123,6 +132,7 @@ async def get_warehouse(
 
 
 @router.put("/{warehouse_id}")
+@refuses(WarehouseUnknown, WarehouseCodeTaken)
 async def change_warehouse(
     *,
     warehouse_id: UUID,
@@ -154,6 +164,7 @@ async def change_warehouse(
 
 
 @router.delete("/{warehouse_id}", status_code=204)
+@refuses(WarehouseUnknown, WarehouseInUse)
 async def delete_warehouse(
     *, warehouse_id: UUID, expected: etag.IfMatch, caller: Writer, tx: Tx
 ) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import true
 from chassis import etag
 from chassis.auth import SignedIn, require_permission
 from chassis.db import Tx
+from chassis.errors import refuses
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import lowest_id
 from chassis.ops import audit
@@ -26,7 +27,15 @@ from orders.api.orders import (
     summary_key,
 )
 from orders.domain.checkout import ReviewRefund, ReviewRetry
-from orders.domain.order import NothingToReview, RefundNotPermitted, Stage, Status
+from orders.domain.order import (
+    AlreadyCancelled,
+    NothingToReview,
+    OrderNotFound,
+    RefundNotPermitted,
+    Stage,
+    Status,
+    TooLateToCancel,
+)
 from orders.store import orders as store
 from orders.store import sagas
 
@@ -60,6 +69,7 @@ async def list_orders(
 
 
 @router.get("/orders/{order_id}", dependencies=[MayRead])
+@refuses(OrderNotFound)
 async def get_order(order_id: UUID, tx: Tx, response: Response) -> OrderView:
     """Any order."""
     view = await read_view(tx, order_id, true())
@@ -73,6 +83,7 @@ async def get_order(order_id: UUID, tx: Tx, response: Response) -> OrderView:
     response_model=OrderView,
     dependencies=[MayWrite],
 )
+@refuses(RefundNotPermitted, OrderNotFound, AlreadyCancelled, TooLateToCancel)
 async def cancel_order(
     order_id: UUID,
     body: CancellationBody,
@@ -103,6 +114,7 @@ class ReviewBody(Body):
     response_model=OrderView,
     dependencies=[MayWrite],
 )
+@refuses(RefundNotPermitted, OrderNotFound, NothingToReview)
 async def review_order(
     order_id: UUID,
     body: ReviewBody,

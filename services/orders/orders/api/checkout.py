@@ -15,11 +15,21 @@ from sqlalchemy import true
 from chassis import context, outbox
 from chassis.addresses import AddressBody
 from chassis.auth import Caller, MaybeCaller
+from chassis.client import PeerUnavailable
 from chassis.constraints import violations_as
-from chassis.errors import Forbidden, Malformed, Unauthenticated
+from chassis.errors import (
+    Declarable,
+    Forbidden,
+    Gone,
+    Invalid,
+    Malformed,
+    NotFound,
+    Refused,
+    Unauthenticated,
+    refuses,
+)
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
-from chassis.openapi import refuses
 from chassis.service import Running
 from chassis.tokens import hash_of
 from chassis.wire import Body, Id, MoneyBody, SafeText
@@ -28,7 +38,7 @@ from contracts.orders import OrderedLine
 from contracts.payments import CaptureMoment
 from orders.api.orders import LineView, OrderView, order_token, read_view
 from orders.domain.checkout import Checkout, Facts, Item, PaymentFacts
-from orders.domain.order import CartAlreadyOrdered, Stage, Status
+from orders.domain.order import CartAlreadyOrdered, OrderNotFound, Stage, Status
 from orders.saga import engine
 from orders.settings import OrdersSettings
 from orders.store import orders as store
@@ -89,12 +99,43 @@ class StoredOrder(OrderView):
     guest: bool
 
 
+# What cart refuses, which becomes the client's refusal (tests/architecture compares them).
+OF_CART: Final[tuple[Declarable, ...]] = (
+    NotFound,
+    NotFound(code="coupon_unknown"),
+    Gone(code="cart_expired"),
+    *(
+        Refused(code=code)
+        for code in (
+            "coupon_disabled", "coupon_not_started", "coupon_ended", "coupon_used_up",
+            "coupon_used_up_by_customer", "coupon_minimum_not_reached", "currency_mismatch",
+            "cart_busy", "cart_converted", "cart_empty", "cart_full", "cart_locked",
+            "insufficient_stock", "line_unavailable", "total_changed",
+        )
+    ),
+    *(
+        Invalid(code=code)
+        for code in (
+            "address_missing", "email_missing", "no_shipping_zone", "shipping_method_missing",
+            "shipping_method_unavailable",
+        )
+    ),
+)  # fmt: skip
+
+
+class BadPrefer(Malformed):
+    """Prefer must be wait=N with whole seconds."""
+
+    code = "bad_prefer"
+
+
 class CustomerInactive(Forbidden):
     """You may not buy at present; write to us."""
 
     code = "customer_inactive"
 
 
+@refuses(CustomerInactive, Unauthenticated)
 async def checkout_principal(caller: MaybeCaller, cart_token: CartToken = None) -> str:
     """The owner of idempotency keys: the user, who may buy, or the guest by their cart."""
     if caller is not None:
@@ -121,6 +162,7 @@ def with_token(request: Request, stored: bytes) -> bytes:
     response_model=OrderView,
     responses={200: {"model": OrderView, "description": "The order has ended its checkout"}},
 )
+@refuses(*OF_CART, BadPrefer, CartAlreadyOrdered, OrderNotFound, PeerUnavailable)
 async def place_order(
     body: CheckoutBody,
     request: Request,
@@ -162,16 +204,6 @@ async def place_order(
     return Response(ended.model_dump_json(), 200, headers, "application/json")
 
 
-# The refusals of cart, as in its API document (tests/architecture compares them).
-@refuses(404, "not_found")
-@refuses(404, "coupon_unknown")
-@refuses(409, "coupon_disabled", "coupon_not_started", "coupon_ended", "coupon_used_up")
-@refuses(409, "coupon_used_up_by_customer", "coupon_minimum_not_reached", "currency_mismatch")
-@refuses(409, "cart_busy", "cart_converted", "cart_empty", "cart_full", "cart_locked")
-@refuses(409, "insufficient_stock", "line_unavailable", "total_changed")
-@refuses(410, "cart_expired")
-@refuses(422, "address_missing", "email_missing", "no_shipping_zone")
-@refuses(422, "shipping_method_missing", "shipping_method_unavailable")
 async def lock_cart(
     state: Running[OrdersSettings],
     body: CheckoutBody,
@@ -285,7 +317,7 @@ def preferred_wait(prefer: str | None, longest: float) -> int:
         if name.strip().lower() != "wait":
             continue
         if not re.fullmatch(r"[0-9]{1,4}", value.strip()):
-            raise Malformed("Prefer must be wait=N with whole seconds.", code="bad_prefer")
+            raise BadPrefer
         return int(min(int(value), longest))
     return 0
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 
 from chassis.auth import only_services
 from chassis.db import Tx
+from chassis.errors import refuses
 from chassis.tokens import hash_of
 from chassis.wire import View
 from contracts.notifications import MailLink
@@ -28,6 +29,7 @@ class OrderState(View):
 
 
 @router.get("/orders/{order_id}", dependencies=[Depends(only_services("cart"))])
+@refuses(OrderNotFound)
 async def get_order_state(order_id: UUID, tx: Tx) -> OrderState:
     """Whether the order that locked a cart exists and lives."""
     order = await store.find_order(tx, order_id)
@@ -37,6 +39,7 @@ async def get_order_state(order_id: UUID, tx: Tx) -> OrderState:
 
 
 @router.post("/mail-links/{order_id}", dependencies=[Depends(only_services("notifications"))])
+@refuses(OrderNotFound)
 async def mail_link(order_id: UUID, tx: Tx, request: Request) -> MailLink:
     """The link of the mail that confirms an order; a guest's carries the order's token.
 

@@ -15,14 +15,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import etag
 from chassis.auth import Caller, MaybeCaller, SignedIn, has_permission
 from chassis.db import Tx
-from chassis.errors import Forbidden, Unauthenticated
+from chassis.errors import Forbidden, Unauthenticated, refuses
 from chassis.idempotency import Claim, idempotent
 from chassis.pages import Page, Paged
 from chassis.tokens import hash_of
 from chassis.wire import Body, SafeText, View
 from contracts.money import Money
 from orders import service
-from orders.domain.order import AlreadyClaimed, Stage, order_table
+from orders.domain.order import (
+    AlreadyCancelled,
+    AlreadyClaimed,
+    OrderNotFound,
+    Stage,
+    TooLateToCancel,
+    order_table,
+)
 from orders.store import orders as store
 
 router = APIRouter(prefix="/v1/orders")
@@ -31,6 +38,12 @@ OrderToken = Annotated[
     str | None,
     Header(alias="X-Order-Token", max_length=200, description="A guest's order token"),
 ]
+
+
+class EmailUnverified(Forbidden):
+    """Verify your e-mail address first."""
+
+    code = "email_unverified"
 
 
 class LineView(View):
@@ -179,6 +192,7 @@ def order_token(secret: str, order_id: UUID) -> str:
     return "ord_" + base64.urlsafe_b64encode(mac).decode().rstrip("=")
 
 
+@refuses(Unauthenticated)
 async def order_principal(caller: MaybeCaller, token: OrderToken = None) -> str:
     """The owner of idempotency keys for an order: the user, or the guest by their order token."""
     if caller is not None:
@@ -194,10 +208,12 @@ def _required_hash(caller: Caller | None, token: str | None) -> str | None:
     return hash_of(token) if token else None
 
 
+@refuses(Unauthenticated)
 async def _visible(caller: MaybeCaller, token: OrderToken = None) -> ColumnElement[bool]:
     return store.visible_to(caller, _required_hash(caller, token))
 
 
+@refuses(Unauthenticated)
 async def _owned(caller: MaybeCaller, token: OrderToken = None) -> ColumnElement[bool]:
     return store.owned_by(caller, _required_hash(caller, token))
 
@@ -240,6 +256,7 @@ async def list_orders(caller: SignedIn, paging: Paged, tx: Tx) -> Page[OrderSumm
 
 
 @router.get("/{order_id}")
+@refuses(OrderNotFound)
 async def get_order(order_id: UUID, rule: Visible, tx: Tx, response: Response) -> OrderView:
     """One order, for its customer, the guest with its token, or staff."""
     view = await read_view(tx, order_id, rule)
@@ -248,6 +265,7 @@ async def get_order(order_id: UUID, rule: Visible, tx: Tx, response: Response) -
 
 
 @router.get("/{order_id}/history")
+@refuses(OrderNotFound)
 async def get_history(order_id: UUID, rule: Visible, tx: Tx) -> list[HistoryView]:
     """Every change of the order's status, oldest first."""
     await store.get_order(tx, order_id, rule)
@@ -255,6 +273,7 @@ async def get_history(order_id: UUID, rule: Visible, tx: Tx) -> list[HistoryView
 
 
 @router.post("/{order_id}/cancellation", status_code=202, response_model=OrderView)
+@refuses(OrderNotFound, AlreadyCancelled, TooLateToCancel)
 async def cancel_order(
     order_id: UUID,
     body: CancellationBody,
@@ -271,12 +290,13 @@ async def cancel_order(
 
 
 @router.post("/{order_id}/claim")
+@refuses(EmailUnverified, OrderNotFound, AlreadyClaimed)
 async def claim_order(
     order_id: UUID, caller: SignedIn, tx: Tx, token: OrderToken = None
 ) -> OrderView:
     """Move a guest's order to the account whose verified e-mail it was placed with."""
     if not caller.email_verified:
-        raise Forbidden("Verify your e-mail address first.", code="email_unverified")
+        raise EmailUnverified
     if not await store.claim_order(tx, order_id, caller):
         rule = store.owned_by(caller, hash_of(token) if token else None)
         order = await store.get_order(tx, order_id, rule)

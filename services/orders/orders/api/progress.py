@@ -23,10 +23,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.auth import Caller, MaybeCaller, is_still_valid
 from chassis.client_address import client_address, site_of
 from chassis.db import Database
-from chassis.errors import Problem, Unavailable
+from chassis.errors import Problem, Unavailable, refuses
 from chassis.service import Running
 from orders.api.orders import OrderToken, OrderView, Visible, order_principal, read_view
-from orders.domain.order import Status
+from orders.domain.order import OrderNotFound, Status
 from orders.settings import OrdersSettings, StreamLimits
 from orders.store import orders as store
 
@@ -192,6 +192,7 @@ class Streams:
             stream.moved.set()
 
 
+@refuses(OrderNotFound, StreamsExhausted, TooManyStreams)
 async def _stream(
     order_id: UUID,
     request: Request,

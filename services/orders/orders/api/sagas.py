@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, true
 
 from chassis.auth import require_permission
 from chassis.db import Tx
+from chassis.errors import refuses
 from chassis.idempotency import Claim, idempotent
 from chassis.ids import utcnow
 from chassis.ops import audit
@@ -22,11 +23,15 @@ from orders.api.admin import staff
 from orders.api.orders import MayRefund
 from orders.domain.checkout import Checkout, ResumeRequested, RetryRequested, SkipRequested
 from orders.domain.order import (
+    AlreadyCancelled,
     CompensatesAlready,
     MayNotSkip,
     NothingToRetry,
     NotStandingStill,
+    OrderNotFound,
+    RefundNotPermitted,
     Stage,
+    TooLateToCancel,
 )
 from orders.saga.engine import find_move
 from orders.store import sagas as store
@@ -104,6 +109,7 @@ async def list_sagas(
 
 
 @router.get("/{order_id}", dependencies=[MayRead])
+@refuses(OrderNotFound)
 async def get_saga(order_id: UUID, tx: Tx) -> SagaView:
     """The saga of one order, step by step."""
     return await _read_view(tx, order_id)
@@ -171,6 +177,7 @@ Action = Annotated[OperatorAction, Depends(operator_action)]
 @router.post(
     "/{order_id}/retry", status_code=202, response_model=SagaView, dependencies=[MayOperate]
 )
+@refuses(OrderNotFound, NothingToRetry)
 async def retry_saga(order_id: UUID, action: Action) -> Response:
     """Send the commands of the stage once more, now; the same operations, so nothing doubles."""
 
@@ -183,6 +190,7 @@ async def retry_saga(order_id: UUID, action: Action) -> Response:
 @router.post(
     "/{order_id}/skip", status_code=202, response_model=SagaView, dependencies=[MayOperate]
 )
+@refuses(OrderNotFound, MayNotSkip)
 async def skip_stage(order_id: UUID, action: Action) -> Response:
     """Proceed as though the stage were done, because an operator did it by hand."""
 
@@ -195,6 +203,7 @@ async def skip_stage(order_id: UUID, action: Action) -> Response:
 @router.post(
     "/{order_id}/resume", status_code=202, response_model=SagaView, dependencies=[MayOperate]
 )
+@refuses(OrderNotFound, NotStandingStill)
 async def resume_saga(order_id: UUID, action: Action) -> Response:
     """Continue a saga that waits for staff, that lost its deadline or is long past it."""
 
@@ -209,6 +218,7 @@ async def resume_saga(order_id: UUID, action: Action) -> Response:
 @router.post(
     "/{order_id}/compensate", status_code=202, response_model=SagaView, dependencies=[MayOperate]
 )
+@refuses(RefundNotPermitted, OrderNotFound, AlreadyCancelled, CompensatesAlready, TooLateToCancel)
 async def compensate_saga(
     order_id: UUID,
     body: ReasonBody,

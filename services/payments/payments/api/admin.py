@@ -1,7 +1,7 @@
 """Routes of staff: payments with their attempts and refunds, and new refunds."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -11,9 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import etag, outbox
 from chassis.auth import Caller, require_permission
 from chassis.db import Database, Tx
-from chassis.errors import Refused
+from chassis.errors import NotFound, Refused, refuses
 from chassis.idempotency import Claim, idempotent
-from chassis.openapi import refuses
 from chassis.ops import audit
 from chassis.pages import Page, Paged
 from chassis.wire import Body, MoneyBody, View
@@ -34,6 +33,22 @@ router = APIRouter(prefix="/v1/admin/payments")
 PaymentsReader = Annotated[Caller, Depends(require_permission("payments:read"))]
 may_refund = require_permission("payments:refund")
 STAFF = Reader(customer_id=None, access_hash=None, sees_all=True)
+
+
+# By what `refund_refusal` returns.
+UNREFUNDABLE: Final = tuple(
+    Refused("This amount cannot be refunded.", code=code)
+    for code in (
+        "amount_not_positive", "currency_mismatch", "not_captured", "refund_exceeds_captured",
+        "refund_in_progress",
+    )
+)  # fmt: skip
+
+
+class RefundRefused(Refused):
+    """The provider refused the refund."""
+
+    code = "refund_refused"
 
 
 class AttemptView(View):
@@ -121,6 +136,7 @@ async def list_payments(
 
 
 @router.get("/{payment_id}")
+@refuses(NotFound)
 async def get_payment(
     payment_id: UUID, caller: PaymentsReader, tx: Tx, response: Response
 ) -> PaymentDetail:
@@ -148,6 +164,7 @@ async def _principal(caller: Annotated[Caller, Depends(may_refund)]) -> str:
         202: {"model": RefundView, "description": "Reserved; the provider has not responded yet"}
     },
 )
+@refuses(*UNREFUNDABLE, NotFound, RefundRefused)
 async def refund_payment(
     payment_id: UUID,
     body: NewRefund,
@@ -175,7 +192,6 @@ async def refund_payment(
     return await database.retry(lambda tx: _respond(tx, wanted, claim, 201))
 
 
-@refuses(409, "not_captured", "refund_in_progress", "currency_mismatch", "amount_not_positive")
 async def _reserve(
     tx: AsyncSession, payment_id: UUID, request: RefundRequest, providers: Providers
 ) -> RefundCall | None:
@@ -201,6 +217,6 @@ async def _respond(tx: AsyncSession, request: RefundRequest, claim: Claim, statu
     if refund is None:
         raise LookupError("a refund is never deleted")
     if refund.state == "failed":
-        raise Refused("The provider refused the refund.", code="refund_refused")
+        raise RefundRefused
     payment = await reports.get_payment(tx, refund.payment_id, STAFF)
     return await claim.store(tx, status, RefundView.of(refund, payment))

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from chassis.auth import SignedIn
 from chassis.db import Database, Tx
-from chassis.errors import Invalid, Unavailable
+from chassis.errors import Invalid, NotFound, Unavailable, refuses
 from chassis.ids import new_id, utcnow
 from chassis.pages import Page
 from chassis.wire import Body, View
@@ -88,6 +88,7 @@ async def list_saved_payment_methods(caller: SignedIn, tx: Tx) -> Page[SavedMeth
 
 
 @saved_router.post("", status_code=201)
+@refuses(TooManySavedMethods, TokenRefused)
 async def save_payment_method(
     body: NewSavedMethod, caller: SignedIn, request: Request, providers: PaymentProviders
 ) -> SavedMethodView:
@@ -110,6 +111,7 @@ async def save_payment_method(
 
 
 @saved_router.put("/{method_id}/default")
+@refuses(NotFound)
 async def set_default_payment_method(method_id: UUID, caller: SignedIn, tx: Tx) -> SavedMethodView:
     """Make a saved payment method the default."""
     await store.lock_owner(tx, caller.customer_id)
@@ -122,6 +124,7 @@ async def set_default_payment_method(method_id: UUID, caller: SignedIn, tx: Tx) 
 
 
 @saved_router.delete("/{method_id}", status_code=204)
+@refuses(NotFound)
 async def delete_payment_method(method_id: UUID, caller: SignedIn, tx: Tx) -> None:
     """Delete a saved payment method; it is deleted at the provider soon after."""
     await store.lock_owner(tx, caller.customer_id)

@@ -11,7 +11,7 @@ from chassis import etag
 from chassis.auth import MaybeCaller
 from chassis.card_numbers import contains_card_number
 from chassis.db import Tx
-from chassis.errors import Unauthenticated
+from chassis.errors import NotFound, Unauthenticated, refuses
 from chassis.pages import Page
 from chassis.tokens import hash_of
 from chassis.wire import SafeText, View
@@ -97,6 +97,7 @@ def payment_fields(payment: Payment) -> dict[str, object]:
     }
 
 
+@refuses(Unauthenticated)
 async def _reader(
     caller: MaybeCaller,
     order_token: Annotated[
@@ -124,6 +125,7 @@ async def list_payments(order_id: UUID, reader: PaymentReader, tx: Tx) -> Page[P
 
 
 @router.get("/{payment_id}")
+@refuses(NotFound)
 async def get_payment(
     payment_id: UUID, reader: PaymentReader, tx: Tx, response: Response
 ) -> PaymentView:

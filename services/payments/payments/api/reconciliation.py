@@ -11,7 +11,7 @@ from chassis import outbox
 from chassis.auth import require_permission
 from chassis.client import PeerUnavailable
 from chassis.db import Database, Tx
-from chassis.errors import NotFound
+from chassis.errors import NotFound, refuses
 from chassis.ids import lowest_id, utcnow
 from chassis.ops import audit
 from chassis.ops.views import ReasonBody
@@ -84,6 +84,7 @@ async def list_payment_positions(
 
 
 @router.get("/provider", dependencies=[Reads])
+@refuses(PeerUnavailable)
 async def list_provider_ledger(
     providers: PaymentProviders,
     after: Annotated[
@@ -100,6 +101,7 @@ async def list_provider_ledger(
 
 
 @router.post("/{payment_id}", dependencies=[Writes])
+@refuses(NotFound, PeerUnavailable)
 async def resync_payment(
     payment_id: UUID, body: ReasonBody, request: Request, providers: PaymentProviders
 ) -> PaymentPosition:

@@ -6,8 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import clock, context, outbox
 from chassis.db import Tx
-from chassis.errors import Invalid, NotFound
+from chassis.errors import Invalid, NotFound, refuses
 from chassis.ids import utcnow
+from chassis.webhooks import BadSignature
 from payments.api.payments import PaymentProviders
 from payments.clients.provider import BadWebhook
 from payments.domain.charge import Charge, Webhook
@@ -18,6 +19,12 @@ from payments.store import payments as store
 log = structlog.get_logger()
 
 router = APIRouter(prefix="/v1/webhooks/payments")
+
+
+class UnreadableWebhook(Invalid):
+    """The webhook cannot be parsed."""
+
+    code = "unreadable_webhook"
 
 
 # Each provider has its own format, and the signature covers the raw bytes.
@@ -31,6 +38,7 @@ WEBHOOK_BODY = {"schema": {"type": "object"}, "example": {"type": "charge.captur
         "requestBody": {"required": True, "content": {"application/json": WEBHOOK_BODY}}
     },
 )
+@refuses(BadSignature, NotFound, UnreadableWebhook)
 async def receive_payment_webhook(
     provider: str, request: Request, tx: Tx, providers: PaymentProviders
 ) -> None:
@@ -45,7 +53,7 @@ async def receive_payment_webhook(
     try:
         webhook = sender.parse_webhook(request.headers, await request.body(), clock.now())
     except BadWebhook:
-        raise Invalid("The webhook cannot be parsed.", code="unreadable_webhook") from None
+        raise UnreadableWebhook from None
     context.set_actor(f"provider:{sender.name}")
     found = await _lock_payment(tx, sender.name, webhook.charge)
     if found is None:

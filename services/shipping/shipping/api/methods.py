@@ -12,7 +12,7 @@ from chassis import etag, outbox
 from chassis.auth import only_services, require_permission
 from chassis.constraints import violations_as
 from chassis.db import Tx
-from chassis.errors import Invalid, NotFound, Refused
+from chassis.errors import Invalid, NotFound, Refused, refuses
 from chassis.ids import new_id
 from chassis.ops import audit
 from chassis.pages import Page, Paged
@@ -75,6 +75,7 @@ class ProviderView(View):
 
 
 @providers.post("", status_code=201, dependencies=[WRITE])
+@refuses(CodeTaken)
 async def create_provider(body: NewProviderBody, tx: Tx, response: Response) -> ProviderView:
     """Create a provider."""
     provider = ShippingProvider(id=new_id(), version=1, **body.model_dump())
@@ -94,6 +95,7 @@ async def list_providers(paging: Paged, tx: Tx) -> Page[ProviderView]:
 
 
 @providers.get("/{provider_id}", dependencies=[READ])
+@refuses(NotFound)
 async def get_provider(provider_id: UUID, tx: Tx, response: Response) -> ProviderView:
     """Return one provider."""
     provider = await store.get_provider(tx, provider_id)
@@ -102,6 +104,7 @@ async def get_provider(provider_id: UUID, tx: Tx, response: Response) -> Provide
 
 
 @providers.put("/{provider_id}", dependencies=[WRITE])
+@refuses(NotFound)
 async def change_provider(
     provider_id: UUID, body: ProviderBody, expected: etag.IfMatch, tx: Tx, response: Response
 ) -> ProviderView:
@@ -198,6 +201,7 @@ async def _save(tx: AsyncSession, method: ShippingMethod, body: MethodBody) -> N
 
 
 @methods.post("", status_code=201, dependencies=[WRITE])
+@refuses(NotFound, NameTaken, UnknownProvider)
 async def create_method(body: MethodBody, tx: Tx, response: Response) -> MethodView:
     """Create a shipping method."""
     method = ShippingMethod(id=new_id(), version=1)
@@ -215,6 +219,7 @@ async def list_methods(paging: Paged, tx: Tx) -> Page[MethodView]:
 
 
 @methods.get("/{method_id}", dependencies=[READ])
+@refuses(NotFound)
 async def get_method(method_id: UUID, tx: Tx, response: Response) -> MethodView:
     """Return one shipping method."""
     method = await store.get_method(tx, method_id)
@@ -223,6 +228,7 @@ async def get_method(method_id: UUID, tx: Tx, response: Response) -> MethodView:
 
 
 @methods.put("/{method_id}", dependencies=[WRITE])
+@refuses(NotFound, NameTaken, UnknownProvider)
 async def change_method(
     method_id: UUID, body: MethodBody, expected: etag.IfMatch, tx: Tx, response: Response
 ) -> MethodView:

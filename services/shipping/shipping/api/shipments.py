@@ -12,16 +12,17 @@ from chassis import clock, context, etag
 from chassis import webhooks as signatures
 from chassis.auth import MaybeCaller, require_permission
 from chassis.db import Tx
-from chassis.errors import NotFound, Unauthenticated
+from chassis.errors import NotFound, Unauthenticated, refuses
 from chassis.ids import utcnow
 from chassis.pages import Page, Paged
 from chassis.tokens import hash_of
+from chassis.webhooks import BadSignature
 from chassis.wire import Body, Id, Moment, SafeText, View
 from contracts.money import Money
 from contracts.shipping import Milestone, ShipmentStatus
 from shipping import store
-from shipping.domain.shipments import Report, Shipment, TrackingEvent
-from shipping.service import record_report
+from shipping.domain.shipments import Report, Shipment, ShipmentClosed, TrackingEvent
+from shipping.service import OccursInFuture, ReportRecorded, TrackingNumberTaken, record_report
 from shipping.settings import ShippingSettings
 from shipping.store import STAFF, Viewer
 
@@ -118,6 +119,7 @@ async def _views(tx: AsyncSession, shipments: list[Shipment]) -> list[ShipmentVi
     return [ShipmentView.of(each, events[each.id]) for each in shipments]
 
 
+@refuses(Unauthenticated)
 async def viewer_of(caller: MaybeCaller, token: OrderToken = None) -> Viewer:
     """A signed-in user, a guest with the order's token, or both; raises Unauthenticated."""
     if caller is None and token is None:
@@ -149,6 +151,7 @@ async def list_shipments_of_order(
 
 
 @public.get("/{shipment_id}")
+@refuses(NotFound)
 async def get_shipment(
     shipment_id: UUID, viewer: CurrentViewer, tx: Tx, response: Response
 ) -> ShipmentView:
@@ -172,6 +175,7 @@ async def list_shipments(
 
 
 @admin.get("/{shipment_id}", name="get_shipment", dependencies=[READ])
+@refuses(NotFound)
 async def get_any_shipment(shipment_id: UUID, tx: Tx, response: Response) -> ShipmentView:
     """Return one parcel of any customer."""
     shipment = await store.get_shipment(tx, shipment_id, STAFF)
@@ -201,6 +205,7 @@ class TrackingBody(Body):
 
 
 @admin.post("/{shipment_id}/tracking-events", status_code=201, dependencies=[WRITE])
+@refuses(NotFound, ReportRecorded, ShipmentClosed, TrackingNumberTaken, OccursInFuture)
 async def record_tracking_event(shipment_id: UUID, body: TrackingBody, tx: Tx) -> ShipmentView:
     """Record a milestone of a parcel; a repeat with the same time changes nothing."""
     now = utcnow()
@@ -222,6 +227,7 @@ class CarrierBody(TrackingBody):
         return self
 
 
+@refuses(BadSignature)
 async def verify_signature(request: Request, provider: ProviderCode) -> str:
     """The webhook's id, the same for each repeat; 401 `bad_signature` for a bad signature."""
     settings: ShippingSettings = request.app.state.settings
@@ -237,6 +243,7 @@ async def verify_signature(request: Request, provider: ProviderCode) -> str:
 
 
 @webhooks.post("/{provider}", status_code=204)
+@refuses(NotFound, ReportRecorded, ShipmentClosed, TrackingNumberTaken, OccursInFuture)
 async def receive_carrier_webhook(
     provider: ProviderCode,
     webhook_id: Annotated[str, Depends(verify_signature)],
