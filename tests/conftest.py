@@ -51,7 +51,12 @@ def instance() -> Iterator[Instance]:
     folder = os.environ.get("TEST_INSTANCE")
     if not folder:
         raise RuntimeError("TEST_INSTANCE is not set: run the tests with `make test`")
-    running = Instance(Path(folder), profile="test", overrides=may_fail(Path(folder)))
+    running = Instance(
+        Path(folder),
+        profile="test",
+        overrides=may_fail(Path(folder)),
+        layout=os.environ.get("LAYOUT") or None,
+    )
     running.start()
     yield running
 

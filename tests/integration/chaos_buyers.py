@@ -82,7 +82,7 @@ class ChaosBuyers:
 
     async def kill(self, *names: str) -> None:
         """SIGKILL these processes at once and wait until everything is well again."""
-        await asyncio.gather(*(asyncio.to_thread(self.instance.kill, name) for name in names))
+        await asyncio.to_thread(self.instance.kill, *names)
         await asyncio.to_thread(self.instance.wait_ready)
 
     async def found(self) -> list[Any]:

@@ -8,8 +8,9 @@ import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ async def reserve() -> None:
             correlation_id=command.subject(), actor="test", traceparent=new_traceparent(),
         )  # fmt: skip
         raw = aio_pika.Message(
-            command.encode(), headers=envelope.headers(), message_id=str(envelope.id),
+            command.encode(), headers={**envelope.headers()}, message_id=str(envelope.id),
             type=command.type_name(), user_id="orders",
         )  # fmt: skip
         await exchange.publish(raw, routing_key=command.routing_key())
@@ -155,7 +156,7 @@ async def test_services_of_a_pack_share_nothing_that_shows(
     handled = {"message": "inventory.ReserveStock", "outcome": "handled"}
     async with running(settings, tmp_path / "log") as pack:
         for name in NAMES:
-            await until(lambda name=name: pack.is_ready(name))
+            await until(partial(pack.is_ready, name))
         await reserve()
 
         async def page(service: str) -> MetricsPage:
@@ -187,36 +188,54 @@ async def test_services_of_a_pack_share_nothing_that_shows(
         assert await pack.process.wait() == 0
 
 
+@asynccontextmanager
+async def polling(pack: Pack, service: str, path: str) -> AsyncIterator[list[httpx.Response]]:
+    """All answers of a service that is requested all the time."""
+    found: list[httpx.Response] = []
+
+    async def request() -> None:
+        while True:
+            with suppress(httpx.TransportError):
+                found.append(await pack.get(service, path))
+            await asyncio.sleep(0.01)
+
+    requesting = asyncio.create_task(request())
+    try:
+        yield found
+    finally:
+        requesting.cancel()
+
+
 async def test_a_failing_service_restarts_alone(settings: dict[str, str], tmp_path: Path) -> None:
-    async with running(settings, tmp_path / "log") as pack:
-        await until(lambda: pack.lines("service failed, restarting"))
-        assert await pack.is_ready("sample")
-        answer = await until_answers(pack, "second", "/readyz")
-        assert answer.json()["checks"] == {"process": "restarting"}
-        assert (await pack.get("second", "/livez")).status_code == 200
-        refused = await pack.get("second", "/v1/second/busy?seconds=0")
-        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
-        await declare_second()
-        await until(lambda: pack.is_ready("second"))
-        (failed, *_) = pack.lines("service failed, restarting")
-        assert (failed["service"], failed["pause"]) == ("second", 1.0)
-        assert "svc.second" in failed["exception"]
-        assert {line["service"] for line in pack.lines("consuming")} == set(NAMES)
-        assert len([x for x in pack.lines("consuming") if x["service"] == "sample"]) == 1
+    await declare_second()
+    async with AsyncExitStack() as stack:
+        pack = await stack.enter_async_context(running(settings, tmp_path / "log"))
+        for name in NAMES:
+            await until(partial(pack.is_ready, name))
+        others, ready, alive, refused = [
+            await stack.enter_async_context(polling(pack, service, path))
+            for service, path in (
+                ("sample", "/v1/jars"),
+                ("second", "/readyz"),
+                ("second", "/livez"),
+                ("second", "/v1/second/busy?seconds=0"),
+            )
+        ]
+        assert (await pack.web.post(pack.url("second", "/v1/second/failure"))).status_code == 202
+        (failed,) = await until(lambda: pack.lines("service failed, restarting"))
+        await until(
+            lambda: len([x for x in pack.lines("consuming") if x["service"] == "second"]) == 2
+        )
+        await until(lambda: ready[-1].status_code == refused[-1].status_code == 200)
 
-
-async def until_answers(pack: Pack, service: str, path: str) -> httpx.Response:
-    """A 503 of a service between two attempts."""
-
-    async def answered() -> httpx.Response | None:
-        try:
-            answer = await pack.get(service, path)
-        except httpx.TransportError:
-            return None
-        return answer if "restarting" in answer.text else None
-
-    found: httpx.Response = await until(answered)
-    return found
+    assert (failed["service"], failed["pause"]) == ("second", 1.0)
+    assert "TypeError" in failed["exception"]
+    assert "restarting" in {answer.json()["checks"].get("process") for answer in ready}
+    assert {answer.status_code for answer in alive} == {200}
+    codes = {answer.json().get("code") for answer in refused if answer.status_code == 503}
+    assert codes == {"unavailable"}
+    assert {answer.status_code for answer in others} == {200}
+    assert [line["service"] for line in pack.lines("consuming")].count("sample") == 1
 
 
 async def test_a_service_that_fails_three_times_within_a_minute_ends_the_process(

@@ -16,6 +16,7 @@ from suite import (
     compose,
     logs,
     new_service,
+    plan,
     render,
     repository,
     retention,
@@ -27,6 +28,7 @@ from suite import (
 from suite.bench import options as bench_options
 from suite.environment import ADMIN_EMAIL, as_exports
 from suite.instance import Instance
+from suite.processes import SEPARATE
 from suite.refusals import NotRunning, Refusal
 from suite.topology import TRACKED
 
@@ -51,13 +53,18 @@ def instance(folder: Path) -> Instance:
 
 
 @app.command()
-def up(folder: Folder = RUN / "up") -> None:
+def up(
+    folder: Folder = RUN / "up",
+    layout: Annotated[
+        str, typer.Option(envvar="LAYOUT", help="`packed`: two processes for all services.")
+    ] = SEPARATE,
+) -> None:
     """Start everything, wait until it is ready, seed the shop and place a first order."""
     if compose.is_chosen(repository.ROOT, step):
         address, password = compose.up(repository.ROOT, step)
         servers = ""
     else:
-        suite = instance(folder)
+        suite = Instance(folder, report=step, layout=layout)
         suite.start()
         address, password = suite.url("gateway"), suite.environment.secrets["admin:password"]
         servers = f"RabbitMQ management: {suite.environment.broker.management_url}\n"
@@ -118,7 +125,12 @@ def restart(service: Service, folder: Folder = RUN / "up") -> None:
     """Stop one process gracefully and start it with the current code."""
     recreate = ("up", "--detach", "--build", "--force-recreate", "--no-deps", service)
     if not compose.run_if_up(repository.ROOT, *recreate):
-        instance(folder).restart(service)
+        suite = instance(folder)
+        planned = suite.processes()
+        process = planned[plan.holder(planned, service)]
+        if len(process.services) > 1:
+            step(f"{service} runs in {process.name}, with {', '.join(process.services)}")
+        suite.restart(process.name)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,10 @@ from suite.service_list import Entry
 TOKEN_ISSUER = "https://identity.cartwright.example"  # noqa: S105
 TOKEN_AUDIENCE = "cartwright"  # noqa: S105
 ADMIN_EMAIL = "admin@cartwright.example"
-# Variables that a process inherits from the runner.
+# Variables that a process inherits from the runner: those of the machine, and settings.
+MACHINE = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "PATH", "PYTHONUNBUFFERED")
 COLLECTOR, SHARE = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"
-INHERITED = (
-    "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LOG_LEVEL", COLLECTOR, SHARE,
-)  # fmt: skip
+INHERITED = (*MACHINE[:6], "LOG_LEVEL", COLLECTOR, SHARE)
 
 Overrides = Mapping[str, Mapping[str, str]]
 
@@ -116,6 +115,17 @@ class Environment:
             **self._own(self.services[name]),
         }
         return self.inherited() | settings | self._changed(name)
+
+    def of_pack(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the environment of `python -m chassis.pack`: settings prefixed by service."""
+        settings = {
+            f"{name}_{key}".upper(): value
+            for name in names
+            for key, value in self.of_service(name).items()
+            if key not in MACHINE
+        }
+        machine = {key: value for key, value in self.inherited().items() if key in MACHINE}
+        return machine | settings
 
     def of_migration(self, name: str) -> dict[str, str]:
         """Return the environment of `python -m <service> migrate`, with the migrator's role."""

@@ -16,6 +16,7 @@ from suite import (
     orphans,
     plan,
     ports,
+    processes,
     ready,
     repository,
     secrets,
@@ -40,7 +41,9 @@ class Instance:
     """A whole suite on this machine, in a folder of its own; every call blocks until it is done.
 
     `profile` is "up" or "test" (short deadlines, no rate limits). `overrides` are settings by
-    service, "*" for all. `root` is the working tree. `report` receives one line per step.
+    service, "*" for all. `root` is the working tree. `report` receives one line per step. `layout`
+    is "separate" (a process for each service) or "packed" (two processes for all); that of the last
+    start by default.
     Several Instance objects, also in several programs, may control the same folder.
     """
 
@@ -52,12 +55,14 @@ class Instance:
         overrides: Overrides | None = None,
         root: Path = repository.ROOT,
         report: Callable[[str], None] = silent,
+        layout: str | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.profile = profile
         self.overrides = overrides or {}
         self.root = root
         self.report = report
+        self._layout = layout
         self._loaded: Environment | None = None
 
     # Addresses, files and settings.
@@ -72,6 +77,12 @@ class Instance:
         with contextlib.suppress(NotRunning):
             name = plan.holder(self.processes(), name)
         return self.logs / f"{name}.log"
+
+    @property
+    def layout(self) -> str:
+        """The layout of the next start."""
+        is_packed = any(len(each.services) > 1 for each in self.processes().values())
+        return self._layout or (processes.PACKED if is_packed else processes.SEPARATE)
 
     @property
     def environment(self) -> Environment:
@@ -136,7 +147,7 @@ class Instance:
             file = self.folder / "ports.json"
             claim = ports.assign(file, repository.services(self.root), claimed=running)
             self._loaded = self._environment(ports.recorded(file))
-            start = starting.Start(self._loaded, self.root, self.folder, self.report)
+            start = starting.Start(self._loaded, self.root, self.folder, self.report, self.layout)
             if claim:
                 start.supervisor(claim)
             start.servers()

@@ -1,17 +1,40 @@
 """The processes of an instance: commands, tiers and health checks."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from suite import repository
+from suite import repository, service_list
 from suite.environment import Environment
 from suite.plan import Process, Tier
 from suite.programs import attempt
 from suite.refusals import Refusal
 from suite.secrets import write_private
+from suite.service_list import ServiceList
+
+PACKED, SEPARATE = "packed", "separate"
+ONE_PACK = "services"
+
+
+def packs(listed: ServiceList, layout: str, cores: int) -> dict[str, list[str]]:
+    """Return the services of each process, by its name.
+
+    A process uses one core, so one core gets one process for all packs. Raises Refusal for an
+    unknown layout.
+    """
+    alone = {name: [name] for name in listed.services}
+    if layout == SEPARATE:
+        return alone
+    if layout != PACKED:
+        raise Refusal(f"LAYOUT={layout}: there are `{PACKED}` and `{SEPARATE}`.")
+    packed = {name: list(members) for name, members in listed.packs.items()}
+    members = [member for each in packed.values() for member in each]
+    if cores == 1 and members:
+        packed = {ONE_PACK: members}
+    return packed | {name: each for name, each in alone.items() if name not in members}
 
 
 def servers(
@@ -22,10 +45,15 @@ def servers(
     return [postgres, *env.broker.processes(definitions, report)]
 
 
-def applications(env: Environment, root: Path, instance: Path) -> list[Process]:
+def applications(
+    env: Environment, root: Path, instance: Path, layout: str = SEPARATE
+) -> list[Process]:
     """Return the services, tools and gateway that the tree contains."""
     services = repository.services(root)
-    table = [_service(env, root, name) for name in services]
+    table = [
+        _service(env, root, name) if [name] == packed else _pack(env, root, name, packed)
+        for name, packed in packs(service_list.read(root), layout, os.cpu_count() or 1).items()
+    ]
     if repository.has_tool(root, "sandbox_provider"):
         table.append(_tool(env, root, "sandbox_provider", env.of_sandbox_provider()))
     if repository.has_tool(root, "mailcatcher"):
@@ -43,6 +71,18 @@ def _service(env: Environment, root: Path, name: str) -> Process:
         services=[name],
         env=env.of_service(name),
         health=[f"{env.url(name)}/readyz"],
+    )
+
+
+def _pack(env: Environment, root: Path, name: str, services: list[str]) -> Process:
+    return Process(
+        name=name,
+        command=[sys.executable, "-m", "chassis.pack", *services],
+        cwd=str(root),
+        services=services,
+        env=env.of_pack(services),
+        health=[f"{env.url(each)}/readyz" for each in services],
+        grace=20.0,
     )
 
 

@@ -27,10 +27,11 @@ def web_client() -> httpx.Client:
 
 def is_ready(process: Process, web: httpx.Client) -> bool:
     """Run the process's health checks once; whether all pass."""
-    return all(_passes(check, web) for check in process.health)
+    return all(passes(check, web) for check in process.health)
 
 
-def _passes(check: str, web: httpx.Client) -> bool:
+def passes(check: str, web: httpx.Client) -> bool:
+    """Run one health check once."""
     try:
         match urlsplit(check).scheme:
             case "http":

@@ -73,6 +73,11 @@ class ServiceList(BaseModel):
         for name, members in self.packs.items():
             if unknown := set(members) - set(self.services):
                 raise ValueError(f"pack {name} holds {', '.join(sorted(unknown))}, not a service")
+            if name in self.services:
+                raise ValueError(f"pack {name} has the name of a service")
+        packed = [member for each in self.packs.values() for member in each]
+        if twice := {member for member in packed if packed.count(member) > 1}:
+            raise ValueError(f"{', '.join(sorted(twice))}: in two packs")
         return self
 
 

@@ -26,6 +26,7 @@ class Start:
     root: Path
     folder: Path
     report: Callable[[str], None]
+    layout: str = processes.SEPARATE
 
     @property
     def state(self) -> Path:
@@ -67,7 +68,7 @@ class Start:
 
     def applications(self) -> None:
         """Migrate the databases of stopped services, then start services, tools and the gateway."""
-        table = processes.applications(self.environment, self.root, self.folder)
+        table = processes.applications(self.environment, self.root, self.folder, self.layout)
         servers = self._planned(lambda process: process.tier == Tier.SERVER)
         plan.write(self.folder / "plan.json", [*servers, *table])
         running = control.request(self.state, "status")

@@ -41,6 +41,23 @@ def test_a_service_accepts_its_settings(
     assert settings.migrator_database_url != settings.database_url
 
 
+def test_a_pack_gives_each_service_its_own_settings_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    single = environment_in(tmp_path, "test")
+    given = single.of_pack(SERVICES)
+    assert "PORT" not in given
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    for service in SERVICES:
+        composed = importlib.import_module(f"{service}.main").service
+        settings = composed.settings(_env_prefix=f"{service}_")
+        assert settings.port == single.ports[service]
+        assert settings.database_url.endswith(f"/{service}")
+        assert settings.otel_traces_sampler_arg == 0
+
+
 def test_an_override_of_one_service_takes_precedence_over_one_for_all(tmp_path: Path) -> None:
     changed = environment_in(
         tmp_path, "test", **{"*": {"LOG_LEVEL": "error"}, "cart": {"LOG_LEVEL": "debug"}}

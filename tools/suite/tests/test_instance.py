@@ -177,4 +177,4 @@ def test_the_status_has_a_row_for_each_process_and_one_for_the_sum(suite: Instan
     assert table.row_count == len(EVERYTHING) + 1
     states = [str(cell) for cell in table.columns[1].cells][:-1]
     assert all("ready" in state and "not" not in state for state in states)
-    assert float(str(list(table.columns[6].cells)[-1])) > 10
+    assert float(str(list(table.columns[7].cells)[-1])) > 10
