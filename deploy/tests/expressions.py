@@ -1,38 +1,44 @@
-"""What an expression of Prometheus reads: its selectors, and the labels it groups by.
+"""What an expression of Prometheus reads that no series has.
 
 A selector that names no series is silent: its alert never fires and its panel stays empty.
 """
 
 import functools
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 
-# `by (service, le)` and the like; https://prometheus.io/docs/prometheus/latest/querying/operators
-GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
-# A name that is no part of a number or duration, and calls nothing.
-SELECTOR = re.compile(r"(?<![\w:.])([a-zA-Z_:][\w:]*)\s*(\{[^}]*\})?(?!\w|\s*\()")
-MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"[^"]*"')
-WORDS = {"and", "or", "unless", "bool", "offset"}
+from promql_parser import (
+    AggModifier,
+    AggregateExpr,
+    BinaryExpr,
+    BinModifier,
+    Expr,
+    LabelModifier,
+    VectorSelector,
+    parse,
+)
+
 # The labels of every series of a selector.
 Series = Callable[[str], list[dict[str, str]]]
 
 
-@dataclass(frozen=True)
-class Read:
-    """What one expression reads; a selector is `name{matchers}`, the labels are those of groupings."""
+def nodes(node: Expr) -> Iterator[Expr]:
+    """A node of a syntax tree, and all below it."""
+    yield node
+    for name in ("expr", "param", "lhs", "rhs", "vector_selector", "args"):
+        below = getattr(node, name, None)
+        for each in below if isinstance(below, list) else [below]:
+            if each is not None:
+                yield from nodes(each)
 
-    selectors: frozenset[tuple[str, str]]
-    labels: frozenset[str]
 
-
-def read(expression: str) -> Read:
-    """Take an expression apart."""
-    groups = GROUPING.findall(expression)
-    labels = {label.strip() for group in groups for label in group.split(",") if label.strip()}
-    found = SELECTOR.findall(GROUPING.sub(" ", expression))
-    selectors = {(name, matchers) for name, matchers in found if name not in WORDS}
-    return Read(frozenset(selectors), frozenset(labels))
+def grouped(node: Expr) -> list[str]:
+    """The labels of `by`, `without`, `on` and `ignoring`."""
+    match node:
+        case AggregateExpr(modifier=AggModifier(labels=labels)):
+            return list(labels)
+        case BinaryExpr(modifier=BinModifier(matching=LabelModifier(labels=labels))):
+            return list(labels)
+    return []
 
 
 def silent(expressions: Mapping[str, str], series: Series, excused: Mapping[str, str]) -> list[str]:
@@ -43,18 +49,20 @@ def silent(expressions: Mapping[str, str], series: Series, excused: Mapping[str,
     """
     faults, series = [], functools.cache(series)
     for title, expression in expressions.items():
-        wanted, known = read(expression), set[str]()
-        for name, matchers in sorted(wanted.selectors):
+        tree, known = [*nodes(parse(expression))], set[str]()
+        selectors = {f"{n.name}{n.matchers}": n for n in tree if isinstance(n, VectorSelector)}
+        for _, selector in sorted(selectors.items()):
+            name, matchers = selector.name, selector.matchers
             of_name = {label for labels in series(name) for label in labels}
             known |= of_name
             if not of_name:
                 faults.append(f"{title}: there is no {name}")
                 continue
             prefix = f"{title}: no {name} has "
-            unknown = sorted(set(MATCHER.findall(matchers)) - of_name)
+            unknown = sorted({each.name for each in matchers.matchers} - of_name)
             faults += [f"{prefix}the label {label}" for label in unknown]
-            if matchers and not unknown and matchers not in excused:
-                faults += [] if series(name + matchers) else [f"{prefix}{matchers}"]
-        unknown = sorted(wanted.labels - known)
+            if matchers.matchers and not unknown and str(matchers) not in excused:
+                faults += [] if series(f"{name}{matchers}") else [f"{prefix}{matchers}"]
+        unknown = sorted({label for node in tree for label in grouped(node)} - known)
         faults += [f"{title}: nothing has the label {label}" for label in unknown]
     return faults

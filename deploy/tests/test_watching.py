@@ -22,9 +22,9 @@ KINDS = {"text/plain", "application/openmetrics-text"}
 # What finds nothing in a shop where nothing is wrong.
 EXCUSED = {
     '{http_response_status_code=~"5.."}': "no request failed",
-    '{service=~".*", http_response_status_code=~"5.."}': "no request failed",
-    '{service=~".*", http_response_status_code=~"0|5.."}': "every call to others was answered",
-    '{service=~".*", outcome="repeated"}': "nothing was delivered twice",
+    '{service=~".*",http_response_status_code=~"5.."}': "no request failed",
+    '{service=~".*",http_response_status_code=~"0|5.."}': "every call to others was answered",
+    '{service=~".*",outcome="repeated"}': "nothing was delivered twice",
 }
 # An expression with a wrong name, and the fault reported.
 PLANTED = {
