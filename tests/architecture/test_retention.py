@@ -35,8 +35,8 @@ def unsupported(metadata: MetaData) -> Iterator[str]:
             if policy.by not in [*indexes, *keys]:
                 yield f"{table.name}: no index begins with {policy.by}"
         if isinstance(policy, DeletedWith):
-            keys = [key for key in table.foreign_keys if key.column.table.name == policy.parent]
-            if not any(key.ondelete == "CASCADE" for key in keys):
+            links = [key for key in table.foreign_keys if key.column.table.name == policy.parent]
+            if not any(link.ondelete == "CASCADE" for link in links):
                 yield f"{table.name}: no foreign key to {policy.parent} cascades"
 
 

@@ -256,7 +256,7 @@ async def test_a_stream_is_slow_only_until_it_begins(
     monkeypatch: pytest.MonkeyPatch, before: float, warnings: list[float]
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(middleware.time, "perf_counter", lambda: now)
+    monkeypatch.setattr("chassis.middleware.time.perf_counter", lambda: now)
 
     async def stream(_scope: Any, _receive: Any, send: Any) -> None:
         nonlocal now
