@@ -48,7 +48,8 @@ def test_a_new_service_is_green_from_the_start(tmp_path: Path) -> None:
     # Its package is on the path from now on, as `make install` would put it.
     tree = Copy(tmp_path / "tree")
     tree.run("git", "init", "--quiet")
-    shape = [f"tests/architecture/test_{name}.py" for name in ("shape", "routes", "retention")]
+    rules = ("shape", "routes", "retention", "refusals")
+    shape = [f"tests/architecture/test_{name}.py" for name in rules]
     tests = (f"services/{NAME}/tests", "tools/suite/tests/test_render.py", *shape)
     tree.python("pytest", "-q", "-p", "no:cacheprovider", *tests)
     tree.run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
