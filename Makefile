@@ -43,9 +43,9 @@ clean: ## stop everything and remove its data, logs and secrets
 ## Check
 
 # The roots of tests/mypy.ini; what is in quotes is checked together.
-TYPED_TESTS = "conftest.py tests/conftest.py tests/architecture tests/integration tests/gateway tests/sdk \
+TYPED_TESTS = "conftest.py tests/conftest.py tests/integration tests/gateway tests/sdk \
 	$(filter-out services/orders/tests,$(wildcard services/*/tests)) $(wildcard tools/*/tests)" \
-	services/orders/tests tests/faults tests/deploy deploy/tests $(wildcard libs/*/tests) examples
+	tests/architecture services/orders/tests tests/faults tests/deploy deploy/tests $(wildcard libs/*/tests) examples
 
 test: install ## run every test, on its own servers (A="-k checkout -x" goes to pytest)
 	@$(SUITE) test -- $(A)
