@@ -4,19 +4,20 @@ import pytest
 from hops import FEATURES, files
 
 # The most files of the services, and modules of the libraries, that a feature may touch.
-# A number that rises needs a reason beside it.
+# A number that rises needs a reason beside it. Each counts `chassis.driver`: stores name the engine
+# that runs a statement (decision 41).
 LIMITS = {
     # RowArrays, LockedCart and AddressBody stand once in the libraries, no longer in each service.
-    "place an order": (17, 28),
-    "cancel an order": (8, 22),
+    "place an order": (17, 29),
+    "cancel an order": (8, 23),
     # One library more: RowArrays writes the price history.
-    "add a product": (10, 12),
+    "add a product": (10, 13),
     # One library more: the one form of an address.
-    "apply a coupon": (11, 13),
+    "apply a coupon": (11, 14),
     # `chassis.rows` and `chassis.card_numbers` took over code of the service.
-    "CollectPayment": (9, 12),
+    "CollectPayment": (9, 13),
     # Two libraries more: RowArrays writes the rows, and the tables are beside their rules.
-    "ReserveStock": (4, 9),
+    "ReserveStock": (4, 10),
 }
 
 

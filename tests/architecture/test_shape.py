@@ -118,6 +118,13 @@ def test_only_the_relay_and_the_retries_publish() -> None:
     assert found == allowed
 
 
+# SQLAlchemy's error and asyncpg's.
+BROKEN_CONSTRAINT = {
+    "IntegrityError", "IntegrityConstraintViolationError", "UniqueViolationError",
+    "ForeignKeyViolationError", "CheckViolationError", "ExclusionViolationError",
+}  # fmt: skip
+
+
 def catches_broken_constraints(source: str) -> list[int]:
     """Lines that handle a broken constraint without a look at which one it is."""
     return [
@@ -126,22 +133,23 @@ def catches_broken_constraints(source: str) -> list[int]:
         if isinstance(node, ast.ExceptHandler)
         and node.type is not None
         and any(
-            getattr(kind, "id", getattr(kind, "attr", None)) == "IntegrityError"
+            getattr(kind, "id", getattr(kind, "attr", None)) in BROKEN_CONSTRAINT
             for kind in ast.walk(node.type)
         )
     ]
 
 
 def test_services_answer_a_broken_constraint_by_its_name() -> None:
-    """By `chassis.constraints.refusing`; any other constraint stays a fault."""
+    """By `chassis.constraints.violations_as`; any other constraint stays a fault."""
     found = {
         str(path.relative_to(ROOT)): catches_broken_constraints(path.read_text())
         for path in code()
         if path.is_relative_to(ROOT / "services")
     }
     assert {name: lines for name, lines in found.items() if lines} == {}
-    planted = "try:\n    f()\nexcept (KeyError, exc.IntegrityError):\n    pass\n"
-    assert catches_broken_constraints(planted) == [3]
+    for name in ("exc.IntegrityError", "UniqueViolationError"):
+        planted = f"try:\n    f()\nexcept (KeyError, {name}):\n    pass\n"
+        assert catches_broken_constraints(planted) == [3]
 
 
 def imports_of(source: str) -> set[str]:

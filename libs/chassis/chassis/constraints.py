@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from asyncpg import IntegrityConstraintViolationError
 from sqlalchemy.exc import IntegrityError
 
+from chassis.driver_errors import cause_of
 from chassis.errors import Problem
 
 
@@ -16,26 +18,22 @@ def violations_as(**refusals: type[Problem]) -> Iterator[None]:
     """Raise the refusal that is named for the violated constraint.
 
     As in `with violations_as(uq_coupons_code=CodeTaken): await tx.flush()`. A constraint that is
-    not named is a fault and raises IntegrityError as before. The names are spelt out at the call:
-    `named_in` reads them there, and a test of each service compares them with its database.
+    not named is a fault and raises the database's error as before. The names are spelt out at the
+    call: `named_in` reads them there, and a test of each service compares them with its database.
     """
     try:
         yield
-    except IntegrityError as error:
+    except (IntegrityError, IntegrityConstraintViolationError) as error:
         refusal = refusals.get(constraint_of(error) or "")
         if refusal is None:
             raise
         raise refusal from None
 
 
-def constraint_of(error: IntegrityError) -> str | None:
+def constraint_of(error: BaseException) -> str | None:
     """The violated constraint or unique index; None for a NOT NULL violation."""
-    # SQLAlchemy's dialect wraps the driver's error; a plain statement raises it itself.
-    for raised in (error.orig, getattr(error.orig, "__cause__", None)):
-        name: str | None = getattr(raised, "constraint_name", None)
-        if name is not None:
-            return name
-    return None
+    name: str | None = getattr(cause_of(error), "constraint_name", None)
+    return name
 
 
 def named_in(package: str) -> set[str]:

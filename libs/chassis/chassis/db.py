@@ -1,7 +1,7 @@
 """The database: one pool, and one transaction per request or message, with the outbox inside it.
 
-The chassis begins and ends the transaction on the driver's connection; SQLAlchemy uses it in
-autocommit mode, so that ORM and plain statements share one transaction.
+The chassis begins and ends the transaction on asyncpg's connection; SQLAlchemy uses the connection
+in autocommit mode, so that its statements and those of `chassis.driver` share one transaction.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Sequence
@@ -10,8 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import ExceptionContext, Executable, Result, Row, TextClause, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import ExceptionContext, Executable, Result, event
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -19,18 +18,18 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.pool import NullPool
 
-from chassis import outbox, session_limits
+from chassis import driver, outbox, session_limits
 from chassis.batch_loader import BatchLoader
-from chassis.driver import translate_errors
-from chassis.driver_errors import ErrorKind, classify, ends_session
+from chassis.driver import NO_VALUES, Record, Sql, Values, reachable
+from chassis.driver_errors import DATABASE_ERRORS, ErrorKind, classify, ends_session
 from chassis.ops import operations
-from chassis.pool import Pool, PooledConnection, TypeCachingConnection
-from chassis.statements import Parameters, Statements
+from chassis.pool import LimitedConnection, Pool, PooledConnection
 from contracts.message import Message
 
 Outcome = TypeVar("Outcome")
 
 MAX_ATTEMPTS = 5
+MAX_PREPARED = 300
 SESSION_SETTINGS = {
     "jit": "off",
     # Statements look up rows by key, so a custom plan is never better than the generic one; for
@@ -41,36 +40,8 @@ SESSION_SETTINGS = {
 AFTER_COMMIT = "after_commit"
 
 
-class Session(AsyncSession):
-    """The session of one transaction; plain statements bypass the ORM."""
-
-    def __init__(self, taken: PooledConnection, statements: Statements) -> None:
-        super().__init__(taken.shared, expire_on_commit=False)
-        self._driver = taken.driver
-        self._statements = statements
-
-    async def execute(
-        self, statement: Executable, params: Parameters = None, **kwargs: Any
-    ) -> Result[Any]:
-        """Run a statement. Raises SQLAlchemy's errors."""
-        plain = None if kwargs else self._statements.plain(statement, params)
-        if plain is not None:
-            return await self._driver.run(plain, params)
-        return await super().execute(statement, params, **kwargs)
-
-    def begin_nested(self) -> Any:
-        """A savepoint: `async with tx.begin_nested(): …`.
-
-        Set on the driver at once, since SQLAlchemy would defer it. For plain statements only: a
-        rollback does not restore ORM objects.
-        """
-        return self._driver.savepoint()
-
-    async def finish(self) -> None:
-        """Flush the ORM; the transaction's owner commits."""
-        if self.in_transaction() or self.new:
-            await self.commit()
-            await self.close()
+class TransactionAborted(Exception):
+    """A statement of the transaction had failed and its error was ignored."""
 
 
 def after_commit(tx: AsyncSession, call: Callable[[], None]) -> None:
@@ -106,7 +77,10 @@ class Database:
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             connect_args={
-                "connection_class": TypeCachingConnection,
+                "connection_class": LimitedConnection,
+                "record_class": Record,
+                "statement_cache_size": MAX_PREPARED,
+                "max_cached_statement_lifetime": 0,
                 "timeout": 5,
                 "command_timeout": command_timeout,
                 "server_settings": SESSION_SETTINGS | {"application_name": application_name},
@@ -114,25 +88,26 @@ class Database:
         )
         event.listen(self.engine.sync_engine, "handle_error", _translate_lost_connection)
         self.pool = Pool(self.engine, pool_size, timeout=10)
-        self._statements = Statements(self.engine.dialect)
         self.on_commit: Callable[[set[int]], None] = lambda _shards: None
         self.listeners: list[Callable[[Message], None]] = []
-        self._loaders: dict[str, BatchLoader[Hashable, Row[Any]]] = {}
+        self._loaders: dict[str, BatchLoader[Hashable, Any]] = {}
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
         """One transaction; it writes the outbox at its end, and the commit wakes the relay."""
         async with self.pool.acquire() as taken:
-            tx = Session(taken, self._statements)
-            with translate_errors("begin"), invalidate_on_error(taken):
-                await taken.driver.begin()
+            info = {driver.CONNECTION: taken.asyncpg}
+            tx = AsyncSession(taken.sqlalchemy, expire_on_commit=False, info=info)
+            with invalidate_on_error(taken):
+                await reachable(taken.asyncpg.execute("begin"))
             try:
                 yield tx
                 published = await outbox.write(tx)
                 operation = await operations.record(tx, published)
-                await tx.finish()
-                with translate_errors("commit"):
-                    await taken.driver.commit()
+                if tx.in_transaction() or tx.new:
+                    await tx.commit()
+                    await tx.close()
+                await _commit(taken.asyncpg)
             except BaseException as error:
                 await _roll_back(tx, taken, error)
                 raise
@@ -146,23 +121,39 @@ class Database:
         for call in tx.info.get(AFTER_COMMIT, ()):
             call()
 
-    async def execute_once(self, statement: Executable, params: Parameters = None) -> Result[Any]:
-        """Execute one statement in a transaction of its own."""
+    async def execute_once(self, statement: Executable, values: Any = None) -> Result[Any]:
+        """Run one statement on SQLAlchemy, in a transaction of its own."""
         async with self.pool.acquire() as taken:
-            plain = self._statements.plain(statement, params)
             with invalidate_on_error(taken):
-                if plain is not None:
-                    return await taken.driver.run(plain, params)
-                return await taken.shared.execute(statement, params)
+                async with taken.sqlalchemy.begin():
+                    return await taken.sqlalchemy.execute(statement, values)
 
-    async def load_one(self, statement: TextClause, key: Hashable) -> Row[Any] | None:
-        """The row of `key`, by a statement that selects the rows of all `:keys`, key first.
+    async def fetch(self, statement: Sql, values: Values = NO_VALUES) -> list[Any]:
+        """Run one statement on asyncpg, in a transaction of its own; returns its `Record`s."""
+        async with self.driver() as connection:
+            return await reachable(connection.fetch(statement.text, *statement.arguments(values)))
+
+    async def fetchrow(self, statement: Sql, values: Values = NO_VALUES) -> Any:
+        """The same; returns the first row, or None."""
+        return next(iter(await self.fetch(statement, values)), None)
+
+    async def fetchval(self, statement: Sql, values: Values = NO_VALUES) -> Any:
+        """The same; returns the first value of the first row, or None."""
+        row = await self.fetchrow(statement, values)
+        return None if row is None else row[0]
+
+    async def execute(self, statement: Sql, values: Values = NO_VALUES) -> None:
+        """The same, for a statement without a result."""
+        await self.fetch(statement, values)
+
+    async def load_one(self, statement: Sql, key: Hashable) -> Any:
+        """The `Record` of `key`, by a statement that selects the rows of all `:keys`, key first.
 
         Concurrent calls share one statement.
         """
 
-        async def read(keys: Sequence[Hashable]) -> dict[Hashable, Row[Any]]:
-            return {row[0]: row for row in await self.execute_once(statement, {"keys": keys})}
+        async def read(keys: Sequence[Hashable]) -> dict[Hashable, Any]:
+            return {row[0]: row for row in await self.fetch(statement, {"keys": keys})}
 
         loader = self._loaders.get(statement.text)
         if loader is None:
@@ -177,15 +168,15 @@ class Database:
         """
         async with self.pool.acquire() as taken:
             with invalidate_on_error(taken):
-                yield taken.driver.connection
+                yield taken.asyncpg
 
-    async def retry(self, work: Callable[[Session], Awaitable[Outcome]]) -> Outcome:
+    async def retry(self, work: Callable[[AsyncSession], Awaitable[Outcome]]) -> Outcome:
         """Run `work` in a transaction, and retry at once on a conflict with a concurrent one."""
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 async with self.transaction() as session:
                     return await work(session)
-            except DBAPIError as error:
+            except DATABASE_ERRORS as error:
                 if classify(error) is not ErrorKind.CONFLICT or attempt == MAX_ATTEMPTS:
                     raise
         raise AssertionError("the last attempt either returned or raised")
@@ -210,13 +201,19 @@ def invalidate_on_error(taken: PooledConnection) -> Iterator[None]:
         raise
 
 
-async def _roll_back(tx: Session, taken: PooledConnection, reason: BaseException) -> None:
+async def _commit(connection: asyncpg.Connection) -> None:
+    # PostgreSQL answers the COMMIT of a failed transaction with ROLLBACK and no error.
+    if await reachable(connection.execute("commit")) != "COMMIT":
+        raise TransactionAborted
+
+
+async def _roll_back(tx: AsyncSession, taken: PooledConnection, reason: BaseException) -> None:
     """Roll back, or invalidate the connection when that fails."""
     try:
         if not taken.is_closed:
-            await taken.driver.rollback()
+            await taken.asyncpg.execute("rollback")
         await tx.close()
-        if isinstance(reason, DBAPIError) and ends_session(reason):
+        if isinstance(reason, DATABASE_ERRORS) and ends_session(reason):
             taken.invalidate()
     except BaseException as error:
         taken.invalidate()
@@ -225,17 +222,17 @@ async def _roll_back(tx: Session, taken: PooledConnection, reason: BaseException
 
 
 def _translate_lost_connection(context: ExceptionContext) -> None:
-    """Raise asyncpg's timeouts and socket errors as SQLAlchemy's, which does not wrap them."""
-    if context.statement is not None and isinstance(context.original_exception, OSError):
-        with translate_errors(context.statement):
-            raise context.original_exception
+    """Raise asyncpg's timeouts and socket errors as `reachable` does; SQLAlchemy wraps neither."""
+    error = context.original_exception
+    if context.statement is not None and isinstance(error, OSError):
+        raise ConnectionError(f"the database does not respond: {error!r}") from error
 
 
-async def transaction(request: Request) -> AsyncIterator[Session]:
+async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
     """The request's transaction; its function scope commits before the response is sent."""
     database: Database = request.app.state.database
     async with database.transaction() as session:
         yield session
 
 
-Tx = Annotated[Session, Depends(transaction, scope="function")]
+Tx = Annotated[AsyncSession, Depends(transaction, scope="function")]

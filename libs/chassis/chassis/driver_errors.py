@@ -1,23 +1,23 @@
 """Classifies database errors, for routes, handlers and jobs alike.
 
-The codes are PostgreSQL's (appendix A of its manual). Only a fault counts against a message.
+The codes are PostgreSQL's (appendix A of its manual).
 """
 
 from enum import Enum
 from typing import Final
 
 import asyncpg
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from chassis.errors import Unavailable
 
-DialectError: Final = AsyncAdapt_asyncpg_dbapi.Error
 STALE_PLAN: Final = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 
 # asyncpg raises the last for a session that the server ended between two statements.
 LOST: Final = (PoolTimeout, ConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+# What a statement, a BEGIN or a COMMIT raises, on SQLAlchemy or on asyncpg.
+DATABASE_ERRORS: Final = (DBAPIError, asyncpg.PostgresError, *LOST[1:])
 
 CONFLICTS: Final = frozenset({"40001", "40P01"})
 # Limits of one statement or session; others may succeed.
@@ -30,6 +30,8 @@ LIMITED: Final = frozenset({
     "25P04",  # transaction_timeout
     "57P05",  # idle_session_timeout
 })  # fmt: skip
+# A statement that exceeds one of these exceeds it again if the cause is its own work.
+OWN_LIMITS: Final = frozenset({"57014", "53400"})
 OUTAGE_CLASSES: Final = (
     "08",  # connection failure
     "28",  # login refused: a password is being rotated
@@ -71,7 +73,7 @@ class ErrorKind(Enum):
 
 def classify(error: BaseException) -> ErrorKind:
     """Classify an error of SQLAlchemy, asyncpg or the pool; any other error is a fault."""
-    cause = _of_driver(error)
+    cause = cause_of(error)
     if isinstance(cause, STALE_PLAN) or sqlstate(error) in CONFLICTS:
         return ErrorKind.CONFLICT
     if sqlstate(error) in LIMITED or is_outage(error):
@@ -84,12 +86,17 @@ def is_outage(error: BaseException) -> bool:
     code = sqlstate(error)
     if code is not None:
         return code in OUTAGES or (code.startswith(OUTAGE_CLASSES) and code not in LIMITED)
-    cause = _of_driver(error)
-    if isinstance(cause, STALE_PLAN):
-        return False
-    # asyncpg raises TimeoutError when the server did not respond within the command's time limit.
-    lost = isinstance(error, DBAPIError) and isinstance(cause, OSError)
-    return lost or isinstance(cause, LOST)
+    cause = cause_of(error)
+    return isinstance(cause, LOST) and not isinstance(cause, STALE_PLAN)
+
+
+def counts_as_attempt(error: BaseException) -> bool:
+    """Whether the failed handling of a message counts as an attempt.
+
+    A fault does, and a statement that exceeded a limit of its own: retried without an attempt, it
+    would exceed the limit for ever.
+    """
+    return classify(error) is ErrorKind.FAULT or sqlstate(error) in OWN_LIMITS
 
 
 def ends_session(error: BaseException) -> bool:
@@ -104,7 +111,7 @@ def ends_session(error: BaseException) -> bool:
 
 def sqlstate(error: BaseException) -> str | None:
     """PostgreSQL's five-letter code of an error that the server reported, else None."""
-    code: str | None = getattr(_of_driver(error), "sqlstate", None)
+    code: str | None = getattr(cause_of(error), "sqlstate", None)
     return code
 
 
@@ -117,9 +124,12 @@ def as_problem(error: BaseException) -> Unavailable | None:
     return None
 
 
-def _of_driver(error: BaseException) -> BaseException:
-    """The driver's own error, which SQLAlchemy wraps once or twice."""
-    found = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    if isinstance(found, DialectError) and found.__cause__ is not None:
-        return found.__cause__
-    return found
+def cause_of(error: BaseException) -> BaseException:
+    """The driver's own error, which SQLAlchemy wraps twice."""
+    while isinstance(error, DBAPIError | EmulatedDBAPIException):
+        # The dialect's InvalidCachedStatementError has no `orig`.
+        wrapped = error.orig or error.__cause__
+        if wrapped is None:
+            break
+        error = wrapped
+    return error

@@ -14,10 +14,10 @@ from prometheus_client import REGISTRY, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
-from sqlalchemy import Executable, text
 
 from chassis import metrics
 from chassis.db import Database
+from chassis.driver import Sql
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class DatabaseGauge:
 
     name: str
     help: str
-    statement: Executable
+    statement: Sql
     labels: Sequence[str] = ()
     every: float = 0.0
 
@@ -48,7 +48,7 @@ COMMON_GAUGES = (
     DatabaseGauge(
         "cartwright_outbox_messages",
         "Messages committed and not published; parked ones are unroutable.",
-        text(
+        Sql(
             "select state, count(seq) as value from (values ('waiting'), ('parked')) s (state) "
             "left join outbox on (parked_at is not null) = (state = 'parked') group by state"
         ),
@@ -57,19 +57,17 @@ COMMON_GAUGES = (
     DatabaseGauge(
         "cartwright_outbox_oldest_seconds",
         "Age of the oldest message committed and not published.",
-        text(
-            "select coalesce(extract(epoch from now() - min(created_at)), 0) as value from outbox"
-        ),
+        Sql("select coalesce(extract(epoch from now() - min(created_at)), 0) as value from outbox"),
     ),
     DatabaseGauge(
         "cartwright_dead_letters",
         "Dead letters fetched from the queue and not yet redriven or discarded.",
-        text("select count(*) as value from dead_letters"),
+        Sql("select count(*) as value from dead_letters"),
     ),
     DatabaseGauge(
         "cartwright_idempotency_keys_abandoned",
         "Requests whose process crashed and that no client has repeated.",
-        text(
+        Sql(
             "select count(*) as value from idempotency_keys "
             "where state = 'running' and lease_until < now()"
         ),
@@ -107,7 +105,7 @@ class DatabaseGauges:
         if family is not None and time.monotonic() - read_at < gauge.every:
             return family
         family = GaugeMetricFamily(gauge.name, gauge.help, labels=gauge.labels)
-        for row in (await self.database.execute_once(gauge.statement)).mappings():
+        for row in await self.database.fetch(gauge.statement):
             family.add_metric([str(row[label]) for label in gauge.labels], float(row["value"]))
         self._cached[gauge.name] = (time.monotonic(), family)
         return family

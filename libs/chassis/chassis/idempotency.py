@@ -11,17 +11,18 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 from uuid import UUID
 
 import structlog
 from fastapi import Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import driver
 from chassis.db import Database
+from chassis.driver import Sql
 from chassis.driver_errors import ErrorKind, classify
 from chassis.errors import Invalid, Malformed, Problem, Refused, refuses
 from chassis.ids import new_id
@@ -30,7 +31,7 @@ log = structlog.get_logger()
 
 FORM = re.compile(r"[A-Za-z0-9._:+/=-]{1,255}")
 
-CLAIM = text(
+CLAIM = Sql(
     "insert into idempotency_keys "
     "(principal, key, route, body_hash, state, lease_until, resource_id) "
     "values (:principal, :key, :route, :body_hash, 'running', "
@@ -43,19 +44,19 @@ CLAIM = text(
     "and idempotency_keys.route = excluded.route "
     "returning resource_id"
 )
-READ = text(
+READ = Sql(
     "select route, body_hash, state, status, answer, resource_id from idempotency_keys "
     "where principal = :principal and key = :key"
 )
-STORE = text(
+STORE = Sql(
     "update idempotency_keys set state = 'done', status = :status, answer = :answer "
     "where principal = :principal and key = :key and state = 'running'"
 )
-EXPIRE_LEASE = text(
+EXPIRE_LEASE = Sql(
     "update idempotency_keys set lease_until = clock_timestamp() - interval '1 microsecond' "
     "where principal = :principal and key = :key and state = 'running'"
 )
-RELEASE = text(
+RELEASE = Sql(
     "delete from idempotency_keys where principal = :principal and key = :key and state = 'running'"
 )
 
@@ -109,10 +110,8 @@ class Claim:
         request took it over.
         """
         body = answer.model_dump_json().encode()
-        result = await tx.execute(
-            STORE, {"principal": self.principal, "key": self.key, "status": status, "answer": body}
-        )
-        if not cast("CursorResult[Any]", result).rowcount:
+        values = {"principal": self.principal, "key": self.key, "status": status, "answer": body}
+        if not await driver.execute(tx, STORE, values):
             raise RequestInProgress(headers={"Retry-After": "1"})
         self.stored = True
         return Response(body, status_code=status, media_type="application/json")
@@ -130,10 +129,10 @@ async def claim(
         "lease": lease,
         "resource_id": new_id(),
     }
-    resource_id = (await database.execute_once(CLAIM, values)).scalar_one_or_none()
+    resource_id = await database.fetchval(CLAIM, values)
     if resource_id is not None:
         return Claim(principal, key, resource_id)
-    found = (await database.execute_once(READ, {"principal": principal, "key": key})).one_or_none()
+    found = await database.fetchrow(READ, {"principal": principal, "key": key})
     if found is None:
         # It was released between the two statements.
         raise RequestInProgress(headers={"Retry-After": "1"})
@@ -146,12 +145,12 @@ async def claim(
 
 async def release(database: Database, held: Claim) -> None:
     """Release a key whose request was refused: refusals are not stored."""
-    await database.execute_once(RELEASE, {"principal": held.principal, "key": held.key})
+    await database.execute(RELEASE, {"principal": held.principal, "key": held.key})
 
 
 async def expire_lease(database: Database, held: Claim) -> None:
     """End the lease of a key, so that the next repeat takes it over with the same resource id."""
-    await database.execute_once(EXPIRE_LEASE, {"principal": held.principal, "key": held.key})
+    await database.execute(EXPIRE_LEASE, {"principal": held.principal, "key": held.key})
 
 
 @asynccontextmanager

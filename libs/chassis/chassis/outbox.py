@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import context, tracing
+from chassis import context, driver, tracing
 from chassis.crashpoints import Point, reached
+from chassis.driver import Sql
 from chassis.ids import new_id, utcnow
 from contracts.envelope import Envelope
 from contracts.message import Event, Message
 
 SHARDS = 16
 PENDING = "outbox"
-INSERT = text(
+INSERT = Sql(
     "insert into outbox (message_id, shard, subject, exchange, routing_key, headers, body) "
     "select message_id, shard, subject, exchange, routing_key, cast(headers as jsonb), body "
     "from unnest(cast(:message_id as uuid[]), cast(:shard as smallint[]), "
@@ -65,7 +65,7 @@ async def write(session: AsyncSession) -> list[Message]:
     # Aggregates are flushed first: `seq` must be assigned after their rows are locked.
     await session.flush()
     rows = [row(pending) for pending in waiting]
-    await session.execute(INSERT, {name: [row[name] for row in rows] for name in rows[0]})
+    await driver.execute(session, INSERT, {name: [row[name] for row in rows] for name in rows[0]})
     reached(Point.BEFORE_COMMIT, (pending.message.routing_key() for pending in waiting))
     return [pending.message for pending in waiting]
 

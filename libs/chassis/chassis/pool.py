@@ -5,72 +5,48 @@ both are a list's `pop` and `append`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import asyncpg
-from sqlalchemy import Connection
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.util.concurrency import greenlet_spawn
 
 from chassis import clock, session_limits
-from chassis.driver import Driver
-
-FIRST_TYPE_OF_A_DATABASE = 16_384
-# asyncpg prepares its statement again after an unnamed one was used; with a name it does not.
-NAMED = SimpleNamespace(name="remembered")
 
 
-class TypeCachingConnection(asyncpg.Connection):  # type: ignore[misc]
-    """Caches the introspection of built-in types for the process, and limits the server's silence.
-
-    asyncpg introspects `uuid[]`, `text[]` and so on once for each connection, with a recursive
-    query that costs more than all statements of a checkout (5 to 10 ms). The OIDs of PostgreSQL's
-    built-in types are the same in every database.
-    """
+class LimitedConnection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection that notices a silent server by its socket."""
 
     __slots__ = ()
 
-    _known: ClassVar[dict[frozenset[int], Any]] = {}
-
-    def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
         super().__init__(protocol, transport, *rest)
         session_limits.apply_to(transport)
-
-    async def _introspect_types(self, typeoids: Iterable[int], limit: float | None) -> Any:
-        wanted = frozenset(typeoids)
-        if max(wanted) >= FIRST_TYPE_OF_A_DATABASE:
-            return await super()._introspect_types(wanted, limit)
-        if wanted not in self._known:
-            self._known[wanted], _ = await super()._introspect_types(wanted, limit)
-        return self._known[wanted], NAMED
 
 
 @dataclass(frozen=True, slots=True)
 class PooledConnection:
-    """An open connection, with SQLAlchemy's view of it and the driver."""
+    """An open connection, as asyncpg's and as SQLAlchemy's."""
 
-    connection: Connection
-    shared: AsyncConnection
-    driver: Driver
+    asyncpg: asyncpg.Connection
+    sqlalchemy: AsyncConnection
 
     @property
     def is_closed(self) -> bool:
         """Whether the connection is closed, as far as the client knows."""
-        return bool(self.driver.connection.is_closed())
+        return bool(self.asyncpg.is_closed())
 
     def invalidate(self) -> None:
         """Terminate a connection whose state is unknown; the pool then discards it."""
-        self.driver.connection.terminate()
+        self.asyncpg.terminate()
 
     async def discard(self) -> None:
         """Release SQLAlchemy's view of a closed connection."""
-        await greenlet_spawn(self.connection.invalidate)
-        await greenlet_spawn(self.connection.close)
+        await self.sqlalchemy.invalidate()
+        await self.sqlalchemy.close()
 
 
 class Pool:
@@ -106,7 +82,7 @@ class Pool:
             try:
                 yield taken
             finally:
-                if not taken.is_closed and taken.driver.connection.is_in_transaction():
+                if not taken.is_closed and taken.asyncpg.is_in_transaction():
                     taken.invalidate()
                 if taken.is_closed:
                     await taken.discard()
@@ -123,17 +99,14 @@ class Pool:
                 return taken
             await taken.discard()
         try:
-            connection = await greenlet_spawn(self._engine.sync_engine.connect)
+            shared = await self._engine.connect()
         except OSError as error:
             # A silent server and an unknown host name count as a refused connection.
             raise ConnectionError(f"the database cannot be reached: {error!r}") from error
-        opened = PooledConnection(
-            connection,
-            AsyncConnection(self._engine, connection),
-            Driver(connection.connection.driver_connection),
-        )
+        raw: Any = (await shared.get_raw_connection()).driver_connection
+        opened = PooledConnection(raw, shared)
         try:
-            await clock.measure(opened.driver.connection)
+            await clock.measure(raw)
         except BaseException:
             opened.invalidate()
             await opened.discard()
@@ -143,4 +116,4 @@ class Pool:
     async def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
-            await greenlet_spawn(self._idle.pop().connection.close)
+            await self._idle.pop().sqlalchemy.close()

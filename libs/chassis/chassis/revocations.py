@@ -8,13 +8,14 @@ after a change is valid.
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, MetaData, Row, Table, Uuid, func, text
+from sqlalchemy import BigInteger, Column, DateTime, Index, MetaData, Table, Uuid, func, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import driver
 from chassis.db import Database
+from chassis.driver import Sql
 from chassis.errors import Unauthenticated, Unavailable
 from chassis.keys import LEEWAY, MAX_LIFETIME
 from chassis.model import RETENTION, Pruned
@@ -51,19 +52,19 @@ token_cutoffs = Table(
     info={RETENTION: Pruned(DAYS_STORED, by="created_at", least=DAYS_STORED)},
 )
 
-STORE = text(
+STORE = Sql(
     "insert into token_cutoffs as known (subject, generation) "
     "select * from unnest(cast(:subjects as uuid[]), cast(:generations as bigint[])) "
     "on conflict (subject) do update set written_by = default, created_at = default, "
     "generation = greatest(known.generation, excluded.generation)"
 )
 # Transactions below the horizon have ended: this statement saw what they wrote.
-CHANGED = text(
+CHANGED = Sql(
     "select now.horizon, changed.subject, changed.generation from (select "
     "cast(cast(pg_snapshot_xmin(pg_current_snapshot()) as text) as bigint) as horizon) now "
     "left join token_cutoffs changed on changed.written_by >= :horizon"
 )
-IS_REVOKED = text(
+IS_REVOKED = Sql(
     "select exists (select 1 from unnest(cast(:subjects as uuid[]), "
     "cast(:generations as bigint[])) as token (subject, generation) "
     "join token_cutoffs c on c.subject = token.subject and c.generation > token.generation)"
@@ -98,13 +99,13 @@ async def store(events: Sequence[Revoked], tx: AsyncSession) -> None:
         newest[subject] = max(generation, newest.get(subject, 0))
     subjects = sorted(newest)
     generations = [newest[subject] for subject in subjects]
-    await tx.execute(STORE, {"subjects": subjects, "generations": generations})
+    await driver.execute(tx, STORE, {"subjects": subjects, "generations": generations})
 
 
 async def check_now(tx: AsyncSession, generations: Mapping[UUID, int]) -> None:
     """Refuse a revoked token by the database, in the transaction of the change."""
     values = {"subjects": list(generations), "generations": list(generations.values())}
-    if (await tx.execute(IS_REVOKED, values)).scalar_one():
+    if await driver.fetchval(tx, IS_REVOKED, values):
         raise _revoked()
 
 
@@ -142,8 +143,7 @@ class Revocations:
         began = time.monotonic()
         reload = began - self._loaded_at > RELOAD_AFTER
         since = 0 if reload else self._horizon
-        changed = await self._database.execute_once(CHANGED, {"horizon": since})
-        rows: list[Row[Any]] = list(changed.all())
+        rows = await self._database.fetch(CHANGED, {"horizon": since})
         if reload:
             self._generations, self._loaded_at = {}, began
         found = {row.subject: row.generation for row in rows if row.subject is not None}

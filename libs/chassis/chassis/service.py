@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 
 from fastapi import APIRouter
-from sqlalchemy import MetaData, text
+from sqlalchemy import MetaData
 
 from chassis import app as factory
 from chassis import crashpoints, gauges, inbox, metrics, pruning
@@ -17,6 +17,7 @@ from chassis.broker import Broker
 from chassis.bus import Bus
 from chassis.client import Peers, ServiceTokens
 from chassis.db import Database
+from chassis.driver import Sql
 from chassis.gauges import COMMON_GAUGES, DatabaseGauge, DatabaseGauges
 from chassis.keys import KeySet
 from chassis.messaging.consumer import Consumer
@@ -28,6 +29,7 @@ from chassis.sweep import Sweep
 
 S = TypeVar("S", bound=ServiceSettings)
 CHECK_TIMEOUT = 2.0
+PING = Sql("select 1")
 
 
 @dataclass
@@ -105,7 +107,7 @@ class Service(Generic[S]):
             wrong: dict[str, str] = {"process": "stopping"} if running.stopping.is_set() else {}
             try:
                 async with asyncio.timeout(CHECK_TIMEOUT):
-                    await running.database.execute_once(text("select 1"))
+                    await running.database.fetch(PING)
             except Exception as error:  # noqa: BLE001
                 wrong["database"] = type(error).__name__
             if consumer is not None and (problem := consumer.problem()):

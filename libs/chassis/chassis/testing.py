@@ -199,7 +199,7 @@ class Harness(Generic[S]):
         """Execute a statement on the service's database and commit; returns its rows."""
         async with self.transaction() as tx:
             found = await tx.execute(text(statement), values)
-            return list(found.all())
+            return list(found.all()) if found.returns_rows else []
 
     async def prune(self, days: float = 0, **chosen: float) -> dict[str, int]:
         """Prune as of `days` from now; returns how many rows of each table that deleted.

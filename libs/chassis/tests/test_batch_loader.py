@@ -8,11 +8,12 @@ import pytest
 from sqlalchemy import text
 
 from chassis.batch_loader import BatchLoader
+from chassis.driver import Sql
 from chassis.ids import new_id
 from chassis.settings import ServiceSettings
 from chassis.testing import Harness
 
-JARS = text("select id, coins from jars where id = any(cast(:keys as uuid[]))")
+JARS = Sql("select id, coins from jars where id = any(cast(:keys as uuid[]))")
 
 
 class Shelf:

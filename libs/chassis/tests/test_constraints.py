@@ -3,32 +3,32 @@
 from typing import Any
 
 import pytest
+from asyncpg import IntegrityConstraintViolationError
 from sample.service import Jar, service
-from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 
-from chassis import constraints
+from chassis import constraints, driver
 from chassis.constraints import violations_as
+from chassis.driver import Sql
 from chassis.errors import Refused
 from chassis.ids import new_id
 from chassis.model import check_in
 from chassis.testing import model_differences
 
-ADD = text("insert into jars (id, coins) values (:id, :coins)")
+ADD = Sql("insert into jars (id, coins) values (:id, :coins)")
 
 
 class JarExists(Refused):
     """There is such a jar."""
 
 
-@pytest.mark.parametrize("way", ["plain", "mapped"])
+@pytest.mark.parametrize("way", ["asyncpg", "mapped"])
 async def test_a_named_constraint_is_the_refusal(sample: Any, way: str) -> None:
     database, mine = sample.running.database, new_id()
-    await database.execute_once(ADD, {"id": mine, "coins": 1})
+    await database.execute(ADD, {"id": mine, "coins": 1})
     with pytest.raises(JarExists), violations_as(pk_jars=JarExists):
         async with database.transaction() as tx:
-            if way == "plain":
-                await tx.execute(ADD, {"id": mine, "coins": 1})
+            if way == "asyncpg":
+                await driver.execute(tx, ADD, {"id": mine, "coins": 1})
             else:
                 tx.add(Jar(id=mine, coins=1))
                 await tx.flush()
@@ -36,11 +36,14 @@ async def test_a_named_constraint_is_the_refusal(sample: Any, way: str) -> None:
 
 async def test_any_other_constraint_stays_a_fault(sample: Any) -> None:
     database, mine = sample.running.database, new_id()
-    await database.execute_once(ADD, {"id": mine, "coins": 1})
+    await database.execute(ADD, {"id": mine, "coins": 1})
     for added in ({"id": mine, "coins": 1}, {"id": new_id(), "coins": None}):
-        with pytest.raises(IntegrityError), violations_as(uq_jars_coins=JarExists):
+        with (
+            pytest.raises(IntegrityConstraintViolationError),
+            violations_as(uq_jars_coins=JarExists),
+        ):
             async with database.transaction() as tx:
-                await tx.execute(ADD, added)
+                await driver.execute(tx, ADD, added)
 
 
 def test_a_name_that_no_constraint_has_is_found(

@@ -3,38 +3,38 @@
 import asyncio
 from contextlib import suppress
 
-import asyncpg
 import pytest
+from asyncpg import UniqueViolationError
 from sample.service import Jar
-from sqlalchemy import bindparam, insert, text
+from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError
 
-from chassis.db import Database, after_commit
-from chassis.driver import TransactionAborted
+from chassis import driver
+from chassis.db import Database, TransactionAborted, after_commit
+from chassis.driver import Sql
 from chassis.ids import new_id
-from chassis.pool import TypeCachingConnection
 from chassis.settings import ServiceSettings
 from chassis.testing import Harness
 
-ADD = text("insert into jars (id, coins) values (:id, 1)")
-COUNT = text("select count(*) from jars")
+ADD = Sql("insert into jars (id, coins) values (:id, 1)")
+COUNT = Sql("select count(*) from jars")
 
 
 async def jars(database: Database) -> int:
     """How many jars others see."""
-    return int((await database.execute_once(COUNT)).scalar_one())
+    return int(await database.fetchval(COUNT))
 
 
 @pytest.mark.parametrize("coins", [1, 2])
 async def test_what_follows_a_commit_finds_it_done(
     sample: Harness[ServiceSettings], coins: int
 ) -> None:
-    """Also when nothing but plain statements ran: SQLAlchemy never knew of a transaction then."""
+    """Also when all statements ran on asyncpg: SQLAlchemy never knew of a transaction then."""
     seen: list[asyncio.Task[int]] = []
     async with sample.running.database.transaction() as tx:
         after_commit(tx, lambda: seen.append(asyncio.create_task(jars(sample.running.database))))
         for _ in range(coins):
-            await tx.execute(ADD, {"id": new_id()})
+            await driver.execute(tx, ADD, {"id": new_id()})
         assert seen == []
     assert [await task for task in seen] == [coins]
 
@@ -55,7 +55,7 @@ async def test_a_connection_returned_inside_a_transaction_is_not_reused(
     async with sample.running.database.driver() as left_open:
         await left_open.execute("begin")
     async with sample.running.database.transaction() as tx:
-        await tx.execute(ADD, {"id": new_id()})
+        await driver.execute(tx, ADD, {"id": new_id()})
     async with (
         sample.running.database.driver() as first,
         sample.running.database.driver() as second,
@@ -74,7 +74,7 @@ async def test_a_cancellation_amid_the_rollback_leaves_no_open_transaction(
 
     async def work() -> None:
         async with database.transaction() as tx:
-            await tx.execute(ADD, {"id": new_id()})
+            await driver.execute(tx, ADD, {"id": new_id()})
             started.set()
             await asyncio.Event().wait()
 
@@ -89,11 +89,11 @@ async def test_a_cancellation_amid_the_rollback_leaves_no_open_transaction(
         with suppress(asyncio.CancelledError):
             await task
         async with database.transaction() as tx:
-            await tx.execute(ADD, {"id": new_id()})
+            await driver.execute(tx, ADD, {"id": new_id()})
         assert await jars(database) == moments + 1
 
 
-@pytest.mark.parametrize("way", ["plain", "many", "built", "savepoint"])
+@pytest.mark.parametrize("way", ["asyncpg", "many", "sqlalchemy", "mapped", "savepoint"])
 async def test_every_way_to_the_server_stands_in_the_transaction(
     sample: Harness[ServiceSettings], way: str
 ) -> None:
@@ -103,21 +103,25 @@ async def test_every_way_to_the_server_stands_in_the_transaction(
         with suppress(LookupError):
             async with database.transaction() as tx:
                 match way:
-                    case "plain":
-                        await tx.execute(ADD, {"id": new_id()})
+                    case "asyncpg":
+                        await driver.execute(tx, ADD, {"id": new_id()})
                     case "many":
-                        await tx.execute(ADD, [{"id": new_id()}, {"id": new_id()}])
-                    case "built":
+                        await driver.executemany(tx, ADD, [{"id": new_id()}, {"id": new_id()}])
+                    case "sqlalchemy":
                         await tx.execute(insert(Jar).values(id=new_id(), coins=1).returning(Jar))
+                    case "mapped":
+                        tx.add(Jar(id=new_id(), coins=1))
+                        await tx.flush()
                     case _:
-                        async with tx.begin_nested():
-                            await tx.execute(ADD, {"id": new_id()})
-                assert (await tx.execute(COUNT)).scalar_one() == (2 if way == "many" else 1)
+                        async with driver.savepoint(tx):
+                            await driver.execute(tx, ADD, {"id": new_id()})
+                for count in (await driver.fetchval(tx, COUNT), await tx.scalar(text(COUNT.text))):
+                    assert count == (2 if way == "many" else 1)
                 raise LookupError
         assert await jars(database) == 0
         async with database.transaction() as tx:
-            await tx.execute(ADD, {"id": new_id()})
-        await database.execute_once(text("delete from jars"))
+            await driver.execute(tx, ADD, {"id": new_id()})
+        await database.execute(Sql("delete from jars"))
 
 
 async def test_an_ignored_failure_is_raised_at_the_end(
@@ -125,51 +129,49 @@ async def test_an_ignored_failure_is_raised_at_the_end(
 ) -> None:
     """PostgreSQL answers such a COMMIT with a rollback and no error."""
     database, mine = sample.running.database, new_id()
-    await database.execute_once(ADD, {"id": mine})
+    await database.execute(ADD, {"id": mine})
     with pytest.raises(TransactionAborted):
         async with database.transaction() as tx:
-            with suppress(IntegrityError):
-                await tx.execute(ADD, {"id": mine})
+            with suppress(UniqueViolationError):
+                await driver.execute(tx, ADD, {"id": mine})
     assert await jars(database) == 1
 
 
 async def test_a_part_that_fails_leaves_the_rest(sample: Harness[ServiceSettings]) -> None:
     database, mine = sample.running.database, new_id()
     async with database.transaction() as tx:
-        await tx.execute(ADD, {"id": mine})
+        await driver.execute(tx, ADD, {"id": mine})
         for _ in range(2):
-            with suppress(IntegrityError):
-                async with tx.begin_nested():
-                    await tx.execute(ADD, {"id": mine})
-        async with tx.begin_nested():
-            await tx.execute(ADD, {"id": new_id()})
+            with suppress(UniqueViolationError):
+                async with driver.savepoint(tx):
+                    await driver.execute(tx, ADD, {"id": mine})
+        async with driver.savepoint(tx):
+            await driver.execute(tx, ADD, {"id": new_id()})
     assert await jars(database) == 2
 
 
-async def test_a_text_that_carries_a_value_of_its_own(sample: Harness[ServiceSettings]) -> None:
-    statement = text("select cast(:number as integer)").bindparams(bindparam("number", value=7))
-    for _ in range(2):
-        async with sample.running.database.transaction() as tx:
-            assert (await tx.execute(statement)).scalar_one() == 7
-
-
-async def test_a_second_connection_uses_the_cached_types_of_the_first(
-    sample: Harness[ServiceSettings], monkeypatch: pytest.MonkeyPatch
+async def test_a_rollback_restores_what_both_engines_wrote(
+    sample: Harness[ServiceSettings],
 ) -> None:
-    """Arrays are written and read rightly on it, and the server is not queried again."""
-    introspected: list[object] = []
-    ask = asyncpg.Connection._introspect_types
+    database, mine = sample.running.database, new_id()
+    with suppress(IntegrityError):
+        async with database.transaction() as tx:
+            await driver.execute(tx, ADD, {"id": mine})
+            tx.add(Jar(id=mine, coins=1))
+            await tx.flush()
+    assert await jars(database) == 0
 
-    async def watched(self: asyncpg.Connection, types: object, limit: float | None) -> object:
-        introspected.append(types)
-        return await ask(self, types, limit)
 
-    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", watched)
-    monkeypatch.setattr(TypeCachingConnection, "_known", {})
-    ids = [new_id(), new_id()]
-    database = sample.running.database
-    async with database.driver() as first, database.driver() as second:
-        for each in (first, second):
-            assert await each.fetchval("select $1::uuid[]", ids) == ids
-            assert await each.fetchval("select $1::numrange[]", []) == []
-    assert len(introspected) == 2
+async def test_columns_are_attributes_and_json_is_decoded(sample: Harness[ServiceSettings]) -> None:
+    statement = Sql("select cast(:json as jsonb) as facts, '12:30'::text as time, :json as again")
+    assert statement.names == ["json"]
+    row = await sample.running.database.fetchrow(statement, {"json": '{"coins": [1, 2]}'})
+    assert row.facts == {"coins": [1, 2]}
+    assert (row.time, row.again) == ("12:30", row.facts)
+    with pytest.raises(AttributeError, match="lid"):
+        _ = row.lid
+
+
+async def test_a_value_that_is_missing_is_named(sample: Harness[ServiceSettings]) -> None:
+    with pytest.raises(KeyError, match="id"):
+        await sample.running.database.execute(ADD, {"ids": []})

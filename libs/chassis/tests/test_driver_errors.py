@@ -11,13 +11,15 @@ import pytest
 from broker_harness import TIERS, BrokerHarness, order, take, until
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import db
-from chassis.driver_errors import ErrorKind, classify, is_outage
+from chassis import db, driver
+from chassis.driver import Sql
+from chassis.driver_errors import DATABASE_ERRORS, ErrorKind, classify, is_outage
 from chassis.ids import new_id
 from chassis.settings import ServiceSettings
 from chassis.testing import Harness
-from contracts.inventory import StockReserved
+from contracts.inventory import ReserveStock, StockReserved
 
 RAISE = "do $$ begin raise exception 'on purpose' using errcode = '{}'; end $$"
 KINDS = {
@@ -90,17 +92,12 @@ async def test_a_code_means_the_same_on_every_way_to_the_server(
 ) -> None:
     database = sample.running.database
     for code in KINDS[kind]:
-        statement = text(RAISE.format(code))
-        with pytest.raises(DBAPIError) as plain:
-            await database.execute_once(statement)
-        with pytest.raises(DBAPIError) as through_sqlalchemy:
-            async with database.pool.acquire() as taken:
-                await taken.shared.execute(statement)
-        with pytest.raises(asyncpg.PostgresError) as raw:
-            async with database.driver() as connection:
-                await connection.execute(statement.text)
+        with pytest.raises(asyncpg.PostgresError) as on_asyncpg:
+            await database.execute(Sql(RAISE.format(code)))
+        with pytest.raises(DBAPIError) as on_sqlalchemy:
+            await database.execute_once(text(RAISE.format(code)))
         is_confined = code in CONFINED
-        for found in (plain, through_sqlalchemy, raw):
+        for found in (on_asyncpg, on_sqlalchemy):
             assert classify(found.value) is kind, code
             assert is_outage(found.value) == (kind is ErrorKind.TRANSIENT and not is_confined), code
 
@@ -109,13 +106,12 @@ async def test_a_value_that_does_not_fit_is_a_fault_and_no_outage(
     sample: Harness[ServiceSettings],
 ) -> None:
     """asyncpg finds it out without a query."""
-    statement = text("select cast(:number as integer)")
-    with pytest.raises(DBAPIError) as plain:
-        await sample.running.database.execute_once(statement, {"number": 2**40})
-    with pytest.raises(DBAPIError) as through_sqlalchemy:
-        async with sample.running.database.pool.acquire() as taken:
-            await taken.shared.execute(statement, {"number": 2**40})
-    for found in (plain, through_sqlalchemy):
+    statement, database = "select cast(:number as integer)", sample.running.database
+    with pytest.raises(asyncpg.DataError) as on_asyncpg:
+        await database.fetch(Sql(statement), {"number": 2**40})
+    with pytest.raises(DBAPIError) as on_sqlalchemy:
+        await database.execute_once(text(statement), {"number": 2**40})
+    for found in (on_asyncpg, on_sqlalchemy):
         assert classify(found.value) is ErrorKind.FAULT
         assert not is_outage(found.value)
 
@@ -123,25 +119,29 @@ async def test_a_value_that_does_not_fit_is_a_fault_and_no_outage(
 async def test_a_host_that_cannot_be_found_is_an_outage() -> None:
     database = db.Database("postgresql+asyncpg://user@no-such-host.invalid/nowhere")
     with pytest.raises(ConnectionError) as found:
-        await database.execute_once(text("select 1"))
+        await database.fetch(Sql("select 1"))
     assert isinstance(found.value.__cause__, socket.gaierror)
     assert is_outage(found.value)
     await database.close()
 
 
+@pytest.mark.parametrize("way", ["asyncpg", "sqlalchemy"])
 @pytest.mark.parametrize("moments", range(5))
 async def test_a_session_that_was_ended_between_two_statements_is_an_outage(
-    sample: Harness[ServiceSettings], moments: int
+    sample: Harness[ServiceSettings], moments: int, way: str
 ) -> None:
     """However much of the server's farewell the driver has read by then."""
     database = sample.running.database
-    with pytest.raises((DBAPIError, ConnectionError)) as found:
+    with pytest.raises(DATABASE_ERRORS) as found:
         async with database.transaction() as tx:
             pid = (await tx.execute(text("select pg_backend_pid()"))).scalar_one()
             async with outsider(sample, f"select pg_terminate_backend({pid})", "select 1"):
                 for _ in range(moments):
                     await asyncio.sleep(0)
-                await tx.execute(text("select 1"))
+                if way == "asyncpg":
+                    await driver.fetch(tx, Sql("select 1"))
+                else:
+                    await tx.execute(text("select 1"))
     assert is_outage(found.value)
 
 
@@ -151,34 +151,39 @@ def test_a_driver_amid_another_operation_has_lost_its_session() -> None:
     assert not is_outage(asyncpg.OutdatedSchemaCacheError("the schema changed"))
 
 
-@pytest.mark.parametrize("way", ["plain", "through SQLAlchemy"])
+@pytest.mark.parametrize("way", ["asyncpg", "sqlalchemy"])
 async def test_a_server_that_stays_silent_amid_a_statement_is_an_outage(
     sample: Harness[ServiceSettings], way: str
 ) -> None:
     url = sample.running.settings.database_url
     database = db.Database(url, command_timeout=0.2)
-    statement = text("select pg_sleep(5)")
-    with pytest.raises(DBAPIError) as found:
-        async with database.pool.acquire() as taken:
-            if way == "plain":
-                async with database.transaction() as tx:
-                    await tx.execute(statement)
+    with pytest.raises(ConnectionError) as found:
+        async with database.transaction() as tx:
+            if way == "asyncpg":
+                await driver.execute(tx, Sql("select pg_sleep(5)"))
             else:
-                await taken.shared.execute(statement)
+                await tx.execute(text("select pg_sleep(5)"))
     assert is_outage(found.value)
+    # The session, whose state is unknown, is not used again.
+    assert await database.fetchval(Sql("select 1")) == 1
     await database.close()
 
 
+@pytest.mark.parametrize("way", ["asyncpg", "sqlalchemy"])
 async def test_a_statement_prepared_before_a_migration_is_repeated_at_once(
-    sample: Harness[ServiceSettings],
+    sample: Harness[ServiceSettings], way: str
 ) -> None:
-    database, statement = sample.running.database, text("select * from jars")
+    database = sample.running.database
+    await database.execute(Sql("insert into jars (id, coins) values (:id, 1)"), {"id": new_id()})
 
-    async def look(tx: db.Session) -> int:
-        return len((await tx.execute(statement)).keys())
+    async def look(tx: AsyncSession) -> int:
+        if way == "asyncpg":
+            (row,) = await driver.fetch(tx, Sql("select * from jars"))
+            return len(row)
+        return len((await tx.execute(text("select * from jars"))).keys())
 
     before = await database.retry(look)
-    await database.execute_once(text("alter table jars add column lid text"))
+    await database.execute(Sql("alter table jars add column lid text"))
     assert await database.retry(look) == before + 1
 
 
@@ -229,3 +234,26 @@ async def test_a_message_outlasts_the_trouble_without_an_attempt(
         line.consumer.bus.receive = receive  # type: ignore[method-assign]
     assert StockReserved.decode(answer.body).order_id == command.order_id
     assert (await line.dead.declare()).message_count == 0
+
+
+async def test_a_message_that_always_exceeds_its_statement_limit_becomes_a_dead_letter(
+    line: BrokerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = order(), order()
+    receive = line.consumer.bus.receive
+
+    async def limited(database: db.Database, deliveries: Any) -> None:
+        async with database.transaction() as tx:
+            if any(each.message.order_id == slow.order_id for each in deliveries):
+                await driver.execute(tx, Sql("set local statement_timeout = '50ms'"))
+                await driver.execute(tx, Sql("select pg_sleep(60)"))
+        await receive(database, deliveries)
+
+    monkeypatch.setattr(line.consumer.bus, "receive", limited)
+    await line.send(slow)
+    await line.send(quick)
+    dead = await take(line.dead)
+    assert ReserveStock.decode(dead.body).order_id == slow.order_id
+    assert dead.headers["x-error"] == "QueryCanceledError"
+    answer = await take(line.published)
+    assert StockReserved.decode(answer.body).order_id == quick.order_id

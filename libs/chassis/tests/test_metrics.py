@@ -3,9 +3,9 @@
 from typing import Any
 
 from broker_harness import TIERS, BrokerHarness, order, take, until
-from sqlalchemy import text
 
 from chassis import outbox
+from chassis.driver import Sql
 from chassis.gauges import DatabaseGauge, DatabaseGauges
 from chassis.ids import new_id
 from chassis.metrics_page import MetricsPage
@@ -102,8 +102,8 @@ async def test_the_outbox_is_seen_to_grow_old(sample: Harness[Any]) -> None:
 
 
 async def test_what_cannot_be_read_is_counted_and_hides_nothing_else(sample: Harness[Any]) -> None:
-    fine = DatabaseGauge("fine", "It works.", text("select 'b' as side, 2 as value"), ("side",))
-    broken = DatabaseGauge("broken", "It does not.", text("select 1 / 0 as value"))
+    fine = DatabaseGauge("fine", "It works.", Sql("select 'b' as side, 2 as value"), ("side",))
+    broken = DatabaseGauge("broken", "It does not.", Sql("select 1 / 0 as value"))
     gauges = DatabaseGauges(sample.running.database, [fine, broken])
     before = (await scrape(sample))("cartwright_reading_failures_total", reading="broken")
     found = await gauges.families()
@@ -115,7 +115,7 @@ async def test_what_cannot_be_read_is_counted_and_hides_nothing_else(sample: Har
 
 
 async def test_a_costly_answer_is_believed_for_its_time(sample: Harness[Any]) -> None:
-    counted = text("select nextval('counted') as value")
+    counted = Sql("select nextval('counted') as value")
     await sample.sql("create sequence counted")
     costly = DatabaseGauges(
         sample.running.database, [DatabaseGauge("a", "A.", counted, every=3600)]

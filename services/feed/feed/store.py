@@ -5,32 +5,34 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, delete, func, select, text
+from sqlalchemy import Table, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import driver
+from chassis.driver import Sql
 from chassis.rows import RowArrays
 from contracts import structured
 from feed.domain import Event, LogStart, Subscriber, like_pattern
 from subscriber import Logged
 
 DELETE_BATCH = 5000
-LOG_POSITION = text(
+LOG_POSITION = Sql(
     "select start, position, cast(event_id as text) "
     "from (select coalesce(max(position), 0) as start from log_starts) as log "
     "left join (select position, event_id from events order by position desc limit 1) as newest "
     "on true"
 )
-LOG_START = text("select coalesce(max(position), 0) from log_starts")
+LOG_START = Sql("select coalesce(max(position), 0) from log_starts")
 # Appends run beside each other; starting a new log excludes them and other starts.
-LOCK_FOR_APPEND = text("lock table log_starts in row share mode")
-LOCK_FOR_NEW_LOG = text("lock table log_starts in exclusive mode")
+LOCK_FOR_APPEND = Sql("lock table log_starts in row share mode")
+LOCK_FOR_NEW_LOG = Sql("lock table log_starts in exclusive mode")
 EVENTS = RowArrays(
     cast("Table", Event.__table__),
     ("position", "event_id", "type", "source", "subject", "time", "document"),
 )
 # The event's id is unique too: a redelivered event stays at its first position.
-APPEND_EVENTS = text(f"{EVENTS.insert()} on conflict do nothing")
+APPEND_EVENTS = Sql(f"{EVENTS.insert()} on conflict do nothing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ async def get_bounds(tx: AsyncSession) -> tuple[int, int] | None:
 
 async def get_log_position(tx: AsyncSession) -> LogPosition:
     """The position up to which the log was copied."""
-    return LogPosition(*(await tx.execute(LOG_POSITION)).one())
+    return LogPosition(*await driver.fetchrow(tx, LOG_POSITION))
 
 
 async def start_log(tx: AsyncSession, seen: LogPosition) -> LogPosition:
@@ -69,7 +71,7 @@ async def start_log(tx: AsyncSession, seen: LogPosition) -> LogPosition:
 
     Does nothing if another process has started it since `seen` was read.
     """
-    await tx.execute(LOCK_FOR_NEW_LOG)
+    await driver.execute(tx, LOCK_FOR_NEW_LOG)
     current = await get_log_position(tx)
     if current.start != seen.start or current.offset is None:
         return current
@@ -83,8 +85,8 @@ async def append_events(tx: AsyncSession, events: Sequence[Logged], start: int =
 
     Raises LogReplaced once a newer log has started.
     """
-    await tx.execute(LOCK_FOR_APPEND)
-    if int((await tx.execute(LOG_START)).scalar_one()) != start:
+    await driver.execute(tx, LOCK_FOR_APPEND)
+    if int(await driver.fetchval(tx, LOG_START)) != start:
         raise LogReplaced
     rows = [
         Event(
@@ -98,7 +100,7 @@ async def append_events(tx: AsyncSession, events: Sequence[Logged], start: int =
         )
         for each in events
     ]
-    await tx.execute(APPEND_EVENTS, EVENTS.parameters(rows))
+    await driver.execute(tx, APPEND_EVENTS, EVENTS.parameters(rows))
 
 
 async def delete_events_before(tx: AsyncSession, position: int) -> None:

@@ -10,10 +10,9 @@ from uuid import UUID
 
 import httpx
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from chassis.db import Database
-from chassis.driver_errors import ErrorKind, classify
+from chassis.driver_errors import DATABASE_ERRORS, ErrorKind, classify
 from chassis.ids import new_id
 from chassis.messaging.incoming import Delivery
 from chassis.settings import ServiceSettings
@@ -84,7 +83,7 @@ async def received(pool: Database, deliveries: Sequence[Delivery]) -> None:
     while True:
         try:
             await bus.receive(pool, deliveries)
-        except DBAPIError as error:
+        except DATABASE_ERRORS as error:
             if classify(error) is not ErrorKind.CONFLICT:
                 raise
         else:

@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, select, text, update
+from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import driver
+from chassis.driver import Sql
 from chassis.errors import NotFound
 from chassis.gauges import DatabaseGauge
 from chassis.rows import RowArrays
@@ -20,16 +22,16 @@ NOTIFICATIONS: Final = RowArrays(
     Notification.__table__,  # type: ignore[arg-type]
     ("id", "user_id", "type", "title", "content", "reference_type", "reference_id"),
 )
-INSERT_NOTIFICATIONS: Final = text(f"{NOTIFICATIONS.insert()} on conflict do nothing")
+INSERT_NOTIFICATIONS: Final = Sql(f"{NOTIFICATIONS.insert()} on conflict do nothing")
 
 EMAILS: Final = RowArrays(
     Email.__table__,  # type: ignore[arg-type]
     ("id", "type", "locale", "user_id", "recipient", "subject", "reference_type", "reference_id",
      "payload", "expires_at"),
 )  # fmt: skip
-INSERT_EMAILS: Final = text(f"{EMAILS.insert()} on conflict do nothing")
+INSERT_EMAILS: Final = Sql(f"{EMAILS.insert()} on conflict do nothing")
 
-CLAIM_EMAILS: Final = text(
+CLAIM_EMAILS: Final = Sql(
     "with due as (select id from email_messages where due_at <= now() "
     "order by due_at limit :limit for update skip locked) "
     "update email_messages e set status = 'processing', attempts = attempts + 1, "
@@ -40,7 +42,7 @@ CLAIM_EMAILS: Final = text(
 )
 
 # A worker whose lease expired finds another value in `due_at` and records nothing.
-RECORD_OUTCOMES: Final = text(
+RECORD_OUTCOMES: Final = Sql(
     "update email_messages e set status = o.status, last_error = coalesce(o.error, last_error), "
     "attempts = attempts - case when o.is_attempt then 0 else 1 end, "
     "due_at = clock_timestamp() + make_interval(secs => o.retry_after), "
@@ -54,7 +56,7 @@ RECORD_OUTCOMES: Final = text(
     "where e.id = o.id and e.due_at = o.lease and e.status = 'processing'"
 )
 
-CLEAR_EXPIRED: Final = text(
+CLEAR_EXPIRED: Final = Sql(
     "update email_messages set payload = '{}', updated_at = now() "
     "where status = 'failed' and payload <> '{}' and expires_at < now()"
 )
@@ -65,7 +67,7 @@ GAUGES: Final = (
     DatabaseGauge(
         "cartwright_mails",
         "Mails that are not sent, by status.",
-        text(
+        Sql(
             "select status, count(id) as value "
             "from (values ('pending'), ('processing'), ('failed')) s (status) "
             "left join email_messages using (status) group by status"
@@ -75,7 +77,7 @@ GAUGES: Final = (
     DatabaseGauge(
         "cartwright_mail_oldest_seconds",
         "Age of the oldest mail that still has to be sent.",
-        text(
+        Sql(
             "select coalesce(extract(epoch from now() - min(created_at)), 0) as value "
             "from email_messages where status in ('pending', 'processing')"
         ),
@@ -120,7 +122,7 @@ class DeliveryOutcome:
 async def add_notifications(tx: AsyncSession, notifications: Sequence[Notification]) -> None:
     """Insert notifications, except those shown before."""
     if notifications:
-        await tx.execute(INSERT_NOTIFICATIONS, NOTIFICATIONS.parameters(notifications))
+        await driver.execute(tx, INSERT_NOTIFICATIONS, NOTIFICATIONS.parameters(notifications))
 
 
 async def list_notifications(
@@ -206,18 +208,19 @@ async def delete_preferences(tx: AsyncSession, user_id: UUID, *, before: datetim
 async def add_emails(tx: AsyncSession, emails: Sequence[Email]) -> None:
     """Queue mails, except those queued or sent before."""
     if emails:
-        await tx.execute(INSERT_EMAILS, EMAILS.parameters(emails))
+        await driver.execute(tx, INSERT_EMAILS, EMAILS.parameters(emails))
 
 
 async def claim_emails(tx: AsyncSession, limit: int, lease: float) -> list[ClaimedEmail]:
     """Lease up to `limit` due mails for `lease` seconds, the longest due ones first."""
-    rows = (await tx.execute(CLAIM_EMAILS, {"limit": limit, "lease": lease})).mappings()
+    rows = await driver.fetch(tx, CLAIM_EMAILS, {"limit": limit, "lease": lease})
     return sorted((ClaimedEmail(**row) for row in rows), key=lambda mail: mail.id)
 
 
 async def record_outcomes(tx: AsyncSession, outcomes: Sequence[DeliveryOutcome]) -> None:
     """Store the outcomes of mails whose lease the worker still holds."""
-    await tx.execute(
+    await driver.execute(
+        tx,
         RECORD_OUTCOMES,
         {
             "ids": [o.mail.id for o in outcomes],
@@ -233,7 +236,7 @@ async def record_outcomes(tx: AsyncSession, outcomes: Sequence[DeliveryOutcome])
 
 async def clear_expired_payloads(tx: AsyncSession) -> None:
     """Delete the facts of failed mails that have expired."""
-    await tx.execute(CLEAR_EXPIRED)
+    await driver.execute(tx, CLEAR_EXPIRED)
 
 
 async def get_email(tx: AsyncSession, email_id: UUID) -> Email:

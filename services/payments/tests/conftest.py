@@ -55,7 +55,7 @@ async def payments(
         provider_url=provider.url,
         provider_api_key=API_KEY,
         provider_webhook_secret=f"whsec_YW5vdGhlciBzZWNyZXQ= {WEBHOOK_SECRET}",
-        provider_timeout=1.0,
+        provider_timeout=3.0,
         action_check_after=0.05,
         charge_settles_after=60.0,
     ):

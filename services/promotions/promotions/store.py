@@ -9,9 +9,11 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, or_, select, text
+from sqlalchemy import Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import driver
+from chassis.driver import Sql
 from chassis.errors import NotFound
 from chassis.rows import RowArrays
 from promotions.domain import (
@@ -32,29 +34,29 @@ DECIDED = RowArrays(
     ),
 )  # fmt: skip
 # A new row is a rejected one until it is decided, in the same transaction.
-CLAIM = text(
+CLAIM = Sql(
     CLAIMED.insert(also={"state": ":state", "reason": "cast(:reason as text)"})
     + " on conflict (order_id) do update set "
     "sequence = redemptions.sequence + excluded.sequence, updated_at = now() "
     f"returning {', '.join(DECIDED.columns)}, sequence"
 )
-SAVE = text(DECIDED.update_rows("order_id"))
-LOCK_COUPONS = text(
+SAVE = Sql(DECIDED.update_rows("order_id"))
+LOCK_COUPONS = Sql(
     "select id, code, uses_count, status, starts_at, ends_at, max_uses, max_uses_per_customer "
     "from coupons where code = any(cast(:codes as text[])) order by id for update"
 )
-COUNT_BY_REDEEMER = text(
+COUNT_BY_REDEEMER = Sql(
     "select coupon_id, redeemer, count(*) as uses from redemptions "
     "where state in ('reserved', 'redeemed') and (coupon_id, redeemer) in "
     "(select * from unnest(cast(:coupons as uuid[]), cast(:redeemers as text[]))) "
     "group by coupon_id, redeemer"
 )
-CHANGE_USES = text(
+CHANGE_USES = Sql(
     "update coupons set uses_count = coupons.uses_count + change.uses, updated_at = now() "
     "from unnest(cast(:coupons as uuid[]), cast(:uses as bigint[])) as change(coupon_id, uses) "
     "where coupons.id = change.coupon_id"
 )
-CONFIRM = text(
+CONFIRM = Sql(
     "update redemptions set state = 'redeemed', updated_at = now() where order_id in ("
     "select order_id from redemptions where order_id = any(cast(:orders as uuid[])) "
     "and state = 'reserved' order by order_id for update)"
@@ -131,7 +133,7 @@ async def lock_redemptions(
     ]
     parameters = {"state": state, "reason": reason, **CLAIMED.parameters(claims)}
     locked = {}
-    for row in (await tx.execute(CLAIM, parameters)).mappings():
+    for row in await driver.fetch(tx, CLAIM, parameters):
         # A redemption is created together with its first answer.
         before = row["sequence"] - operations[row["order_id"]][1]
         locked[row["order_id"]] = Redemption(**{**row, "sequence": before}, is_new=before == 0)
@@ -142,7 +144,7 @@ async def save_redemptions(tx: AsyncSession, decided: Iterable[Redemption]) -> N
     """Write the redemptions that changed, in one statement."""
     changed = [each for each in decided if each.is_changed]
     if changed:
-        await tx.execute(SAVE, DECIDED.parameters(changed))
+        await driver.execute(tx, SAVE, DECIDED.parameters(changed))
 
 
 async def lock_coupons(
@@ -151,7 +153,7 @@ async def lock_coupons(
     """Lock the coupons of (code, redeemer) pairs and count the uses held; by code."""
     if not wanted:
         return {}
-    rows = await tx.execute(LOCK_COUPONS, {"codes": sorted({code for code, _ in wanted})})
+    rows = await driver.fetch(tx, LOCK_COUPONS, {"codes": sorted({code for code, _ in wanted})})
     coupons = {
         row.code: CouponUsage(row.id, row.code, Limits(*row[3:]), row.uses_count) for row in rows
     }
@@ -178,7 +180,7 @@ async def _count_uses(
     tx: AsyncSession, pairs: Sequence[tuple[UUID, str]]
 ) -> list[tuple[UUID, str, int]]:
     wanted = {"coupons": [each[0] for each in pairs], "redeemers": [each[1] for each in pairs]}
-    return [tuple(row) for row in await tx.execute(COUNT_BY_REDEEMER, wanted)]
+    return [tuple(row) for row in await driver.fetch(tx, COUNT_BY_REDEEMER, wanted)]
 
 
 async def change_uses(tx: AsyncSession, changes: dict[UUID, int]) -> None:
@@ -186,9 +188,9 @@ async def change_uses(tx: AsyncSession, changes: dict[UUID, int]) -> None:
     if changes:
         coupons = sorted(changes)
         uses = [changes[each] for each in coupons]
-        await tx.execute(CHANGE_USES, {"coupons": coupons, "uses": uses})
+        await driver.execute(tx, CHANGE_USES, {"coupons": coupons, "uses": uses})
 
 
 async def confirm(tx: AsyncSession, order_ids: Sequence[UUID]) -> None:
     """Turn reserved uses of confirmed orders into redeemed ones."""
-    await tx.execute(CONFIRM, {"orders": sorted(order_ids)})
+    await driver.execute(tx, CONFIRM, {"orders": sorted(order_ids)})

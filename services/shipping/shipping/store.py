@@ -15,12 +15,13 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    text,
     true,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import driver
+from chassis.driver import Sql
 from chassis.errors import NotFound
 from chassis.rows import RowArrays
 from contracts.shipping import Parcel
@@ -39,13 +40,13 @@ Row = TypeVar("Row")
 FULFILMENT_ROWS: Final = RowArrays(
     FULFILMENTS, ("order_id", "operation_id", "status", "reason", "sequence")
 )
-LOCK_FULFILMENTS: Final = text(
+LOCK_FULFILMENTS: Final = Sql(
     f"{FULFILMENT_ROWS.insert()} on conflict (order_id) do update set "
     "sequence = fulfilments.sequence + excluded.sequence, updated_at = now() "
     "returning order_id, operation_id, status, reason, sequence"
 )
 DECISION_ROWS: Final = RowArrays(FULFILMENTS, ("order_id", "operation_id", "status", "reason"))
-UPDATE_DECISIONS: Final = text(DECISION_ROWS.update_rows("order_id", also="updated_at = now()"))
+UPDATE_DECISIONS: Final = Sql(DECISION_ROWS.update_rows("order_id", also="updated_at = now()"))
 
 SHIPMENT_ROWS: Final = RowArrays(
     Shipment.__table__,  # type: ignore[arg-type]
@@ -53,7 +54,7 @@ SHIPMENT_ROWS: Final = RowArrays(
      "ship_to", "shipping_method_id", "provider", "currency", "amount", "collect_amount",
      "placed_at", "scheduled_for", "status", "status_at", "lines"),
 )  # fmt: skip
-INSERT_SHIPMENTS: Final = text(SHIPMENT_ROWS.insert())
+INSERT_SHIPMENTS: Final = Sql(SHIPMENT_ROWS.insert())
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +196,9 @@ async def lock_fulfilments(
     proposed: what is inserted for a new order; its `sequence` is how many answers will be numbered.
     """
     wanted = {each.order_id: each for each in sorted(proposed, key=lambda each: each.order_id)}
-    rows = await tx.execute(LOCK_FULFILMENTS, FULFILMENT_ROWS.parameters(wanted.values()))
+    rows = await driver.fetch(tx, LOCK_FULFILMENTS, FULFILMENT_ROWS.parameters(wanted.values()))
     locked = {}
-    for row in rows.mappings():
+    for row in rows:
         fulfilment = Fulfilment(**row)
         fulfilment.sequence -= wanted[fulfilment.order_id].sequence
         # A fulfilment is always inserted together with its first answer.
@@ -216,13 +217,13 @@ async def save_decisions(tx: AsyncSession, fulfilments: Iterable[Fulfilment]) ->
     """Update the fulfilments whose decision changed; rare."""
     changed = [each for each in fulfilments if each.is_changed]
     if changed:
-        await tx.execute(UPDATE_DECISIONS, DECISION_ROWS.parameters(changed))
+        await driver.execute(tx, UPDATE_DECISIONS, DECISION_ROWS.parameters(changed))
 
 
 async def add_shipments(tx: AsyncSession, shipments: Sequence[Shipment]) -> None:
     """Insert shipments in one statement."""
     if shipments:
-        await tx.execute(INSERT_SHIPMENTS, SHIPMENT_ROWS.parameters(shipments))
+        await driver.execute(tx, INSERT_SHIPMENTS, SHIPMENT_ROWS.parameters(shipments))
 
 
 async def list_parcels(tx: AsyncSession, order_ids: Sequence[UUID]) -> dict[UUID, list[Parcel]]:

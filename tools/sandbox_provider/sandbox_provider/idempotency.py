@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
+from chassis import driver
+from chassis.driver import Sql
 from sandbox_provider.database import idempotency_keys as keys
 from sandbox_provider.problems import KeyReused
 
-CLAIM = insert(keys).on_conflict_do_nothing().returning(keys.c.key)
+CLAIM = Sql(
+    "insert into idempotency_keys (key, fingerprint, status, body) "
+    "values (:key, :fingerprint, :status, :body) on conflict do nothing returning key"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ async def claim(
         "status": answer.status if answer else None,
         "body": answer.body if answer else None,
     }
-    if (await connection.execute(CLAIM, values)).first():
+    if await driver.fetchrow(connection, CLAIM, values):
         return None
     stored = (await connection.execute(select(keys).where(keys.c.key == request.key))).one()
     if stored.fingerprint != request.fingerprint:

@@ -10,7 +10,6 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from opentelemetry.trace import SpanKind
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -18,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import context, instrumentation, tracing
-from chassis.driver_errors import ErrorKind, classify
+from chassis.driver_errors import DATABASE_ERRORS, ErrorKind, classify
 from sandbox_provider.api import charges, ledger, pay_page, payment_methods
 from sandbox_provider.card_numbers import CardNumberGuard
 from sandbox_provider.database import connect, make_tables
@@ -67,9 +66,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.exception_handler(Problem)(_problem)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)
-    app.exception_handler(DBAPIError)(_database_unavailable)
-    app.exception_handler(OSError)(_database_unavailable)
-    app.exception_handler(PoolTimeout)(_database_unavailable)
+    for kind in (*DATABASE_ERRORS, OSError, PoolTimeout):
+        app.exception_handler(kind)(_database_unavailable)
     return app
 
 

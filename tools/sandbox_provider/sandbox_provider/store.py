@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import driver
+from chassis.driver import Sql
 from chassis.rows import RowArrays
 from sandbox_provider.database import charges, ledger_entries, payment_methods, refunds, webhooks
 from sandbox_provider.domain import Charge, Method, Refund, Status
@@ -25,27 +27,29 @@ _CHANGING_COLUMNS = [
 ]
 _CHANGING_COLUMNS += ["version"]
 
-LIST_DUE = text(
+LIST_DUE = Sql(
     "select * from (select distinct on (lane) * from webhooks where delivered_at is null "
     "and lane <> all(cast(:busy as text[])) order by lane, position) as first "
     "where next_attempt_at <= :now order by position limit :most"
 )
-MARK_DELIVERED = text(
-    "update webhooks set delivered_at = :now where id = any(cast(:ids as text[]))"
-)
+MARK_DELIVERED = Sql("update webhooks set delivered_at = :now where id = any(cast(:ids as text[]))")
 ENTRIES = RowArrays(
     ledger_entries, ("charge_id", "reference", "currency", "transfer", "account", "amount")
 )
-ADD_ENTRIES = text(ENTRIES.insert())
-# One object each, so that they are compiled once.
-ADD_CHARGE, ADD_WEBHOOK = insert(charges), insert(webhooks)
+ADD_ENTRIES = Sql(ENTRIES.insert())
+CHARGES = RowArrays(charges, _COLUMNS)
+ADD_CHARGE = Sql(CHARGES.insert())
+ADD_WEBHOOK = Sql(
+    "insert into webhooks (id, charge_id, lane, body, copies, attempts, next_attempt_at) "
+    "values (:id, :charge_id, :lane, :body, :copies, 0, :next_attempt_at)"
+)
 
 
 async def add_charge(connection: AsyncSession, charge: Charge) -> None:
     """Write a new charge and its ledger entries."""
     row = {name: getattr(charge, name) for name in _COLUMNS}
     row["card"] = asdict(charge.card) if charge.card else None
-    await connection.execute(ADD_CHARGE, row)
+    await driver.execute(connection, ADD_CHARGE, CHARGES.parameters([row]))
     await _add_entries(connection, charge)
 
 
@@ -126,20 +130,20 @@ async def delete_payment_method(connection: AsyncSession, method_id: str) -> Non
 async def add_webhooks(connection: AsyncSession, rows: Sequence[WebhookRow]) -> None:
     """Store webhooks to send."""
     if rows:
-        await connection.execute(ADD_WEBHOOK, [dict(row) for row in rows])
+        await driver.executemany(connection, ADD_WEBHOOK, rows)
 
 
 async def list_due_webhooks(
     connection: AsyncSession, *, now: datetime, busy: Sequence[str], limit: int
-) -> Sequence[Row[Any]]:
+) -> Sequence[Any]:
     """The first undelivered webhook of each lane that is not busy, where it is due."""
-    found = await connection.execute(LIST_DUE, {"now": now, "busy": list(busy), "most": limit})
-    return found.all()
+    values = {"now": now, "busy": list(busy), "most": limit}
+    return await driver.fetch(connection, LIST_DUE, values)
 
 
 async def mark_delivered(connection: AsyncSession, ids: list[str], now: datetime) -> None:
     """Mark accepted webhooks."""
-    await connection.execute(MARK_DELIVERED, {"now": now, "ids": ids})
+    await driver.execute(connection, MARK_DELIVERED, {"now": now, "ids": ids})
 
 
 async def postpone_webhook(connection: AsyncSession, webhook_id: str, until: datetime) -> None:
@@ -154,7 +158,7 @@ async def _add_entries(connection: AsyncSession, charge: Charge) -> None:
         return
     shared = {"charge_id": charge.id, "reference": charge.reference, "currency": charge.currency}
     rows = [shared | asdict(entry) for entry in charge.entries]
-    await connection.execute(ADD_ENTRIES, ENTRIES.parameters(rows))
+    await driver.execute(connection, ADD_ENTRIES, ENTRIES.parameters(rows))
 
 
 async def _add_refund(connection: AsyncSession, charge: Charge, refund: Refund) -> None:

@@ -8,22 +8,21 @@ left belongs to a process that crashed. The first delivery of a message costs no
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import text
-
 from chassis.db import Database
+from chassis.driver import Sql
 
 # The number of crashes after which a message becomes a dead letter.
 MAX_CRASHES = 4
 
-COUNTS = text(
+COUNTS = Sql(
     "select message_id, starts from handling_starts where message_id = any(cast(:ids as uuid[]))"
 )
-BEGIN = text(
+BEGIN = Sql(
     "insert into handling_starts (message_id) select unnest(cast(:ids as uuid[])) "
     "on conflict (message_id) do update set starts = handling_starts.starts + 1, "
     "started_at = now()"
 )
-END = text("delete from handling_starts where message_id = any(cast(:ids as uuid[]))")
+END = Sql("delete from handling_starts where message_id = any(cast(:ids as uuid[]))")
 
 
 class NeverEnded(Exception):
@@ -39,17 +38,17 @@ class Starts:
 
     async def counts(self, ids: Sequence[UUID]) -> dict[UUID, int]:
         """How often the handling of each was started and never ended; absent where never."""
-        found = await self._database.execute_once(COUNTS, {"ids": ids})
+        found = await self._database.fetch(COUNTS, {"ids": ids})
         return {row.message_id: row.starts for row in found if row.message_id not in self._ours}
 
     async def begin(self, ids: Sequence[UUID]) -> None:
         """Record the start of each; a duplicate within the batch counts once."""
-        await self._database.execute_once(BEGIN, {"ids": sorted(set(ids))})
+        await self._database.execute(BEGIN, {"ids": sorted(set(ids))})
         self._ours.update(ids)
 
     async def end(self, ids: Sequence[UUID]) -> None:
         """Delete the starts of messages whose handling returned or raised."""
-        await self._database.execute_once(END, {"ids": sorted(ids)})
+        await self._database.execute(END, {"ids": sorted(ids)})
         self._ours.difference_update(ids)
 
     async def end_all(self) -> None:

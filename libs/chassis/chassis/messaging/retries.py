@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from chassis import metrics
 from chassis.broker import Broker, translate_errors
-from chassis.driver_errors import ErrorKind, classify, is_outage
+from chassis.driver_errors import counts_as_attempt, is_outage
 from chassis.errors import Unavailable
 from chassis.http import Unreachable
 from chassis.messaging import incoming
@@ -73,13 +73,13 @@ class Retries:
     async def send(self, raw: AbstractIncomingMessage, error: BaseException) -> None:
         """Publish a failed message to its next tier or the dead letters. Raises BrokerLost.
 
-        Afterwards the original can be acknowledged. Only a fault counts as an attempt; after a lock
-        conflict, or while a peer or provider is unavailable, the message waits in the first tier.
+        Afterwards the original can be acknowledged. After a lock conflict, or while a peer or
+        provider is unavailable, the message waits in the first tier without an attempt.
         """
-        is_fault = classify(error) is ErrorKind.FAULT and not isinstance(error, UNAVAILABLE)
-        attempt = incoming.attempts_of(raw) + is_fault
+        counts = counts_as_attempt(error) and not isinstance(error, UNAVAILABLE)
+        attempt = incoming.attempts_of(raw) + counts
         final = isinstance(error, FINAL) or attempt > len(self._tiers)
-        tier = attempt if is_fault else 1
+        tier = attempt if counts else 1
         headers = incoming.failure_headers(raw, error, self._service, attempt)
         properties = aiormq.spec.Basic.Properties(
             headers=headers,

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from cart.domain.pricing import Base, ModelJson, Offer, timestamps
+from cart.domain.pricing import Base, Offer, timestamps
 from chassis.errors import Gone, Invalid, NotFound, Refused
 from chassis.model import RETENTION, DeletedWith, Pruned, check_in
 from contracts.address import Address
@@ -42,7 +42,8 @@ def _amount(name: str) -> Column[int]:
 
 
 # The amounts are those the cart was locked at; an open cart is priced each time it is shown.
-# `locked` is the `LockedCart` that the order got, so that a repeat gets the same one.
+# The addresses are `Address`es. `locked` is the `LockedCart` that the order got, so that a repeat
+# gets the same one.
 carts = Table(
     "carts",
     Base.metadata,
@@ -53,8 +54,8 @@ carts = Table(
     Column("currency", CHAR(3), nullable=False),
     Column("status", String(20), server_default="active", nullable=False),
     Column("coupon_code", String(50)),
-    Column("shipping_address", ModelJson(Address)),
-    Column("billing_address", ModelJson(Address)),
+    Column("shipping_address", JSONB(none_as_null=True)),
+    Column("billing_address", JSONB(none_as_null=True)),
     Column("shipping_method_id", Uuid),
     _amount("subtotal_amount"),
     _amount("discount_amount"),
@@ -62,7 +63,7 @@ carts = Table(
     _amount("tax_amount"),
     _amount("total_amount"),
     Column("order_id", Uuid),
-    Column("locked", ModelJson(LockedCart)),
+    Column("locked", JSONB(none_as_null=True)),
     Column("lock_checked_at", DateTime(timezone=True)),
     Column("merged_into", ForeignKey("carts.id"), index=True),
     Column(

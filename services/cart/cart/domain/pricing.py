@@ -13,7 +13,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -25,12 +24,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
 
 from chassis.errors import Refused
 from chassis.model import RETENTION, Model, Retained, Stamped, check_in, own_metadata
-from contracts.address import Address
-from contracts.cart import LockedCart
 
 BASIS_POINTS = 10_000
 
@@ -49,25 +45,6 @@ def timestamps() -> tuple[Column[datetime], Column[datetime]]:
         Column("created_at", kind, server_default=now, nullable=False),
         Column("updated_at", kind, server_default=now, onupdate=now, nullable=False),
     )
-
-
-class ModelJson(TypeDecorator[Address | LockedCart]):
-    """A JSONB column of models of this class."""
-
-    impl = JSONB(none_as_null=True)
-    cache_ok = True
-
-    def __init__(self, model: type[Address | LockedCart]) -> None:
-        super().__init__()
-        self.model = model
-
-    def process_bind_param(self, value: Address | LockedCart | None, dialect: Dialect) -> Any:
-        """The model as JSON."""
-        return value.model_dump(mode="json") if value is not None else None
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Address | LockedCart | None:
-        """The model from JSON."""
-        return self.model.model_validate(value) if value is not None else None
 
 
 # The newest known state of each product; `sequence` is that of the event it came with.

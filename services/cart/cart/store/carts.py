@@ -1,6 +1,6 @@
 """Queries on one cart: read it with what is offered now, change it, lock it for an order.
 
-Every checkout runs these: they are Core statements of one shape, without the ORM.
+Every checkout runs these on asyncpg.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,35 +9,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Row,
-    Uuid,
-    bindparam,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.domain.cart import Cart, Line, cart_items, carts
-from cart.domain.pricing import (
-    Cost,
-    Offer,
-    effective_price,
-    product_snapshots,
-    stock_snapshots,
-    variant_snapshots,
-)
+from cart.domain.pricing import Cost, Offer, effective_price
+from chassis import driver
+from chassis.driver import Sql
 from chassis.errors import Changed, NotFound
 from chassis.rows import RowArrays
+from contracts.address import Address
 from contracts.cart import LockedCart
 
 
@@ -53,109 +34,70 @@ class CartOwner:
         return {"cart": cart_id, "customer": self.customer_id, "token": self.token_hash}
 
 
-def line_columns(rows: FromClause, variant_id: ColumnElement[UUID]) -> list[ColumnElement[Any]]:
-    """The columns that `_line` and `_offer` read; `rows` are cart items."""
-    return [
-        rows.c.id.label("item_id"),
-        variant_id.label("variant_id"),
-        rows.c.quantity,
-        rows.c.unit_price_amount,
-        rows.c.customization,
-        rows.c.customization_key,
-        rows.c.added_at,
-        rows.c.product_id.label("item_product_id"),
-        rows.c.sku.label("item_sku"),
-        rows.c.product_name.label("item_product_name"),
-        rows.c.variant_description.label("item_description"),
-        variant_snapshots.c.product_id,
-        variant_snapshots.c.sku,
-        variant_snapshots.c.description,
-        variant_snapshots.c.price_amount,
-        variant_snapshots.c.discount_price_amount,
-        variant_snapshots.c.discount_from,
-        variant_snapshots.c.discount_until,
-        variant_snapshots.c.is_available,
-        variant_snapshots.c.lead_time_days,
-        product_snapshots.c.name.label("product_name"),
-        product_snapshots.c.status.label("product_status"),
-        product_snapshots.c.category_ids,
-        product_snapshots.c.seller_id,
-        product_snapshots.c.currency.label("offer_currency"),
-        product_snapshots.c.customization_fields,
-        stock_snapshots.c.available,
-    ]
-
-
-def with_offers(rows: FromClause, variant_id: ColumnElement[UUID]) -> FromClause:
-    """Join rows to what is offered now under their variant, if anything is."""
-    return (
-        rows.outerjoin(variant_snapshots, variant_snapshots.c.variant_id == variant_id)
-        .outerjoin(
-            product_snapshots, product_snapshots.c.product_id == variant_snapshots.c.product_id
-        )
-        .outerjoin(stock_snapshots, stock_snapshots.c.variant_id == variant_id)
-    )
-
-
-_mine = (
-    select(cart_items)
-    .where(cart_items.c.cart_id == bindparam("cart_id", type_=Uuid()))
-    .subquery("mine")
+MODELS: Mapping[str, type[Address | LockedCart]] = {
+    "shipping_address": Address,
+    "billing_address": Address,
+    "locked": LockedCart,
+}
+CART = [each.name for each in fields(Cart) if each.name != "lines"]
+CART_COLUMNS = ", ".join(CART)
+# What `_line` and `_offer` read.
+LINE_COLUMNS = (
+    "i.id as item_id, i.quantity, i.unit_price_amount, i.customization, i.customization_key, "
+    "i.added_at, i.product_id as item_product_id, i.sku as item_sku, "
+    "i.product_name as item_product_name, i.variant_description as item_description, "
+    "v.product_id, v.sku, v.description, v.price_amount, v.discount_price_amount, "
+    "v.discount_from, v.discount_until, v.is_available, v.lead_time_days, "
+    "p.name as product_name, p.status as product_status, p.category_ids, p.seller_id, "
+    "p.currency as offer_currency, p.customization_fields, s.available"
 )
-_wanted = select(
-    func.unnest(bindparam("wanted", type_=ARRAY(Uuid()))).label("variant_id")
-).subquery("wanted")
-_variant = func.coalesce(_mine.c.variant_id, _wanted.c.variant_id)
-LINES_AND_OFFERS = select(*line_columns(_mine, _variant)).select_from(
-    with_offers(
-        _mine.outerjoin(_wanted, _mine.c.variant_id == _wanted.c.variant_id, full=True), _variant
-    )
+# What is offered now under a variant, if anything is.
+OFFERS = (
+    "left join variant_snapshots v on v.variant_id = {variant_id} "
+    "left join product_snapshots p on p.product_id = v.product_id "
+    "left join stock_snapshots s on s.variant_id = {variant_id}"
 )
-IS_MINE = (carts.c.id == bindparam("cart", type_=Uuid())) & or_(
-    carts.c.customer_id == bindparam("customer", type_=Uuid()),
-    carts.c.token_hash == bindparam("token"),
+LINES_AND_OFFERS = Sql(
+    f"select coalesce(i.variant_id, w.variant_id) as variant_id, {LINE_COLUMNS} "  # noqa: S608
+    "from (select * from cart_items where cart_id = :cart_id) i "
+    "full join (select unnest(cast(:wanted as uuid[])) as variant_id) w "
+    "on i.variant_id = w.variant_id "
+    + OFFERS.format(variant_id="coalesce(i.variant_id, w.variant_id)")
 )
-CART = [carts.c[each.name] for each in fields(Cart) if each.name != "lines"]
-READ = select(
-    *(each.label(f"cart_{each.name}") for each in CART),
-    *line_columns(cart_items, cart_items.c.variant_id),
-).select_from(
-    with_offers(
-        carts.outerjoin(cart_items, cart_items.c.cart_id == carts.c.id), cart_items.c.variant_id
-    )
+IS_MINE = "carts.id = :cart and (carts.customer_id = :customer or carts.token_hash = :token)"
+IS_CURRENT = "carts.customer_id = :customer and carts.status = 'active'"
+READ = (
+    f"select {', '.join(f'carts.{name} as cart_{name}' for name in CART)}, i.variant_id, "  # noqa: S608
+    f"{LINE_COLUMNS} from carts left join cart_items i on i.cart_id = carts.id "
+    f"{OFFERS.format(variant_id='i.variant_id')} where "
 )
-READ_MINE = READ.where(IS_MINE)
-READ_CURRENT = READ.where(
-    carts.c.customer_id == bindparam("customer", type_=Uuid()), carts.c.status == "active"
+READ_MINE = Sql(READ + IS_MINE)
+READ_CURRENT = Sql(READ + IS_CURRENT)
+TOUCH = "version = version + 1, last_activity_at = now(), updated_at = now()"
+LOCK_MINE = Sql(f"update carts set {TOUCH} where {IS_MINE} returning {CART_COLUMNS}")  # noqa: S608
+LOCK_CURRENT = Sql(
+    f"update carts set {TOUCH} where {IS_CURRENT} returning {CART_COLUMNS}"  # noqa: S608
 )
-TOUCH = {"version": carts.c.version + 1, "last_activity_at": func.now(), "updated_at": func.now()}
-LOCK_MINE = update(carts).where(IS_MINE).values(TOUCH).returning(*CART)
-LOCK_GUEST = select(*CART).where(carts.c.token_hash == bindparam("token")).with_for_update()
-CREATE = insert(carts).returning(*CART)
-CREATE_CURRENT = (
-    upsert(carts)
-    .on_conflict_do_nothing(
-        index_elements=[carts.c.customer_id], index_where=text("status = 'active'")
-    )
-    .returning(*CART)
+LOCK_GUEST = Sql(f"select {CART_COLUMNS} from carts where token_hash = :token for update")  # noqa: S608
+CREATE = Sql(
+    "insert into carts (id, token_hash, currency, email) "  # noqa: S608
+    f"values (:id, :token_hash, :currency, :email) returning {CART_COLUMNS}"
 )
-LOCK_CURRENT = (
-    update(carts)
-    .where(carts.c.customer_id == bindparam("customer", type_=Uuid()), carts.c.status == "active")
-    .values(TOUCH)
-    .returning(*CART)
+CREATE_CURRENT = Sql(
+    "insert into carts (id, customer_id, currency) values (:id, :customer_id, :currency) "  # noqa: S608
+    f"on conflict (customer_id) where status = 'active' do nothing returning {CART_COLUMNS}"
 )
 # The version is compared in the statement itself: of two locks or changes the first one wins.
-LOCK_FOR_ORDER = (
-    update(carts)
-    .where(
-        carts.c.id == bindparam("cart", type_=Uuid()),
-        carts.c.version == bindparam("version_read"),
-        carts.c.status == "active",
-    )
-    .values({**TOUCH, "status": "locked", "lock_checked_at": func.now()})
-    .returning(carts.c.id)
+LOCK_FOR_ORDER = Sql(
+    f"update carts set {TOUCH}, status = 'locked', lock_checked_at = now(), "  # noqa: S608
+    "order_id = :order_id, locked = cast(:locked as jsonb), email = :email, "
+    "coupon_code = :coupon_code, shipping_address = cast(:shipping_address as jsonb), "
+    "billing_address = cast(:billing_address as jsonb), shipping_method_id = :shipping_method_id, "
+    "subtotal_amount = :subtotal_amount, discount_amount = :discount_amount, "
+    "shipping_amount = :shipping_amount, tax_amount = :tax_amount, total_amount = :total_amount "
+    "where id = :cart and version = :version_read and status = 'active' returning id"
 )
+DELETE_LINE = Sql("delete from cart_items where id = :id")
 ITEMS = RowArrays(
     cart_items,
     (
@@ -163,7 +105,7 @@ ITEMS = RowArrays(
         "unit_price_amount", "quantity", "customization", "customization_key", "added_at",
     ),
 )  # fmt: skip
-SAVE_LINES = text(
+SAVE_LINES = Sql(
     f"{ITEMS.insert(also={'cart_id': ':cart_id'})} "
     "on conflict (cart_id, variant_id, customization_key) do update "
     "set quantity = excluded.quantity, unit_price_amount = excluded.unit_price_amount, "
@@ -172,11 +114,20 @@ SAVE_LINES = text(
 )
 
 
-def _cart(row: Row[Any]) -> Cart:
-    return Cart(**row._mapping)  # noqa: SLF001
+def _cart(columns: Mapping[str, Any]) -> Cart:
+    models = {
+        name: model.model_validate(columns[name])
+        for name, model in MODELS.items()
+        if columns[name] is not None
+    }
+    return Cart(**{**columns, **models})
 
 
-def _offer(row: Row[Any], now: datetime) -> Offer | None:
+def _json(model: Address | LockedCart | None) -> str | None:
+    return model.model_dump_json() if model is not None else None
+
+
+def _offer(row: Any, now: datetime) -> Offer | None:
     """What is sold under a row's variant; None for a variant that catalog has not published."""
     if row.product_id is None:
         return None
@@ -203,7 +154,7 @@ def _offer(row: Row[Any], now: datetime) -> Offer | None:
     )
 
 
-def _line(row: Row[Any], now: datetime) -> Line:
+def _line(row: Any, now: datetime) -> Line:
     return Line(
         id=row.item_id,
         variant_id=row.variant_id,
@@ -225,12 +176,12 @@ def _in_order(lines: Iterable[Line]) -> list[Line]:
 
 
 async def _read(
-    tx: AsyncSession, query: Any, parameters: Mapping[str, Any], now: datetime
+    tx: AsyncSession, query: Sql, parameters: Mapping[str, Any], now: datetime
 ) -> Cart | None:
-    rows = (await tx.execute(query, parameters)).all()
+    rows = await driver.fetch(tx, query, parameters)
     if not rows:
         return None
-    cart = Cart(**{each.name: getattr(rows[0], f"cart_{each.name}") for each in CART})
+    cart = _cart({name: rows[0][f"cart_{name}"] for name in CART})
     cart.lines = _in_order(_line(row, now) for row in rows if row.item_id is not None)
     return cart
 
@@ -256,10 +207,10 @@ async def lock_cart(
     `expected` is the version the change is based on, if the client named one; raises Changed
     for another, NotFound for the cart of another owner.
     """
-    row = (await tx.execute(LOCK_MINE, owner.parameters(cart_id))).one_or_none()
+    row = await driver.fetchrow(tx, LOCK_MINE, owner.parameters(cart_id))
     if row is None:
         raise NotFound
-    cart = _cart(row)
+    cart = _cart(dict(row))
     if expected is not None and cart.version - 1 != expected:
         raise Changed
     cart.ensure_active()
@@ -271,7 +222,7 @@ async def create_guest_cart(
 ) -> Cart:
     """Create a cart that is reached with a token."""
     values = {"id": cart_id, "token_hash": token_hash, "currency": currency, "email": email}
-    return _cart((await tx.execute(CREATE, values)).one())
+    return _cart(dict(await driver.fetchrow(tx, CREATE, values)))
 
 
 async def lock_or_create_current(
@@ -280,41 +231,46 @@ async def lock_or_create_current(
     """Lock the active cart of a customer until commit; True beside it if it is new."""
     values = {"id": new_id, "customer_id": customer_id, "currency": currency}
     while True:
-        found = (await tx.execute(LOCK_CURRENT, {"customer": customer_id})).one_or_none()
+        found = await driver.fetchrow(tx, LOCK_CURRENT, {"customer": customer_id})
         if found is not None:
-            return _cart(found), False
-        created = (await tx.execute(CREATE_CURRENT, values)).one_or_none()
+            return _cart(dict(found)), False
+        created = await driver.fetchrow(tx, CREATE_CURRENT, values)
         if created is not None:
-            return _cart(created), True
+            return _cart(dict(created)), True
         # Another request created it between the two statements: the next turn finds it.
 
 
 async def lock_guest_cart(tx: AsyncSession, token_hash: str) -> Cart | None:
     """Lock the cart of a token until commit."""
-    row = (await tx.execute(LOCK_GUEST, {"token": token_hash})).one_or_none()
-    return _cart(row) if row is not None else None
+    row = await driver.fetchrow(tx, LOCK_GUEST, {"token": token_hash})
+    return _cart(dict(row)) if row is not None else None
 
 
 async def change_cart(tx: AsyncSession, cart_id: UUID, values: Mapping[str, Any]) -> None:
     """Set some columns of a cart whose row is locked."""
-    await tx.execute(update(carts).where(carts.c.id == cart_id).values(**values))
+    columns = {
+        name: value.model_dump(mode="json") if isinstance(value, Address) else value
+        for name, value in values.items()
+    }
+    await tx.execute(update(carts).where(carts.c.id == cart_id).values(**columns))
 
 
 async def lock_for_order(
     tx: AsyncSession, cart: Cart, order_id: UUID, costs: Cost, snapshot: LockedCart
 ) -> bool:
     """Lock an open cart for an order; False when it changed since it was read."""
-    found = await tx.execute(
+    found = await driver.fetchrow(
+        tx,
         LOCK_FOR_ORDER,
         {
             "cart": cart.id,
             "version_read": cart.version,
             "order_id": order_id,
-            "locked": snapshot,
+            "locked": _json(snapshot),
             "email": cart.email,
             "coupon_code": cart.coupon_code,
-            "shipping_address": cart.shipping_address,
-            "billing_address": cart.billing_address,
+            "shipping_address": _json(cart.shipping_address),
+            "billing_address": _json(cart.billing_address),
             "shipping_method_id": cart.shipping_method_id,
             "subtotal_amount": costs.subtotal_amount,
             "discount_amount": costs.discount_amount,
@@ -323,17 +279,17 @@ async def lock_for_order(
             "total_amount": costs.total_amount,
         },
     )
-    return found.first() is not None
+    return found is not None
 
 
 async def list_lines(
     tx: AsyncSession, cart_id: UUID, now: datetime, wanted: Sequence[UUID] = ()
 ) -> tuple[list[Line], dict[UUID, Offer]]:
     """List the lines of a cart, and the offers of these and of the wanted variants."""
-    found = await tx.execute(LINES_AND_OFFERS, {"cart_id": cart_id, "wanted": sorted(set(wanted))})
+    values = {"cart_id": cart_id, "wanted": sorted(set(wanted))}
     lines: list[Line] = []
     offers: dict[UUID, Offer] = {}
-    for row in found:
+    for row in await driver.fetch(tx, LINES_AND_OFFERS, values):
         offer = _offer(row, now)
         if offer is not None:
             offers[row.variant_id] = offer
@@ -344,9 +300,9 @@ async def list_lines(
 
 async def save_lines(tx: AsyncSession, cart_id: UUID, lines: Sequence[Line]) -> None:
     """Write lines that are new or were set to another quantity; the cart's row must be locked."""
-    await tx.execute(SAVE_LINES, {"cart_id": cart_id, **ITEMS.parameters(lines)})
+    await driver.execute(tx, SAVE_LINES, {"cart_id": cart_id, **ITEMS.parameters(lines)})
 
 
 async def delete_line(tx: AsyncSession, item_id: UUID) -> None:
     """Delete a line; the cart's row must be locked."""
-    await tx.execute(delete(cart_items).where(cart_items.c.id == item_id))
+    await driver.execute(tx, DELETE_LINE, {"id": item_id})

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.domain.pricing import stock_snapshots, variant_snapshots
+from chassis import driver
+from chassis.driver import Sql
 from chassis.rows import RowArrays
 from contracts.catalog import ProductState
 from contracts.inventory import StockState
@@ -19,10 +20,10 @@ VARIANTS = RowArrays(
     variant_snapshots,
     [each.name for each in variant_snapshots.c if each.name not in ("created_at", "updated_at")],
 )
-UPSERT_STOCK = text(STOCK.upsert_rows("variant_id", also=NOW, newer_by="sequence"))
-UPSERT_VARIANTS = text(VARIANTS.upsert_rows("variant_id", also=NOW))
+UPSERT_STOCK = Sql(STOCK.upsert_rows("variant_id", also=NOW, newer_by="sequence"))
+UPSERT_VARIANTS = Sql(VARIANTS.upsert_rows("variant_id", also=NOW))
 # A record set instead of arrays: `unnest` would flatten the categories.
-UPSERT_PRODUCTS = text(
+UPSERT_PRODUCTS = Sql(
     "insert into product_snapshots as own (product_id, sequence, name, status, category_ids, "
     "seller_id, currency, customization_fields) "
     "select * from jsonb_to_recordset(cast(:rows as jsonb)) as r(product_id uuid, "
@@ -34,7 +35,7 @@ UPSERT_PRODUCTS = text(
     "customization_fields = excluded.customization_fields, updated_at = now() "
     "where own.sequence < excluded.sequence returning product_id"
 )
-RETIRE_VARIANTS = text(
+RETIRE_VARIANTS = Sql(
     "update variant_snapshots set is_available = false, updated_at = now() "
     "where product_id = any(cast(:products as uuid[])) "
     "and not variant_id = any(cast(:listed as uuid[])) and is_available"
@@ -55,22 +56,22 @@ async def upsert_stock(tx: AsyncSession, events: Sequence[StockState]) -> None:
     """Store the newest availability of each variant; rows are locked in one order."""
     newest = {event.variant_id: event for event in sorted(events, key=lambda e: e.sequence)}
     rows = [newest[variant] for variant in sorted(newest)]
-    await tx.execute(UPSERT_STOCK, STOCK.parameters(rows))
+    await driver.execute(tx, UPSERT_STOCK, STOCK.parameters(rows))
 
 
 async def upsert_products(tx: AsyncSession, events: Sequence[ProductState]) -> None:
     """Store the newest state of each product with its variants; rows are locked in one order."""
     newest = {event.product_id: event for event in sorted(events, key=lambda e: e.sequence)}
     rows = [_product(newest[product]) for product in sorted(newest)]
-    found = await tx.execute(UPSERT_PRODUCTS, {"rows": json.dumps(rows)})
-    applied: list[UUID] = list(found.scalars())
+    found = await driver.fetch(tx, UPSERT_PRODUCTS, {"rows": json.dumps(rows)})
+    applied = [row.product_id for row in found]
     if not applied:
         return
     variants = [row for product in applied for row in _variants(newest[product])]
     variants.sort(key=lambda row: str(row["variant_id"]))
     listed = [row["variant_id"] for row in variants]
-    await tx.execute(RETIRE_VARIANTS, {"products": applied, "listed": listed})
-    await tx.execute(UPSERT_VARIANTS, VARIANTS.parameters(variants))
+    await driver.execute(tx, RETIRE_VARIANTS, {"products": applied, "listed": listed})
+    await driver.execute(tx, UPSERT_VARIANTS, VARIANTS.parameters(variants))
 
 
 def _product(event: ProductState) -> dict[str, Any]:

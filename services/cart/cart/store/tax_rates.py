@@ -4,14 +4,16 @@ import time
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cart.domain.pricing import TaxRate, TaxTable
+from chassis import driver
+from chassis.driver import Sql
 from chassis.errors import NotFound
 
 # Changes of one country's rates run one after another: its custom is the same on all of them.
-LOCK_COUNTRY = text("select pg_advisory_xact_lock(hashtext('tax rates'), hashtext(:country))")
+LOCK_COUNTRY = Sql("select pg_advisory_xact_lock(hashtext('tax rates'), hashtext(:country))")
 
 
 class TaxTableCache:
@@ -66,7 +68,7 @@ async def lock_tax_rate(tx: AsyncSession, rate_id: UUID) -> TaxRate:
 
 async def lock_country(tx: AsyncSession, country: str) -> None:
     """Make other changes of this country's rates wait until commit."""
-    await tx.execute(LOCK_COUNTRY, {"country": country})
+    await driver.execute(tx, LOCK_COUNTRY, {"country": country})
 
 
 async def set_custom(tx: AsyncSession, rate: TaxRate) -> None:

@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from catalog.domain.category import Category, CategoryNotFound, Relisting
 from catalog.domain.product import Product
 from chassis.db import Database
+from chassis.driver import Sql
 
 # The key of the advisory lock on the tree.
 TREE = 7_201_130
-PENDING_RELISTINGS = text(
+PENDING_RELISTINGS = Sql(
     "select category_id from relistings where not category_id = any(cast(:without as uuid[])) "
     "order by created_at limit :limit"
 )
@@ -96,4 +97,4 @@ async def list_pending_relistings(
 ) -> list[UUID]:
     """Categories with a relisting left, the oldest first, except `without`."""
     values = {"without": list(without), "limit": limit}
-    return list((await database.execute_once(PENDING_RELISTINGS, values)).scalars())
+    return [row[0] for row in await database.fetch(PENDING_RELISTINGS, values)]

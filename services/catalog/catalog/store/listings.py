@@ -7,18 +7,7 @@ from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import (
-    ARRAY,
-    CHAR,
-    BigInteger,
-    Text,
-    TextClause,
-    Uuid,
-    bindparam,
-    select,
-    text,
-)
-from sqlalchemy.engine import Row
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.domain.category import Base
@@ -32,7 +21,9 @@ from catalog.domain.listings import (
 from catalog.domain.product import Product
 from catalog.store import categories
 from catalog.store.products import lowest_before_discounts
+from chassis import driver
 from chassis.db import Database
+from chassis.driver import Sql
 from chassis.rows import RowArrays
 from contracts.inventory import StockState
 
@@ -42,36 +33,26 @@ COLUMNS = (
     "options", "words", "card", "page", "etag",
 )  # fmt: skip
 SEARCH = (
-    "setweight(to_tsvector('english', :name), 'A') || "
-    "setweight(to_tsvector('english', :words), 'B') || "
+    "setweight(to_tsvector('english', cast(:name as text)), 'A') || "
+    "setweight(to_tsvector('english', cast(:words as text)), 'B') || "
     "setweight(to_tsvector('english', :description), 'C')"
 )
-UPSERT_LISTINGS = text(
+UPSERT_LISTINGS = Sql(
     f"insert into listings (product_id, search, {', '.join(COLUMNS)}) "  # noqa: S608
     f"values (:product_id, {SEARCH}, {', '.join(f':{column}' for column in COLUMNS)}) "
     "on conflict (product_id) do update set search = excluded.search, updated_at = now(), "
     f"{', '.join(f'{column} = excluded.{column}' for column in COLUMNS)}"
-).bindparams(
-    bindparam("product_id", type_=Uuid),
-    bindparam("category_path", type_=ARRAY(Uuid)),
-    bindparam("seller_id", type_=Uuid),
-    bindparam("options", type_=ARRAY(Text)),
-    bindparam("price_amount", type_=BigInteger),
-    bindparam("currency", type_=CHAR(3)),
-    bindparam("name", type_=Text),
-    bindparam("words", type_=Text),
-    bindparam("description", type_=Text),
 )
-DELETE_LISTINGS = text("delete from listings where product_id = any(cast(:product_ids as uuid[]))")
+DELETE_LISTINGS = Sql("delete from listings where product_id = any(cast(:product_ids as uuid[]))")
 STOCK = RowArrays(
     Base.metadata.tables["variant_stock"],
     ("variant_id", "product_id", "sequence", "availability"),
 )
-LOCK_STOCK = text(
+LOCK_STOCK = Sql(
     "select variant_id, sequence, availability from variant_stock "
     "where variant_id = any(cast(:variant_ids as uuid[])) order by variant_id for update"
 )
-UPSERT_STOCK = text(STOCK.upsert_rows("variant_id", also="updated_at = now()", newer_by="sequence"))
+UPSERT_STOCK = Sql(STOCK.upsert_rows("variant_id", also="updated_at = now()", newer_by="sequence"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +104,10 @@ union all select 'price_max', currency, max(price_amount) from found group by 2
 order by 1, 3 desc, 2
 """
 
-PAGE_BY_ID = text(
+PAGE_BY_ID = Sql(
     "select product_id, page, etag from listings where product_id = any(cast(:keys as uuid[]))"
 )
-PAGE_BY_SLUG = text("select page, etag from listings where slug = :slug")
+PAGE_BY_SLUG = Sql("select page, etag from listings where slug = :slug")
 
 
 async def upsert_listings(tx: AsyncSession, products: Sequence[Product], now: datetime) -> None:
@@ -140,9 +121,10 @@ async def upsert_listings(tx: AsyncSession, products: Sequence[Product], now: da
     on_sale = [product for product in products if is_on_sale(product, context)]
     off_sale = [product.id for product in products if product not in on_sale]
     if off_sale:
-        await tx.execute(DELETE_LISTINGS, {"product_ids": off_sale})
+        await driver.execute(tx, DELETE_LISTINGS, {"product_ids": off_sale})
     if on_sale:
-        await tx.execute(UPSERT_LISTINGS, [listing_of(each, context, now) for each in on_sale])
+        rows = [listing_of(each, context, now) for each in on_sale]
+        await driver.executemany(tx, UPSERT_LISTINGS, rows)
 
 
 async def has_no_stock(tx: AsyncSession) -> bool:
@@ -154,14 +136,16 @@ async def upsert_stock(tx: AsyncSession, events: Iterable[StockState]) -> set[UU
     """Store the newest state of each variant; returns the products whose availability changed."""
     newest = {event.variant_id: event for event in sorted(events, key=lambda e: e.sequence)}
     ids = sorted(newest)
-    stored = {row.variant_id: row for row in await tx.execute(LOCK_STOCK, {"variant_ids": ids})}
+    stored = {
+        row.variant_id: row for row in await driver.fetch(tx, LOCK_STOCK, {"variant_ids": ids})
+    }
     newer = [
         newest[variant]
         for variant in ids
         if variant not in stored or stored[variant].sequence < newest[variant].sequence
     ]
     if newer:
-        await tx.execute(UPSERT_STOCK, STOCK.parameters(newer))
+        await driver.execute(tx, UPSERT_STOCK, STOCK.parameters(newer))
     return {
         event.product_id
         for event in newer
@@ -185,16 +169,14 @@ def _source(filters: frozenset[str]) -> str:
 
 
 @lru_cache(maxsize=512)
-def _page_statement(
-    filters: frozenset[str], sort_name: SortName, *, is_continued: bool
-) -> TextClause:
+def _page_statement(filters: frozenset[str], sort_name: SortName, *, is_continued: bool) -> Sql:
     sort = SORTS[sort_name]
     direction, beyond = ("desc", "<") if sort.is_descending else ("asc", ">")
     source = _source(filters)
     if is_continued:
         position = f"(cast(:after_key as {sort.type}), cast(:after_id as uuid))"
         source += f" and ({sort.key}, listings.product_id) {beyond} {position}"
-    return text(
+    return Sql(
         f"select listings.product_id, listings.card, listings.etag, {sort.key} as key "  # noqa: S608
         f"from {source} order by {sort.key} {direction}, listings.product_id {direction} "
         "limit cast(:limit as integer)"
@@ -202,8 +184,8 @@ def _page_statement(
 
 
 @lru_cache(maxsize=512)
-def _facets_statement(filters: frozenset[str]) -> TextClause:
-    return text(FACETS.format(source=_source(filters)))
+def _facets_statement(filters: frozenset[str]) -> Sql:
+    return Sql(FACETS.format(source=_source(filters)))
 
 
 async def list_cards(
@@ -212,23 +194,23 @@ async def list_cards(
     sort: SortName,
     limit: int,
     after: tuple[Any, UUID] | None,
-) -> list[Row[Any]]:
+) -> list[Any]:
     """Cards with their ids, ETags and sort keys; `filters` holds only those in use."""
     statement = _page_statement(frozenset(filters), sort, is_continued=after is not None)
     values = {**filters, "limit": limit}
     if after is not None:
         values |= {"after_key": after[0], "after_id": after[1]}
-    return list((await reads.execute_once(statement, values)).all())
+    return await reads.fetch(statement, values)
 
 
-async def count_facets(reads: Database, filters: Mapping[str, Any]) -> list[Row[Any]]:
+async def count_facets(reads: Database, filters: Mapping[str, Any]) -> list[Any]:
     """How many products of the whole list have each value: rows of facet, value, count."""
     statement = _facets_statement(frozenset(filters))
-    return list((await reads.execute_once(statement, dict(filters))).all())
+    return await reads.fetch(statement, filters)
 
 
-async def find_page(reads: Database, id_or_slug: UUID | str) -> Row[Any] | None:
+async def find_page(reads: Database, id_or_slug: UUID | str) -> Any:
     """The page and its ETag of a product on sale, by id or slug."""
     if isinstance(id_or_slug, UUID):
         return await reads.load_one(PAGE_BY_ID, id_or_slug)
-    return (await reads.execute_once(PAGE_BY_SLUG, {"slug": id_or_slug})).one_or_none()
+    return await reads.fetchrow(PAGE_BY_SLUG, {"slug": id_or_slug})

@@ -5,15 +5,17 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from catalog.domain.category import Base, Category, CategoryNameTaken, SlugTaken
 from catalog.domain.product import DuplicateOptions, DuplicateSku, Product, ProductNotFound
 from catalog.domain.variant import REFERENCE_PERIOD
+from chassis import driver
 from chassis.constraints import violations_as
 from chassis.db import Database
+from chassis.driver import Sql
 from chassis.ids import new_id
 from chassis.rows import RowArrays
 
@@ -25,17 +27,17 @@ WHOLE = (
 
 HISTORY: Final = Base.metadata.tables["price_history"]
 NEW_PRICES = RowArrays(HISTORY, ("id", "variant_id", "amount", "currency", "valid_from"))
-CLOSE_PRICES = text(
+CLOSE_PRICES = Sql(
     "update price_history h set valid_until = greatest(h.valid_from, new.valid_from), "  # noqa: S608
     f"updated_at = now() from {NEW_PRICES.source()} "
     "where h.variant_id = new.variant_id and h.valid_until is null and h.amount <> new.amount"
 )
-OPEN_PRICES = text(
+OPEN_PRICES = Sql(
     f"{NEW_PRICES.insert()} where not exists (select from price_history h "
     "where h.variant_id = new.variant_id and h.valid_until is null)"
 )
 DISCOUNTS = RowArrays(HISTORY, ("variant_id", "valid_from"))
-LOWEST_PRICES = text(
+LOWEST_PRICES = Sql(
     "select h.variant_id, min(h.amount) as amount "  # noqa: S608
     f"from {DISCOUNTS.source()} join price_history h on h.variant_id = new.variant_id "
     "and h.valid_from < new.valid_from "
@@ -181,8 +183,8 @@ async def record_prices(tx: AsyncSession, products: Sequence[tuple[Product, date
     ]
     if rows:
         prices = NEW_PRICES.parameters(sorted(rows, key=lambda row: row["variant_id"]))
-        await tx.execute(CLOSE_PRICES, prices)
-        await tx.execute(OPEN_PRICES, prices)
+        await driver.execute(tx, CLOSE_PRICES, prices)
+        await driver.execute(tx, OPEN_PRICES, prices)
 
 
 async def lowest_before_discounts(
@@ -198,5 +200,5 @@ async def lowest_before_discounts(
     if not rows:
         return {}
     values = {**DISCOUNTS.parameters(rows), "back": REFERENCE_PERIOD}
-    found = await tx.execute(LOWEST_PRICES, values)
+    found = await driver.fetch(tx, LOWEST_PRICES, values)
     return {row.variant_id: row.amount for row in found}

@@ -9,6 +9,7 @@ from sqlalchemy import case, select, text, tuple_
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.driver import Sql
 from chassis.gauges import DatabaseGauge
 from inventory.domain.reservation import ReservationUnknown, State, allocations, reservations
 from inventory.domain.stock import (
@@ -29,7 +30,7 @@ GAUGES: Final = (
     DatabaseGauge(
         "cartwright_stock_oversold_items",
         "Stock items that reserve more than is on hand, or other than what orders hold.",
-        text(
+        Sql(
             "select count(*) as value from stock_items left join ("
             "select variant_id, warehouse_id, sum(quantity - deducted) as promised "
             "from allocations join reservations using (order_id) "

@@ -3,14 +3,15 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import BigInteger, delete, func, literal, select, text, tuple_
+from sqlalchemy import BigInteger, delete, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database
+from chassis.driver import Sql
 from inventory.domain.stock import stock_items
 from inventory.domain.warehouse import Recount, Warehouse, WarehouseInUse, WarehouseUnknown
 
-PENDING_RECOUNTS = text(
+PENDING_RECOUNTS = Sql(
     "select warehouse_id from recounts where not warehouse_id = any(cast(:without as uuid[])) "
     "order by created_at limit :limit"
 )
@@ -120,4 +121,4 @@ async def list_pending_recounts(
 ) -> list[UUID]:
     """Warehouses with a recount left, the oldest first, except `without`."""
     values = {"without": list(without), "limit": limit}
-    return list((await database.execute_once(PENDING_RECOUNTS, values)).scalars())
+    return [row[0] for row in await database.fetch(PENDING_RECOUNTS, values)]

@@ -12,19 +12,18 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     RowMapping,
-    bindparam,
     false,
     or_,
     select,
-    text,
     tuple_,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import context
+from chassis import context, driver
 from chassis.auth import Caller
 from chassis.db import Database
+from chassis.driver import Sql
 from chassis.ids import new_id
 from chassis.rows import RowArrays
 from contracts.envelope import Envelope
@@ -69,9 +68,9 @@ _LOCKED: Final = (
     f"select {_LOADED} from orders o join checkout_sagas s on s.order_id = o.id "  # noqa: S608
     "where o.id = any(cast(:ids as uuid[]))"
 )
-_LOCK: Final = text(f"{_LOCKED} order by o.id for update")
-_LOCK_DUE: Final = text(f"{_LOCKED} and s.deadline_at <= :now order by o.id for update skip locked")
-_DUE: Final = text(
+_LOCK: Final = Sql(f"{_LOCKED} order by o.id for update")
+_LOCK_DUE: Final = Sql(f"{_LOCKED} and s.deadline_at <= :now order by o.id for update skip locked")
+_DUE: Final = Sql(
     "select order_id from checkout_sagas where deadline_at <= :now "
     "and order_id <> all(cast(:without as uuid[])) order by deadline_at limit :most"
 )
@@ -99,7 +98,7 @@ _DROP_TOKENS: Final = (
     "then facts #- '{payment,token}' else facts end"
 )
 # The parts of a statement do not depend on each other, so that one round trip saves a step.
-_SAVE: Final = text(
+_SAVE: Final = Sql(
     f"with o as ({_ORDERS.update_rows('id', also='updated_at = now(), updated_by = :by')}), "
     f"s as ({_SAGAS.update_rows('order_id', also=_DROP_TOKENS)}), {_TRACES}"
 )
@@ -115,7 +114,7 @@ _NEW_LINES: Final = RowArrays(
     "n_",
 )
 _NEW_SAGA: Final = RowArrays(saga_table, ["order_id", *_SAGA_COLUMNS], "s_")
-_BEGIN: Final = text(
+_BEGIN: Final = Sql(
     f"with o as ({_NEW_ORDER.insert()}), n as ({_NEW_LINES.insert()}), "
     f"s as ({_NEW_SAGA.insert()}), {_TRACES}"
 )
@@ -146,7 +145,7 @@ class LogEntry:
         }
 
 
-def _checkout(row: RowMapping) -> Checkout:
+def _checkout(row: Any) -> Checkout:
     columns = dict(row)
     return Checkout(
         status=Status(columns.pop("status")),
@@ -160,8 +159,8 @@ def _checkout(row: RowMapping) -> Checkout:
 
 async def lock_checkouts(tx: AsyncSession, order_ids: Iterable[UUID]) -> dict[UUID, Checkout]:
     """Lock orders with their sagas, always in the order of their ids; unknown ones are left out."""
-    rows = await tx.execute(_LOCK, {"ids": sorted(set(order_ids))})
-    return {row["order_id"]: _checkout(row) for row in rows.mappings()}
+    rows = await driver.fetch(tx, _LOCK, {"ids": sorted(set(order_ids))})
+    return {row["order_id"]: _checkout(row) for row in rows}
 
 
 async def lock_checkout(tx: AsyncSession, order_id: UUID) -> Checkout:
@@ -176,14 +175,14 @@ async def list_due(
     database: Database, now: datetime, without: Sequence[UUID], most: int
 ) -> Sequence[UUID]:
     """Orders whose deadline passed, the longest ago first."""
-    rows = await database.execute_once(_DUE, {"now": now, "without": without, "most": most})
-    return rows.scalars().all()
+    rows = await database.fetch(_DUE, {"now": now, "without": without, "most": most})
+    return [row.order_id for row in rows]
 
 
 async def lock_due(tx: AsyncSession, ids: Sequence[UUID], now: datetime) -> list[Checkout]:
     """Lock those whose deadline is still past, except those that another process has locked."""
-    rows = await tx.execute(_LOCK_DUE, {"ids": ids, "now": now})
-    return [_checkout(row) for row in rows.mappings()]
+    rows = await driver.fetch(tx, _LOCK_DUE, {"ids": ids, "now": now})
+    return [_checkout(row) for row in rows]
 
 
 async def save_checkouts(
@@ -196,7 +195,8 @@ async def save_checkouts(
         order.version += 1
     paid = [order.order_id for order in orders if order.drop_payment_token()]
     history = [_change_row(order, change) for order in orders for change in order.changes]
-    await tx.execute(
+    await driver.execute(
+        tx,
         _SAVE,
         {
             **_ORDERS.parameters(_order_row(order) for order in orders),
@@ -219,7 +219,8 @@ async def insert_checkout(
     order = entry.order
     saga = {**_saga_row(order, order.placed_at), "facts": order.facts.model_dump(mode="json")}
     first = _change_row(order, Change(None, order.status))
-    await tx.execute(
+    await driver.execute(
+        tx,
         _BEGIN,
         {
             **_NEW_ORDER.parameters([row]),
@@ -277,9 +278,11 @@ def _trace_parameters(
 _WITH_STAGE: Final = select(order_table, saga_table.c.stage).join(
     saga_table, saga_table.c.order_id == order_table.c.id
 )
-_POLL: Final = _WITH_STAGE.where(order_table.c.id == bindparam("id"))
-_VERSIONS: Final = text("select id, version from orders where id = any(cast(:ids as uuid[]))")
-_LEASE: Final = text(
+_POLL: Final = Sql(
+    "select o.*, s.stage from orders o join checkout_sagas s on s.order_id = o.id where o.id = :id"
+)
+_VERSIONS: Final = Sql("select id, version from orders where id = any(cast(:ids as uuid[]))")
+_LEASE: Final = Sql(
     "insert into order_number_blocks (year, next_number) values (:year, 1 + :count) "
     "on conflict (year) do update set next_number = order_number_blocks.next_number + :count "
     "returning next_number - :count"
@@ -312,9 +315,9 @@ async def get_order(tx: AsyncSession, order_id: UUID, rule: ColumnElement[bool])
     return row
 
 
-async def poll_order(database: Database, order_id: UUID) -> RowMapping:
+async def poll_order(database: Database, order_id: UUID) -> Mapping[str, Any]:
     """The same for a request that waits, read without a transaction."""
-    return (await database.execute_once(_POLL, {"id": order_id})).mappings().one()
+    return dict(await database.fetchrow(_POLL, {"id": order_id}))
 
 
 async def find_order(tx: AsyncSession, order_id: UUID) -> RowMapping | None:
@@ -341,7 +344,7 @@ async def list_orders(
 
 async def list_versions(tx: AsyncSession, order_ids: Iterable[UUID]) -> dict[UUID, int]:
     """The versions of orders by their ids; an order that does not exist is missing."""
-    rows = await tx.execute(_VERSIONS, {"ids": list(order_ids)})
+    rows = await driver.fetch(tx, _VERSIONS, {"ids": list(order_ids)})
     return {row.id: row.version for row in rows}
 
 
@@ -387,5 +390,5 @@ async def move_orders(tx: AsyncSession, before: UUID, after: UUID) -> None:
 
 async def lease_numbers(tx: AsyncSession, year: int, count: int) -> int:
     """Take `count` order numbers of a year; returns the first."""
-    first: int = (await tx.execute(_LEASE, {"year": year, "count": count})).scalar_one()
+    first: int = await driver.fetchval(tx, _LEASE, {"year": year, "count": count})
     return first

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.driver import Sql
 from chassis.gauges import DatabaseGauge
 from orders.domain.order import (
     OrderNotFound,
@@ -116,13 +117,13 @@ GAUGES: Final = (
     DatabaseGauge(
         "cartwright_sagas_open",
         "Checkouts that have not ended, by the stage of their saga.",
-        text(f"select stage, count(order_id) as value {_BY_STAGE}"),
+        Sql(f"select stage, count(order_id) as value {_BY_STAGE}"),
         ("stage",),
     ),
     DatabaseGauge(
         "cartwright_saga_oldest_seconds",
         "Age of the oldest checkout in a stage, since it was placed.",
-        text(
+        Sql(
             "select stage, coalesce(extract(epoch from now() - min(created_at)), 0) as value "  # noqa: S608
             f"{_BY_STAGE}"
         ),
@@ -131,7 +132,7 @@ GAUGES: Final = (
     DatabaseGauge(
         "cartwright_sagas_overdue",
         "Checkouts whose deadline passed a minute ago or more, so that nothing moves them.",
-        text(
+        Sql(
             "select count(*) as value from checkout_sagas "
             "where deadline_at < now() - interval '1 minute'"
         ),

@@ -4,18 +4,20 @@ from collections.abc import Collection, Sequence
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import case, func, select, text, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import driver
+from chassis.driver import Sql
 from chassis.rows import RowArrays
 from contracts.shipping import Parcel, ShipmentHandedOver, ShipmentUpdated, ShippedLine
 from orders.domain.order import shipment_table
 from orders.domain.parcels import LEFT
 
 _NEW: Final = RowArrays(shipment_table, ["shipment_id", "order_id", "status"])
-_INSERT: Final = text(f"{_NEW.insert()} on conflict do nothing")
-_SHIPPED: Final = text(
+_INSERT: Final = Sql(f"{_NEW.insert()} on conflict do nothing")
+_SHIPPED: Final = Sql(
     "update order_lines set quantity_shipped = least(quantity, quantity_shipped + new.pieces) "
     "from unnest(cast(:ids as uuid[]), cast(:pieces as bigint[])) as new(id, pieces) "
     "where order_lines.id = new.id"
@@ -40,7 +42,7 @@ async def insert_parcels(
         for order_id, some in parcels
         for parcel in some
     ]
-    await tx.execute(_INSERT, _NEW.parameters(rows))
+    await driver.execute(tx, _INSERT, _NEW.parameters(rows))
 
 
 async def hand_over(tx: AsyncSession, event: ShipmentHandedOver) -> bool:
@@ -72,7 +74,7 @@ async def _count_shipped(tx: AsyncSession, lines: Sequence[ShippedLine]) -> None
     pieces: dict[UUID, int] = {}
     for line in lines:
         pieces[line.line_id] = pieces.get(line.line_id, 0) + line.quantity
-    await tx.execute(_SHIPPED, {"ids": list(pieces), "pieces": list(pieces.values())})
+    await driver.execute(tx, _SHIPPED, {"ids": list(pieces), "pieces": list(pieces.values())})
 
 
 async def upsert_status(tx: AsyncSession, event: ShipmentUpdated, status: str) -> bool:

@@ -4,9 +4,11 @@ from collections.abc import Collection, Sequence
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import any_, delete, func, literal, or_, select, text, update
+from sqlalchemy import any_, delete, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import driver
+from chassis.driver import Sql
 from chassis.errors import NotFound
 from contracts.orders import PaymentMethod
 from payments.domain.payment_method import (
@@ -15,14 +17,14 @@ from payments.domain.payment_method import (
     SavedPaymentMethod,
 )
 
-INSTRUMENT: Final = text(
+INSTRUMENT: Final = Sql(
     "select m.enabled, s.provider_token, s.type, s.expires_at from payment_methods m "
     "left join saved_payment_methods s on s.id = :saved_id and s.customer_id = :customer_id "
     "and s.deleted_at is null where m.code = :method"
 )
-LOCK_OWNER: Final = text("select pg_advisory_xact_lock(hashtextextended(cast(:owner as text), 0))")
+LOCK_OWNER: Final = Sql("select pg_advisory_xact_lock(hashtextextended(cast(:owner as text), 0))")
 
-REASSIGN: Final = text(
+REASSIGN: Final = Sql(
     "update saved_payment_methods s set customer_id = :after, updated_at = now(), "
     "is_default = s.is_default and not exists (select 1 from saved_payment_methods o "
     "where o.customer_id = :after and o.is_default and o.deleted_at is null) "
@@ -35,7 +37,7 @@ async def get_instrument(
 ) -> PaymentInstrument:
     """Whether a method is offered, and the customer's own saved one where `saved_id` names it."""
     values = {"method": method, "saved_id": saved_id, "customer_id": customer_id}
-    row = (await tx.execute(INSTRUMENT, values)).one_or_none()
+    row = await driver.fetchrow(tx, INSTRUMENT, values)
     return PaymentInstrument(*(row or (False, None, None, None)))
 
 
@@ -63,7 +65,7 @@ async def list_saved(tx: AsyncSession, customer_id: UUID) -> Sequence[SavedPayme
 
 async def lock_owner(tx: AsyncSession, customer_id: UUID) -> None:
     """Serialize changes of one customer's methods, even before the first row exists."""
-    await tx.execute(LOCK_OWNER, {"owner": str(customer_id)})
+    await driver.execute(tx, LOCK_OWNER, {"owner": str(customer_id)})
 
 
 async def lock_saved(tx: AsyncSession, saved_id: UUID, customer_id: UUID) -> SavedPaymentMethod:
@@ -100,7 +102,7 @@ async def reassign_saved(tx: AsyncSession, before: UUID, after: UUID) -> None:
     """Move one customer's methods to another, whose default stays."""
     for customer_id in sorted((before, after)):
         await lock_owner(tx, customer_id)
-    await tx.execute(REASSIGN, {"before": before, "after": after})
+    await driver.execute(tx, REASSIGN, {"before": before, "after": after})
 
 
 async def list_deleted(

@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import context
+from chassis import context, driver
+from chassis.driver import Sql
 from chassis.errors import NotFound
 from chassis.ids import new_id
 from chassis.rows import RowArrays
@@ -57,7 +58,7 @@ LOCKED_COLUMNS: Final = ", ".join(
     [*(f"o.{name}" for name in ORDER_COLUMNS), *(f"p.{name}" for name in PAYMENT_COLUMNS)]
 )
 
-INSERT: Final = text(
+INSERT: Final = Sql(
     "with o as ("
     " insert into order_payments (order_id, payment_id, sequence)"
     " values (:order_id, :id, :event_count) on conflict (order_id) do update"
@@ -73,20 +74,20 @@ INSERT: Final = text(
     " where cast(:key as text) is not null"
     ") select sequence from o"
 )
-LOCK_PAYMENT: Final = text(
+LOCK_PAYMENT: Final = Sql(
     f"select {LOCKED_COLUMNS} from order_payments o join payments p on p.order_id = o.order_id "
     "where p.id = :payment_id for update of o, p"
 )
-LOCK_ORDER: Final = text(
+LOCK_ORDER: Final = Sql(
     "insert into order_payments (order_id, cancelled_at) values (:order_id, :cancelled_at) "
     "on conflict (order_id) do update set updated_at = now(), "
     "cancelled_at = coalesce(order_payments.cancelled_at, excluded.cancelled_at) "
     f"returning {', '.join(ORDER_COLUMNS)}"
 )
-SET_SEQUENCE: Final = text(
+SET_SEQUENCE: Final = Sql(
     "update order_payments set sequence = :sequence, updated_at = now() where order_id = :order_id"
 )
-SAVE: Final = text(
+SAVE: Final = Sql(
     "with o as ("
     " update order_payments set sequence = :sequence, updated_at = now()"
     " where order_id = :order_id"
@@ -98,48 +99,48 @@ SAVE: Final = text(
     " request = request - 'token', updated_at = now() where idempotency_key = :key"
     f") {LEDGER_ROWS.insert()}"
 )
-BY_ID: Final = text(f"select {', '.join(PAYMENT_COLUMNS)} from payments where id = :id")
-BY_OPERATION: Final = text(
+BY_ID: Final = Sql(f"select {', '.join(PAYMENT_COLUMNS)} from payments where id = :id")
+BY_OPERATION: Final = Sql(
     f"select {', '.join(PAYMENT_COLUMNS)} from payments where operation_id = :operation_id"
 )
-BY_REFERENCE: Final = text(
+BY_REFERENCE: Final = Sql(
     "select id from payments where provider = :provider and provider_reference = :reference"
 )
-DUE_CHECKS: Final = text(
+DUE_CHECKS: Final = Sql(
     "select id from payments where check_at < :now order by check_at limit :most "
     "for update skip locked"
 )
-POSTPONE_CHECKS: Final = text(
+POSTPONE_CHECKS: Final = Sql(
     "update payments set check_at = :until where id = any(cast(:ids as uuid[])) and check_at < :now"
 )
-SET_CHECK: Final = text("update payments set check_at = :check_at where id = :id")
-REASSIGN: Final = text(
+SET_CHECK: Final = Sql("update payments set check_at = :check_at where id = :id")
+REASSIGN: Final = Sql(
     "update payments set customer_id = :after, updated_at = now() where customer_id = :before"
 )
-START_ATTEMPT: Final = text(
+START_ATTEMPT: Final = Sql(
     "insert into payment_attempts (idempotency_key, payment_id, kind, request, state) "
     "values (:key, :payment_id, :kind, cast(:request as jsonb), 'started') "
     "on conflict (idempotency_key) do update set updated_at = now()"
 )
-FINISH_ATTEMPT: Final = text(
+FINISH_ATTEMPT: Final = Sql(
     "update payment_attempts set state = 'finished', request = request - 'token', "
     "updated_at = now() where idempotency_key = :key and state = 'started' returning 1"
 )
-ERASE_TOKEN: Final = text(
+ERASE_TOKEN: Final = Sql(
     "update payment_attempts set request = request - 'token' where idempotency_key = :key"
 )
-ATTEMPT_REQUEST: Final = text("select request from payment_attempts where idempotency_key = :key")
-CLAIM_STALE_REFUNDS: Final = text(
+ATTEMPT_REQUEST: Final = Sql("select request from payment_attempts where idempotency_key = :key")
+CLAIM_STALE_REFUNDS: Final = Sql(
     "update refunds set updated_at = :now where id in (select id from refunds "
     "where state = 'reserved' and updated_at < :before order by updated_at limit :most "
     "for update skip locked) returning operation_id"
 )
-ADD_WEBHOOK: Final = text(
+ADD_WEBHOOK: Final = Sql(
     "insert into provider_events (provider, event_id, type, payment_id, charge, effect) "
     "values (:provider, :event_id, :type, :payment_id, cast(:charge as jsonb), :effect) "
     "on conflict do nothing returning 1"
 )
-SET_WEBHOOK_EFFECT: Final = text(
+SET_WEBHOOK_EFFECT: Final = Sql(
     "update provider_events set effect = :effect "
     "where provider = :provider and event_id = :event_id"
 )
@@ -172,13 +173,13 @@ async def insert_payment(
     values = {name: getattr(payment, name) for name in INSERTED_COLUMNS}
     values |= {"event_count": event_count, "is_another": is_another}
     values |= {"key": key, "request": json.dumps(request)}
-    found: int | None = (await tx.execute(INSERT, values)).scalar_one_or_none()
+    found: int | None = await driver.fetchval(tx, INSERT, values)
     return found
 
 
 async def lock_payment(tx: AsyncSession, payment_id: UUID) -> tuple[OrderPayments, Payment]:
     """A payment with its order's row, both locked; raises NotFound."""
-    row = (await tx.execute(LOCK_PAYMENT, {"payment_id": payment_id})).one_or_none()
+    row = await driver.fetchrow(tx, LOCK_PAYMENT, {"payment_id": payment_id})
     if row is None:
         raise NotFound
     count = len(ORDER_COLUMNS)
@@ -193,7 +194,7 @@ async def lock_order(
     cancelled_at: sets the tombstone, unless the order has one.
     """
     values = {"order_id": order_id, "cancelled_at": cancelled_at}
-    order = _order((await tx.execute(LOCK_ORDER, values)).one())
+    order = _order(await driver.fetchrow(tx, LOCK_ORDER, values))
     if order.payment_id is None:
         return order, None
     return order, await find_payment(tx, order.payment_id)
@@ -219,7 +220,7 @@ async def save_payment(
         "error": result and result.error,
     }
     values |= LEDGER_ROWS.parameters(_ledger_rows(payment, step))
-    await tx.execute(SAVE, values)
+    await driver.execute(tx, SAVE, values)
     return events
 
 
@@ -243,7 +244,7 @@ def _ledger_rows(payment: Payment, step: Step) -> list[dict[str, Any]]:
 
 async def save_check(tx: AsyncSession, payment: Payment) -> None:
     """Write when a locked payment is checked next, and no other column."""
-    await tx.execute(SET_CHECK, {"id": payment.id, "check_at": payment.check_at})
+    await driver.execute(tx, SET_CHECK, {"id": payment.id, "check_at": payment.check_at})
 
 
 async def number_events(
@@ -252,27 +253,29 @@ async def number_events(
     """Number events of a locked order whose payment does not change; None is left out."""
     numbered = [order.record(event) for event in events if event is not None]
     if numbered:
-        await tx.execute(SET_SEQUENCE, {"order_id": order.order_id, "sequence": order.sequence})
+        await driver.execute(
+            tx, SET_SEQUENCE, {"order_id": order.order_id, "sequence": order.sequence}
+        )
     return numbered
 
 
 async def find_payment(tx: AsyncSession, payment_id: UUID) -> Payment | None:
     """A payment by its id, not locked."""
-    row = (await tx.execute(BY_ID, {"id": payment_id})).one_or_none()
+    row = await driver.fetchrow(tx, BY_ID, {"id": payment_id})
     return None if row is None else _payment(row)
 
 
 async def find_by_operation(tx: AsyncSession, operation_id: UUID) -> Payment | None:
     """The payment of a CollectPayment, not locked."""
-    row = (await tx.execute(BY_OPERATION, {"operation_id": operation_id})).one_or_none()
+    row = await driver.fetchrow(tx, BY_OPERATION, {"operation_id": operation_id})
     return None if row is None else _payment(row)
 
 
 async def find_id_by_reference(tx: AsyncSession, provider: str, reference: str) -> UUID | None:
     """The id of the payment of a provider's charge."""
-    found: UUID | None = (
-        await tx.execute(BY_REFERENCE, {"provider": provider, "reference": reference})
-    ).scalar_one_or_none()
+    found: UUID | None = await driver.fetchval(
+        tx, BY_REFERENCE, {"provider": provider, "reference": reference}
+    )
     return found
 
 
@@ -280,15 +283,15 @@ async def claim_due_checks(
     tx: AsyncSession, now: datetime, until: datetime, most: int
 ) -> Sequence[UUID]:
     """Payments whose check is due, postponed to `until` so that no other sweep claims them."""
-    ids = (await tx.execute(DUE_CHECKS, {"now": now, "most": most})).scalars().all()
+    ids = [row[0] for row in await driver.fetch(tx, DUE_CHECKS, {"now": now, "most": most})]
     if ids:
-        await tx.execute(POSTPONE_CHECKS, {"ids": ids, "until": until, "now": now})
+        await driver.execute(tx, POSTPONE_CHECKS, {"ids": ids, "until": until, "now": now})
     return ids
 
 
 async def reassign_payments(tx: AsyncSession, before: UUID, after: UUID) -> None:
     """Move the payments of one customer to another."""
-    await tx.execute(REASSIGN, {"before": before, "after": after})
+    await driver.execute(tx, REASSIGN, {"before": before, "after": after})
 
 
 async def start_attempt(
@@ -296,24 +299,22 @@ async def start_attempt(
 ) -> None:
     """Store a call to a provider before it is made; the row of a retry stays as it is."""
     values = {"key": key, "payment_id": payment_id, "kind": kind, "request": json.dumps(request)}
-    await tx.execute(START_ATTEMPT, values)
+    await driver.execute(tx, START_ATTEMPT, values)
 
 
 async def finish_attempt(tx: AsyncSession, key: str) -> bool:
     """Close an attempt whose outcome came by webhook or sweep; False when it was closed before."""
-    return (await tx.execute(FINISH_ATTEMPT, {"key": key})).first() is not None
+    return await driver.fetchrow(tx, FINISH_ATTEMPT, {"key": key}) is not None
 
 
 async def erase_token(tx: AsyncSession, key: str) -> None:
     """Erase the customer's token from an attempt that no longer needs it."""
-    await tx.execute(ERASE_TOKEN, {"key": key})
+    await driver.execute(tx, ERASE_TOKEN, {"key": key})
 
 
 async def find_attempt_request(tx: AsyncSession, key: str) -> dict[str, Any] | None:
     """The stored request of an attempt."""
-    found: dict[str, Any] | None = (
-        await tx.execute(ATTEMPT_REQUEST, {"key": key})
-    ).scalar_one_or_none()
+    found: dict[str, Any] | None = await driver.fetchval(tx, ATTEMPT_REQUEST, {"key": key})
     return found
 
 
@@ -337,7 +338,7 @@ async def claim_stale_refunds(
 ) -> list[UUID]:
     """Operations whose refund has had no result for `after`, claimed for as long again."""
     stale = {"now": now, "before": now - after, "most": most}
-    return list((await tx.execute(CLAIM_STALE_REFUNDS, stale)).scalars().all())
+    return [row[0] for row in await driver.fetch(tx, CLAIM_STALE_REFUNDS, stale)]
 
 
 async def add_webhook(
@@ -356,7 +357,7 @@ async def add_webhook(
         "charge": json.dumps(asdict(webhook.charge), default=str),
         "effect": effect,
     }
-    return (await tx.execute(ADD_WEBHOOK, values)).first() is not None
+    return await driver.fetchrow(tx, ADD_WEBHOOK, values) is not None
 
 
 async def set_webhook_effect(
@@ -364,7 +365,7 @@ async def set_webhook_effect(
 ) -> None:
     """Store the effect of a webhook that was just added."""
     values = {"provider": provider, "event_id": webhook.id, "effect": effect}
-    await tx.execute(SET_WEBHOOK_EFFECT, values)
+    await driver.execute(tx, SET_WEBHOOK_EFFECT, values)
 
 
 def _order(row: Sequence[Any]) -> OrderPayments:

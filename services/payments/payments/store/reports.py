@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, false, or_, select, text, true, tuple_
+from sqlalchemy import ColumnElement, Select, false, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.driver import Sql
 from chassis.errors import NotFound
 from chassis.gauges import DatabaseGauge
 from payments.domain.payment import Payment
@@ -135,7 +136,7 @@ GAUGES: Final = (
     DatabaseGauge(
         "cartwright_payments",
         "Payments that are not settled, by status.",
-        text(
+        Sql(
             "select status, count(id) as value "
             "from (values ('initiated'), ('action_required'), ('authorized')) s (status) "
             "left join payments using (status) group by status"
@@ -146,13 +147,13 @@ GAUGES: Final = (
     DatabaseGauge(
         "cartwright_payments_in_review",
         "Payments that only staff can decide about.",
-        text("select count(*) as value from payments where review_reason is not null"),
+        Sql("select count(*) as value from payments where review_reason is not null"),
         every=15,
     ),
     DatabaseGauge(
         "cartwright_payment_oldest_seconds",
         "Age of the oldest payment that is not settled, by status.",
-        text(
+        Sql(
             "select status, coalesce(extract(epoch from now() - min(created_at)), 0) as value "
             "from (values ('initiated'), ('action_required'), ('authorized')) s (status) "
             "left join payments using (status) group by status"

@@ -175,7 +175,7 @@ class Shipment(Aggregate, Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     order_id: Mapped[UUID] = mapped_column(ForeignKey("fulfilments.order_id"), index=True)
     order_number: Mapped[str] = mapped_column(String(20))
-    customer_id: Mapped[UUID | None]
+    customer_id: Mapped[UUID | None] = mapped_column(index=True)
     access_hash: Mapped[str | None] = mapped_column(String(64))
     seller_id: Mapped[UUID | None]
     warehouse_id: Mapped[UUID]

@@ -2,10 +2,12 @@
 
 import time
 
-from sqlalchemy import MetaData, text
+from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import driver
 from chassis.bus import Bus
+from chassis.driver import Sql
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from suite.bench.messages.producer import BenchEvent
@@ -16,7 +18,7 @@ create table consumed (
   order_id uuid not null, sequence bigint not null, at double precision not null
 );
 """
-RECORD = text(
+RECORD = Sql(
     "insert into consumed (order_id, sequence, at) "
     "select order_id, sequence, cast(:moment as double precision) "
     "from unnest(cast(:orders as uuid[]), cast(:sequences as bigint[])) "
@@ -32,7 +34,7 @@ async def record(events: list[BenchEvent], tx: AsyncSession) -> None:
     moment = time.monotonic()
     orders = [event.order_id for event in events]
     sequences = [event.sequence for event in events]
-    await tx.execute(RECORD, {"orders": orders, "sequences": sequences, "moment": moment})
+    await driver.execute(tx, RECORD, {"orders": orders, "sequences": sequences, "moment": moment})
 
 
 service = Service("consumer", ServiceSettings, MetaData(), [], bus)

@@ -8,9 +8,10 @@ from uuid import UUID
 from pydantic import Field
 from sqlalchemy import MetaData, text
 
-from chassis import outbox
+from chassis import driver, outbox
 from chassis.bus import Bus
 from chassis.db import Database
+from chassis.driver import Sql
 from chassis.service import Running, Service
 from chassis.settings import ServiceSettings
 from contracts.examples import build
@@ -22,9 +23,9 @@ create table aggregates (id uuid primary key, sequence bigint not null);
 create table published (order_id uuid, sequence bigint, at double precision);
 """
 # The row's lock is held until the commit, so an aggregate's events commit in their order.
-NEXT = text("update aggregates set sequence = sequence + 1 where id = :id returning sequence")
+NEXT = Sql("update aggregates set sequence = sequence + 1 where id = :id returning sequence")
 ALL = text("select id from aggregates order by id")
-RECORD = text(
+RECORD = Sql(
     "insert into published select * from unnest(cast(:orders as uuid[]), "
     "cast(:sequences as bigint[]), cast(:moments as double precision[]))"
 )
@@ -68,7 +69,7 @@ async def publish(running: Running[ProducerSettings]) -> None:
         orders, sequences, moments = zip(*published, strict=True)
         async with database.transaction() as tx:
             values = {"orders": orders, "sequences": sequences, "moments": moments}
-            await tx.execute(RECORD, values)
+            await driver.execute(tx, RECORD, values)
     await asyncio.Event().wait()
 
 
@@ -102,7 +103,7 @@ async def _publish_all(
 async def _publish(database: Database, aggregate: UUID) -> Published:
     """Publish one event; the time is that of the machine's monotonic clock after the commit."""
     async with database.transaction() as tx:
-        sequence = (await tx.execute(NEXT, {"id": aggregate})).scalar_one()
+        sequence = await driver.fetchval(tx, NEXT, {"id": aggregate})
         outbox.add(tx, event(aggregate, sequence))
     return aggregate, sequence, time.monotonic()
 
