@@ -11,8 +11,6 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from chassis.openapi.conformance import Declared, check_declared
-from chassis.testing import PLAIN
 from failures import may_fail
 from invariants import InvariantChecker
 from recorder import Recorder, recording
@@ -20,6 +18,8 @@ from shopfloor import Buyer, Staff, staff_of
 from suite import repository
 from suite.instance import Instance
 from suite.sdk import Sdk
+from testkit.conformance import Declared, check_declared
+from testkit.harness import PLAIN
 
 PATIENT = httpx.Timeout(40.0)
 # Seconds a test may take. One of the whole suite may be the first, which also starts the suite; an

@@ -1,5 +1,6 @@
 """Every service installs and composes without its siblings: only contracts, chassis and third parties."""
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -56,6 +57,29 @@ def test_a_service_composes_without_its_siblings(service: str, wheels: dict[str,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+# What a wheel of production lacks: the test kit, its modules, and means to end the process.
+TEST_CODE = re.compile(r"\b(testkit|pytest|SIGKILL|SIGSTOP)\b|crash_?points", re.IGNORECASE)
+
+
+def code_of_tests(folder: Path) -> set[str]:
+    """The files of a wheel that are, or import, what only tests need."""
+    modules = [file for file in folder.rglob("*.py") if "migrations" not in file.parts]
+    return {
+        str(file.relative_to(folder))
+        for file in modules
+        if file.stem.startswith(("test", "conftest")) or TEST_CODE.search(file.read_text())
+    }
+
+
+def test_no_wheel_contains_test_code(wheels: dict[str, Path], tmp_path: Path) -> None:
+    assert {
+        name: found for name, folder in wheels.items() if (found := code_of_tests(folder))
+    } == {}
+    (tmp_path / "testing.py").write_text("")
+    (tmp_path / "hook.py").write_text('os.environ.get("CRASH_POINTS")\n')
+    assert code_of_tests(tmp_path) == {"testing.py", "hook.py"}
 
 
 ALONE = """

@@ -50,7 +50,7 @@ def imports(folder: Path) -> set[str]:
     """The top-level modules that a package's code imports, tests left out."""
     found: set[str] = set()
     for file in folder.rglob("*.py"):
-        if "tests" in file.relative_to(folder).parts or file.name == "testing.py":
+        if "tests" in file.relative_to(folder).parts:
             continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
@@ -76,6 +76,13 @@ def missing(package: Path, ours: dict[str, Path], wheels: set[str]) -> set[str]:
 @pytest.mark.parametrize("name", IMAGES)
 def test_an_image_holds_what_its_code_imports(name: str) -> None:
     assert missing(ROOT / IMAGES[name], copied(), installed()) == set()
+
+
+def test_no_image_holds_the_test_kit(tmp_path: Path) -> None:
+    assert set(copied()) == {"contracts", "chassis", "subscriber"}
+    assert "libs/testkit" in (ROOT / ".dockerignore").read_text().splitlines()
+    (tmp_path / "crashes.py").write_text("from testkit import crash_points\n")
+    assert missing(tmp_path, copied(), installed()) == {"testkit"}
 
 
 def test_a_package_and_a_wheel_that_are_left_out_are_seen() -> None:

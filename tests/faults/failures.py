@@ -5,16 +5,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chassis.crashpoints import LOG
+from testkit import at_start, crash_points
+from testkit.crash_points import LOG
 
 CRASH, RAISE, FREEZE = "crash", "raise", "freeze"
+SEEDED = Path(__file__).parent / "seeded"
 
 
 def may_fail(folder: Path) -> dict[str, dict[str, str]]:
     """Settings by which every service looks into the instance's folder for where to fail."""
     points = folder.resolve() / "crash-points"
     points.mkdir(parents=True, exist_ok=True)
-    return {"*": {"CRASH_POINTS": str(points)}}
+    return {"*": crash_points.environment(points)}
+
+
+def with_defect(name: str) -> dict[str, str]:
+    """Settings by which a service has a defect of `seeded/defects.py`, besides its crash points."""
+    return at_start.environment(f"defects:{name}", crash_points.INSTALL, path=SEEDED)
 
 
 @dataclass(frozen=True, order=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,13 +12,7 @@ from shopfloor import until
 from suite import repository
 from suite.instance import Instance
 from suite.orphans import MARK
-
-
-def free_port() -> int:
-    """A port of the loopback address without a listener."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+from testkit.processes import free_port
 
 
 @asynccontextmanager

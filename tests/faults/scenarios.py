@@ -10,7 +10,6 @@ import aio_pika
 import httpx
 
 from chaos_buyers import Persistent
-from chassis.crashpoints import Point
 from failures import RAISE, CrashPoints, Failure
 from invariants import InvariantChecker
 from journeys import Journeys, card
@@ -19,6 +18,7 @@ from queue_proxy import tapped
 from replicas import replica
 from shopfloor import Buyer, Product, Staff, until
 from suite.instance import Instance
+from testkit.crash_points import Point
 
 PIECES = 10
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from saga_play import NOW, an_order, message
 
-from chassis.crashpoints import Point
 from contracts import registry
 from contracts.message import Command, Message
 from failures import Failure
 from orders.saga.table import MOVES
 from suite.repository import ROOT
 from suite.topology import TRACKED
+from testkit.crash_points import Point
 
 PUBLISHED = (Point.BEFORE_COMMIT, Point.BEFORE_PUBLISH, Point.AFTER_PUBLISH)
 RECEIVED = (Point.BEFORE_COMMIT, Point.BEFORE_ACK)

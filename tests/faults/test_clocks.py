@@ -2,24 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
 
 from chaos_buyers import Persistent
-from chassis.metrics_page import MetricsPage
+from failures import with_defect
 from invariants import InvariantChecker
 from load import SCARCE_PIECES, Load, gather_load, visits
 from shopfloor import Staff
 from suite.instance import Instance
 from summary import Watch
 from test_crowd import VISITS, everything_holds
+from testkit.metrics_page import MetricsPage
 
 pytestmark = pytest.mark.full
-PLANTED = Path(__file__).parent / "planted"
-BEHIND = {"PYTHONPATH": str(PLANTED), "PLANTED": "clock two hours behind"}
 HOURS = 7200
 
 
@@ -27,7 +25,7 @@ HOURS = 7200
 async def late(instance: Instance, staff: Staff) -> AsyncIterator[str]:
     """The service whose clock is two hours behind, while it runs so."""
     name = "orders"
-    overrides = {**instance.overrides, name: {**instance.overrides.get(name, {}), **BEHIND}}
+    overrides = {**instance.overrides, name: with_defect("clock_two_hours_behind")}
     await asyncio.to_thread(Instance(instance.folder, "test", overrides=overrides).start)
     yield name
     await asyncio.to_thread(instance.start)

@@ -7,7 +7,6 @@ from collections import Counter
 import pytest
 
 from chaos_buyers import Persistent
-from chassis.crashpoints import Point
 from failures import CrashPoints, Failure
 from invariants import InvariantChecker
 from load import SCARCE_PIECES, Load, gather_load, read_all, visits
@@ -16,6 +15,7 @@ from shopfloor import Staff
 from steps import points
 from suite.instance import Instance
 from summary import Summary, Watch
+from testkit.crash_points import Point
 
 # A quarter finds its scarce product gone and places no order: of these, over 200 do.
 VISITS = 260

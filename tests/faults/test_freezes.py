@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from chassis.crashpoints import Point
 from failures import FREEZE, CrashPoints, Failure
 from invariants import InvariantChecker
 from load import Load, visits
@@ -16,6 +15,8 @@ from shopfloor import until
 from suite.instance import Instance
 from summary import Watch
 from test_crowd import VISITS, everything_holds
+from testkit import crash_points
+from testkit.crash_points import Point
 
 pytestmark = pytest.mark.full
 AMID_A_PASS = Failure("orders", Point.BEFORE_PUBLISH, "orders.OrderConfirmed", FREEZE)
@@ -32,7 +33,10 @@ async def test_a_replica_freezes_amid_a_pass_of_its_relay(
     watch = Watch(books, "a replica frozen amid a relay pass", seed)
     own = CrashPoints(tmp_path)
     own.order([AMID_A_PASS])
-    async with replica_process(instance, "orders", CRASH_POINTS=str(tmp_path)) as (_, frozen):
+    async with replica_process(instance, "orders", **crash_points.environment(tmp_path)) as (
+        _,
+        frozen,
+    ):
         shopping = asyncio.create_task(crowd.shop(visits(seed, VISITS)))
         await until(lambda: has_happened(own))
         before = await waiting(books)

@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from chaos_buyers import ChaosBuyers, Persistent
-from chassis.testing import PLAIN
 from invariants import InvariantChecker
 from recorder import recording
 from shopfloor import Buyer, Staff, staff_of
 from suite.instance import Instance
 from suite.processes import PACKED
+from testkit.harness import PLAIN
 
 BUYERS = 4
 ENDINGS = {"confirmed", "cancelled"}

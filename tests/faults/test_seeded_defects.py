@@ -1,6 +1,8 @@
 """The attacks find what was planted on purpose, and find nothing where nothing was."""
 
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -9,16 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from failures import may_fail
+from failures import may_fail, with_defect
 from invariants import InvariantChecker
 from recorder import recording
 from scenarios import Attack
 from shopfloor import Staff, staff_of
 from suite.instance import Instance
 from summary import Watch, keep
-
-pytestmark = pytest.mark.full
-PLANTED = Path(__file__).parent / "planted"
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,11 @@ class Defect:
     service: str
     attack: str
     caught_by: tuple[str, ...]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings by which its service has it."""
+        return with_defect(self.name.replace(" ", "_"))
 
 
 DEFECTS = (
@@ -41,11 +45,11 @@ DEFECTS = (
 
 
 @asynccontextmanager
-async def with_defect(defect: Defect, seed: int) -> AsyncIterator[Attack]:
+async def damaged_suite(defect: Defect, seed: int) -> AsyncIterator[Attack]:
     """A suite of its own in which one service has the defect."""
-    folder = Path(os.environ["TEST_INSTANCE"]).with_name("planted")
-    planted = {"PYTHONPATH": str(PLANTED), "PLANTED": defect.name}
-    damaged = Instance(folder, "test", overrides={**may_fail(folder), defect.service: planted})
+    folder = Path(os.environ["TEST_INSTANCE"]).with_name("seeded")
+    overrides = {**may_fail(folder), defect.service: defect.settings}
+    damaged = Instance(folder, "test", overrides=overrides)
     damaged.wipe()
     damaged.start()
     try:
@@ -62,8 +66,15 @@ async def with_defect(defect: Defect, seed: int) -> AsyncIterator[Attack]:
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
+def test_a_defect_finds_what_it_changes(defect: Defect, tmp_path: Path) -> None:
+    settings = {**os.environ, **may_fail(tmp_path)["*"], **defect.settings}
+    subprocess.run([sys.executable, "-c", ""], env=settings, check=True)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
 async def test_the_suite_goes_red_on_a_planted_defect(defect: Defect, seed: int) -> None:
-    async with with_defect(defect, seed) as attack:
+    async with damaged_suite(defect, seed) as attack:
         await attack.all()[defect.attack]()
         try:
             await attack.books.settle(40)
@@ -80,6 +91,7 @@ async def test_the_suite_goes_red_on_a_planted_defect(defect: Defect, seed: int)
     assert set(defect.caught_by) <= set(caught), found
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", [defect.attack for defect in DEFECTS])
 async def test_the_same_attack_finds_nothing_where_nothing_is_planted(
     name: str,

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from chassis.metrics_page import MetricsPage
+from testkit.metrics_page import MetricsPage
 
 from .conftest import Gateway, StartGateway
 from .upstream import Upstream, listening

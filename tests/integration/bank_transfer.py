@@ -2,10 +2,10 @@
 
 import httpx
 
-from chassis.testing import PLAIN
 from invariants import InvariantChecker
 from shopfloor import key, ok
 from suite.instance import Instance
+from testkit.harness import PLAIN
 
 
 async def transfer(instance: Instance, books: InvariantChecker, order_id: str, amount: int) -> None:

@@ -4,8 +4,8 @@ import json
 
 import httpx
 
-from chassis.testing import PLAIN
 from suite.instance import Instance
+from testkit.harness import PLAIN
 
 
 async def allow_any_name(instance: Instance) -> None:

@@ -15,11 +15,11 @@ import asyncpg
 import httpx
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from chassis.testing import PLAIN
 from recorder import QUEUE, Recorder
 from shopfloor import WAIT_LIMIT, until
 from suite import repository
 from suite.instance import Instance
+from testkit.harness import PLAIN
 
 SERVICES = repository.services(repository.ROOT)
 # What a query raises whose connection was lost.

@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx
 
-from chassis.testing import PLAIN
 from shopfloor import ok, until
 from suite.instance import Instance
+from testkit.harness import PLAIN
 
 TOKEN = re.compile(r"token=([A-Za-z0-9._~-]+)")
 

@@ -27,12 +27,12 @@ from access import (
     refused_with,
     without_known_ids,
 )
-from chassis.testing import PLAIN
 from hostile import Document, Operation, encoded, faults_of
 from invariants import SERVICES, InvariantChecker
 from shopfloor import Buyer, Staff, ok, until
 from suite.environment import TOKEN_AUDIENCE, TOKEN_ISSUER
 from suite.instance import Instance
+from testkit.harness import PLAIN
 
 AT_ONCE = 16
 

@@ -13,10 +13,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from chassis.testing import PLAIN
 from shopfloor import Buyer, Staff, ok, until
 from suite import repository
 from suite.instance import Instance
+from testkit.harness import PLAIN
 
 RENDER = repository.ROOT / "deploy/gateway/render.py"
 GATEWAY_ADDRESS = "127.0.0.9"

@@ -8,11 +8,11 @@ import httpx
 import pytest
 import yaml
 
-from chassis.metrics_page import MetricsPage
 from invariants import SERVICES, InvariantChecker
 from shopfloor import Buyer, Staff
 from suite import repository
 from suite.instance import Instance
+from testkit.metrics_page import MetricsPage
 
 WATCHING = repository.ROOT / "deploy/observability"
 # What Prometheus exports about itself.

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis.openapi.conformance import Declared, check_declared
 from invariants import InvariantChecker
 from shopfloor import ADDRESS, Buyer, Product, Staff, key, ok, until
 from suite.instance import Instance
+from testkit.conformance import Declared, check_declared
 
 
 def refused(answer: httpx.Response, status: int, *codes: str) -> None:

@@ -12,12 +12,12 @@ import httpx
 import pytest_asyncio
 
 from chaos_buyers import Persistent
-from chassis.testing import PLAIN
 from invariants import SERVICES, InvariantChecker
 from provision import broker
 from shopfloor import ENDED, Buyer, Staff, key, ok, until
 from suite import repository, topology
 from suite.instance import Instance
+from testkit.harness import PLAIN
 
 
 async def health(instance: Instance, service: str, path: str) -> httpx.Response | None:

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import inbox, instrumentation, outbox, revocations
 from chassis.context import Context, use_context
-from chassis.crashpoints import Point, reached
 from chassis.db import Database
 from chassis.messaging.incoming import Delivery
 from chassis.outbox import Answer
@@ -153,13 +152,11 @@ class Bus(Generic[S]):
             )
             for run in runs(fresh):
                 await self._handle(run, tx, span)
-            reached(Point.BEFORE_COMMIT, (delivery.key for delivery in fresh))
             return fresh
 
         with instrumentation.batch(self.service, deliveries) as span:
             fresh = await database.retry(work)
         instrumentation.record_effects(deliveries, fresh)
-        reached(Point.BEFORE_ACK, (delivery.key for delivery in deliveries))
 
     async def _handle(self, run: Sequence[Delivery], tx: AsyncSession, batch: Span) -> None:
         kind = type(run[0].message)
@@ -187,11 +184,8 @@ class Bus(Generic[S]):
             plan = await database.retry(lambda tx: self._record(handler, delivery, tx))
             if isinstance(plan, Replied):
                 return
-            reached(Point.BEFORE_CALL, [delivery.key])
             outcome = await handler.call(plan)
-            reached(Point.AFTER_CALL, [delivery.key])
             await database.retry(lambda tx: self._finish(handler, delivery, plan, outcome, tx))
-        reached(Point.BEFORE_ACK, [delivery.key])
 
     async def _record(
         self, handler: ExternalCall[Any, Any, Any], delivery: Delivery, tx: AsyncSession
@@ -215,7 +209,6 @@ class Bus(Generic[S]):
         if await inbox.insert_new(tx, self.service, [delivery.envelope.id]):
             answer = await handler.finish(delivery.message, plan, outcome, tx)
             outbox.add(tx, *outbox.listed(answer))
-            reached(Point.BEFORE_COMMIT, [delivery.key])
 
 
 def runs(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:

@@ -131,7 +131,7 @@ def refuses(*problems: Declarable) -> Callable[[Function], Function]:
     """Declare the refusals of a route or of a dependency, for the API document.
 
     As classes; as instances where the code is computed, or another service's that is passed on.
-    A test that meets an undeclared refusal fails (`chassis.openapi.conformance`).
+    A test that meets an undeclared refusal fails.
     """
 
     def declare(function: Function) -> Function:

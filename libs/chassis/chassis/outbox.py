@@ -10,7 +10,6 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import context, driver, tracing
-from chassis.crashpoints import Point, reached
 from chassis.driver import Sql
 from chassis.ids import new_id, utcnow
 from contracts.envelope import Envelope

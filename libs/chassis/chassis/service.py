@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from sqlalchemy import MetaData
 
 from chassis import app as factory
-from chassis import crashpoints, gauges, inbox, metrics, pruning
+from chassis import gauges, inbox, metrics, pruning
 from chassis.broker import Broker
 from chassis.bus import Bus
 from chassis.client import Peers, ServiceTokens
@@ -86,7 +86,6 @@ class Service(Generic[S]):
         tokens = ServiceTokens(settings.identity_url, self.name, settings.service_client_secret)
         keys = KeySet(settings.jwks_url, settings.token_issuer, settings.token_audience)
         self.bus.settings = settings
-        crashpoints.configure(settings.crash_points, self.name)
         return Running(
             settings,
             database,

@@ -1,7 +1,6 @@
 """Settings from the environment; a missing or malformed one is explained at startup."""
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
@@ -169,11 +168,6 @@ class ServiceSettings(BaseSettings):
         description="the ratio of the traces beginning here that is recorded; traces that began "
         "elsewhere carry the decision",
         examples=["0.05"],
-    )
-    crash_points: Path | None = Field(
-        None,
-        description="a folder with the failures to inject, for tests; without it none are injected",
-        examples=["crash-points"],
     )
 
     @property

@@ -18,10 +18,10 @@ from chassis.broker import Broker
 from chassis.ids import new_id, utcnow
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.relay import Relay
-from chassis.testing import Harness, new_traceparent, running_service
 from contracts.envelope import Envelope
 from contracts.inventory import ReserveStock, WantedLine
 from contracts.message import Event, Message
+from testkit.harness import Harness, new_traceparent, running_service
 
 TIERS = (0.05, 0.1)
 

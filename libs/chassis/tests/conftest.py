@@ -8,7 +8,7 @@ from broker_harness import line  # noqa: F401 - a fixture
 from sample.service import service
 
 from chassis.settings import ServiceSettings
-from chassis.testing import Harness, running_service, template_of
+from testkit.harness import Harness, running_service, template_of
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import topology
 
-from chassis.testing import PLAIN
+from testkit.harness import PLAIN
 
 
 async def close_connections(user: str, purpose: str = "") -> int:

@@ -17,8 +17,8 @@ from chassis.ids import new_id
 from chassis.ops import audit
 from chassis.service import Service
 from chassis.settings import ServiceSettings
-from chassis.testing import Harness, running_service
 from chassis.wire import Body
+from testkit.harness import Harness, running_service
 
 router = APIRouter(
     prefix="/v1/admin/jars", dependencies=[Depends(require_permission("jars:write"))]

@@ -11,7 +11,7 @@ from chassis.batch_loader import BatchLoader
 from chassis.driver import Sql
 from chassis.ids import new_id
 from chassis.settings import ServiceSettings
-from chassis.testing import Harness
+from testkit.harness import Harness
 
 JARS = Sql("select id, coins from jars where id = any(cast(:keys as uuid[]))")
 

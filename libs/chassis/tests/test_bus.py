@@ -10,9 +10,9 @@ from sqlalchemy import text
 from chassis.bus import runs
 from chassis.ids import new_id
 from chassis.messaging.incoming import Delivery
-from chassis.testing import Harness
 from contracts.inventory import ReleaseStock, ReserveStock, StockReleased, StockReserved, WantedLine
 from contracts.payments import CancelPayment, PaymentCancelled
+from testkit.harness import Harness
 
 
 def order(quantity: int = 1) -> ReserveStock:

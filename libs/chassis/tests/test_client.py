@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response
 from chassis import client, context
 from chassis.client import BREAK_AFTER, Breaker, Peers, PeerUnavailable, ServiceTokens
 from chassis.errors import Problem
-from chassis.testing import new_traceparent
+from testkit.harness import new_traceparent
 
 REFUSAL = {
     "type": "urn:cartwright:problem:total_changed",

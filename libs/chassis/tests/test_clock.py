@@ -14,9 +14,9 @@ from chassis import clock
 from chassis.clock import Clock, machine_time
 from chassis.ids import lowest_id, new_id, utcnow
 from chassis.keys import LEEWAY, _check_times
-from chassis.metrics_page import MetricsPage
-from chassis.testing import Harness
 from contracts.inventory import StockReserved
+from testkit.harness import Harness
+from testkit.metrics_page import MetricsPage
 
 HOURS = 7200.0
 APART = "cartwright_clock_skew_seconds"

@@ -12,7 +12,7 @@ from chassis.driver import Sql
 from chassis.errors import Refused
 from chassis.ids import new_id
 from chassis.model import check_in
-from chassis.testing import model_differences
+from testkit.harness import model_differences
 
 ADD = Sql("insert into jars (id, coins) values (:id, :coins)")
 

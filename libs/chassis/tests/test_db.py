@@ -14,7 +14,7 @@ from chassis.db import Database, TransactionAborted, after_commit
 from chassis.driver import Sql
 from chassis.ids import new_id
 from chassis.settings import ServiceSettings
-from chassis.testing import Harness
+from testkit.harness import Harness
 
 ADD = Sql("insert into jars (id, coins) values (:id, 1)")
 COUNT = Sql("select count(*) from jars")

@@ -18,8 +18,8 @@ from chassis.driver import Sql
 from chassis.driver_errors import DATABASE_ERRORS, ErrorKind, classify, is_outage
 from chassis.ids import new_id
 from chassis.settings import ServiceSettings
-from chassis.testing import Harness
 from contracts.inventory import ReserveStock, StockReserved
+from testkit.harness import Harness
 
 RAISE = "do $$ begin raise exception 'on purpose' using errcode = '{}'; end $$"
 KINDS = {

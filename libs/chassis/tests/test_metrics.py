@@ -8,9 +8,9 @@ from chassis import outbox
 from chassis.driver import Sql
 from chassis.gauges import DatabaseGauge, DatabaseGauges
 from chassis.ids import new_id
-from chassis.metrics_page import MetricsPage
-from chassis.testing import Harness
 from contracts.inventory import StockReleased
+from testkit.harness import Harness
+from testkit.metrics_page import MetricsPage
 
 
 async def scrape(sample: Harness[Any]) -> MetricsPage:

@@ -15,7 +15,7 @@ from chassis import middleware
 from chassis.idempotency import Claim, RequestInProgress, claim, expire_lease
 from chassis.ids import new_id
 from chassis.keys import KeySet
-from chassis.testing import KEY, Harness, access_token, model_differences, service_token
+from testkit.harness import KEY, Harness, access_token, model_differences, service_token
 
 JAR = {"name": "tea", "coins": 3}
 

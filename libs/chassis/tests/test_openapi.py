@@ -10,8 +10,8 @@ from chassis.app import create_app
 from chassis.auth import require_permission
 from chassis.errors import NotFound, Problem, Refused, refuses
 from chassis.openapi import operation_id
-from chassis.openapi.conformance import Declared
 from chassis.openapi.names import group
+from testkit.conformance import Declared
 
 
 @dataclass

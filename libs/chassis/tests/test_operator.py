@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import outbox
 from chassis.ids import new_id, utcnow
 from chassis.ops import fetching
-from chassis.testing import Harness
 from contracts.inventory import ReserveStock, StockReleased, StockReserved
 from contracts.orders import OrderCancelled
+from testkit.harness import Harness
 
 OPS = "/v1/admin/ops/sample"
 LONG_AGO = UUID("01700000-0000-7000-8000-000000000000")

@@ -23,18 +23,13 @@ from sample.service import bus
 
 from chassis import pack
 from chassis.ids import new_id, utcnow
-from chassis.metrics_page import MetricsPage
-from chassis.testing import Harness, new_traceparent, running_service
 from contracts.envelope import Envelope
+from testkit.harness import Harness, new_traceparent, running_service
+from testkit.metrics_page import MetricsPage
+from testkit.processes import free_port
 
 NAMES = ("sample", "second")
 HERE = Path(__file__).parent
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def settings_of(

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Column, DateTime, MetaData, Table, Uuid, text
 
 from chassis.ids import lowest_id, new_id, utcnow
-from chassis.metrics_page import MetricsPage
 from chassis.model import RETENTION, Pruned, Retained
 from chassis.pruning import BATCH, LOCK, Rule, rules_of, sweep_of
-from chassis.testing import Harness
+from testkit.harness import Harness
+from testkit.metrics_page import MetricsPage
 
 KEYS = "idempotency_keys"
 DAY = 86_400

@@ -14,8 +14,8 @@ from chassis.errors import Problem
 from chassis.ids import new_id
 from chassis.keys import LEEWAY
 from chassis.revocations import FRESH_FOR, Revocations, TokenRevoked
-from chassis.testing import Harness, access_token, service_token
 from contracts.identity import RoleTokensRevoked, SessionTokensRevoked, UserTokensRevoked
+from testkit.harness import Harness, access_token, service_token
 
 ADA = new_id()
 

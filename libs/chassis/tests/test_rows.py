@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.ids import new_id
 from chassis.rows import RowArrays
-from chassis.testing import Harness
+from testkit.harness import Harness
 
 SHELVES = Table(
     "shelves",

@@ -17,8 +17,8 @@ from sqlalchemy import text
 from chassis import migrations, outbox, session_limits
 from chassis.messaging.relay import LOCK_SPACE
 from chassis.settings import ServiceSettings
-from chassis.testing import Harness
 from contracts.inventory import StockReserved
+from testkit.harness import Harness
 
 PROGRAM = Path(__file__).with_name("frozen.py")
 

@@ -13,7 +13,8 @@ from sample.service import service
 
 from chassis import middleware
 from chassis.migrated import is_migrated
-from chassis.testing import Harness, database_url
+from testkit.databases import database_url
+from testkit.harness import Harness
 
 
 async def versions(sample: Harness[Any], url: str, version: str) -> bool:

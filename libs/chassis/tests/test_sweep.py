@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from chassis.db import Database
-from chassis.metrics_page import MetricsPage
 from chassis.sweep import LONGEST_PAUSE, Batch, Sweep, run
-from chassis.testing import Harness
+from testkit.harness import Harness
+from testkit.metrics_page import MetricsPage
 
 AN_HOUR = 3600.0
 

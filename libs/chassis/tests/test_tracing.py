@@ -25,8 +25,8 @@ from chassis.context import Context, remote_span
 from chassis.http import Http, Unreachable
 from chassis.ids import new_id
 from chassis.per_service import use_service
-from chassis.testing import Harness, new_traceparent
 from contracts.inventory import ReleaseStock, StockReleased
+from testkit.harness import Harness, new_traceparent
 
 
 class Recorded(InMemorySpanExporter):

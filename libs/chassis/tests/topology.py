@@ -7,7 +7,7 @@ import aio_pika
 import httpx
 from aio_pika.abc import AbstractChannel, AbstractQueue
 
-from chassis.testing import PLAIN
+from testkit.harness import PLAIN
 
 TIERS = 4
 # As good as none; RabbitMQ 3.10 takes no other word for it, and 4.0 has a limit of its own.

@@ -20,13 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from cartwright.access import Broker, Granted
 from chassis.ids import new_id
-from chassis.testing import database_url, new_traceparent, postgres_url
 from contracts import registry
 from contracts.envelope import Envelope
 from contracts.message import Event
 from contracts.money import Money
 from contracts.orders import OrderCancelled, OrderPlaced, OrderShipped
 from subscriber import Subscriber
+from testkit.databases import database_url, postgres_url
+from testkit.harness import new_traceparent
 
 TIMEOUT = 30.0
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

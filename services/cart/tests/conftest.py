@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from cart.main import service
-from chassis.testing import running_service, template_of
+from testkit.harness import running_service, template_of
 
 from .shop import FakePeers, Shop
 

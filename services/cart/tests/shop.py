@@ -8,9 +8,9 @@ import httpx
 
 from cart.settings import CartSettings
 from chassis.ids import new_id
-from chassis.testing import Harness, access_token, service_token
 from contracts.catalog import Price, ProductChanged, ProductVariant
 from contracts.inventory import StockChanged
+from testkit.harness import Harness, access_token, service_token
 
 ADDRESS = {
     "recipient_name": "Ada Lovelace",

@@ -5,8 +5,8 @@ from typing import Any
 
 from cart.main import service
 from chassis.ids import new_id
-from chassis.testing import access_token, model_differences
 from contracts.catalog import CustomizationField
+from testkit.harness import access_token, model_differences
 
 from .shop import ADDRESS, METHOD, READY, Shop
 

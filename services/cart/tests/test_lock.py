@@ -9,7 +9,7 @@ from uuid import UUID
 from cachetools import TTLCache
 
 from chassis.ids import new_id
-from chassis.testing import access_token, service_token
+from testkit.harness import access_token, service_token
 
 from .shop import ADDRESS, METHOD, READY, Cart, Shop
 

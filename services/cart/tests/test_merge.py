@@ -7,8 +7,8 @@ from uuid import UUID
 
 from cart.store import carts as store
 from chassis.ids import new_id, utcnow
-from chassis.testing import access_token
 from contracts.orders import OrderCancelled
+from testkit.harness import access_token
 
 from .shop import READY, Cart, Shop
 

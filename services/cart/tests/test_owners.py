@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from chassis.ids import new_id
-from chassis.testing import access_token
 from contracts.identity import CustomerChanged
+from testkit.harness import access_token
 
 from .shop import Shop
 

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from catalog.main import service
 from catalog.settings import CatalogSettings
-from chassis.testing import Harness, running_service, template_of
+from testkit.harness import Harness, running_service, template_of
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 from catalog.jobs import apply_price_changes
 from catalog.main import service
 from chassis.ids import new_id, utcnow
-from chassis.testing import model_differences
+from testkit.harness import model_differences
 
 
 def usd(amount: int) -> dict[str, Any]:

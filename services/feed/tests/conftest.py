@@ -10,12 +10,12 @@ import pytest_asyncio
 from foreign import shop, vhost
 
 from chassis.ids import new_id
-from chassis.testing import Harness, running_service, template_of
 from contracts import catalogue, structured
 from feed import store
 from feed.main import service
 from feed.settings import FeedSettings
 from subscriber import Logged
+from testkit.harness import Harness, running_service, template_of
 
 __all__ = ["shop", "vhost"]
 

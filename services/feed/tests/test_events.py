@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from chassis.ids import new_id
-from chassis.testing import Harness, model_differences
 from contracts import structured
 from contracts.identity import UserTokensRevoked
 from feed import store
 from feed.domain import covers, like_pattern
 from feed.main import service
 from subscriber import Logged
+from testkit.harness import Harness, model_differences
 
 Feed = Harness[Any]
 Append = Callable[..., Awaitable[list[Logged]]]

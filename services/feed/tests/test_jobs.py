@@ -10,9 +10,9 @@ import pytest
 from foreign import Shop, cancelled, placed, shipped, until
 
 from chassis.ids import new_id
-from chassis.testing import Harness
 from feed import store
 from feed.jobs import copy_log
+from testkit.harness import Harness
 
 from .conftest import example
 

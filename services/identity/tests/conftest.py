@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
 from chassis.ids import new_id
-from chassis.testing import Harness, running_service, service_token, template_of
 from contracts.notifications import Notify
 from identity.jobs import bootstrap
 from identity.main import service
 from identity.settings import IdentitySettings
+from testkit.harness import Harness, running_service, service_token, template_of
 
 PASSWORD = "the tide turns at seven past four"
 ADA = {

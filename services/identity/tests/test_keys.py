@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pydantic import SecretStr
 
 from chassis.settings import load
-from chassis.testing import running_service
 from identity.domain.credentials import PasswordTooShort
 from identity.main import service
 from identity.settings import IdentitySettings
+from testkit.harness import running_service
 
 NEEDED = {
     "port": 1,

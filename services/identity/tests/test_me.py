@@ -3,7 +3,7 @@
 from typing import Any
 
 from chassis.ids import new_id
-from chassis.testing import CLIENT_ADDRESS, access_token
+from testkit.harness import CLIENT_ADDRESS, access_token
 
 
 def bearer(login: dict[str, Any]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The models and the migrations describe the same tables."""
 
-from chassis.testing import model_differences
 from identity.main import service
+from testkit.harness import model_differences
 
 
 def test_the_models_match_the_migrations(template: str) -> None:

@@ -6,8 +6,8 @@ import pytest
 import pytest_asyncio
 
 from chassis.settings import ServiceSettings
-from chassis.testing import Harness, running_service, template_of
 from inventory.main import service
+from testkit.harness import Harness, running_service, template_of
 
 from .shop import Shop
 

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from chassis.ids import new_id, utcnow
 from chassis.settings import ServiceSettings
-from chassis.testing import Harness
 from contracts.catalog import Price, ProductChanged, ProductVariant
 from contracts.inventory import Allocation, ReserveStock, WantedLine
 from contracts.money import Money
 from contracts.orders import OrderConfirmed
 from contracts.shipping import ShipmentHandedOver, ShippedLine
+from testkit.harness import Harness
 
 
 def product(variants: int = 1, seller_id: UUID | None = None, sequence: int = 1) -> ProductChanged:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from chassis.metrics_page import MetricsPage
 from chassis.settings import ServiceSettings
-from chassis.testing import Harness
+from testkit.harness import Harness
+from testkit.metrics_page import MetricsPage
 
 from .shop import Shop, wants
 

@@ -16,7 +16,6 @@ from chassis.driver_errors import DATABASE_ERRORS, ErrorKind, classify
 from chassis.ids import new_id
 from chassis.messaging.incoming import Delivery
 from chassis.settings import ServiceSettings
-from chassis.testing import Harness
 from contracts.inventory import (
     Allocation,
     ReleaseStock,
@@ -27,6 +26,7 @@ from contracts.inventory import (
 )
 from contracts.message import Message
 from inventory.handlers import bus
+from testkit.harness import Harness
 
 from .shop import Shop, parcel, wants
 

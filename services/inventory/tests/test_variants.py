@@ -4,7 +4,6 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from chassis.ids import new_id
-from chassis.testing import model_differences
 from contracts.catalog import (
     ProductChanged,
     ProductSnapshot,
@@ -13,6 +12,7 @@ from contracts.catalog import (
 )
 from inventory.jobs import sweeps
 from inventory.main import service
+from testkit.harness import model_differences
 
 from .shop import Shop, product
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from chassis.testing import Harness, running_service, template_of
-from mailcatcher.testing import CatcherProcess
 from notifications.main import service
 from notifications.settings import NotificationsSettings
+from testkit.harness import Harness, running_service, template_of
+from testkit.mail_catcher import CatcherProcess
 
 from .link_owner import LinkOwner, running_link_owner
 from .mail_harness import MailHarness
@@ -31,7 +31,7 @@ def catcher_process() -> Iterator[CatcherProcess]:
 
 @pytest.fixture
 def catcher(catcher_process: CatcherProcess) -> CatcherProcess:
-    if catcher_process.process is None:
+    if not catcher_process.is_running:
         catcher_process.start()
     catcher_process.reset()
     return catcher_process

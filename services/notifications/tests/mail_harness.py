@@ -1,7 +1,6 @@
 """Commands and a harness for tests of mail delivery."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -10,11 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from chassis.ids import new_id, utcnow
-from chassis.testing import Harness
 from contracts.notifications import Notify, WarnAccountOwner
-from mailcatcher.testing import CatcherProcess
 from notifications.service import MailDispatcher
 from notifications.settings import NotificationsSettings
+from testkit.harness import Harness
+from testkit.mail_catcher import CatcherProcess
 
 
 def warn_command(kind: str = "password_changed", **changes: Any) -> WarnAccountOwner:
@@ -117,12 +116,6 @@ class MailHarness:
     async def restore_recording_speed(self) -> None:
         """Undo `delay_recording`."""
         await self.harness.sql("drop trigger delay_update on email_messages")
-
-    def find_free_port(self) -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            return port
 
     async def list_postponed(self) -> list[Any]:
         """All mails, once each is due later; until then none."""

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import notifications
+from testkit.processes import free_port
 
 from .link_owner import LinkOwner
 from .mail_harness import MailHarness, notify_command
@@ -21,7 +22,7 @@ async def worker_process(
     """`python -m notifications worker` without a broker, which still sends due mails."""
     settings = mails.harness.running.settings
     environment = {
-        "PORT": str(mails.find_free_port()),
+        "PORT": str(free_port()),
         "DATABASE_URL": settings.database_url,
         "BROKER_URL": settings.broker_url,
         "JWKS_URL": settings.jwks_url,

@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any, get_args
 
 from chassis.ids import new_id, utcnow
-from chassis.testing import model_differences
 from contracts.identity import CustomerChanged
 from contracts.notifications import NotificationType, SecurityWarning
 from notifications.domain.notification import TYPES
 from notifications.main import service
+from testkit.harness import model_differences
 
 from .mail_harness import MailHarness, notify_command, warn_command
 

@@ -1,6 +1,6 @@
 """Metrics of mails that are not sent."""
 
-from chassis.metrics_page import MetricsPage
+from testkit.metrics_page import MetricsPage
 
 from .mail_harness import MailHarness, notify_command
 

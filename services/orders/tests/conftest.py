@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 
 from chassis.ids import new_id
-from chassis.testing import Harness, running_service, template_of
 from orders.main import service
 from orders.settings import OrdersSettings
+from testkit.harness import Harness, running_service, template_of
 
 ADDRESS = {
     "recipient_name": "Ada Byron",

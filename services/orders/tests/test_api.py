@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from chassis.ids import new_id
-from chassis.testing import Harness, model_differences, service_token
 from contracts.inventory import ReserveStock, StockReserved
 from contracts.money import Money
 from contracts.notifications import Notify
 from contracts.orders import OrderPlaced
 from contracts.payments import CancelPayment, PaymentCaptured
 from orders.main import service
+from testkit.harness import Harness, model_differences, service_token
 
 
 async def test_a_checkout_places_an_order_and_reserves_its_stock(orders: Any, guest: Any) -> None:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from chassis.metrics_page import MetricsPage
-from chassis.testing import Harness
 from orders.settings import OrdersSettings
+from testkit.harness import Harness
+from testkit.metrics_page import MetricsPage
 
 
 async def scrape(orders: Harness[OrdersSettings]) -> MetricsPage:

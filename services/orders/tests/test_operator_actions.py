@@ -7,7 +7,6 @@ import pytest
 from saga_play import DEADLINES, NOW, PAID, after, message, play
 
 from chassis.ids import new_id
-from chassis.testing import Harness
 from contracts.inventory import ReleaseStock, ReserveStock, StockReleased, StockReserved
 from contracts.message import Command
 from contracts.money import Money
@@ -24,6 +23,7 @@ from orders.domain.checkout import (
 from orders.domain.order import Stage
 from orders.saga import engine
 from orders.saga.table import FINAL, MOVES
+from testkit.harness import Harness
 
 REASON = {"reason": "the test wants it"}
 

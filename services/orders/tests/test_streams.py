@@ -9,9 +9,9 @@ import pytest
 
 from chassis import client_address
 from chassis.ids import new_id
-from chassis.testing import CLIENT_ADDRESS
 from orders.api.progress import Stream, Streams, StreamsExhausted, TooManyStreams
 from orders.settings import StreamLimits
+from testkit.harness import CLIENT_ADDRESS
 
 HOME, AWAY = "198.51.100.1", "198.51.100.2"
 

@@ -4,9 +4,9 @@ from typing import Any
 from uuid import UUID
 
 from chassis.ids import new_id
-from chassis.testing import Harness
 from contracts.money import Money
 from contracts.payments import CancelPayment, CapturePayment, CollectPayment, RefundPayment
+from testkit.harness import Harness
 
 PRICE = Money(amount=1999, currency="USD")
 

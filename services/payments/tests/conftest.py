@@ -3,17 +3,17 @@
 The provider's webhooks arrive at a receiver; tests forward them when they choose, signed as received.
 """
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 
-from chassis.testing import Harness, _admin, database_url, running_service, template_of
 from payments.main import service
 from payments.settings import PaymentsSettings
-from sandbox_provider.testing import API_KEY, WEBHOOK_SECRET, ProviderProcess, Receiver
+from testkit.databases import empty_database
+from testkit.harness import Harness, running_service, template_of
+from testkit.payment_provider import API_KEY, WEBHOOK_SECRET, ProviderProcess, Receiver
 
 
 @pytest.fixture(scope="session")
@@ -30,19 +30,17 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="session")
 def provider(receiver: Receiver) -> Iterator[ProviderProcess]:
-    name = f"sandbox_of_payments_{os.getpid()}"
-    asyncio.run(_admin(f"create database {name}"))
-    process = ProviderProcess(
-        database_url=database_url(name),
-        webhook_url=receiver.url,
-        SLOW_SECONDS="0.3",
-        HANG_SECONDS="30",
-        LATE_WEBHOOK_SECONDS="0.3",
-    )
-    process.start()
-    yield process
-    process.close()
-    asyncio.run(_admin(f"drop database {name} with (force)"))
+    with empty_database(f"sandbox_of_payments_{os.getpid()}") as database:
+        process = ProviderProcess(
+            database_url=database,
+            webhook_url=receiver.url,
+            SLOW_SECONDS="0.3",
+            HANG_SECONDS="30",
+            LATE_WEBHOOK_SECONDS="0.3",
+        )
+        process.start()
+        yield process
+        process.close()
 
 
 @pytest_asyncio.fixture

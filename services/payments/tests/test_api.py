@@ -7,9 +7,9 @@ from uuid import UUID
 
 from chassis.context import trace_id_of
 from chassis.ids import new_id
-from chassis.testing import Harness
 from contracts.payments import PaymentRefunded
-from sandbox_provider.testing import ProviderProcess
+from testkit.harness import Harness
+from testkit.payment_provider import ProviderProcess
 
 from .commands import collect, run_sweep
 

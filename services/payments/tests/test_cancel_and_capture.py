@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from chassis.ids import new_id, utcnow
-from chassis.testing import Harness
 from contracts.payments import (
     CaptureFailed,
     PaymentActionRequired,
@@ -16,7 +15,8 @@ from contracts.payments import (
     PaymentFailed,
 )
 from payments.clients.provider import OutcomeUnknown
-from sandbox_provider.testing import ProviderProcess
+from testkit.harness import Harness
+from testkit.payment_provider import ProviderProcess
 
 from .commands import cancel, capture, collect
 

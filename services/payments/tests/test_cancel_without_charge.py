@@ -8,7 +8,6 @@ import pytest
 
 from chassis import outbox
 from chassis.ids import new_id
-from chassis.testing import Harness
 from contracts.payments import (
     CollectPayment,
     PaymentAuthorized,
@@ -17,7 +16,8 @@ from contracts.payments import (
 )
 from payments.clients.provider import OutcomeUnknown
 from payments.handlers import ChargeCall, Collect
-from sandbox_provider.testing import ProviderProcess
+from testkit.harness import Harness
+from testkit.payment_provider import ProviderProcess
 
 from .commands import cancel, collect, run_sweep
 

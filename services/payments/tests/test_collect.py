@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from chassis.ids import new_id, utcnow
-from chassis.testing import Harness, model_differences
 from contracts.payments import (
     PaymentActionRequired,
     PaymentAuthorized,
@@ -15,7 +14,8 @@ from contracts.payments import (
 )
 from payments.clients.provider import OutcomeUnknown, ProviderUnavailable
 from payments.main import service
-from sandbox_provider.testing import ProviderProcess
+from testkit.harness import Harness, model_differences
+from testkit.payment_provider import ProviderProcess
 
 from .commands import PRICE, cancel, collect
 

@@ -4,8 +4,8 @@ from typing import Any
 from uuid import UUID
 
 from chassis.ids import new_id
-from chassis.testing import Harness
 from contracts.identity import CustomerChanged
+from testkit.harness import Harness
 
 from .commands import collect
 from .test_saved_methods import list_saved, save_method

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from chassis.metrics_page import MetricsPage
-from chassis.testing import Harness
+from testkit.harness import Harness
+from testkit.metrics_page import MetricsPage
 
 from .commands import collect
 

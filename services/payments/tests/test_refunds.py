@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from chassis.ids import new_id
-from chassis.testing import Harness
 from contracts.payments import PaymentRefunded, RefundFailed
-from sandbox_provider.testing import ProviderProcess
+from testkit.harness import Harness
+from testkit.payment_provider import ProviderProcess
 
 from .commands import collect, refund
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from chassis.ids import new_id
-from chassis.testing import Harness
 from contracts.payments import PaymentCaptured, PaymentRefunded
-from sandbox_provider.testing import ProviderProcess
+from testkit.harness import Harness
+from testkit.payment_provider import ProviderProcess
 
 from .commands import PRICE, collect, refund
 

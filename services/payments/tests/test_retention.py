@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from chassis.testing import Harness
 from payments.domain.tables import DISPUTE_DAYS
-from sandbox_provider.testing import Receiver
+from testkit.harness import Harness
+from testkit.payment_provider import Receiver
 
 from .commands import collect, refund
 from .test_webhooks import forward, wait

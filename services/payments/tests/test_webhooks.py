@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from chassis.ids import new_id
-from chassis.testing import Harness
 from contracts.payments import (
     PaymentActionRequired,
     PaymentAuthorized,
@@ -22,7 +21,8 @@ from contracts.payments import (
     PaymentRefunded,
 )
 from payments.clients.provider import OutcomeUnknown
-from sandbox_provider.testing import WEBHOOK_SECRET, ProviderProcess, Received, Receiver
+from testkit.harness import Harness
+from testkit.payment_provider import WEBHOOK_SECRET, ProviderProcess, Received, Receiver
 
 from .commands import cancel, collect, refund, run_sweep
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from chassis.testing import Harness, running_service, template_of
 from promotions.main import service
 from promotions.settings import PromotionsSettings
+from testkit.harness import Harness, running_service, template_of
 
 MakeCoupon = Callable[..., Awaitable[dict[str, Any]]]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chassis.ids import new_id
-from chassis.testing import Harness, service_token
+from testkit.harness import Harness, service_token
 
 from .conftest import MakeCoupon
 from .test_handlers import redeem, release

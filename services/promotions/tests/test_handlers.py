@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 
 from chassis.ids import new_id, utcnow
-from chassis.testing import Harness, model_differences
 from contracts.money import Money
 from contracts.orders import OrderConfirmed
 from contracts.promotions import (
@@ -19,6 +18,7 @@ from contracts.promotions import (
     ReleasePromotions,
 )
 from promotions.main import service
+from testkit.harness import Harness, model_differences
 
 from .conftest import MakeCoupon
 

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from chassis.testing import Harness, running_service, template_of
 from shipping.main import service
 from shipping.settings import ShippingSettings
+from testkit.harness import Harness, running_service, template_of
 
 # The base64 of thirty bytes; it signs nothing outside these tests.
 CARRIER_SECRET = "whsec_dGhpcnR5IGJ5dGVzIG9ubHkgZm9yIHRoZXNlIHRlc3Rz"

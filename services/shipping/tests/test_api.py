@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from chassis.ids import new_id
-from chassis.testing import Harness, service_token
 from contracts.shipping import ShippingMethodChanged
+from testkit.harness import Harness, service_token
 
 Headers = dict[str, str]
 PARCEL = {

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from chassis.ids import new_id, utcnow
-from chassis.testing import Harness, model_differences
 from contracts.identity import CustomerChanged
 from contracts.money import Money
 from contracts.shipping import (
@@ -16,6 +15,7 @@ from contracts.shipping import (
     ShipmentsPartlyCancelled,
 )
 from shipping.main import service
+from testkit.harness import Harness, model_differences
 
 from .commands import PLACED, allocation, cancel_command, create_command
 

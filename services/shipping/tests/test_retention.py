@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from chassis.testing import Harness
 from shipping.domain.shipments import FINAL_STATUSES, STATUSES
+from testkit.harness import Harness
 
 from .test_shipments import create_shipments, report
 

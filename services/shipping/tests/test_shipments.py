@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 
 from chassis.ids import new_id
-from chassis.testing import Harness
 from contracts.shipping import ShipmentHandedOver, ShipmentsCreated, ShipmentUpdated
+from testkit.harness import Harness
 
 from .commands import allocation, cancel_command, create_command
 from .conftest import CARRIER_SECRET

@@ -1,8 +1,8 @@
-"""Defects a shop could well have, planted into a service's process as it starts; never elsewhere."""
+"""Defects a shop could well have, seeded into a service's process as it starts; never elsewhere."""
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from chassis.ids import new_id
 
 def replaced(statement: Any, old: str, new: str) -> Any:
     """An SQL text with a part of it changed; the part must be there."""
-    assert old in str(statement), f"{old!r} is gone: plant the defect elsewhere"
+    assert old in str(statement), f"{old!r} is gone: seed the defect elsewhere"
     return text(str(statement).replace(old, new))
 
 
@@ -105,16 +105,3 @@ def saga_that_forgets_finished_rows() -> None:
 def clock_two_hours_behind() -> None:
     """Read a machine's clock that no one set."""
     clock.machine_time = lambda: time.time() - 7200
-
-
-DEFECTS: dict[str, Callable[[], None]] = {
-    each.__name__.replace("_", " "): each
-    for each in (
-        naive_stock_update,
-        relay_without_on_return_raises,
-        handler_without_inbox,
-        capture_without_idempotency_key,
-        saga_that_forgets_finished_rows,
-        clock_two_hours_behind,
-    )
-}

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 import pytest
 
 from mailcatcher.mailbox import MAX_BYTES, MAX_MESSAGES, Mailbox
-from mailcatcher.testing import CatcherProcess
+from testkit.mail_catcher import CatcherProcess
 
 
 class Catcher(CatcherProcess):
@@ -44,7 +44,7 @@ def test_a_mail_is_stored_as_it_was_sent(catcher: Catcher) -> None:
     catcher.send("Your order ✓", html="<h1>Thank you</h1>")
 
     (summary,) = catcher.list()
-    mail = catcher.http.get(f"/messages/{summary['id']}").json()
+    mail = catcher.client.get(f"/messages/{summary['id']}").json()
 
     assert summary["from"] == "shop@example.com"
     assert summary["to"] == ["ada@example.com"]
@@ -73,11 +73,11 @@ def test_mails_are_listed_by_recipient_subject_and_last_id(catcher: Catcher) -> 
 def test_ids_continue_after_the_mails_were_deleted(catcher: Catcher) -> None:
     catcher.send("One")
     (first,) = catcher.list()
-    catcher.http.delete("/messages")
+    catcher.client.delete("/messages")
     catcher.send("Two")
 
     assert [mail["subject"] for mail in catcher.list(after=first["id"])] == ["Two"]
-    assert catcher.http.get(f"/messages/{first['id']}").status_code == 404
+    assert catcher.client.get(f"/messages/{first['id']}").status_code == 404
 
 
 def test_mails_can_be_rejected_temporarily(catcher: Catcher) -> None:
@@ -104,8 +104,8 @@ def test_the_page_shows_a_mail_in_a_sandbox(catcher: Catcher) -> None:
     catcher.send("<b>Hello</b>", html="<script>alert(1)</script><p>Hi</p>")
     (mail,) = catcher.list()
 
-    page = catcher.http.get("/", params={"id": mail["id"]})
-    frame = catcher.http.get(f"/messages/{mail['id']}/html")
+    page = catcher.client.get("/", params={"id": mail["id"]})
+    frame = catcher.client.get(f"/messages/{mail['id']}/html")
 
     assert "&lt;b&gt;Hello&lt;/b&gt;" in page.text
     assert "<script>" not in page.text
@@ -120,7 +120,7 @@ def test_the_page_shows_a_mail_in_a_sandbox(catcher: Catcher) -> None:
 
 
 def test_the_page_of_an_empty_catcher(catcher: Catcher) -> None:
-    assert "No mail has come in yet." in catcher.http.get("/").text
+    assert "No mail has come in yet." in catcher.client.get("/").text
 
 
 def test_a_malformed_mail_is_shown_as_far_as_it_can_be_decoded(catcher: Catcher) -> None:
@@ -129,18 +129,18 @@ def test_a_malformed_mail_is_shown_as_far_as_it_can_be_decoded(catcher: Catcher)
         smtp.sendmail("a@example.com", ["b@example.com"], odd)
 
     (summary,) = catcher.list(subject="odd")
-    mail = catcher.http.get(f"/messages/{summary['id']}").json()
+    mail = catcher.client.get(f"/messages/{summary['id']}").json()
 
     assert mail["text"].strip() == "café \ufffd"
     assert mail["html"] is None
-    assert "caf" in catcher.http.get("/").text
+    assert "caf" in catcher.client.get("/").text
 
 
 @pytest.mark.parametrize(
     "path", ["/messages/0", "/messages/x", "/messages?after=-1", "/messages?limit=9999", "/?id=0"]
 )
 def test_a_malformed_query_is_rejected(catcher: Catcher, path: str) -> None:
-    assert catcher.http.get(path).status_code == 422
+    assert catcher.client.get(path).status_code == 422
 
 
 def test_memory_is_bounded_by_number_and_by_size() -> None:

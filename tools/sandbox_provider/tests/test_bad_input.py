@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from sandbox_provider.card_numbers import body_contains_card_number
-from sandbox_provider.testing import ProviderProcess, a_charge
+from testkit.payment_provider import ProviderProcess, a_charge
 
 CARD_NUMBER = "4242424242424242"
 NO_UNICODE = json.dumps(a_charge(reference="\ud800")).encode()

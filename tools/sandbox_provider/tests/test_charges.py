@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from sandbox_provider.testing import ProviderProcess, a_charge
+from testkit.payment_provider import ProviderProcess, a_charge
 
 
 def test_a_valid_card_is_captured_at_once(provider: ProviderProcess) -> None:

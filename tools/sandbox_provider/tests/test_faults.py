@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from sandbox_provider.testing import ProviderProcess, Receiver, a_charge
+from testkit.payment_provider import ProviderProcess, Receiver, a_charge
 
 
 def repeat(provider: ProviderProcess, request_body: dict[str, Any], key: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from sandbox_provider.switches import SWITCHES
-from sandbox_provider.testing import ProviderProcess, Receiver, a_charge
+from testkit.payment_provider import ProviderProcess, Receiver, a_charge
 
 
 def test_the_whole_ledger_sums_to_zero_page_by_page(provider: ProviderProcess) -> None:

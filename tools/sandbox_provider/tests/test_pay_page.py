@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from sandbox_provider.testing import ProviderProcess, Receiver
+from testkit.payment_provider import ProviderProcess, Receiver
 
 
 def test_a_confirmation_by_the_customer_sends_a_webhook(

@@ -6,7 +6,7 @@ import hmac
 import time
 
 from sandbox_provider.delivery import sign
-from sandbox_provider.testing import WEBHOOK_SECRET, ProviderProcess, Received, Receiver
+from testkit.payment_provider import WEBHOOK_SECRET, ProviderProcess, Received, Receiver
 
 
 def types(received: list[Received]) -> list[str]:

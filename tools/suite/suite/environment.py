@@ -19,6 +19,8 @@ ADMIN_EMAIL = "admin@cartwright.example"
 # Variables that a process inherits from the runner: those of the machine, and settings.
 MACHINE = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "PATH", "PYTHONUNBUFFERED")
 COLLECTOR, SHARE = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"
+# Variables by which tests change a whole process as it starts, whatever services it runs.
+AT_START = ("PYTHONPATH", "AT_START", "CRASH_POINTS")
 INHERITED = (*MACHINE[:6], "LOG_LEVEL", COLLECTOR, SHARE)
 
 Overrides = Mapping[str, Mapping[str, str]]
@@ -122,9 +124,10 @@ class Environment:
             f"{name}_{key}".upper(): value
             for name in names
             for key, value in self.of_service(name).items()
-            if key not in MACHINE
+            if key not in (*MACHINE, *AT_START)
         }
-        machine = {key: value for key, value in self.inherited().items() if key in MACHINE}
+        first = self.of_service(next(iter(names)))
+        machine = {key: first[key] for key in (*MACHINE, *AT_START) if key in first}
         return machine | settings
 
     def of_migration(self, name: str) -> dict[str, str]:

@@ -24,7 +24,6 @@ from aiormq.exceptions import PublishError
 
 from chassis import metrics, outbox
 from chassis.broker import Broker, translate_errors
-from chassis.crashpoints import Point, reached
 from chassis.db import Database
 from chassis.instrumentation import sending
 from chassis.messaging.linger import AdaptiveLinger
@@ -160,10 +159,8 @@ class Relay:
         rows: Sequence[asyncpg.Record],
     ) -> BaseException | None:
         """Publish a batch, delete what was confirmed and unlock the shards; returns a failure."""
-        reached(Point.BEFORE_PUBLISH, (row["routing_key"] for row in rows))
         results = await self._publish_all(channel, rows)
         metrics.record_sent(results)
-        reached(Point.AFTER_PUBLISH, (row["routing_key"] for row in rows))
         confirmed: list[int] = []
         stopped: set[str] = set()
         failure: BaseException | None = None

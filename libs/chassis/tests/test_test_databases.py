@@ -5,8 +5,8 @@ from typing import Any
 from sample.service import service
 
 from chassis.ids import new_id
-from chassis.testing import running_service
-from chassis.testing_databases import AVAILABLE
+from testkit.databases import AVAILABLE
+from testkit.harness import running_service
 
 
 async def rows(template: str, *statements: str) -> list[Any]:

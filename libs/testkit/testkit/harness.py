@@ -1,7 +1,6 @@
 """The test harness of a service: a migrated database, its application and its bus, no broker.
 
-Needs TEST_POSTGRES_URL, a superuser's URL of a PostgreSQL for tests, which `make test` sets. A
-service's conftest uses `template_of` once and `running_service` for each test.
+A service's conftest uses `template_of` once and `running_service` for each test.
 """
 
 import asyncio
@@ -27,13 +26,13 @@ from chassis import client_address, clock, constraints, middleware, migrations, 
 from chassis.http import Http, Reply
 from chassis.ids import new_id, utcnow
 from chassis.messaging.incoming import Delivery
-from chassis.openapi.conformance import Declared, check_audited, check_declared
 from chassis.service import Running, Service
 from chassis.settings import ServiceSettings
-from chassis.testing_databases import AVAILABLE, TestDatabase
 from contracts import registry
 from contracts.envelope import Envelope
 from contracts.message import Event, Message
+from testkit.conformance import Declared, check_audited, check_declared
+from testkit.databases import AVAILABLE, TestDatabase, administer, database_url
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -47,35 +46,13 @@ DECLARED: dict[str, Declared] = {}
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def postgres_url() -> str:
-    """The test server's URL, for asyncpg."""
-    found = os.environ.get("TEST_POSTGRES_URL")
-    if not found:
-        raise RuntimeError("TEST_POSTGRES_URL is not set: run the tests with `make test`")
-    return found.replace("postgresql://", "postgresql+asyncpg://", 1)
-
-
-async def _admin(statement: str) -> None:
-    engine = create_async_engine(postgres_url(), isolation_level="AUTOCOMMIT")
-    try:
-        async with engine.connect() as connection:
-            await connection.execute(text(statement))
-    finally:
-        await engine.dispose()
-
-
-def database_url(name: str) -> str:
-    """The URL of one database on the test server."""
-    return make_url(postgres_url()).set(database=name).render_as_string(hide_password=False)
-
-
 def template_of(service: Service[Any]) -> str:
     """Create a migrated database of the service, once per test run; returns its name."""
     name = f"template_{service.name}_{os.getpid()}"
 
     async def make() -> None:
-        await _admin(f"drop database if exists {name}")
-        await _admin(f"create database {name}")
+        await administer(f"drop database if exists {name}")
+        await administer(f"create database {name}")
         await migrations.migrate(service.name, database_url(name), None)
 
     asyncio.run(make())
@@ -224,7 +201,7 @@ async def _clean_database(template: str) -> TestDatabase:
     if AVAILABLE.get(template):
         return AVAILABLE[template].pop()
     name = f"test_{new_id().hex}"
-    await _admin(f"create database {name} template {template}")
+    await administer(f"create database {name} template {template}")
     found = make_url(database_url(name)).set(drivername="postgresql")
     database = TestDatabase(name, found.render_as_string(hide_password=False))
     await database.prepare()
@@ -235,7 +212,7 @@ async def _return_database(template: str, database: TestDatabase) -> None:
     if await database.reset():
         AVAILABLE.setdefault(template, []).append(database)
     else:
-        await _admin(f"drop database {database.name} with (force)")
+        await administer(f"drop database {database.name} with (force)")
 
 
 @dataclass(kw_only=True)

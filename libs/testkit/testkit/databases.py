@@ -1,14 +1,21 @@
 """Databases for tests: created from a migrated template and reset between tests.
 
+Needs TEST_POSTGRES_URL, a superuser's URL of a PostgreSQL for tests, which `make test` sets.
+
 A reset costs a few milliseconds, a new database hundreds. The rows that migrations inserted are
 restored; a database whose schema a test changed is dropped.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import asyncpg
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
 CREATE_RESET = """
 do $$
@@ -46,6 +53,39 @@ select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid()
 """
 RESET = "set lock_timeout = '2s'; select seed.reset()"
+
+
+def postgres_url() -> str:
+    """The test server's URL, for asyncpg."""
+    found = os.environ.get("TEST_POSTGRES_URL")
+    if not found:
+        raise RuntimeError("TEST_POSTGRES_URL is not set: run the tests with `make test`")
+    return found.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+async def administer(statement: str) -> None:
+    """Execute a statement as the superuser, outside of a transaction."""
+    engine = create_async_engine(postgres_url(), isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text(statement))
+    finally:
+        await engine.dispose()
+
+
+def database_url(name: str) -> str:
+    """The URL of one database on the test server."""
+    return make_url(postgres_url()).set(database=name).render_as_string(hide_password=False)
+
+
+@contextmanager
+def empty_database(name: str) -> Iterator[str]:
+    """A database without tables, for the block; gives its URL."""
+    asyncio.run(administer(f"create database {name}"))
+    try:
+        yield database_url(name)
+    finally:
+        asyncio.run(administer(f"drop database {name} with (force)"))
 
 
 @dataclass
