@@ -85,7 +85,7 @@ hops: install ## count the files behind each of six features
 	@.venv/bin/python tests/architecture/hops.py
 
 bench: install ## measure orders per second through the gateway, and their cost
-	@$(SUITE) bench $(A)
+	@.venv/bin/python -m bench $(A)
 
 ## Change
 

@@ -13,8 +13,9 @@ import httpx
 
 from hostile import Document, Operation, encoded
 from mailboxes import Mailbox
-from shopfloor import ADDRESS, Buyer, Staff, key, ok, sign_in, until
+from shopfloor import Buyer, Staff, key, ok, sign_in, until
 from suite.instance import Instance
+from suite.shop.sample import ADDRESS
 
 # Names of public things: knowing them gives nothing away.
 PUBLIC_IDS = {"code": "US", "provider": "sandbox"}

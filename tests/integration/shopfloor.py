@@ -4,24 +4,19 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import httpx
 
 from suite.environment import ADMIN_EMAIL
 from suite.instance import Instance
+from suite.shop import sample, seeding
+from suite.shop.gateway import Gateway, ensure
+from suite.shop.sample import ADDRESS, CURRENCY, PAYMENT
 
 Found = TypeVar("Found")
 
-ADDRESS = {
-    "recipient_name": "Ada Byron",
-    "line1": "12 Analytical Way",
-    "city": "Portland",
-    "state": "OR",
-    "postal_code": "97201",
-    "country": "US",
-    "phone": "+15035550100",
-}
 WAIT_LIMIT = 60.0
 ENDED = ("completed", "cancelled")
 
@@ -76,6 +71,11 @@ class Staff:
         """Their authorisation."""
         return {"Authorization": f"Bearer {self.token}"}
 
+    @property
+    def gateway(self) -> Gateway:
+        """The seeder's client, as they."""
+        return Gateway(self.http, self.token)
+
     async def get(self, path: str, **query: Any) -> Any:
         """GET, which must succeed."""
         return ok(await self.http.get(path, params=query, headers=self.headers))
@@ -85,32 +85,10 @@ class Staff:
         return ok(await self.http.post(path, json=body, headers={**self.headers, **key()}))
 
     async def open_shop(self) -> None:
-        """A category, two warehouses and a shipping method; what an earlier run left is taken over."""
-        category = {"name": "Tea", "slug": "tea"}
-        self.category_id = await self._find_or_make("/v1/admin/categories", "slug", category)
-        self.warehouses = [
-            await self._find_or_make(
-                "/v1/admin/warehouses",
-                "code",
-                {"code": f"W{priority}", "name": f"House {priority}", "priority": priority},
-            )
-            for priority in (1, 2)
-        ]
-        provider = {"code": "post", "name": "Post", "adapter": "manual"}
-        method = {
-            "provider_id": await self._find_or_make(
-                "/v1/admin/shipping-providers", "code", provider
-            ),
-            "name": "Standard",
-            "zones": [{"country": "US"}],
-            "priced_by": "value",
-            "tiers": [{"price_amount": 500}],
-            "currency": "USD",
-            "estimated_days": 3,
-        }
-        self.shipping_method_id = await self._find_or_make(
-            "/v1/admin/shipping-methods", "name", method
-        )
+        """The sample shop's premises; what an earlier run left is taken over."""
+        premises = await seeding.open_premises(self.gateway)
+        self.category_id, self.warehouses = premises.category_id, list(premises.warehouses)
+        self.shipping_method_id = premises.shipping_method_id
 
     async def free_shipping(self, state: str) -> str:
         """A shipping method that costs nothing, for one state."""
@@ -123,28 +101,15 @@ class Staff:
             "currency": "USD",
             "estimated_days": 5,
         }
-        return await self._find_or_make("/v1/admin/shipping-methods", "name", method)
-
-    async def _find_or_make(self, path: str, name: str, body: dict[str, Any]) -> str:
-        """The id of what bears a name; made when there is nothing."""
-        for each in (await self.get(path, limit=100))["items"]:
-            if each[name] == body[name]:
-                return str(each["id"])
-        return str((await self.post(path, body))["id"])
+        path = "/v1/admin/shipping-methods"
+        return (await ensure(self.gateway, path, itemgetter("name"), [method]))[method["name"]]
 
     async def sell(self, stock: int, price_amount: int = 2000, second: int = 0) -> Product:
         """Put a product on sale, with so many pieces in the first warehouse and in the second."""
         sku = f"SKU-{secrets.token_hex(5)}"
-        made = await self.post(
-            "/v1/admin/products",
-            {
-                "category_id": self.category_id,
-                "name": f"Tea {sku}",
-                "base_price": {"amount": price_amount, "currency": "USD"},
-                "status": "active",
-                "variants": [{"sku": sku}],
-            },
-        )
+        price = {"amount": price_amount, "currency": CURRENCY}
+        body = sample.product(sku, category_id=self.category_id, base_price=price)
+        made = await self.post("/v1/admin/products", body)
         product = Product(made["id"], made["variants"][0]["id"], sku, price_amount)
         for warehouse, pieces in zip(self.warehouses, (stock, second), strict=True):
             await self.stock(product, warehouse, pieces)
@@ -242,7 +207,7 @@ class Buyer:
         """The complete body of a checkout."""
         return {
             "cart_id": self.cart_id,
-            "payment": {"method": "card", "token": "tok_ok"},
+            "payment": PAYMENT,
             "shipping_address": ADDRESS,
             "shipping_method_id": self.staff.shipping_method_id,
             **changes,

@@ -9,8 +9,9 @@ import httpx
 from invariants import InvariantChecker
 from mailboxes import Mailbox
 from recorder import Recorder
-from shopfloor import ADDRESS, Buyer, Staff, ok, until
+from shopfloor import Buyer, Staff, ok, until
 from suite.instance import Instance
+from suite.shop.sample import ADDRESS
 
 TAXED = {**ADDRESS, "state": "TX", "city": "Austin", "postal_code": "78701"}
 TAX_BPS = 825

@@ -9,8 +9,9 @@ import pytest
 from bank_transfer import transfer
 from invariants import InvariantChecker
 from mailboxes import Mailbox
-from shopfloor import ADDRESS, Buyer, Product, Staff, key, ok, until
+from shopfloor import Buyer, Product, Staff, key, ok, until
 from suite.instance import Instance
+from suite.shop.sample import ADDRESS
 
 
 def card(token: str) -> dict[str, str]:

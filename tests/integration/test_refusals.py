@@ -14,8 +14,9 @@ import httpx
 import pytest
 
 from invariants import InvariantChecker
-from shopfloor import ADDRESS, Buyer, Product, Staff, key, ok, until
+from shopfloor import Buyer, Product, Staff, key, ok, until
 from suite.instance import Instance
+from suite.shop.sample import ADDRESS
 from testkit.conformance import Declared, check_declared
 
 

@@ -65,7 +65,6 @@ async def write(session: AsyncSession) -> list[Message]:
     await session.flush()
     rows = [row(pending) for pending in waiting]
     await driver.execute(session, INSERT, {name: [row[name] for row in rows] for name in rows[0]})
-    reached(Point.BEFORE_COMMIT, (pending.message.routing_key() for pending in waiting))
     return [pending.message for pending in waiting]
 
 

@@ -9,14 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from engine import bare, images, observers, private, readme, standins
 from suite import repository
-from suite.refusals import Refusal
+from suite.command_line import console, run
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
-console = Console(highlight=False)
 FOLDER = repository.ROOT / ".run/engine"
 BARE = repository.ROOT / ".run/bare"
 VERSION = "test"
@@ -105,14 +103,5 @@ def shell() -> None:
         subprocess.run(engine.inside(program), env=environment(engine), check=False)
 
 
-def main() -> None:
-    """Run the command line; a refusal is a message and exit code 1, not a traceback."""
-    try:
-        app(prog_name="python -m engine")
-    except Refusal as refusal:
-        Console(stderr=True, highlight=False).print(f"[red]✗[/] {refusal}", soft_wrap=True)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run(app, "python -m engine")

@@ -1,4 +1,4 @@
-"""Run the whole suite on this machine: start, stop, test, attack, measure."""
+"""Run the whole suite on this machine: start, stop, test, attack."""
 
 import importlib
 import json
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from suite import (
     api_document,
@@ -25,7 +24,7 @@ from suite import (
     testing,
     topology,
 )
-from suite.bench import options as bench_options
+from suite.command_line import console, run, step
 from suite.environment import ADMIN_EMAIL, as_exports
 from suite.instance import Instance
 from suite.processes import SEPARATE
@@ -33,18 +32,12 @@ from suite.refusals import NotRunning, Refusal
 from suite.topology import TRACKED
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
-console = Console(highlight=False)
 RUN = repository.ROOT / ".run"
 
 Folder = Annotated[
     Path, typer.Option("--dir", help="The instance's folder: ports, secrets, logs and data.")
 ]
 Service = Annotated[str, typer.Argument(help="A process, as `status` lists it.")]
-
-
-def step(line: str) -> None:
-    """Print one step."""
-    console.print(f"  [dim]·[/] {line}", markup=True)
 
 
 def instance(folder: Path) -> Instance:
@@ -326,9 +319,6 @@ def servers(folder: Folder = RUN / "up") -> None:
     instance(folder).start(servers_only=True)
 
 
-bench_options.add_to(app, RUN, console, step)
-
-
 @app.command()
 def clean() -> None:
     """Stop everything of this working tree and remove its data, logs and secrets."""
@@ -341,11 +331,5 @@ def clean() -> None:
 
 
 def main() -> None:
-    """Run the command line; a refusal is a message and exit code 1, not a traceback."""
-    try:
-        app(prog_name="python -m suite")
-    except Refusal as refusal:
-        Console(stderr=True, highlight=False).print(f"[red]✗[/] {refusal}", soft_wrap=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Run the command line."""
+    run(app, "python -m suite")

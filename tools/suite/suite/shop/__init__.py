@@ -1,7 +1,7 @@
 """The sample shop: seeded through the public API, and verified by a first order.
 
 `seeding.seed` and `story.first_order` are its two halves; the runner calls `seed_and_order` once a
-suite is up, and `seed` fills an instance for tests.
+suite is up. `shop.toml` holds the data, with which the bench and the tests sell and buy too.
 """
 
 import asyncio
@@ -11,20 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from suite.environment import ADMIN_EMAIL
-from suite.instance import Instance
 from suite.shop import seeding, story
-from suite.shop.people import Login, logins_of
+from suite.shop.people import logins_of
 from suite.shop.seeding import Shop
-
-__all__ = ["Login", "Shop", "seed", "seed_and_order"]
-
-
-def seed(suite: Instance) -> Shop:
-    """Fill the shop of an instance; idempotent."""
-    password = suite.environment.secrets["admin:password"]
-    return asyncio.run(
-        seeding.seed(suite.url("gateway"), ADMIN_EMAIL, password, suite.report),
-    )
 
 
 def seed_and_order(address: str, password: str, report: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""The sample shop's categories and products, generated from tables of words, always the same."""
+"""The sample shop's categories and products, generated from its words, the same each time."""
 
 import random
 import re
@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from suite.shop.words import CLOSINGS, MIDDLES, OPENINGS, SERIES, SHELVES, Shelf
+from suite.shop.sample import CURRENCY, SHELVES, WORDS, Shelf
 
-CURRENCY = "USD"
 SEED = 20_261_121
 PRODUCTS_A_SHELF = 12
 IMAGES = "https://images.cartwright.example/products"
@@ -18,12 +17,12 @@ IMAGES = "https://images.cartwright.example/products"
 class SampleProduct:
     """The body of a product, its category by slug, and its stock by SKU.
 
-    stock: whole pieces in the first and in the second warehouse, by SKU.
+    stock: whole pieces in the first warehouses, by SKU.
     """
 
     category: str
     body: dict[str, Any]
-    stock: dict[str, tuple[int, int]] = field(default_factory=dict)
+    stock: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def slug(self) -> str:
@@ -57,7 +56,7 @@ def products() -> list[SampleProduct]:
 
 def _of_shelf(shelf: Shelf, chance: random.Random) -> Iterator[SampleProduct]:
     kinds = [(material, noun) for material in shelf.materials for noun in shelf.nouns]
-    series = chance.sample(SERIES, PRODUCTS_A_SHELF)
+    series = chance.sample(WORDS["series"], PRODUCTS_A_SHELF)
     for number, name in enumerate(series):
         material, noun = kinds[number % len(kinds)]
         yield _product(shelf, f"{name} {material} {noun}", chance)
@@ -66,7 +65,7 @@ def _of_shelf(shelf: Shelf, chance: random.Random) -> Iterator[SampleProduct]:
 def _product(shelf: Shelf, name: str, chance: random.Random) -> SampleProduct:
     slug = slug_of(name)
     price = _price(chance.randint(*shelf.price))
-    sentences = [chance.choice(each) for each in (OPENINGS, MIDDLES, CLOSINGS)]
+    sentences = [chance.choice(WORDS[each]) for each in ("openings", "middles", "closings")]
     body: dict[str, Any] = {
         "name": name,
         "slug": slug,
@@ -92,7 +91,7 @@ def _variants(shelf: Shelf, slug: str, chance: random.Random) -> list[dict[str, 
     stem = "".join(part[:4] for part in slug.split("-"))[:18].upper()
     digits = chance.randrange(1000, 10_000)
     variants = []
-    for place, size in enumerate(shelf.sizes or ("",)):
+    for place, size in enumerate(shelf.sizes or [""]):
         for colour in colours:
             marks = [slug_of(mark).upper() for mark in (size, colour) if mark]
             options = [
@@ -125,7 +124,7 @@ def _images(slug: str, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _pieces(chance: random.Random) -> tuple[int, int]:
+def _pieces(chance: random.Random) -> tuple[int, ...]:
     """Pieces in both warehouses: mostly many, sometimes few, rarely none."""
     luck = chance.random()
     if luck < 1 / 25:

@@ -12,6 +12,7 @@ from suite.refusals import Refusal
 
 Found = TypeVar("Found")
 Item = TypeVar("Item")
+Row = dict[str, Any]
 
 WAIT_LIMIT = 60.0
 CONCURRENCY = 4
@@ -94,6 +95,16 @@ class Gateway:
             if page.get("next_cursor") is None:
                 return
             query["cursor"] = page["next_cursor"]
+
+
+async def ensure(
+    staff: Gateway, path: str, key: Callable[[Row], Any], rows: Iterable[Row]
+) -> dict[Any, str]:
+    """Create the rows of a list that it lacks; returns the id of every row by its key."""
+    ids = {key(row): row["id"] async for row in staff.pages(path)}
+    missing = [row for row in rows if key(row) not in ids]
+    made = await each(missing, lambda row: staff.post(path, row))
+    return ids | {key(row): answer["id"] for row, answer in zip(missing, made, strict=True)}
 
 
 def _pause(answer: httpx.Response) -> float:

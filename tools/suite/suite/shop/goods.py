@@ -1,38 +1,14 @@
 """Creates the sample's missing categories, products and stock."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from suite.shop import catalogue
 from suite.shop.catalogue import SampleProduct
-from suite.shop.gateway import Gateway, ShopRefused, each, until
+from suite.shop.gateway import Gateway, ShopRefused, each, ensure, until
+from suite.shop.sample import WAREHOUSES
 
-WAREHOUSES: tuple[dict[str, Any], ...] = (
-    {
-        "code": "EAST-1",
-        "name": "Warehouse East",
-        "priority": 1,
-        "address": {
-            "line1": "400 Dock Street",
-            "city": "Newark",
-            "state": "NJ",
-            "postal_code": "07105",
-            "country": "US",
-        },
-    },
-    {
-        "code": "WEST-1",
-        "name": "Warehouse West",
-        "priority": 2,
-        "address": {
-            "line1": "1200 Mill Road",
-            "city": "Reno",
-            "state": "NV",
-            "postal_code": "89502",
-            "country": "US",
-        },
-    },
-)
 PRODUCTS_AT_ONCE = 40
 COUNTS_AT_ONCE = 500
 Progress = Callable[[str], None]
@@ -40,15 +16,26 @@ Progress = Callable[[str], None]
 
 async def stock_shop(staff: Gateway, progress: Progress) -> list[str]:
     """Create categories, products, warehouses and their stock; returns the product ids."""
-    categories = await _ensure_categories(staff)
+    categories = await ensure_categories(staff, catalogue.category_levels())
     progress(f"{len(categories)} categories")
-    warehouses = await _ensure_warehouses(staff)
-    sample = catalogue.products()
+    warehouses = await ensure_warehouses(staff)
+    products = await put_on_sale(staff, catalogue.products(), categories, warehouses, progress)
+    return [product["id"] for product in products]
+
+
+async def put_on_sale(
+    staff: Gateway,
+    sample: Sequence[SampleProduct],
+    categories: dict[str, str],
+    warehouses: Sequence[str],
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Create missing products and their stock; returns the staff's view of each, in order."""
     products = await _ensure_products(staff, sample, categories, progress)
     missing = await _missing_counts(staff, sample, products, warehouses)
     await each(batches(missing, COUNTS_AT_ONCE), lambda rows: _count(staff, rows))
     progress(f"stock in {len(warehouses)} warehouses: {len(missing)} new entries")
-    return [product["id"] for product in products.values()]
+    return [products[product.slug] for product in sample]
 
 
 def batches(rows: Sequence[Any], size: int) -> list[list[Any]]:
@@ -56,28 +43,25 @@ def batches(rows: Sequence[Any], size: int) -> list[list[Any]]:
     return [list(rows[start : start + size]) for start in range(0, len(rows), size)]
 
 
-async def _ensure_categories(staff: Gateway) -> dict[str, str]:
-    """Create missing categories; returns the ids by slug."""
-    listed = await staff.get("/v1/admin/categories")
-    ids: dict[str, str] = {row["slug"]: row["id"] for row in listed["items"]}
-
-    async def make(category: dict[str, Any]) -> None:
-        body = {name: value for name, value in category.items() if name != "parent"}
-        if "parent" in category:
-            body["parent_id"] = ids[category["parent"]]
-        ids[category["slug"]] = (await staff.post("/v1/admin/categories", body))["id"]
-
-    for level in catalogue.category_levels():
-        await each([category for category in level if category["slug"] not in ids], make)
+async def ensure_categories(
+    staff: Gateway, levels: Iterable[list[dict[str, Any]]]
+) -> dict[str, str]:
+    """Create missing categories, level by level; returns the ids by slug."""
+    ids: dict[str, str] = {}
+    for level in levels:
+        bodies = [_body(row, ids) for row in level]
+        ids = await ensure(staff, "/v1/admin/categories", itemgetter("slug"), bodies)
     return ids
 
 
-async def _ensure_warehouses(staff: Gateway) -> list[str]:
+def _body(category: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
+    body = {name: value for name, value in category.items() if name != "parent"}
+    return body | ({"parent_id": ids[category["parent"]]} if "parent" in category else {})
+
+
+async def ensure_warehouses(staff: Gateway) -> list[str]:
     """Create missing warehouses; returns the ids in order."""
-    ids = {row["code"]: row["id"] async for row in staff.pages("/v1/admin/warehouses")}
-    for body in WAREHOUSES:
-        if body["code"] not in ids:
-            ids[body["code"]] = (await staff.post("/v1/admin/warehouses", body))["id"]
+    ids = await ensure(staff, "/v1/admin/warehouses", itemgetter("code"), WAREHOUSES)
     return [ids[body["code"]] for body in WAREHOUSES]
 
 
@@ -124,9 +108,7 @@ async def _missing_counts(
         }
         for product in sample
         for variant in products[product.slug]["variants"]
-        for warehouse, pieces in zip(
-            warehouses, product.stock.get(variant["sku"], (0, 0)), strict=True
-        )
+        for warehouse, pieces in zip(warehouses, product.stock[variant["sku"]], strict=False)
         if (variant["id"], warehouse) not in existing
     ]
 

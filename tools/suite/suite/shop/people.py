@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from suite.shop.gateway import Gateway, ShopRefused, until
+from suite.shop.sample import PEOPLE, SHOP, Row
 
 DOMAIN = "cartwright.example"
 TOKEN = re.compile(r"token=([A-Za-z0-9._~-]+)")
@@ -23,24 +24,6 @@ class Login:
     password: str
 
 
-PEOPLE: tuple[tuple[str, str, str], ...] = (
-    ("staff", "Sam", "Okafor"),
-    ("support", "Ines", "Duarte"),
-    ("seller", "Mara", "Lindqvist"),
-    ("customer", "Theo", "Whitaker"),
-)
-HOME: dict[str, Any] = {
-    "type": "shipping",
-    "recipient_name": "Theo Whitaker",
-    "line1": "88 Juniper Street",
-    "city": "Portland",
-    "state": "OR",
-    "postal_code": "97205",
-    "country": "US",
-    "is_default": True,
-}
-
-
 def password_of(email: str, admin_password: str) -> str:
     """Derive a password for this suite alone: a fixed one would be a back door."""
     digest = hmac.new(admin_password.encode(), email.encode(), hashlib.sha256).digest()
@@ -50,20 +33,22 @@ def password_of(email: str, admin_password: str) -> str:
 
 def logins_of(admin_email: str, admin_password: str) -> Sequence[Login]:
     """Return every login, the administrator's first."""
-    emails = [(role, f"{role}@{DOMAIN}") for role, _, _ in PEOPLE]
-    others = [Login(role, email, password_of(email, admin_password)) for role, email in emails]
+    emails = {person["role"]: f"{person['role']}@{DOMAIN}" for person in PEOPLE}
+    others = [
+        Login(role, email, password_of(email, admin_password)) for role, email in emails.items()
+    ]
     return [Login("admin", admin_email, admin_password), *others]
 
 
 async def ensure_people(admin: Gateway, admin_email: str, admin_password: str) -> Sequence[Login]:
     """Register missing users, grant their roles, and return every login."""
     logins = logins_of(admin_email, admin_password)
-    for login, (role, first_name, last_name) in zip(logins[1:], PEOPLE, strict=True):
-        user = await _registered(admin, login, first_name, last_name)
+    for login, person in zip(logins[1:], PEOPLE, strict=True):
+        user = await _registered(admin, login, person)
         if not user["email_verified"]:
             await _verify(admin, login)
-        if role not in user["roles"]:
-            await _grant(admin, user, role)
+        if login.role not in user["roles"]:
+            await _grant(admin, user, login.role)
     await _ensure_address(admin, logins[-1])
     return logins
 
@@ -74,9 +59,7 @@ async def _find(admin: Gateway, email: str) -> dict[str, Any] | None:
     return user
 
 
-async def _registered(
-    admin: Gateway, login: Login, first_name: str, last_name: str
-) -> dict[str, Any]:
+async def _registered(admin: Gateway, login: Login, person: Row) -> dict[str, Any]:
     found = await _find(admin, login.email)
     if found is not None:
         if not found["email_verified"]:
@@ -85,8 +68,8 @@ async def _registered(
     body = {
         "email": login.email,
         "password": login.password,
-        "first_name": first_name,
-        "last_name": last_name,
+        "first_name": person["first_name"],
+        "last_name": person["last_name"],
     }
     await Gateway(admin.http).post("/v1/auth/register", body)
     return await until(f"{login.email} is registered", lambda: _find(admin, login.email))
@@ -124,4 +107,4 @@ async def _ensure_address(admin: Gateway, login: Login) -> None:
         raise
     path = "/v1/me/addresses"
     if not (await customer.get(path))["items"]:
-        await customer.post(path, HOME)
+        await customer.post(path, SHOP["home"])

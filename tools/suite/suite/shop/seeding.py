@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import httpx
 
+from suite.shop.catalogue import category_levels
 from suite.shop.gateway import Gateway, together
-from suite.shop.goods import stock_shop
+from suite.shop.goods import ensure_categories, ensure_warehouses, stock_shop
 from suite.shop.people import Login, ensure_people
-from suite.shop.terms import ensure_terms
+from suite.shop.sample import SHIPPING_METHODS
+from suite.shop.terms import ensure_shipping, ensure_terms
 
 TIME_LIMIT = httpx.Timeout(30.0)
 
@@ -24,6 +26,29 @@ class Shop:
     def admin(self) -> Login:
         """The administrator's login."""
         return self.logins[0]
+
+
+@dataclass(frozen=True)
+class Premises:
+    """What any sale needs, by id; the category by its slug too."""
+
+    category: str
+    category_id: str
+    warehouses: Sequence[str]
+    shipping_method_id: str
+
+
+async def open_premises(staff: Gateway) -> Premises:
+    """Create the sample's first category, its warehouses and its first shipping method."""
+    category, method = category_levels()[0][0], SHIPPING_METHODS[0]
+    categories = await ensure_categories(staff, [[category]])
+    methods = await ensure_shipping(staff, [method])
+    return Premises(
+        category["slug"],
+        categories[category["slug"]],
+        await ensure_warehouses(staff),
+        methods[method["name"]],
+    )
 
 
 async def seed(

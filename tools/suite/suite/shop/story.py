@@ -10,19 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from suite.shop.gateway import Gateway, ShopRefused, until
+from suite.shop.sample import ADDRESS, CURRENCY, PAYMENT
 from suite.shop.seeding import TIME_LIMIT, Shop
 
 LINES = 2
 ENDED = ("completed", "cancelled")
 GUEST = "guest@cartwright.example"
-ADDRESS: dict[str, Any] = {
-    "recipient_name": "June Abara",
-    "line1": "12 Alder Lane",
-    "city": "Portland",
-    "state": "OR",
-    "postal_code": "97201",
-    "country": "US",
-}
 NOT_YET = {"variant_unknown", "variant_unavailable", "insufficient_stock"}
 
 
@@ -47,7 +40,7 @@ async def _fill_cart(guest: Gateway) -> dict[str, Any]:
 
     async def chosen() -> list[dict[str, Any]] | None:
         found = await guest.get(
-            "/v1/products", availability="in_stock", sort="price", limit=LINES, currency="USD"
+            "/v1/products", availability="in_stock", sort="price", limit=LINES, currency=CURRENCY
         )
         return found["items"] if len(found["items"]) == LINES else None
 
@@ -57,7 +50,7 @@ async def _fill_cart(guest: Gateway) -> dict[str, Any]:
         return {"variant_id": there[0]["id"], "quantity": 1}
 
     cards = await until("something is in stock", chosen)
-    body = {"currency": "USD", "items": [await wanted(card) for card in cards]}
+    body = {"currency": CURRENCY, "items": [await wanted(card) for card in cards]}
 
     async def made() -> Any:
         try:
@@ -86,7 +79,7 @@ async def _check_out(guest: Gateway, cart: dict[str, Any]) -> dict[str, Any]:
         json={
             "cart_id": cart["id"],
             "shipping_method_id": method["id"],
-            "payment": {"method": "card", "token": "tok_ok"},
+            "payment": PAYMENT,
         },
         headers={**token, "Idempotency-Key": secrets.token_hex(16), "Prefer": "wait=20"},
     )

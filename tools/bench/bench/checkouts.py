@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from suite.bench import accounting
-from suite.bench.accounting import Usage
-from suite.bench.buyers import CONFIRMED, Guest, for_seconds
-from suite.bench.calibration import Calibration
-from suite.bench.figures import Sample, Series, per_order
-from suite.bench.stocking import Product, Shop
+from bench import accounting
+from bench.accounting import Usage
+from bench.buyers import CONFIRMED, Guest, for_seconds
+from bench.calibration import Calibration
+from bench.figures import Sample, Series, per_order
+from bench.stocking import Product, Shop
 
 # The codes by which a refusal names the lack of stock; any other code is an error.
 STOCK_CODES = frozenset(

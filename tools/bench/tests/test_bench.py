@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from suite.bench import accounting
-from suite.bench.accounting import Usage
-from suite.bench.buyers import for_seconds, outcome
-from suite.bench.calibration import Calibration
-from suite.bench.checkouts import checkout_figures, cost_figures, race_figures
-from suite.bench.client import Answer, Connection
-from suite.bench.command import plan_of, running
-from suite.bench.figures import Sample, Series, per_order, percentile
-from suite.bench.machine import commit
-from suite.bench.run import Plan
+from bench import accounting
+from bench.accounting import Usage
+from bench.buyers import for_seconds, outcome
+from bench.calibration import Calibration
+from bench.checkouts import checkout_figures, cost_figures, race_figures
+from bench.client import Answer, Connection
+from bench.command import plan_of, running
+from bench.figures import Sample, Series, per_order, percentile
+from bench.machine import commit
+from bench.run import Plan
 from suite.refusals import Refusal
 
 # Percentiles, rates and costs.

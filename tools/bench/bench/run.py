@@ -11,13 +11,13 @@ from typing import Any
 
 import uvloop
 
+from bench import accounting, browsing, checkouts, machine, open_loop
+from bench.floors import floors
+from bench.messages.measures import message_path
+from bench.soak import soak
+from bench.stocking import Shop
+from bench.target import Target
 from suite import repository
-from suite.bench import accounting, browsing, checkouts, machine, open_loop
-from suite.bench.floors import floors
-from suite.bench.messages.measures import message_path
-from suite.bench.soak import soak
-from suite.bench.stocking import Shop
-from suite.bench.target import Target
 
 PARTS = (
     "rest", "checkout", "one-variant", "open-loop", "oversell", "reading", "messages", "floors",

@@ -1,18 +1,19 @@
 """The suite under load: its address, its administrator, and whether it is at rest."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlencode
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 
 import aio_pika
 import asyncpg
+import httpx
 
 from suite import repository
-from suite.bench.client import Connection
 from suite.instance import Instance
 from suite.refusals import Refusal
+from suite.shop.gateway import Gateway
+from suite.shop.seeding import TIME_LIMIT
 
 POLL = 0.05
 WAIT_LIMIT = 120.0
@@ -25,7 +26,7 @@ MOVING = (
 
 
 class Unexpected(Refusal):
-    """The suite refused a request of the bench; the message holds its response."""
+    """A condition that the bench waits for did not come, or a process of it failed."""
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -47,35 +48,12 @@ class Target:
     admin_email: str
     admin_password: str
     suite: Instance | None = None
-    _token: str = field(default="", repr=False)
 
-    async def sign_in(self) -> None:
-        """Get a new token of the administrator, which is valid for some minutes."""
-        login = {"email": self.admin_email, "password": self.admin_password}
-        self._token = (await self.call(Connection(self.url), "POST", "/v1/auth/login", login))[
-            "access_token"
-        ]
-
-    @property
-    def staff(self) -> dict[str, str]:
-        """The headers of an administrator's request."""
-        return {"Authorization": f"Bearer {self._token}"}
-
-    async def call(
-        self,
-        connection: Connection,
-        method: str,
-        path: str,
-        body: Any = None,
-        headers: dict[str, str] | None = None,
-    ) -> Any:
-        """Send a request and return its JSON. Raises Unexpected with the response on failure."""
-        answer = await connection.request(method, path, body, headers)
-        if not answer.is_success:
-            hint = " Raise its rate limits." if answer.status == 429 else ""  # noqa: PLR2004
-            text = answer.body[:300].decode(errors="replace")
-            raise Unexpected(f"{method} {path} was answered {answer.status}: {text}{hint}")
-        return answer.json()
+    @contextlib.asynccontextmanager
+    async def staff(self) -> AsyncIterator[Gateway]:
+        """Its gateway for the administrator, newly signed in: a token is valid for minutes."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=TIME_LIMIT) as http:
+            yield await Gateway.logged_in(http, self.admin_email, self.admin_password)
 
     async def rest(self) -> None:
         """Wait until every saga has ended and, on a local instance, every message is handled."""
@@ -89,13 +67,10 @@ class Target:
             await observer.close()
 
     async def _sagas_rest(self) -> bool:
-        await self.sign_in()
-        connection = Connection(self.url)
-        for stage in MOVING:
-            query = urlencode({"stage": stage, "limit": 1})
-            path = f"/v1/admin/sagas?{query}"
-            if (await self.call(connection, "GET", path, headers=self.staff))["items"]:
-                return False
+        async with self.staff() as staff:
+            for stage in MOVING:
+                if (await staff.get("/v1/admin/sagas", stage=stage, limit=1))["items"]:
+                    return False
         return True
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import asyncpg
 
-from suite.bench import accounting
-from suite.bench.client import Connection
+from bench import accounting
+from bench.client import Connection
 from suite.instance import Instance
 
 Work = Callable[[], Awaitable[Any]]

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from suite.bench import accounting
-from suite.bench.checkouts import checkout_figures
-from suite.bench.open_loop import open_loop_of
-from suite.bench.stocking import Shop
+from bench import accounting
+from bench.checkouts import checkout_figures
+from bench.open_loop import open_loop_of
+from bench.stocking import Shop
 from suite.instance import Instance
 
 SAMPLE_INTERVAL = 15.0

@@ -1,4 +1,4 @@
-"""The processes of the message path: `python -m suite.bench.messages ROLE`.
+"""The processes of the message path: `python -m bench.messages ROLE`.
 
 The roles `producer` and `consumer` are the services; `tables` and `fill` prepare a database: the
 tables of the chassis and both services, and an outbox full of events. The environment names the
@@ -14,13 +14,13 @@ from alembic.operations import Operations
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from bench.messages import consumer, producer
+from bench.messages.producer import ProducerSettings
 from chassis import outbox, process
 from chassis.db import Database
 from chassis.ids import new_id
 from chassis.migrations import RELAY_FUNCTIONS, create_message_tables
 from chassis.settings import ServiceSettings, load
-from suite.bench.messages import consumer, producer
-from suite.bench.messages.producer import ProducerSettings
 
 URL, COUNT, AGGREGATES = "DATABASE_URL", "FILL_COUNT", "FILL_AGGREGATES"
 ROWS_PER_TRANSACTION = 500

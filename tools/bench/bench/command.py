@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from rich.console import Console
-
+from bench import report, run
+from bench.run import Plan
+from bench.target import Target
 from suite import testing
-from suite.bench import report, run
-from suite.bench.run import Plan
-from suite.bench.target import Target
+from suite.command_line import console, step
 from suite.environment import ADMIN_EMAIL
 from suite.instance import Instance
 from suite.refusals import Refusal
@@ -23,23 +22,16 @@ UNLIMITED = "1000000"
 RATE_LIMITS = ("RATE_LIMIT_PER_ADDRESS", "RATE_LIMIT_PER_PRINCIPAL")
 
 
-def bench(
-    target: contextlib.AbstractContextManager[Target],
-    plan: Plan,
-    out: Path,
-    console: Console,
-    step: Callable[[str], None],
-) -> None:
-    """Measure a target, print the tables and write the JSON."""
-    with target as suite:
-        results = run.measure(suite, plan, step)
+def bench(target: Target, plan: Plan, out: Path) -> None:
+    """Measure a target, write the JSON and print the tables."""
+    results = run.measure(target, plan, step)
     run.write(results, out)
     report.show(results, console)
     console.print(f"\nWrote the results to {out}.")
 
 
 @contextlib.contextmanager
-def own_instance(folder: Path, *, keep: bool, step: Callable[[str], None]) -> Iterator[Target]:
+def own_instance(folder: Path, *, keep: bool) -> Iterator[Target]:
     """A fresh instance of the working tree with raised rate limits; it ends with the bench."""
     for name in RATE_LIMITS:
         os.environ.setdefault(name, UNLIMITED)

@@ -5,20 +5,12 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from suite.bench.client import Answer, Connection
-from suite.bench.figures import Sample, Series
-from suite.bench.stocking import COUNTRY, Product, Shop
+from bench.client import Answer, Connection
+from bench.figures import Sample, Series
+from bench.stocking import Product, Shop
+from suite.shop.sample import ADDRESS, PAYMENT
 
 CONFIRMED = "confirmed"
-ADDRESS = {
-    "recipient_name": "Ada Byron",
-    "line1": "12 Analytical Way",
-    "city": "Portland",
-    "state": "OR",
-    "postal_code": "97201",
-    "country": COUNTRY,
-    "phone": "+15035550100",
-}
 LONGEST_WAIT = 20
 
 
@@ -48,9 +40,9 @@ class Guest:
         """Order the cart and wait for the outcome; the time is that of this request alone."""
         body = {
             "cart_id": self.cart_id,
-            "payment": {"method": "card", "token": "tok_ok"},
+            "payment": PAYMENT,
             "shipping_address": ADDRESS,
-            "shipping_method_id": self.shop.shipping_method_id,
+            "shipping_method_id": self.shop.premises.shipping_method_id,
         }
         headers = {
             **self.token,

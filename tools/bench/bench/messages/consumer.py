@@ -5,12 +5,12 @@ import time
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bench.messages.producer import BenchEvent
 from chassis import driver
 from chassis.bus import Bus
 from chassis.driver import Sql
 from chassis.service import Service
 from chassis.settings import ServiceSettings
-from suite.bench.messages.producer import BenchEvent
 
 TABLES = """
 create table consumed (

@@ -3,8 +3,8 @@
 import asyncpg
 import httpx
 
-from suite.bench.messages.fixtures import CONSUMER, PRODUCER, VHOST
-from suite.bench.messages.measures import Sizes, inversions, message_path
+from bench.messages.fixtures import CONSUMER, PRODUCER, VHOST
+from bench.messages.measures import Sizes, inversions, message_path
 from suite.instance import Instance
 
 SMALL = Sizes(full=1_500, timed=60, rate=50.0, ordered=60, relays=2)
@@ -19,9 +19,9 @@ def test_each_message_handled_after_a_later_one_is_an_inversion() -> None:
     assert inversions([("a", 4), ("a", 3), ("a", 2), ("b", 2), ("b", 1)]) == 3
 
 
-async def test_every_measure_runs_and_leaves_nothing_on_the_servers(suite: Instance) -> None:
+async def test_every_measure_runs_and_leaves_nothing_on_the_servers(servers: Instance) -> None:
     reported: list[str] = []
-    found = await message_path(suite, reported.append, SMALL)
+    found = await message_path(servers, reported.append, SMALL)
 
     for rate in (found["relay"], found["inbox"]):
         assert 0 < rate["messages"] <= SMALL.full
@@ -35,12 +35,12 @@ async def test_every_measure_runs_and_leaves_nothing_on_the_servers(suite: Insta
     assert ordered["inversions"] == ordered["repeated"] == 0
     assert "inversions" in reported[-1]
 
-    database = await asyncpg.connect(suite.dsn("postgres", "postgres"))
+    database = await asyncpg.connect(servers.dsn("postgres", "postgres"))
     left = "select count(*) from pg_database where datname like 'bench%'"
     assert await database.fetchval(left) == 0
     await database.close()
     async with httpx.AsyncClient(
-        base_url=suite.environment.broker.management_url, trust_env=False
+        base_url=servers.environment.broker.management_url, trust_env=False
     ) as api:
         assert (await api.get(f"/api/vhosts/{VHOST}")).status_code == 404
         for user in (PRODUCER, CONSUMER):

@@ -5,10 +5,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from suite.bench.buyers import for_seconds
-from suite.bench.client import Connection
-from suite.bench.figures import Sample
-from suite.bench.stocking import Shop
+from bench.buyers import for_seconds
+from bench.client import Connection
+from bench.figures import Sample
+from bench.stocking import Shop
 
 OK = "200"
 PAGE = 20

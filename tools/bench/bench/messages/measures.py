@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import asyncpg
 import httpx
 
-from suite.bench import accounting
-from suite.bench.figures import percentile
-from suite.bench.messages.fixtures import (
+from bench import accounting
+from bench.figures import percentile
+from bench.messages.fixtures import (
     AGGREGATES,
     CONSUMER,
     PRODUCER,
@@ -20,7 +20,7 @@ from suite.bench.messages.fixtures import (
     Worker,
     fixtures_on,
 )
-from suite.bench.target import until
+from bench.target import until
 from suite.instance import Instance
 
 Json = dict[str, Any]

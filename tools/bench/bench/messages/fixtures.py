@@ -15,8 +15,8 @@ import asyncpg
 import httpx
 import psutil
 
+from bench.target import Unexpected, until
 from suite import topology
-from suite.bench.target import Unexpected, until
 from suite.instance import Instance
 
 VHOST = "bench"
@@ -93,7 +93,7 @@ class Fixtures:
 
     async def _start(self, role: str, settings: Mapping[str, str]) -> Process:
         self.suite.logs.mkdir(parents=True, exist_ok=True)
-        command = (sys.executable, "-m", "suite.bench.messages", role)
+        command = (sys.executable, "-m", "bench.messages", role)
         with (self.suite.logs / "messages.log").open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *command, env=dict(settings), stdout=log, stderr=log

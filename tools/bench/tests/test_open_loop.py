@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from suite.bench.figures import Sample
-from suite.bench.open_loop import OpenLoop, arrivals
-from suite.bench.soak import growth, memory_figures
+from bench.figures import Sample
+from bench.open_loop import OpenLoop, arrivals
+from bench.soak import growth, memory_figures
 
 
 def test_arrivals_have_their_rate_and_repeat_by_seed() -> None:

@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from suite.bench.buyers import Guest
-from suite.bench.checkouts import measured
-from suite.bench.figures import Sample, Series
-from suite.bench.stocking import Shop
+from bench.buyers import Guest
+from bench.checkouts import measured
+from bench.figures import Sample, Series
+from bench.stocking import Shop
 
 # A guest fills the cart this long before the checkout is due, in seconds.
 LEAD = 1.0

@@ -7,10 +7,10 @@ from typing import Any
 import aio_pika
 import asyncpg
 
-from suite.bench.browsing import reading
-from suite.bench.calibration import Calibration
-from suite.bench.prices import prices
-from suite.bench.target import Target
+from bench.browsing import reading
+from bench.calibration import Calibration
+from bench.prices import prices
+from bench.target import Target
 from suite.instance import Instance
 
 CONNECTIONS = 8
