@@ -1,7 +1,6 @@
 """The sample service at work on a real RabbitMQ, with a listener bound to every event."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,13 +21,14 @@ from contracts.envelope import Envelope
 from contracts.inventory import ReserveStock, WantedLine
 from contracts.message import Event, Message
 from testkit.harness import Harness, new_traceparent, running_service
+from testkit.servers import setting
 
 TIERS = (0.05, 0.1)
 
 
 def address(user: str | None = None) -> str:
     """The tests' virtual host as the admin, or as a user whose password is its name."""
-    found = urlsplit(os.environ["TEST_BROKER_URL"])
+    found = urlsplit(setting("TEST_BROKER_URL"))
     login = f"{user}:{user}" if user else f"{found.username}:{found.password}"
     return f"{found.scheme}://{login}@{found.hostname}:{found.port}/{topology.VHOST}"
 
@@ -75,7 +75,7 @@ class BrokerHarness:
 
     async def as_user(self, sender: str, exchange: str = "commands") -> Any:
         """An exchange on a connection of the sender's own."""
-        await topology.user(os.environ["TEST_BROKER_API"], sender)
+        await topology.user(setting("TEST_BROKER_API"), sender)
         connection = await aio_pika.connect(address(sender))
         self.open.append(connection)
         channel = await connection.channel(on_return_raises=True)
@@ -107,7 +107,7 @@ async def take(queue: AbstractQueue, seconds: float = 60) -> Any:
 
 @pytest_asyncio.fixture
 async def line(template: str) -> AsyncIterator[BrokerHarness]:
-    api = os.environ["TEST_BROKER_API"]
+    api = setting("TEST_BROKER_API")
     await topology.vhost(api)
     await topology.user(api, "sample")
     async with topology.channel(address()) as channel:

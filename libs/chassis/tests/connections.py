@@ -1,7 +1,6 @@
 """Closing the broker connections of one user, as an operator or a proxy does."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import quote
@@ -10,12 +9,13 @@ import httpx
 import topology
 
 from testkit.harness import PLAIN
+from testkit.servers import setting
 
 
 async def close_connections(user: str, purpose: str = "") -> int:
     """Close those that stand, of all purposes or one; returns how many."""
     closed = 0
-    async with httpx.AsyncClient(base_url=os.environ["TEST_BROKER_API"], verify=PLAIN) as api:
+    async with httpx.AsyncClient(base_url=setting("TEST_BROKER_API"), verify=PLAIN) as api:
         found = (await api.get(f"/api/vhosts/{topology.VHOST}/connections")).json()
         for each in found:
             named = str(each.get("user_provided_name", ""))

@@ -27,6 +27,7 @@ from contracts.envelope import Envelope
 from testkit.harness import Harness, new_traceparent, running_service
 from testkit.metrics_page import MetricsPage
 from testkit.processes import free_port
+from testkit.servers import setting
 
 NAMES = ("sample", "second")
 HERE = Path(__file__).parent
@@ -93,7 +94,7 @@ async def running(settings: Mapping[str, str], log: Path) -> AsyncIterator[Pack]
 @pytest.fixture
 async def settings(template: str) -> AsyncIterator[dict[str, str]]:
     """The variables of both services; the queue of `second` is not declared yet."""
-    api = os.environ["TEST_BROKER_API"]
+    api = setting("TEST_BROKER_API")
     await topology.vhost(api)
     found: dict[str, str] = {}
     async with AsyncExitStack() as stack:
@@ -129,7 +130,7 @@ async def declare_second() -> None:
 async def reserve() -> None:
     """Send a command to the sample, as orders would."""
     command = order()
-    await topology.user(os.environ["TEST_BROKER_API"], "orders")
+    await topology.user(setting("TEST_BROKER_API"), "orders")
     async with topology.channel(address("orders")) as channel:
         exchange = await channel.get_exchange("commands")
         envelope = Envelope(

@@ -1,7 +1,6 @@
 """A shop that publishes on a real broker, and the effects in another system."""
 
 import asyncio
-import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -28,6 +27,7 @@ from contracts.orders import OrderCancelled, OrderPlaced, OrderShipped
 from subscriber import Subscriber
 from testkit.databases import database_url, postgres_url
 from testkit.harness import new_traceparent
+from testkit.servers import setting
 
 TIMEOUT = 30.0
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -141,9 +141,9 @@ async def running(subscriber: Subscriber) -> AsyncIterator[None]:
 @pytest.fixture(scope="session")
 def vhost() -> Iterator[tuple[httpx.Client, str, str]]:
     """The management API, the AMQP address without a login, and the name of the virtual host."""
-    found = urlsplit(os.environ["TEST_BROKER_URL"])
+    found = urlsplit(setting("TEST_BROKER_URL"))
     name = f"subscriber-{secrets.token_hex(4)}"
-    with httpx.Client(base_url=os.environ["TEST_BROKER_API"], timeout=30) as api:
+    with httpx.Client(base_url=setting("TEST_BROKER_API"), timeout=30) as api:
         api.put(f"/api/vhosts/{name}").raise_for_status()
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         api.put(f"/api/permissions/{name}/{found.username}", json=everything).raise_for_status()
@@ -154,7 +154,7 @@ def vhost() -> Iterator[tuple[httpx.Client, str, str]]:
 @pytest_asyncio.fixture
 async def shop(vhost: tuple[httpx.Client, str, str]) -> AsyncIterator[Shop]:
     api, amqp, name = vhost
-    found = urlsplit(os.environ["TEST_BROKER_URL"])
+    found = urlsplit(setting("TEST_BROKER_URL"))
     url = f"amqp://{found.username}:{found.password}@{found.hostname}:{found.port}/{name}"
     connection = await aio_pika.connect(url)
     async with connection:

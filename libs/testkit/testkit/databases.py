@@ -1,13 +1,10 @@
 """Databases for tests: created from a migrated template and reset between tests.
 
-Needs TEST_POSTGRES_URL, a superuser's URL of a PostgreSQL for tests, which `make test` sets.
-
 A reset costs a few milliseconds, a new database hundreds. The rows that migrations inserted are
 restored; a database whose schema a test changed is dropped.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -16,6 +13,8 @@ import asyncpg
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from testkit.servers import setting
 
 CREATE_RESET = """
 do $$
@@ -57,10 +56,7 @@ RESET = "set lock_timeout = '2s'; select seed.reset()"
 
 def postgres_url() -> str:
     """The test server's URL, for asyncpg."""
-    found = os.environ.get("TEST_POSTGRES_URL")
-    if not found:
-        raise RuntimeError("TEST_POSTGRES_URL is not set: run the tests with `make test`")
-    return found.replace("postgresql://", "postgresql+asyncpg://", 1)
+    return setting("TEST_POSTGRES_URL").replace("postgresql://", "postgresql+asyncpg://", 1)
 
 
 async def administer(statement: str) -> None:

@@ -2,10 +2,14 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -16,6 +20,8 @@ from suite.refusals import Refusal
 
 # "native" or "containers" forces one of the two.
 SERVERS_SETTING = "TEST_SERVERS"
+# At which the tests of a run with arguments ask for servers; `testkit.servers` reads it.
+SOCKET = "TEST_SERVERS_SOCKET"
 
 # The tests of the whole suite mostly wait, so the others run in parallel, in two parts. Tests that
 # create broker users of the same names are in one part.
@@ -34,9 +40,10 @@ class Terminated(KeyboardInterrupt):
 
 
 def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[str], None]) -> int:
-    """Start fresh servers, run pytest over the working tree, stop the servers.
+    """Run pytest over the working tree on fresh servers, and stop the servers.
 
-    TEST_POSTGRES_URL, TEST_BROKER_URL and TEST_BROKER_API name the servers. TEST_INSTANCE is the
+    TEST_POSTGRES_URL, TEST_BROKER_URL and TEST_BROKER_API name the servers; a run with arguments
+    starts them when a test first asks for them, at TEST_SERVERS_SOCKET. TEST_INSTANCE is the
     folder of a whole suite with servers of its own, which tests may kill. Returns pytest's exit
     code. Processes that the tests started and left running end as well.
     """
@@ -48,8 +55,8 @@ def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[st
         try:
             if arguments or not all((root / part).is_dir() for part in WHOLE):
                 with (
-                    _servers(root, folder, report) as found,
-                    _pytest(root, arguments, settings | found) as tests,
+                    _servers_on_demand(root, folder, report) as address,
+                    _pytest(root, arguments, settings | {SOCKET: address}) as tests,
                 ):
                     return _ended(tests)
             return _all(root, folder, settings, report)
@@ -75,6 +82,41 @@ def _all(root: Path, folder: Path, settings: dict[str, str], report: Callable[[s
         if code == INTERRUPTED:
             return code
         return next((each for each in [code, *(finish() for finish in others)] if each), 0)
+
+
+@contextlib.contextmanager
+def _servers_on_demand(root: Path, folder: Path, report: Callable[[str], None]) -> Iterator[str]:
+    """Start the servers when a test first asks for them; yields the address to ask at."""
+    started: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        private = stack.enter_context(tempfile.TemporaryDirectory(prefix="cartwright-"))
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(address := f"{private}/servers")
+        listener.listen()
+        ended = threading.Event()
+
+        def answer() -> None:
+            while True:
+                client, _ = listener.accept()
+                with client:
+                    if ended.is_set():
+                        return
+                    try:
+                        if not started:
+                            started.update(stack.enter_context(_servers(root, folder, report)))
+                        client.sendall(json.dumps(started).encode())
+                    except Exception as error:  # noqa: BLE001
+                        client.sendall(json.dumps({"error": str(error)}).encode())
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        try:
+            yield address
+        finally:
+            ended.set()
+            with socket.socket(socket.AF_UNIX) as last:
+                last.connect(address)
+            answering.join()
 
 
 @contextlib.contextmanager

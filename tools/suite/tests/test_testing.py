@@ -22,18 +22,19 @@ sys.exit(testing.run(Path(sys.argv[1]), Path(sys.argv[2]), ["-v"], print))
 TESTS = """
 import asyncio, os, pathlib, subprocess, time
 import aio_pika, asyncpg, httpx
+from testkit.servers import setting
 
 
 def test_the_servers_are_found_by_the_environment():
     async def look():
-        database = await asyncpg.connect(os.environ["TEST_POSTGRES_URL"])
+        database = await asyncpg.connect(setting("TEST_POSTGRES_URL"))
         await database.execute("create database template_of_a_test")
         await database.close()
-        broker = await aio_pika.connect(os.environ["TEST_BROKER_URL"])
+        broker = await aio_pika.connect(setting("TEST_BROKER_URL"))
         await broker.close()
 
     asyncio.run(look())
-    assert httpx.get(os.environ["TEST_BROKER_API"] + "/api/whoami").json()["name"] == "admin"
+    assert httpx.get(setting("TEST_BROKER_API") + "/api/whoami").json()["name"] == "admin"
     assert os.environ["TEST_INSTANCE"]
 
 
