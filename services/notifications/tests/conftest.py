@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterator
 
+# The first call to a peer imports it, which may take longer than the time limit of these tests.
+import aiohttp  # noqa: F401
 import pytest
 import pytest_asyncio
 

@@ -18,7 +18,6 @@ from suite import (
     plan,
     render,
     repository,
-    retention,
     sdk,
     status_table,
     testing,
@@ -212,10 +211,10 @@ def write_retention(
     ] = False,
 ) -> None:
     """Write the table of the page about retention from the tables of the services."""
-    page, file = (
-        retention.page(repository.ROOT, repository.services(repository.ROOT)),
-        retention.PAGE,
-    )
+    # It imports the chassis, which takes longer to load than most commands run.
+    retention = importlib.import_module("suite.retention")
+    page = retention.page(repository.ROOT, repository.services(repository.ROOT))
+    file = retention.PAGE
     outdated = topology.outdated(repository.ROOT, {file: page})
     if check and outdated:
         raise Refusal(f"{file}: outdated; `make retention` writes it.")

@@ -1,6 +1,7 @@
 """The suite in containers: the choice of `make up`, the generated `.env`, and compose commands."""
 
 import contextlib
+import importlib
 import os
 import shutil
 import subprocess
@@ -9,9 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import docker
 import httpx
-from docker.errors import DockerException
 
 from suite import secrets, service_list
 from suite.refusals import Refusal
@@ -174,6 +173,8 @@ def is_chosen(
 
 def _missing(report: Callable[[str], None], environment: Mapping[str, str]) -> str | None:
     """Return why containers cannot run here, or None; a client without an engine is a reason."""
+    # Docker's client takes a third of a second to load, which most commands need not pay.
+    docker = importlib.import_module("docker")
     try:
         with contextlib.closing(docker.from_env(timeout=5)) as engine:
             engine.ping()
@@ -183,7 +184,7 @@ def _missing(report: Callable[[str], None], environment: Mapping[str, str]) -> s
                     report(f"pulling the image {image}")
                     engine.images.pull(image)
         command_of(environment)
-    except (DockerException, OSError):
+    except (docker.errors.DockerException, OSError):
         return "no container engine answers, or it cannot pull the images"
     except Refusal as refusal:
         return str(refusal)

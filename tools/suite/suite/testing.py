@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import importlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from suite import containers, orphans
+from suite import orphans
 from suite.instance import Instance
 from suite.refusals import Refusal
 
@@ -124,6 +125,8 @@ def _servers(root: Path, folder: Path, report: Callable[[str], None]) -> Iterato
     """Run the servers in containers if an engine answers, else natively."""
     suite = Instance(folder, "test", root=root, report=report)
     chosen = os.environ.get(SERVERS_SETTING, "")
+    # It imports Docker's client, which tests of rules need not wait for.
+    containers = importlib.import_module("suite.containers")
     try:
         if chosen == "containers" or (not chosen and containers.are_available(report)):
             suite.logs.mkdir(parents=True)

@@ -45,7 +45,7 @@ def test_a_pack_gives_each_service_its_own_settings_under_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     single = environment_in(tmp_path, "test")
-    given = single.of_pack(SERVICES)
+    given = single.of_pack([*SERVICES])
     assert "PORT" not in given
     for name, value in given.items():
         monkeypatch.setenv(name, value)
