@@ -1,22 +1,25 @@
 """Defects a shop could well have, seeded into a service's process as it starts; never elsewhere."""
 
 import asyncio
+import copy
 import time
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 import aiormq
-from sqlalchemy import text
 
 from chassis import clock, inbox
+from chassis.driver import Sql
 from chassis.ids import new_id
 
 
-def replaced(statement: Any, old: str, new: str) -> Any:
-    """An SQL text with a part of it changed; the part must be there."""
-    assert old in str(statement), f"{old!r} is gone: seed the defect elsewhere"
-    return text(str(statement).replace(old, new))
+def replaced(statement: Sql, old: str, new: str) -> Sql:
+    """A statement with a part of it changed; the part must be there, and hold no parameter."""
+    assert old in statement.text, f"{old!r} is gone: seed the defect elsewhere"
+    changed = copy.copy(statement)
+    changed.text = statement.text.replace(old, new)
+    return changed
 
 
 def replace(owner: Any, **replacements: Any) -> None:
