@@ -21,6 +21,8 @@ from suite.refusals import Refusal
 
 # "native" or "containers" forces one of the two.
 SERVERS_SETTING = "TEST_SERVERS"
+# The settings of running servers; those of a run around this one are not its own.
+FOUND = ("TEST_POSTGRES_URL", "TEST_BROKER_URL", "TEST_BROKER_API")
 # At which the tests of a run with arguments ask for servers; `testkit.servers` reads it.
 SOCKET = "TEST_SERVERS_SOCKET"
 
@@ -49,7 +51,8 @@ def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[st
     code. Processes that the tests started and left running end as well.
     """
     whole, started = folder / "whole", folder / "started"
-    settings = os.environ | {"TEST_INSTANCE": str(whole), orphans.MARK: str(started)}
+    inherited = {name: value for name, value in os.environ.items() if name not in FOUND}
+    settings = inherited | {"TEST_INSTANCE": str(whole), orphans.MARK: str(started)}
     with _locked(folder), graceful_interrupts():
         orphans.end(started)
         Instance(folder, "test", root=root).wipe()
