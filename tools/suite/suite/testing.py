@@ -23,7 +23,7 @@ from suite.refusals import Refusal
 SERVERS_SETTING = "TEST_SERVERS"
 # The settings of running servers; those of a run around this one are not its own.
 FOUND = ("TEST_POSTGRES_URL", "TEST_BROKER_URL", "TEST_BROKER_API")
-# At which the tests of a run with arguments ask for servers; `testkit.servers` reads it.
+# At which the tests of a run with arguments request servers; `testkit.servers` reads it.
 SOCKET = "TEST_SERVERS_SOCKET"
 
 # The tests of the whole suite mostly wait, so the others run in parallel, in two parts. Tests that
@@ -46,7 +46,7 @@ def run(root: Path, folder: Path, arguments: Sequence[str], report: Callable[[st
     """Run pytest over the working tree on fresh servers, and stop the servers.
 
     TEST_POSTGRES_URL, TEST_BROKER_URL and TEST_BROKER_API name the servers; a run with arguments
-    starts them when a test first asks for them, at TEST_SERVERS_SOCKET. TEST_INSTANCE is the
+    starts them at the first request of a test, at TEST_SERVERS_SOCKET. TEST_INSTANCE is the
     folder of a whole suite with servers of its own, which tests may kill. Returns pytest's exit
     code. Processes that the tests started and left running end as well.
     """
@@ -90,7 +90,7 @@ def _all(root: Path, folder: Path, settings: dict[str, str], report: Callable[[s
 
 @contextlib.contextmanager
 def _servers_on_demand(root: Path, folder: Path, report: Callable[[str], None]) -> Iterator[str]:
-    """Start the servers when a test first asks for them; yields the address to ask at."""
+    """Start the servers at the first request of a test; yields the address for requests."""
     started: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         private = stack.enter_context(tempfile.TemporaryDirectory(prefix="cartwright-"))
