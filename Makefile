@@ -18,7 +18,7 @@ install:
 
 ## Run
 
-up: install ## install what is needed, start everything, seed the shop, place a first order (RUN=native|compose)
+up: install ## install what is needed, start everything, seed the shop, place a first order (RUN=native|compose, LAYOUT=packed)
 	@$(SUITE) up
 
 down: install ## stop everything; the data stays
@@ -53,7 +53,7 @@ test: install ## run every test, on its own servers (A="-k checkout -x" goes to 
 faults: install ## run the fault-injection tests, half an hour (A="--seed 7 --part 1/4 --only crash")
 	@$(SUITE) faults $(A)
 
-check: install ## run ruff, mypy, import contracts; compare what is rendered, the broker topology and the index of the API
+check: install ## run ruff, mypy, import contracts; compare what is rendered, the broker topology, the retention and the index of the API
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
